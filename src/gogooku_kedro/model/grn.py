@@ -1,0 +1,89 @@
+"""Gated linear unit and gated residual network, the building bricks of the temporal fusion transformer."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class GLU(nn.Module):
+    r"""Gated linear unit, ``sigmoid(W_1 x + b_1) * (W_2 x + b_2)``.
+
+    From Lim et al., "Temporal Fusion Transformers" (2019), eq. 5. The gate lets a block close itself.
+
+    Args:
+        in_features: Width of the input.
+        out_features: Width of the output.
+
+    Shapes:
+        - **x**: ``(*, in_features)``
+        - **output**: ``(*, out_features)``
+    """
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(in_features, 2 * out_features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Gate the linear map of ``x``."""
+        return F.glu(self.linear(x), dim=-1)
+
+
+class GatedResidual(nn.Module):
+    """Add a gated branch to a trunk and normalise: ``LayerNorm(trunk + GLU(branch))``.
+
+    The "gate + add + norm" of Lim et al. (2019). Statistics are taken over the width of one token,
+    never over stocks or days, so a token's value cannot depend on what shares its batch.
+
+    Args:
+        branch_features: Width of the branch.
+        features: Width of the trunk and of the output.
+        dropout: Share of the branch's channels dropped in training.
+
+    Shapes:
+        - **trunk**: ``(*, features)``
+        - **branch**: ``(*, branch_features)``
+        - **output**: ``(*, features)``
+    """
+
+    def __init__(self, branch_features: int, features: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.glu = GLU(branch_features, features)
+        self.norm = nn.LayerNorm(features)
+
+    def forward(self, trunk: Tensor, branch: Tensor) -> Tensor:
+        """Return the normalised sum of the trunk and the gated branch."""
+        out: Tensor = self.norm(trunk + self.glu(self.dropout(branch)))
+        return out
+
+
+class GRN(nn.Module):
+    r"""Gated residual network, ``LayerNorm(skip(a) + GLU(dropout(W_1 ELU(W_2 a))))``.
+
+    From Lim et al. (2019), eq. 2-4, without context. The skip is the identity, or a linear map where
+    the widths differ.
+
+    Args:
+        in_features: Width of the input.
+        hidden_features: Width between the two linear maps.
+        out_features: Width of the output.
+        dropout: Share of hidden channels dropped in training.
+
+    Shapes:
+        - **a**: ``(*, in_features)``
+        - **output**: ``(*, out_features)``
+    """
+
+    def __init__(self, in_features: int, hidden_features: int, out_features: int, dropout: float) -> None:
+        super().__init__()
+        self.skip = nn.Identity() if in_features == out_features else nn.Linear(in_features, out_features)
+        self.hidden = nn.Sequential(
+            nn.Linear(in_features, hidden_features),
+            nn.ELU(),
+            nn.Linear(hidden_features, hidden_features),
+        )
+        self.gate = GatedResidual(hidden_features, out_features, dropout)
+
+    def forward(self, a: Tensor) -> Tensor:
+        """Transform ``a`` by as much as the gate lets through."""
+        out: Tensor = self.gate(self.skip(a), self.hidden(a))
+        return out

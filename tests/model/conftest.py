@@ -1,0 +1,88 @@
+"""A small model and a random market chunk of D = 3 days, N = 6 stocks, F = 5 features, C = 2 channels."""
+
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from torch import Tensor
+
+from gogooku_kedro.model import ATFTGATFAN
+from gogooku_kedro.params import ModelParams
+
+DAYS, STOCKS, FEATURES, CHANNELS, WINDOW = 3, 6, 5, 2, 6
+
+
+def model_params(**changes: Any) -> ModelParams:
+    """Settings of a small model; ``fan={"enabled": False}`` and the like change a section."""
+    settings: dict[str, Any] = {
+        "hidden_size": 8,
+        "window": WINDOW,
+        "dropout": 0.0,
+        "quantiles": [0.1, 0.5, 0.9],
+        "vsn": {"enabled": True, "feature_size": 4},
+        "temporal": {"heads": 2},
+        "fan": {"enabled": True, "top_k": 2, "predictor_size": 4},
+        "san": {"enabled": True, "slices": 3, "predictor_size": 4},
+        "gat": {
+            "enabled": True,
+            "conv": "gatv2",
+            "heads": 2,
+            "edge_attributes": ["correlation", "abs_correlation", "same_sector", "is_self"],
+            "edge_dropout": 0.0,
+            "neutralise_scores": True,
+            "use_in_training": True,
+            "regularization": {
+                "enabled": False,
+                "edge_weight_penalty": 0.0,
+                "attention_entropy_penalty": 0.0,
+            },
+        },
+    }
+    for section, change in changes.items():
+        settings[section] = settings[section] | change if isinstance(change, dict) else change
+    return ModelParams.model_validate(settings)
+
+
+class Chunk(NamedTuple):
+    x: Tensor
+    present: Tensor
+    levels: Tensor
+    edge_index: Tensor
+    edge_attr: Tensor
+
+
+def ring_edges(days: int, stocks: int) -> tuple[Tensor, Tensor]:
+    """Every stock hears its left neighbour (positively) and its right one (negatively), and itself."""
+    stock = torch.arange(stocks)
+    source = torch.cat([(stock - 1) % stocks, (stock + 1) % stocks, stock])
+    target = stock.repeat(3)
+    correlation = torch.tensor([0.6, -0.4, 1.0]).repeat_interleave(stocks)
+    is_self = (source == target).float()
+    attr = torch.stack([correlation, correlation.abs(), is_self, is_self], dim=1)
+    offset = (torch.arange(days) * stocks).repeat_interleave(3 * stocks)
+    edge_index = torch.stack([source, target]).repeat(1, days) + offset
+    return edge_index, attr.repeat(days, 1)
+
+
+def random_chunk(days: int = DAYS, stocks: int = STOCKS, seed: int = 0) -> Chunk:
+    """A chunk with one stock absent on some days of its window and another without any levels."""
+    generator = torch.Generator().manual_seed(seed)
+    steps = days + WINDOW - 1
+    x = torch.randn(steps, stocks, FEATURES, generator=generator)
+    levels = torch.randn(steps, stocks, CHANNELS, generator=generator).cumsum(0)
+    present = torch.ones(steps, stocks, dtype=torch.bool)
+    present[1:3, 1] = False
+    levels[1:3, 1] = torch.nan
+    levels[:, 2, 0] = torch.nan
+    return Chunk(x, present, levels, *ring_edges(days, stocks))
+
+
+@pytest.fixture
+def chunk() -> Chunk:
+    return random_chunk()
+
+
+def build(seed: int = 0, **changes: Any) -> ATFTGATFAN:
+    """A model in evaluation mode whose score neutralisation and gates are away from their start."""
+    torch.manual_seed(seed)
+    return ATFTGATFAN(model_params(**changes), FEATURES, CHANNELS).eval()
