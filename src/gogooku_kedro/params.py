@@ -4,7 +4,9 @@ What is not written in the configuration is an error, so a section cannot be hal
 cannot be ignored. Messages name the YAML path and the fix. This module knows nothing of torch or Kedro.
 """
 
+import hashlib
 from datetime import date
+from difflib import get_close_matches
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
@@ -25,6 +27,11 @@ class Section(BaseModel):
     """A section of the configuration: complete, free of unknown keys, unchangeable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def __str__(self) -> str:
+        # What MLflow shows for the section as a whole; its keys have rows of their own (hooks.MlflowRecord).
+        digest = hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        return f"{type(self).__name__} {digest[:12]}"
 
 
 class IngestionParams(Section):
@@ -252,8 +259,6 @@ def check_top_level(names: set[str]) -> None:
     Raises:
         ValueError: Naming each unknown key and the closest known one.
     """
-    from difflib import get_close_matches
-
     known = set(SECTIONS) | RUNTIME_PARAMETERS
     unknown = sorted(names - known)
     if unknown:

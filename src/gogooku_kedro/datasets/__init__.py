@@ -1,0 +1,37 @@
+"""Custom Kedro datasets, imported on first use so that listing pipelines stays fast."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gogooku_kedro.datasets.empty_table import EmptyTableDataset
+    from gogooku_kedro.datasets.model_bundle import ModelBundleDataset
+    from gogooku_kedro.datasets.ohlcv_file import OhlcvFileDataset
+    from gogooku_kedro.datasets.sample_market import SampleMarketDataset
+    from gogooku_kedro.datasets.zarr_panel import ZarrDataset
+
+__all__ = [
+    "EmptyTableDataset",
+    "ModelBundleDataset",
+    "OhlcvFileDataset",
+    "SampleMarketDataset",
+    "ZarrDataset",
+]
+
+_MODULES = {
+    "EmptyTableDataset": "empty_table",
+    "ModelBundleDataset": "model_bundle",
+    "OhlcvFileDataset": "ohlcv_file",
+    "SampleMarketDataset": "sample_market",
+    "ZarrDataset": "zarr_panel",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,157 @@
+"""Kedro dataset of the sample market: generated on first use, read from Parquet afterwards."""
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from kedro.io import AbstractDataset, DatasetError
+from kedro_datasets._typing import TablePreview
+from pydantic import ValidationError
+
+from gogooku_kedro.market.sample import TABLES, SampleMarketSettings, generate_sample_market
+
+_SETTINGS_FILE = "settings.json"
+_GENERATION = threading.Lock()
+
+
+class SampleMarketDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
+    """One table of a seeded synthetic Tokyo market.
+
+    Entries that name the same folder and settings share one market: the first load generates every
+    table, the others read. Tables of other settings in the folder are replaced.
+
+    Example of a catalog entry::
+
+        raw_bars:
+          type: gogooku_kedro.datasets.SampleMarketDataset
+          table: bars
+          filepath: data/01_raw/sample_market
+          seed: 7
+    """
+
+    def __init__(
+        self,
+        *,
+        table: str,
+        filepath: str,
+        n_codes: int | None = None,
+        start: str | None = None,
+        end: str | None = None,
+        seed: int | None = None,
+        signal_strength: float | None = None,
+        replicates: int | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        """Describe a table of a market; what is left out takes the value of `SampleMarketSettings`.
+
+        Args:
+            table: One of bars, listed_issues, market_index, oracle_scores, peers, oracle.
+            filepath: Folder of the tables, shared by the entries of one market.
+            n_codes: Issues ever listed.
+            start: First date.
+            end: Last date.
+            seed: Root of every random stream.
+            signal_strength: Factor on the planted drift; 0 plants nothing.
+            replicates: Independent markets behind each rank IC bound.
+            metadata: Free metadata, ignored by Kedro.
+        """
+        self._table = table
+        self._folder = Path(filepath)
+        self._arguments = {
+            name: value
+            for name, value in {
+                "n_codes": n_codes,
+                "start": start,
+                "end": end,
+                "seed": seed,
+                "signal_strength": signal_strength,
+                "replicates": replicates,
+            }.items()
+            if value is not None
+        }
+        self.metadata = metadata
+
+    def load(self) -> pd.DataFrame:
+        """The table, generated first if the folder does not hold it for these settings.
+
+        Returns:
+            The table as `generate_sample_market` describes it; `attrs["source"]` names its file.
+
+        Raises:
+            DatasetError: When `table` is unknown or the settings are not possible.
+        """
+        if self._table not in TABLES:
+            raise DatasetError(f"table={self._table!r} is unknown: choose one of {', '.join(TABLES)}")
+        settings = self._settings()
+        with _GENERATION:
+            if self._stored_hash() != settings.hash:
+                self._generate(settings)
+        frame = pd.read_parquet(self._file(self._table))
+        frame.attrs["source"] = f"sample market, {self._file(self._table)}"
+        return frame
+
+    def save(self, data: pd.DataFrame) -> None:
+        """Refuse: the tables follow from the settings alone.
+
+        Raises:
+            DatasetError: Always.
+        """
+        raise DatasetError(
+            "The sample market is generated from its settings and cannot be saved to: "
+            "write to another catalog entry, or change the settings of this one"
+        )
+
+    def preview(self, nrows: int = 5) -> TablePreview:
+        """The first rows for Kedro-Viz, without generating a market that is not there yet.
+
+        Args:
+            nrows: Rows to show.
+
+        Returns:
+            Index, columns and rows; no rows when the table is not stored yet.
+        """
+        file = self._file(self._table)
+        frame = pd.read_parquet(file).head(nrows) if file.exists() else pd.DataFrame()
+        return TablePreview(json.loads(frame.to_json(orient="split", date_format="iso")))
+
+    def _settings(self) -> SampleMarketSettings:
+        try:
+            return SampleMarketSettings.model_validate(self._arguments)
+        except ValidationError as error:
+            reasons = "; ".join(
+                f"{'.'.join(map(str, item['loc'])) or 'settings'}: {item['msg']}" for item in error.errors()
+            )
+            raise DatasetError(f"The sample market in {self._folder} cannot be made: {reasons}") from error
+
+    def _generate(self, settings: SampleMarketSettings) -> None:
+        """Write each table under a temporary name and rename it; the settings, last, mark the end."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        marker = self._folder / _SETTINGS_FILE
+        marker.unlink(missing_ok=True)
+        for table, frame in generate_sample_market(settings).items():
+            written = self._folder / f".{table}.parquet.tmp"
+            frame.to_parquet(written, index=False)
+            written.replace(self._file(table))
+        written = self._folder / f".{_SETTINGS_FILE}.tmp"
+        written.write_text(
+            json.dumps({"hash": settings.hash, "settings": settings.model_dump()}, indent=2) + "\n"
+        )
+        written.replace(marker)
+
+    def _stored_hash(self) -> str | None:
+        marker = self._folder / _SETTINGS_FILE
+        if not marker.exists() or not all(self._file(table).exists() for table in TABLES):
+            return None
+        stored: str | None = json.loads(marker.read_text()).get("hash")
+        return stored
+
+    def _file(self, table: str) -> Path:
+        return self._folder / f"{table}.parquet"
+
+    def _exists(self) -> bool:
+        return self._table in TABLES  # it can always be generated
+
+    def _describe(self) -> dict[str, Any]:
+        return {"table": self._table, "filepath": str(self._folder), **self._arguments}

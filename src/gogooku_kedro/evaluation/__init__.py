@@ -1,0 +1,77 @@
+"""Evaluation: rank IC, books, significance, baselines, neutral scores, figures and the report."""
+
+from gogooku_kedro.evaluation.baselines import rule_baselines, split_masks
+from gogooku_kedro.evaluation.learned_baselines import (
+    LearningRows,
+    fit_lightgbm,
+    fit_ridge,
+    gaussian_rank,
+    learning_rows,
+)
+from gogooku_kedro.evaluation.metrics import (
+    daily_metrics,
+    decile_profile,
+    hit_rate,
+    summarise_extras,
+    summarise_metrics,
+)
+from gogooku_kedro.evaluation.neutralise import neutralise_scores
+from gogooku_kedro.evaluation.oracle import oracle_bounds, oracle_predictions
+from gogooku_kedro.evaluation.plots import (
+    cumulative_net_return,
+    cumulative_rank_ic,
+    decile_returns,
+    degree_histogram,
+    loss_curves,
+)
+from gogooku_kedro.evaluation.portfolio import book_returns, long_only, long_short
+from gogooku_kedro.evaluation.rank_ic import ic, rank_ic
+from gogooku_kedro.evaluation.report import render_report
+from gogooku_kedro.evaluation.significance import (
+    PairedDifference,
+    bootstrap_sharpe_ci,
+    icir,
+    newey_west_lag,
+    newey_west_t,
+    paired_difference,
+    sharpe,
+)
+from gogooku_kedro.evaluation.summary import compare_models, summary_table
+
+__all__ = [
+    "LearningRows",
+    "PairedDifference",
+    "book_returns",
+    "bootstrap_sharpe_ci",
+    "compare_models",
+    "cumulative_net_return",
+    "cumulative_rank_ic",
+    "daily_metrics",
+    "decile_profile",
+    "decile_returns",
+    "degree_histogram",
+    "fit_lightgbm",
+    "fit_ridge",
+    "gaussian_rank",
+    "hit_rate",
+    "ic",
+    "icir",
+    "learning_rows",
+    "long_only",
+    "long_short",
+    "loss_curves",
+    "neutralise_scores",
+    "newey_west_lag",
+    "newey_west_t",
+    "oracle_bounds",
+    "oracle_predictions",
+    "paired_difference",
+    "rank_ic",
+    "render_report",
+    "rule_baselines",
+    "sharpe",
+    "split_masks",
+    "summarise_extras",
+    "summarise_metrics",
+    "summary_table",
+]

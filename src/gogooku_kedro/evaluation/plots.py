@@ -1,0 +1,243 @@
+"""Plotly figures of an evaluation, small enough to preview in Kedro-Viz."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from gogooku_kedro.evaluation.wide import check_columns
+
+COLOURS = {
+    "model": "#0072B2",
+    "model_neutral": "#56B4E9",
+    "lightgbm": "#D55E00",
+    "ridge": "#E69F00",
+    "reversal_1d": "#009E73",
+    "reversal_5d": "#CC79A7",
+    "momentum_20d": "#8C6D31",
+    "random": "#7F7F7F",
+    "oracle": "#000000",
+    "oracle_without_graph": "#5A5A5A",
+}
+"""Colours of Okabe and Ito (2008), told apart under the common colour-vision deficiencies."""
+
+DASHES = {
+    "reversal_1d": "dash",
+    "reversal_5d": "dash",
+    "momentum_20d": "dash",
+    "random": "dot",
+    "oracle": "dashdot",
+    "oracle_without_graph": "dashdot",
+}
+TEST_SHADE = "rgba(0, 114, 178, 0.07)"
+DECIMALS = 5
+RESTARTS = "<br><sup>the sum restarts at 0 in the test part</sup>"
+FALLBACK_COLOUR = "#444444"
+
+
+def model_order(models: Sequence[str]) -> list[str]:
+    """Return the models in reading order: the model, learned baselines, rules, chance, others."""
+    known = [name for name in COLOURS if name in models]
+    return known + sorted(set(models) - set(known))
+
+
+def cumulative_rank_ic(daily: pd.DataFrame, horizon: str) -> go.Figure:
+    """Return the running sum of daily rank IC per model; the test part is shaded.
+
+    The sum starts again at 0 with the test part, so its last value divided by the test days is
+    the test rank IC.
+
+    Args:
+        daily: Table of `daily_metrics`.
+        horizon: Name of the horizon, e.g. "1d".
+    """
+    figure = _running_sums(daily, horizon, "rank_ic")
+    return _styled(
+        figure,
+        title=f"Cumulative rank IC, {horizon} horizon{RESTARTS}",
+        x="Session",
+        y="Sum of rank IC",
+    )
+
+
+def cumulative_net_return(daily: pd.DataFrame, horizon: str) -> go.Figure:
+    """Return the running sum of the long-short book's daily return after costs, per model.
+
+    Arguments and layout as in `cumulative_rank_ic`; returns are shown in percent.
+    """
+    figure = _running_sums(daily, horizon, "long_short_net")
+    figure.update_yaxes(tickformat=".0%")
+    return _styled(
+        figure,
+        title=f"Long-short book after costs, {horizon} horizon{RESTARTS}",
+        x="Session",
+        y="Sum of net return",
+    )
+
+
+def decile_returns(
+    profile: pd.DataFrame, models: Sequence[str] = ("model", "lightgbm"), split: str = "test"
+) -> go.Figure:
+    """Return bars of the mean excess return per score decile, one panel per horizon.
+
+    Args:
+        profile: Table of `decile_profile`.
+        models: Models to draw beside each other; those absent from `profile` are left out.
+        split: Part of the split.
+    """
+    check_columns(profile, ["model", "split", "horizon", "decile", "mean_return"], "profile")
+    rows = profile[profile["split"] == split]
+    horizons = sorted(rows["horizon"].unique(), key=lambda name: int(name.removesuffix("d")))
+    titles = [f"{name} horizon" for name in horizons]
+    figure = make_subplots(
+        rows=max(1, (len(horizons) + 1) // 2),
+        cols=2,
+        subplot_titles=titles,
+        horizontal_spacing=0.18,
+        vertical_spacing=0.14,
+    )
+    for position, horizon in enumerate(horizons):
+        for model in models:
+            bars = rows[(rows["horizon"] == horizon) & (rows["model"] == model)]
+            figure.add_bar(
+                x=bars["decile"].tolist(),
+                y=_numbers(bars["mean_return"], DECIMALS + 2),
+                name=model,
+                legendgroup=model,
+                showlegend=position == 0,
+                marker_color=COLOURS.get(model, FALLBACK_COLOUR),
+                row=position // 2 + 1,
+                col=position % 2 + 1,
+            )
+    figure.update_yaxes(tickformat=".2%", nticks=6)
+    figure.update_xaxes(tickvals=[1, 5, 10])
+    figure.update_xaxes(title="Score decile", row=max(1, (len(horizons) + 1) // 2))
+    figure.update_yaxes(title="Mean excess return", col=1)
+    styled = _styled(
+        figure,
+        title=f"Return by score decile ({split} part)<br><sup>over the date's mean; 10 = top</sup>",
+        x=None,
+        y=None,
+    )
+    return styled.update_layout(height=620, margin_t=96)
+
+
+def loss_curves(history: pd.DataFrame) -> go.Figure:
+    """Return training loss and validation rank IC per epoch, one above the other.
+
+    Args:
+        history: epoch, train/loss, and any valid/rank_ic_<h>d columns; NaN = not measured.
+    """
+    check_columns(history, ["epoch", "train/loss"], "history")
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.08)
+    epochs = history["epoch"].tolist()
+    losses = [name for name in ("train/loss", "valid/loss") if name in history]
+    for name, dash in zip(losses, ("solid", "dash"), strict=False):
+        line = {"color": FALLBACK_COLOUR, "dash": dash}
+        values = _numbers(history[name], DECIMALS)
+        figure.add_scatter(x=epochs, y=values, name=name, line=line, row=1, col=1)
+    palette = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+    curves = [name for name in history.columns if name.startswith("valid/rank_ic_")]
+    for number, name in enumerate(curves):
+        line = {"color": palette[number % len(palette)]}
+        values = _numbers(history[name], DECIMALS)
+        label = f"rank IC {name.removeprefix('valid/rank_ic_')}"
+        figure.add_scatter(x=epochs, y=values, name=label, line=line, row=2, col=1)
+    figure.update_traces(mode="lines+markers", marker_size=5)
+    figure.update_yaxes(title="Valid rank IC", row=2, col=1)
+    figure.update_xaxes(title="Epoch", row=2, col=1)
+    styled = _styled(figure, title="Training loss and rank IC on valid", x=None, y=None)
+    return styled.update_yaxes(title="Loss", row=1, col=1)
+
+
+def degree_histogram(graph_edges: pd.DataFrame) -> go.Figure:
+    """Return the distribution of the number of peers per stock, all as-of dates together.
+
+    Args:
+        graph_edges: asof, source, target, is_self. A stock whose only edge is its self loop has
+            no peers and is counted at 0.
+    """
+    check_columns(graph_edges, ["asof", "target", "is_self"], "graph_edges")
+    peers = (graph_edges["is_self"] == 0).groupby([graph_edges["asof"], graph_edges["target"]])
+    degree = peers.sum().to_numpy(np.int64)
+    counts = np.bincount(degree) if len(degree) else np.zeros(1)
+    share = np.round(counts / max(1, len(degree)), DECIMALS)
+    figure = go.Figure(go.Bar(x=np.arange(len(share)).tolist(), y=share.tolist(), name="stocks"))
+    figure.update_traces(marker_color=COLOURS["model"])
+    figure.update_yaxes(tickformat=".0%")
+    asofs, mean = graph_edges["asof"].nunique(), degree.mean() if len(degree) else 0.0
+    return _styled(
+        figure,
+        title=f"Peers per stock<br><sup>mean {mean:.1f}, {asofs} as-of dates</sup>",
+        x="Incoming edges without the self loop",
+        y="Share of stocks",
+    )
+
+
+def _running_sums(daily: pd.DataFrame, horizon: str, column: str) -> go.Figure:
+    check_columns(daily, ["model", "split", "horizon", "date", column], "daily metrics")
+    rows = daily[daily["horizon"] == horizon]
+    figure = go.Figure()
+    for model in model_order(list(rows["model"].unique())):
+        days = rows[rows["model"] == model].sort_values("date")
+        total = days[column].fillna(0.0).groupby(days["split"]).cumsum()
+        starts = days["split"].ne(days["split"].shift()) & (days["split"] == "test")
+        total = total.where(~starts, np.nan)
+        figure.add_scatter(
+            x=days["date"].dt.strftime("%Y-%m-%d").tolist(),
+            y=_numbers(total, DECIMALS),
+            name=model,
+            mode="lines",
+            line={
+                "color": COLOURS.get(model, FALLBACK_COLOUR),
+                "width": 3 if model == "model" else 1.6,
+                "dash": DASHES.get(model, "solid"),
+            },
+        )
+    figure.update_xaxes(nticks=6, tickangle=0, tickformat="%b\n%Y")
+    test = rows.loc[rows["split"] == "test", "date"]
+    if len(test):
+        figure.add_vrect(
+            x0=f"{test.min():%Y-%m-%d}",
+            x1=f"{test.max():%Y-%m-%d}",
+            fillcolor=TEST_SHADE,
+            line_width=0,
+            annotation_text="test part",
+            annotation_position="top left",
+        )
+    return figure
+
+
+def _numbers(values: pd.Series[float], decimals: int) -> list[float | None]:
+    """Rounded plain numbers (binary arrays would not be readable in a preview), NaN as null."""
+    rounded = values.astype(float).round(decimals)
+    return [None if np.isnan(value) else value for value in rounded.tolist()]
+
+
+def _styled(figure: go.Figure, *, title: str, x: str | None, y: str | None) -> go.Figure:
+    figure.update_layout(
+        title={"text": title, "font": {"size": 15}, "x": 0.02, "xref": "container"},
+        template="plotly_white",
+        font={"family": "system-ui, sans-serif", "size": 13, "color": "#222222"},
+        legend={
+            "orientation": "h",
+            "yref": "container",
+            "y": 0.0,
+            "yanchor": "bottom",
+            "x": 0.0,
+            "entrywidth": 98,
+            "font": {"size": 12},
+        },
+        margin={"l": 64, "r": 16, "t": 72, "b": 64},
+        height=470,
+        hovermode="x unified" if figure.data and figure.data[0].type == "scatter" else "closest",
+    )
+    if x is not None:
+        figure.update_xaxes(title=x)
+    if y is not None:
+        figure.layout.yaxis.title = y
+    return figure

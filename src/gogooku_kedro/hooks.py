@@ -1,0 +1,181 @@
+"""Hooks: settings are checked before the first node, the graph before the model, and every run is recorded.
+
+Hooks are kept thin and without state of their own beyond one run; what they check is library code.
+"""
+
+import hashlib
+import json
+import logging
+import subprocess
+import time
+from typing import Any
+
+from kedro.framework.hooks import hook_impl
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+
+from gogooku_kedro.params import RUNTIME_PARAMETERS, SECTIONS, ModelParams, Section, check_top_level
+
+logger = logging.getLogger(__name__)
+
+GPU_TAG = "gpu"
+GAT_TAG = "gat"
+RECORD = "run_record"
+
+
+class SettingsCheck:
+    """Refuse unknown sections and a device that is not there, before the first node runs."""
+
+    @hook_impl
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
+    ) -> None:
+        """Check what can be checked without data; Kedro has validated the typed sections by now."""
+        parameters = plain_parameters(catalog)
+        check_top_level(set(parameters))
+        if _has_tag(pipeline, GPU_TAG):
+            from gogooku_kedro.training import resolve_device
+
+            resolve_device(parameters["training"]["device"])
+
+
+class GraphMatchesModel:
+    """Hold the GAT's settings against the graph that is about to reach it."""
+
+    @hook_impl
+    def before_node_run(self, node: Node, inputs: dict[str, Any]) -> None:
+        """Check nodes tagged ``gat``: edges on the training dates, attributes the model reads."""
+        if GAT_TAG not in node.tags:
+            return
+        from gogooku_kedro.graph import check_graph
+
+        model = inputs["params:model"]
+        if isinstance(model, dict):  # Kedro switches typed parameters off when a type hint fails to resolve
+            model = ModelParams.model_validate(model)
+        if model.gat.enabled:
+            check_graph(inputs["graph_edges"], model.gat.edge_attributes, inputs["split"]["train"])
+
+
+class RunRecord:
+    """Record what ran: commit, settings, seed, and the seconds of every stage."""
+
+    def __init__(self) -> None:
+        self._started: dict[str, float] = {}
+
+    @hook_impl
+    def before_pipeline_run(self, run_params: dict[str, Any], catalog: DataCatalog) -> None:
+        """Begin a record; stages that ran before with the same settings keep their seconds."""
+        parameters = plain_parameters(catalog)
+        record = {
+            "git_sha": git_sha(),
+            "config_hash": config_hash(parameters),
+            "seed": parameters["training"]["seed"],
+            "environment": run_params.get("env") or "base",
+            "seconds": {},
+        }
+        if catalog.exists(RECORD):
+            before = catalog.load(RECORD)
+            if before["config_hash"] == record["config_hash"]:
+                record["seconds"] = before["seconds"]
+        self._record = record
+        catalog.save(RECORD, record)
+
+    @hook_impl
+    def before_node_run(self, node: Node) -> None:
+        """Start the clock of a node."""
+        self._started[node.name] = time.monotonic()
+
+    @hook_impl
+    def after_node_run(self, node: Node, catalog: DataCatalog) -> None:
+        """Add a node's seconds to its stage."""
+        elapsed = time.monotonic() - self._started.pop(node.name)
+        stage = node.namespace or "other"
+        nodes = self._record["seconds"].setdefault(stage, {})
+        nodes[node.short_name] = round(elapsed, 2)
+        catalog.save(RECORD, self._record)
+
+
+class MlflowRecord:
+    """Write parameters row by row and the final metrics to the MLflow run, if one is open."""
+
+    @hook_impl(trylast=True)
+    def before_pipeline_run(self, catalog: DataCatalog) -> None:
+        """Log every setting under its dotted path; kedro-mlflow would log a typed section as one string."""
+        import mlflow
+
+        if mlflow.active_run() is not None:
+            parameters = plain_parameters(catalog)
+            settings = {k: v for k, v in parameters.items() if k in SECTIONS or k in RUNTIME_PARAMETERS}
+            mlflow.log_params({k: str(v)[:500] for k, v in flatten(settings).items()})
+
+    @hook_impl(tryfirst=True)
+    def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Log the test metrics and the report, and print the short table."""
+        if "metrics" not in pipeline.all_outputs():
+            return
+        import mlflow
+
+        metrics = catalog.load("metrics")
+        if mlflow.active_run() is not None:
+            figures = flatten({part: metrics[part] for part in ("valid", "test")}, "/")
+            mlflow.log_metrics({k: float(v) for k, v in figures.items() if isinstance(v, int | float)})
+            if "report" in pipeline.all_outputs():
+                mlflow.log_text(catalog.load("report"), "report.html")
+        print_summary(metrics, catalog)
+
+
+def plain_parameters(catalog: DataCatalog) -> dict[str, Any]:
+    """The merged configuration as plain types; Kedro hands validated sections over as objects."""
+    parameters: dict[str, Any] = catalog.load("parameters")
+    return {k: v.model_dump(mode="json") if isinstance(v, Section) else v for k, v in parameters.items()}
+
+
+def print_summary(metrics: dict[str, Any], catalog: DataCatalog) -> None:
+    """Print the model beside the baselines, and where the report is."""
+    from rich.console import Console
+
+    from gogooku_kedro.evaluation import oracle_bounds, summary_table
+
+    console = Console()
+    entry = plain_parameters(catalog)["labels"]["entry"]
+    bounds = oracle_bounds(catalog.load("market_oracle"), entry)
+    console.print(summary_table(metrics, bounds))
+    for name in ("metrics", "report"):
+        console.print(f"{name}: {catalog[name]._filepath}", soft_wrap=True)
+
+
+def git_sha() -> str:
+    """Commit of the working tree, with ``+`` when it has changes; ``unknown`` outside a checkout."""
+    try:
+        sha = _git("rev-parse", "--short=12", "HEAD")
+        return sha + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def config_hash(parameters: dict[str, Any]) -> str:
+    """Hash of the settings that decide a result; where files lie is not among them."""
+    sections = {k: v for k, v in parameters.items() if k in SECTIONS or k == "signal_strength"}
+    sections["training"] = {k: v for k, v in sections["training"].items() if k != "checkpoint_dir"}
+    return hashlib.sha256(json.dumps(sections, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def flatten(tree: dict[str, Any], separator: str = ".") -> dict[str, Any]:
+    """Turn nested keys into paths, ``{"a": {"b": 1}}`` into ``{"a.b": 1}``."""
+    rows: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            rows |= {f"{key}{separator}{k}": v for k, v in flatten(value, separator).items()}
+        else:
+            rows[str(key)] = value
+    return rows
+
+
+def _git(*arguments: str) -> str:
+    run = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
+    return run.stdout.strip()
+
+
+def _has_tag(pipeline: Pipeline, tag: str) -> bool:
+    return any(tag in node.tags for node in pipeline.nodes)

@@ -1,0 +1,176 @@
+"""The market as a panel: daily bars on a (date, code) grid with causal adjustment."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from gogooku_kedro.market.adjustment import chain_link
+from gogooku_kedro.market.columns import DAILY_BARS, FLAGS, LABELS, PRICES, UNKNOWN
+from gogooku_kedro.market.parsing import parse_dates, parse_numbers
+from gogooku_kedro.market.quality import thin_sessions
+
+Floats = NDArray[np.float64]
+
+
+class _Grid:
+    """Puts columns of long bars on the (date, code) grid."""
+
+    def __init__(self, bars: pd.DataFrame) -> None:
+        self._bars = bars
+        self.session, dates = pd.factorize(bars["date"], sort=True)
+        self.issue, codes = pd.factorize(bars["code"], sort=True)
+        self.dates = pd.DatetimeIndex(dates).as_unit("ns")
+        self.codes = np.asarray(codes, dtype=str)
+        self.shape = (len(self.dates), len(self.codes))
+
+    def dense(self, name: str, absent: float = np.nan) -> Floats:
+        grid = np.full(self.shape, absent)
+        grid[self.session, self.issue] = self._bars[name].to_numpy()
+        return grid
+
+    def flag(self, name: str) -> NDArray[np.bool_]:
+        grid = np.zeros(self.shape, dtype=bool)
+        grid[self.session, self.issue] = self._bars[name].to_numpy()
+        return grid
+
+    def listed(self) -> NDArray[np.bool_]:
+        grid = np.zeros(self.shape, dtype=bool)
+        grid[self.session, self.issue] = True
+        return grid
+
+    def first_known(self, name: str) -> NDArray[np.str_]:
+        known = self._bars.loc[self._bars[name] != UNKNOWN, ["date", "code", name]]
+        first = known.sort_values("date", kind="stable").drop_duplicates("code")
+        label = first.set_index("code")[name].reindex(self.codes)
+        return np.asarray(label.fillna(UNKNOWN), dtype=str)
+
+
+def build_panel(
+    daily_bars: pd.DataFrame,
+    market_index: pd.DataFrame | None = None,
+    *,
+    max_move: float = 0.5,
+) -> xr.Dataset:
+    """Put daily bars on a (date, code) grid, with causally adjusted prices and returns.
+
+    Adjustment is forward-anchored: adj_close[t] = close[t] / Π_{s<=t} adj_factor[s] (volume is
+    multiplied), so an issue's first price is its unit and a later split leaves the past as it was.
+    A move of more than `max_move` from the last traded adjusted close is an invalid jump: ret_1d is
+    missing there and the adjusted level is chain-linked across it, as if the return were 0. Values
+    at t depend on rows up to t only, bit for bit.
+
+    Args:
+        daily_bars: Columns of `columns.DAILY_BARS`, unique on date and code.
+        market_index: Date and C (close of the index); None or empty: the index return is the
+            equal-weighted mean of ret_1d.
+        max_move: Largest valid one-day move, a fraction. An open, high or low further than this
+            from its own close is missing; `attrs["far_from_close"]` counts them.
+
+    Returns:
+        (date, code) float32, NaN = did not trade or unknown: open, high, low, close (raw yen),
+        volume (shares), turnover_value (yen), adj_open, adj_high, adj_low, adj_close, adj_volume,
+        ret_1d (fraction; both sessions consecutive and traded).
+        (date, code) bool: traded (has a close), listed (has a row), limit_up, limit_down,
+        invalid_jump. (date): index_return float32, thin_date bool (fewer than 50% of the median
+        number of traded issues of the previous 20 sessions). Coordinates sector, market (code):
+        the first known label of the issue, "n/a" when none.
+
+    Raises:
+        ValueError: A column is missing, a stock-day occurs twice, or `max_move` is not positive.
+    """
+    _check(daily_bars, max_move)
+    grid = _Grid(daily_bars)
+    prices = {name: grid.dense(name) for name in PRICES}
+    close = prices["close"]
+    far = _drop_far_from_close(prices, max_move)
+
+    event = np.cumprod(grid.dense("adj_factor", absent=1.0), axis=0)
+    link, jump = chain_link(close / event, max_move)
+    fields: dict[str, Any] = dict(prices)
+    fields |= {f"adj_{name}": price / event * link for name, price in prices.items()}
+    fields["volume"] = grid.dense("volume")
+    fields["adj_volume"] = fields["volume"] * event
+    fields["turnover_value"] = grid.dense("turnover_value")
+    ret_1d = _one_day_return(close / event, jump)
+    fields["ret_1d"] = ret_1d
+    fields = {name: values.astype(np.float32) for name, values in fields.items()}
+    traded = ~np.isnan(close)
+    fields |= {"traded": traded, "listed": grid.listed(), "invalid_jump": jump}
+    fields |= {name: grid.flag(name) for name in FLAGS}
+
+    index_return, index_source = _index_return(market_index, grid.dates, ret_1d)
+    panel = xr.Dataset(
+        {name: (("date", "code"), values) for name, values in fields.items()},
+        coords={"date": grid.dates, "code": grid.codes},
+        attrs={"max_move": max_move, "index_source": index_source, "far_from_close": far},
+    )
+    panel["index_return"] = ("date", index_return.astype(np.float32))
+    panel["thin_date"] = ("date", thin_sessions(traded.sum(axis=1)))
+    return panel.assign_coords({name: ("code", grid.first_known(name)) for name in LABELS})
+
+
+def _check(daily_bars: pd.DataFrame, max_move: float) -> None:
+    absent = [name for name in DAILY_BARS if name not in daily_bars]
+    if absent:
+        raise ValueError(f"daily_bars lacks the columns {absent}; build it with market.standardise_bars.")
+    if daily_bars.empty:
+        raise ValueError("daily_bars is empty; a panel needs at least one stock-day.")
+    twice = daily_bars.duplicated(["date", "code"])
+    if twice.any():
+        shown = daily_bars.loc[twice, ["date", "code"]].head(3).to_dict("records")
+        raise ValueError(
+            f"daily_bars has {int(twice.sum())} repeated stock-days, for example {shown}; "
+            "build it with market.standardise_bars."
+        )
+    if not max_move > 0:
+        raise ValueError(f"max_move is {max_move}; write a fraction above 0, such as 0.5.")
+
+
+def _drop_far_from_close(prices: dict[str, Floats], max_move: float) -> int:
+    count = 0
+    for name in ("open", "high", "low"):
+        far = np.abs(prices[name] / prices["close"] - 1) > max_move
+        prices[name][far] = np.nan
+        count += int(far.sum())
+    return count
+
+
+def _one_day_return(adj_close: Floats, jump: NDArray[np.bool_]) -> Floats:
+    ret = np.full(adj_close.shape, np.nan)
+    ret[1:] = adj_close[1:] / adj_close[:-1] - 1
+    ret[jump] = np.nan
+    return ret
+
+
+def _index_return(
+    market_index: pd.DataFrame | None, dates: pd.DatetimeIndex, ret_1d: Floats
+) -> tuple[Floats, str]:
+    if market_index is None or market_index.empty:
+        return _equal_weighted(ret_1d), "equal-weighted mean of ret_1d"
+    source = str(market_index.attrs.get("source", "market_index"))
+    absent = [name for name in ("Date", "C") if name not in market_index]
+    if absent:
+        raise ValueError(
+            f"{source}: no column {absent}; found {list(market_index.columns)}. "
+            "Use the J-Quants V2 names Date and C (close of the index)."
+        )
+    table = market_index.reset_index(drop=True)
+    days = pd.DatetimeIndex(parse_dates(table["Date"], source=source))
+    close = pd.Series(parse_numbers(table["C"], source=source).to_numpy(), index=days)
+    close = close[~close.index.duplicated(keep="last")].where(lambda price: price > 0)
+    level = close.reindex(dates).to_numpy()
+    ret = np.full(len(dates), np.nan)
+    ret[1:] = level[1:] / level[:-1] - 1
+    return ret, source
+
+
+def _equal_weighted(ret_1d: Floats) -> Floats:
+    # bincount adds one value after the other: a code that is listed only later changes no bit.
+    session, issue = np.nonzero(~np.isnan(ret_1d))
+    total = np.bincount(session, weights=ret_1d[session, issue], minlength=len(ret_1d))
+    count = np.bincount(session, minlength=len(ret_1d))
+    mean: Floats = np.divide(total, count, out=np.full(len(ret_1d), np.nan), where=count > 0)
+    return mean

@@ -1,0 +1,170 @@
+"""Values of a source's columns as dates, codes, numbers and flags, or an error showing the rows."""
+
+import re
+from typing import Literal, cast
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+CodeStyle = Literal["auto", "tse", "as_is"]
+
+_MISSING = ("", "-", "--", "na", "n/a", "nan", "null", "none", "#n/a", "nat", "<na>")
+_THOUSANDS = r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d*)?"
+_YEAR_FIRST = re.compile(r"(\d{4})([-/.]?)(\d{1,2})\2(\d{1,2})(?:[T ].*)?")
+_UTC_OFFSET = re.compile(r".*\d{2}:\d{2}.*(?:Z|[+-]\d{2}:?\d{2})")
+_TSE_CODE = re.compile(r"([1-9][0-9A-Z][0-9][0-9A-Z])([0-9]?)(?:\.(?:T|JP))?")
+
+
+def parse_dates(values: pd.Series, *, source: str, timezone: str = "Asia/Tokyo") -> pd.Series:
+    """Return the local session date of every stamp as datetime64[ns], NaT where absent.
+
+    - A stamp with a time zone or UTC offset is converted to `timezone` and its date taken there.
+    - A stamp without one is local already: its date part is the session.
+    - Text must put the year first (2024-01-04, 2024/1/4, 20240104, with or without a time);
+      whole numbers are read as YYYYMMDD. 01/02/2024 is refused because its order is unknown.
+
+    Args:
+        values: Text, date, datetime or whole-number stamps.
+        source: File or table name for messages.
+        timezone: IANA name of the market's time zone.
+
+    Raises:
+        ValueError: A value is not such a date; the first five are shown.
+    """
+    positions, distinct = pd.factorize(values)
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        stamps = pd.DatetimeIndex(distinct).tz_convert(timezone).tz_localize(None).normalize()
+    elif pd.api.types.is_datetime64_dtype(values.dtype):
+        stamps = pd.DatetimeIndex(distinct).normalize()
+    else:
+        stamps = pd.DatetimeIndex([_one_date(value, timezone) for value in distinct])
+    parsed = stamps.as_unit("ns").to_numpy()
+    out = np.full(len(values), np.datetime64("NaT"), dtype="datetime64[ns]")
+    out[positions >= 0] = parsed[positions[positions >= 0]]
+    blank = _is_blank(values) if not pd.api.types.is_datetime64_any_dtype(values.dtype) else None
+    bad = np.isnat(out) & (positions >= 0) & (True if blank is None else ~blank)
+    if bad.any():
+        raise ValueError(
+            f"{source}: column 'date' has values that are not year-first dates: "
+            f"{first_rows(values, bad)}. Write them as YYYY-MM-DD."
+        )
+    return pd.Series(out, index=values.index, name="date")
+
+
+def parse_codes(values: pd.Series, *, source: str, code_style: CodeStyle = "auto") -> pd.Series:
+    """Return issue codes as text, missing where absent.
+
+    Whole numbers become their digits (7203.0 is '7203'). Tokyo codes get the five characters of
+    J-Quants: `.T` or `.JP` is cut off and a four-character code gets the '0' of the ordinary share
+    ('7203', 7203, '7203.T' and '72030' are '72030'; '130A' is '130A0').
+
+    Args:
+        values: Codes as text or numbers.
+        source: File or table name for messages.
+        code_style: `auto` treats the codes as Tokyo codes only when every one of them looks like
+            one (first character 1-9, digits third, letters or digits second and fourth), so
+            foreign tickers ('AAPL', '00700', '005930') stay as they are; `tse` insists; `as_is`
+            only makes text.
+
+    Raises:
+        ValueError: `code_style` is unknown, or is `tse` and a code is not a Tokyo code.
+    """
+    if code_style not in ("auto", "tse", "as_is"):
+        raise ValueError(f"code_style is {code_style!r}; write 'auto', 'tse' or 'as_is'.")
+    positions, distinct = pd.factorize(values)
+    texts = [_code_text(value) for value in distinct]
+    matches = [_TSE_CODE.fullmatch(text.upper()) for text in texts]
+    known = [text != "" for text in texts]
+    foreign = [t for t, m, k in zip(texts, matches, known, strict=True) if k and m is None]
+    if code_style == "tse" and foreign:
+        raise ValueError(
+            f"{source}: column 'code' has {len(foreign)} codes that are not Tokyo codes, for "
+            f"example {foreign[:5]}. Use code_style 'as_is' for other markets."
+        )
+    if code_style != "as_is" and not foreign:
+        texts = [m.group(1) + (m.group(2) or "0") if m else "" for m in matches]
+    table = np.array([*texts, ""], dtype=object)  # position -1 is the last one: absent
+    table[table == ""] = np.nan
+    return pd.Series(table[positions], index=values.index, name="code", dtype="str")
+
+
+def parse_numbers(values: pd.Series, *, source: str) -> pd.Series:
+    """Return a column as float64, NaN where absent.
+
+    Blank text, '-', 'NA', 'null' and the like are absent; '1,234.5' is 1234.5.
+
+    Raises:
+        ValueError: A value is no finite number; the first five are shown with their rows.
+    """
+    if pd.api.types.is_numeric_dtype(values.dtype):
+        numbers = values.astype("float64")
+        bad = np.isinf(numbers.to_numpy())
+    else:
+        blank = _is_blank(values)
+        text = values.astype("str").str.strip().mask(pd.Series(blank, index=values.index))
+        numbers = pd.to_numeric(text, errors="coerce").astype("float64")
+        unread = numbers.isna().to_numpy() & ~blank
+        if unread.any():
+            clean = text.where(text.str.fullmatch(_THOUSANDS) & unread)
+            numbers = numbers.fillna(clean.str.replace(",", "", regex=False).astype("float64"))
+        bad = (numbers.isna().to_numpy() & ~blank) | np.isinf(numbers.to_numpy())
+    if bad.any():
+        raise ValueError(
+            f"{source}: column {values.name!r} has {int(bad.sum())} values that are not numbers: "
+            f"{first_rows(values, bad)}. Clean the file, or map another column."
+        )
+    return numbers
+
+
+def parse_flags(values: pd.Series, *, source: str) -> pd.Series:
+    """Return a column of 0/1, "0"/"1" or true/false as bool; absent is False.
+
+    Raises:
+        ValueError: A value is none of these; the first five are shown.
+    """
+    if pd.api.types.is_bool_dtype(values.dtype):
+        return values.astype("bool")
+    text = values.astype("str").str.strip().str.lower().str.removesuffix(".0")
+    true = text.isin(["1", "true"]).to_numpy()
+    bad = ~true & ~text.isin(["0", "false"]).to_numpy() & ~_is_blank(values)
+    if bad.any():
+        raise ValueError(
+            f"{source}: column {values.name!r} has values that are neither 0 nor 1: "
+            f"{first_rows(values, bad)}."
+        )
+    return pd.Series(true, index=values.index, name=values.name)
+
+
+def first_rows(values: pd.Series, bad: NDArray[np.bool_]) -> str:
+    """Return the first five bad values with their row numbers (0 is the first row of data)."""
+    rows = np.flatnonzero(bad)[:5]
+    shown = values.iloc[rows].tolist()  # Python values: 105.0, not np.float64(105.0)
+    return ", ".join(f"row {row}: {value!r}" for row, value in zip(rows, shown, strict=True))
+
+
+def _is_blank(values: pd.Series) -> NDArray[np.bool_]:
+    if pd.api.types.is_numeric_dtype(values.dtype):
+        return cast(NDArray[np.bool_], values.isna().to_numpy())
+    text = values.astype("str").str.strip().str.lower()
+    return cast(NDArray[np.bool_], (values.isna() | text.isin(_MISSING)).to_numpy(dtype=bool))
+
+
+def _one_date(value: object, timezone: str) -> pd.Timestamp:
+    text = f"{value:.0f}" if isinstance(value, float) else str(value).strip()
+    parts = _YEAR_FIRST.fullmatch(text)
+    if parts is None or (parts.group(2) == "" and len(text) < 8):
+        return cast(pd.Timestamp, pd.NaT)
+    try:
+        if _UTC_OFFSET.fullmatch(text):
+            return pd.Timestamp(text).tz_convert(timezone).tz_localize(None).normalize()
+        return pd.Timestamp(int(parts.group(1)), int(parts.group(3)), int(parts.group(4)))
+    except ValueError:  # no such day, for example 2023-02-29
+        return cast(pd.Timestamp, pd.NaT)
+
+
+def _code_text(value: object) -> str:
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    text = str(value).strip()
+    return "" if text.lower() in ("", "nan", "none", "null") else text

@@ -1,0 +1,116 @@
+"""Rules for impossible stock-days: what is kept of each, and what is counted."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from gogooku_kedro.market.columns import PRICES
+from gogooku_kedro.market.quality import IssueLog
+
+_ROUNDING = 1e-6  # relative: prices that went through float32 are not out of order
+_MOST_CONFLICTS = 0.01
+
+
+def drop_duplicates(bars: pd.DataFrame, log: IssueLog, *, source: str) -> pd.DataFrame:
+    """Return bars with one row per date and code.
+
+    Repetitions of a whole row are dropped. Rows of one stock-day that differ are all distrusted:
+    the stock-day stays as one row without prices, with the adjustment factor of the first.
+
+    Args:
+        bars: Parsed bars sorted by date and code, in file order within a stock-day.
+        log: Where to count.
+        source: File or table name for messages.
+
+    Raises:
+        ValueError: More than 1% of the rows conflict: the code column is hardly the issue's key.
+    """
+    keys = ["date", "code"]
+    repeated = bars.duplicated(keys, keep=False).to_numpy()
+    exact = np.zeros(len(bars), dtype=bool)
+    exact[repeated] = bars[repeated].duplicated().to_numpy()
+    log.record("exact_duplicate", bars, exact)
+    bars = bars[~exact].reset_index(drop=True)
+    conflict = bars.duplicated(keys, keep=False).to_numpy()
+    log.record("conflicting_duplicate", bars, conflict)
+    if conflict.sum() > max(_MOST_CONFLICTS * len(bars), 20):
+        shown = bars.loc[conflict, keys].head(4).to_dict("records")
+        raise ValueError(
+            f"{source}: {int(conflict.sum())} rows share date and code with a different row, for "
+            f"example {shown}. Map a column that is unique per issue to 'code'."
+        )
+    values = [name for name in (*PRICES, "volume", "turnover_value", "adj_close") if name in bars]
+    bars.loc[conflict, values] = np.nan
+    return bars[~bars.duplicated(keys).to_numpy()].reset_index(drop=True)
+
+
+def apply_price_rules(bars: pd.DataFrame, log: IssueLog, *, max_move: float) -> pd.DataFrame:
+    """Return bars with every impossible value missing, nothing filled; each case is counted.
+
+    Counts are of the values as the source has them, so one row may count under several names.
+    The written rules are `quality.RULES`.
+
+    Args:
+        bars: Parsed bars, one row per date and code.
+        log: Where to count.
+        max_move: Largest credible distance of open, high and low from the close, a fraction.
+
+    Returns:
+        The same rows; NaN in all of open, high, low, close, volume means: did not trade.
+    """
+    raw = bars
+    bars = bars.copy()
+    untraded = _record_trading(raw, log)
+    _record_prices(raw, log)
+    o, h, low, c = (bars[name].to_numpy(copy=True) for name in PRICES)
+    o[~(o > 0)] = np.nan
+    h[~(h > 0)] = np.nan
+    low[~(low > 0)] = np.nan
+    crossed = _above(low, h)
+    h[crossed | _above(c, h)] = np.nan
+    low[crossed | _above(low, c)] = np.nan
+    o[_above(o, h) | _above(low, o)] = np.nan
+    for name, price in zip(PRICES, (o, h, low, c), strict=True):
+        price[untraded] = np.nan
+        bars[name] = price
+    for name in ("volume", "turnover_value"):
+        amount = bars[name].to_numpy(copy=True)
+        amount[untraded | ~(amount > 0)] = np.nan
+        bars[name] = amount
+    with np.errstate(invalid="ignore"):
+        far = [np.abs(price / c - 1) > max_move for price in (o, h, low)]
+    log.record("far_from_close", bars, np.logical_or.reduce(far))
+    return bars
+
+
+def _record_trading(raw: pd.DataFrame, log: IssueLog) -> NDArray[np.bool_]:
+    o, h, low, c = (raw[name].to_numpy() for name in PRICES)
+    volume = raw["volume"].to_numpy()
+    nothing = np.isnan(o) & np.isnan(h) & np.isnan(low) & np.isnan(c)
+    ranged = (low > 0) & _above(h, low)
+    log.record("no_prices", raw, nothing)
+    log.record("close_missing", raw, np.isnan(c) & ~nothing)
+    log.record("close_not_positive", raw, c <= 0)
+    log.record("zero_volume", raw, volume == 0)
+    log.record("zero_volume_with_range", raw, (volume == 0) & ranged & (c > 0))
+    log.record("volume_missing", raw, np.isnan(volume) & (c > 0))
+    log.record("negative_volume", raw, volume < 0)
+    untraded: NDArray[np.bool_] = ~(c > 0) | ((volume == 0) & ~ranged)
+    return untraded
+
+
+def _record_prices(raw: pd.DataFrame, log: IssueLog) -> None:
+    o, h, low, c = (raw[name].to_numpy() for name in PRICES)
+    log.record("open_not_positive", raw, o <= 0)
+    log.record("high_not_positive", raw, h <= 0)
+    log.record("low_not_positive", raw, low <= 0)
+    log.record("high_below_low", raw, _above(low, h))
+    log.record("close_above_high", raw, _above(c, h))
+    log.record("close_below_low", raw, _above(low, c))
+    log.record("open_above_high", raw, _above(o, h))
+    log.record("open_below_low", raw, (o > 0) & _above(low, o))
+
+
+def _above(upper: NDArray[np.float64], lower: NDArray[np.float64]) -> NDArray[np.bool_]:
+    above: NDArray[np.bool_] = upper > lower + _ROUNDING * np.abs(lower)
+    return above

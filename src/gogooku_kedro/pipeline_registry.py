@@ -1,0 +1,31 @@
+"""Every pipeline that ``kedro run --pipelines=NAME`` knows, written out.
+
+Explicit on purpose: Kedro's ``find_pipelines`` imports only the folders that a command names, so a sum of
+pipelines under a name of its own would fail (tests/pipelines/test_registry.py).
+"""
+
+from kedro.pipeline import Pipeline
+
+from gogooku_kedro.pipelines import evaluation, features, graph, inference, ingestion, training
+
+
+def register_pipelines() -> dict[str, Pipeline]:
+    """Map names to pipelines.
+
+    Returns:
+        The stages, ``data`` (everything before training), ``inference`` (rank the latest session with a
+        stored model) and ``__default__`` (from raw bars to the report).
+    """
+    stages = {
+        "ingestion": ingestion.create_pipeline(),
+        "features": features.create_pipeline(),
+        "graph": graph.create_pipeline(),
+        "training": training.create_pipeline(),
+        "evaluation": evaluation.create_pipeline(),
+    }
+    data = stages["ingestion"] + stages["features"] + stages["graph"]
+    return stages | {
+        "data": data,
+        "inference": inference.create_pipeline(),
+        "__default__": data + stages["training"] + stages["evaluation"],
+    }

@@ -1,0 +1,1 @@
+"""Pipelines: thin adapters between the catalog and the library, one folder a stage."""

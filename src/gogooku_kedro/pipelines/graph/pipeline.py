@@ -1,0 +1,18 @@
+"""Graph: panel to edges per as-of date."""
+
+from kedro.pipeline import Pipeline, node
+
+from gogooku_kedro.pipelines.graph import nodes
+from gogooku_kedro.pipelines.stage import stage
+
+
+def create_pipeline() -> Pipeline:
+    """Build the stage ``graph``."""
+    return stage(
+        "graph",
+        [
+            node(nodes.build_graph, ["panel", "params:graph"], "graph_edges", name="build_graph"),
+            node(nodes.summarise_graph, "graph_edges", "graph_statistics", name="summarise_graph"),
+            node(nodes.plot_degrees, "graph_edges", "degree_histogram", name="plot_degrees"),
+        ],
+    )

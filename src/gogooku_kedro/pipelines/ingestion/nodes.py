@@ -1,0 +1,27 @@
+"""Raw bars of any source become validated daily bars and a panel."""
+
+from typing import Any
+
+import pandas as pd
+import xarray as xr
+
+from gogooku_kedro import market
+from gogooku_kedro.params import IngestionParams
+
+
+def standardise_bars(
+    raw_bars: pd.DataFrame, listed_issues: pd.DataFrame, params: IngestionParams
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Classify and count the dirt of the raw bars, and handle it by written rules."""
+    return market.standardise_bars(
+        raw_bars,
+        listed_issues,
+        timezone=params.timezone,
+        calendar=params.calendar,
+        max_move=params.max_move,
+    )
+
+
+def build_panel(daily_bars: pd.DataFrame, market_index: pd.DataFrame, params: IngestionParams) -> xr.Dataset:
+    """Arrange the bars as (date, code) with causally adjusted prices."""
+    return market.build_panel(daily_bars, market_index, max_move=params.max_move)

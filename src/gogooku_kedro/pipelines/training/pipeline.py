@@ -1,0 +1,32 @@
+"""Training: features, labels and graph to model and predictions."""
+
+from kedro.pipeline import Pipeline, node
+
+from gogooku_kedro.pipelines.stage import stage
+from gogooku_kedro.pipelines.training import nodes
+
+MARKET = ["features", "labels", "graph_edges", "split", "feature_manifest"]
+
+
+def create_pipeline() -> Pipeline:
+    """Build the stage ``training``."""
+    return stage(
+        "training",
+        [
+            node(
+                nodes.train_model,
+                [*MARKET, "leak_report", "params:model", "params:training"],
+                ["model_bundle", "training_history"],
+                name="train_model",
+                tags=["gpu", "gat"],
+            ),
+            node(
+                nodes.predict_scores,
+                ["model_bundle", *MARKET, "params:training"],
+                "predictions",
+                name="predict_scores",
+                tags=["gpu"],
+            ),
+            node(nodes.plot_losses, "training_history", "loss_curves", name="plot_losses"),
+        ],
+    )

@@ -1,0 +1,12 @@
+"""Kedro settings of the project: https://docs.kedro.org/en/stable/configure/configuration_basics/."""
+
+from gogooku_kedro.hooks import GraphMatchesModel, MlflowRecord, RunRecord, SettingsCheck
+
+HOOKS = (SettingsCheck(), RunRecord(), GraphMatchesModel(), MlflowRecord())
+
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "local",
+    # An environment changes the keys it writes and leaves the others of the section alone.
+    "merge_strategy": {"parameters": "soft", "mlflow": "soft"},
+}

@@ -1,0 +1,22 @@
+"""Training: the market as resident tensors, losses, the Lightning module, fitting and prediction."""
+
+from gogooku_kedro.training.bundle import ModelBundle
+from gogooku_kedro.training.device import describe_device, resolve_device, resolve_precision
+from gogooku_kedro.training.fit import FitResult, fit_model
+from gogooku_kedro.training.market import DayChunk, GraphTensors, MarketTensors, market_tensors
+from gogooku_kedro.training.predict import predict_days, predictions_frame
+
+__all__ = [
+    "DayChunk",
+    "FitResult",
+    "GraphTensors",
+    "MarketTensors",
+    "ModelBundle",
+    "describe_device",
+    "fit_model",
+    "market_tensors",
+    "predict_days",
+    "predictions_frame",
+    "resolve_device",
+    "resolve_precision",
+]

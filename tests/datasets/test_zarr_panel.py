@@ -1,0 +1,94 @@
+import inspect
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from kedro.io import DatasetError
+
+from gogooku_kedro.datasets import ZarrDataset
+
+
+def small_panel(value=1.0, text=str):
+    return xr.Dataset(
+        {
+            "ret": (("date", "code"), np.array([[value, np.nan], [0, 2]], dtype=np.float32)),
+            "traded": (("date", "code"), np.array([[True, False], [True, True]])),
+            "count": ("date", np.array([1, 2], dtype=np.int16)),
+        },
+        coords={
+            "date": pd.DatetimeIndex(["2024-01-04", "2024-01-05"]).as_unit("ns"),
+            "code": np.array(["72030", "130A0"], dtype=text),
+            "sector": ("code", np.array(["輸送用機器", "n/a"], dtype=text)),
+        },
+        attrs={"max_move": 0.5},
+    )
+
+
+@pytest.fixture
+def store(tmp_path):
+    return ZarrDataset(filepath=str(tmp_path / "deep" / "panel.zarr"))
+
+
+@pytest.mark.parametrize("text", [str, object, np.dtypes.StringDType()])
+def test_a_panel_comes_back_as_it_was_without_a_warning(store, text):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        store.save(small_panel(text=text))
+        loaded = store.load()
+    xr.testing.assert_identical(loaded, small_panel())
+    for name, variable in small_panel().variables.items():
+        assert loaded[name].dtype == variable.dtype
+
+
+def test_saving_replaces_the_store_and_leaves_nothing_beside_it(store, tmp_path):
+    store.save(small_panel())
+    store.save(small_panel(5.0).isel(code=[0]).drop_vars("count"))
+    loaded = store.load()
+    assert float(loaded["ret"][0, 0]) == 5
+    assert dict(loaded.sizes) == {"date": 2, "code": 1}
+    assert "count" not in loaded
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["panel.zarr"]
+
+
+def test_a_failed_save_keeps_the_old_panel(store, tmp_path):
+    store.save(small_panel())
+    with pytest.raises(DatasetError, match=r"'bad' holds Python objects"):
+        store.save(small_panel(5.0).assign(bad=("date", np.array([{1}, {2}], dtype=object))))
+    with pytest.raises(DatasetError, match=r"Invalid attribute"):
+        store.save(small_panel(5.0).assign_attrs(not_json=object()))
+    xr.testing.assert_identical(store.load(), small_panel())
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["panel.zarr"]
+
+
+def test_a_loaded_panel_can_be_saved_over_itself(store):
+    store.save(small_panel())
+    store.save(store.load())
+    xr.testing.assert_identical(store.load(), small_panel())
+
+
+def test_chunks_open_the_store_lazily(store, tmp_path):
+    store.save(small_panel())
+    lazy = ZarrDataset(filepath=str(tmp_path / "deep" / "panel.zarr"), chunks={"date": 2}).load()
+    assert lazy["ret"].chunks == ((2,), (2,))
+    xr.testing.assert_identical(lazy.compute(), small_panel())
+
+
+def test_an_absent_store_and_another_type_are_refused(store):
+    assert not store.exists()
+    with pytest.raises(DatasetError, match=r"panel.zarr does not exist; run the stage"):
+        store.load()
+    with pytest.raises(DatasetError, match=r"stores an xarray.Dataset, not DataFrame"):
+        store.save(pd.DataFrame())
+
+
+def test_the_preview_is_a_table_of_the_variables(store):
+    store.save(small_panel())
+    table = store.preview()
+    rows = {row[0]: row[1:] for row in table["data"]}
+    assert rows["ret"] == ["date x code", "2 x 2", "float32", "75.0% of the last 2 rows"]
+    assert rows["traded"] == ["date x code", "2 x 2", "bool", ""]
+    assert len(table["columns"]) == 5
+    assert len(store.preview(nrows=2)["data"]) == len(table["index"][:2])
+    assert inspect.signature(store.preview).return_annotation.__name__ == "TablePreview"

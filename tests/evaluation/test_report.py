@@ -1,0 +1,216 @@
+import io
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+from rich.console import Console
+
+from gogooku_kedro.evaluation import (
+    compare_models,
+    cumulative_net_return,
+    cumulative_rank_ic,
+    daily_metrics,
+    decile_profile,
+    decile_returns,
+    degree_histogram,
+    loss_curves,
+    oracle_bounds,
+    render_report,
+    summarise_metrics,
+    summary_table,
+)
+from gogooku_kedro.evaluation.summary import EN_DASH, format_interval, format_number
+
+SPLIT = {
+    "train": ["2020-01-06", "2022-12-30"],
+    "valid": ["2023-02-01", "2023-06-30"],
+    "test": ["2024-01-04", "2024-03-27"],
+    "purge_sessions": 22,
+}
+ORACLE = {"with_graph": {"1d": 0.0570}, "without_graph": {"1d": 0.0471}}
+
+
+class References(HTMLParser):
+    """Collects what a browser would fetch, and the visible text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fetched: list[str] = []
+        self.styles: list[str] = []
+        self.text: list[str] = []
+        self.scripts = 0
+        self._tag = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._tag = tag
+        self.scripts += tag == "script"
+        fetching = ("src", "href", "srcset", "poster", "action")
+        self.fetched += [str(value) for name, value in attrs if name in fetching]
+        self.styles += [str(value) for name, value in attrs if name == "style"]
+
+    def handle_endtag(self, tag: str) -> None:
+        self._tag = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._tag == "style":
+            self.styles.append(data)
+        elif self._tag != "script":
+            self.text.append(data)
+
+
+@pytest.fixture
+def daily(labels, predict) -> pd.DataFrame:
+    truth = labels["ret"].sel(horizon=1).values
+    rng = np.random.default_rng(0)
+    models = {"model": 0.05, "lightgbm": 0.2, "random": 1e6}
+    rows = [predict(truth + rng.normal(0, noise, truth.shape), name) for name, noise in models.items()]
+    return daily_metrics(pd.concat(rows, ignore_index=True), labels, 10.0)
+
+
+def metrics_of(daily: pd.DataFrame) -> dict:
+    return {
+        "run": {"git_sha": "0123456789abcdef", "seed": 7, "device": "cpu", "seconds": {"train": 9}},
+        "universe": {"codes": 30, "sessions": 60, "features": 5},
+        **summarise_metrics(daily, 245, replications=50),
+    }
+
+
+def page(daily: pd.DataFrame, **changes) -> References:
+    settings = {
+        "quality_report": {"rows": 1800, "thin_dates": {"below_90_percent": 2}, "source": "a < b"},
+        "split": SPLIT,
+        "manifest": {"dropped": {"flows": "table investor_flows is empty"}},
+        "cost_bps": 10.0,
+        **changes,
+    }
+    figures = {"Rank IC": cumulative_rank_ic(daily, "1d")}
+    html = render_report(metrics_of(daily), daily, figures, **settings)
+    parsed = References()
+    parsed.feed(html)
+    return parsed
+
+
+def test_page_loads_nothing_from_elsewhere(daily) -> None:
+    parsed = page(daily)
+    assert parsed.fetched == []
+    assert not re.search(r"@import|url\(|https?:", " ".join(parsed.styles))
+    assert not re.search(r"https?://", " ".join(parsed.text))
+
+
+def test_plotly_is_embedded_once_and_every_figure_is_drawn(daily) -> None:
+    figures = {name: cumulative_rank_ic(daily, name) for name in ("1d", "5d")}
+    html = render_report(
+        metrics_of(daily),
+        daily,
+        figures,
+        quality_report={},
+        split=SPLIT,
+        manifest={},
+        cost_bps=10.0,
+    )
+    assert 4e6 < len(html) < 7e6
+    assert html.count("Plotly.newPlot(") == 2
+    assert html.count("plotly.js v") == 1
+
+
+def test_first_screen_answers_better_and_tradable_and_names_the_run(daily) -> None:
+    text = " ".join(" ".join(page(daily).text).split())
+    first_screen = text[: text.index("Models and horizons")]
+    assert "Better at 1d" in first_screen
+    assert "Is it tradable after costs? Earns at 1d" in first_screen
+    for fact in ("0123456789ab", f"2024-01-04 {EN_DASH} 2024-03-27", "30 codes", "cpu"):
+        assert fact in first_screen
+
+
+def test_banner_and_oracle_are_shown_for_a_synthetic_market_only(daily) -> None:
+    real, made_up = (" ".join(page(daily, oracle=o).text) for o in (None, ORACLE))
+    assert "Synthetic market" in made_up
+    assert "+0.0570" in made_up
+    assert "Synthetic" not in real
+    assert "bound with graph" not in real
+
+
+def test_missing_numbers_are_dashes_and_text_is_escaped(daily) -> None:
+    parsed = page(daily)
+    text = " ".join(parsed.text)
+    assert "a < b" in text
+    assert "investor_flows is empty" in text
+    assert "nan" not in text.split()
+    assert "None" not in text
+
+
+def test_formats() -> None:
+    assert format_number(None) == format_number(float("nan")) == EN_DASH
+    assert format_number(-0.01234) == "\u22120.0123"
+    assert format_interval([None, 1.0]) == EN_DASH
+    assert format_interval([-1.0, 2.0], "+.1f") == "[\u22121.0,\u00a0+2.0]"
+
+
+def test_model_is_compared_on_the_same_days(daily) -> None:
+    first = compare_models(daily, replications=100)[0]
+    assert (first.horizon, first.answer) == ("1d", "better")
+    mirrored = compare_models(daily, "lightgbm", "model", replications=100)[0]
+    assert mirrored.answer == "worse"
+    assert mirrored.comparison.difference == pytest.approx(-first.comparison.difference)
+    assert compare_models(daily, second="absent") == []
+
+
+def test_terminal_table_fits_eighty_columns_and_shows_the_oracle(daily) -> None:
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(summary_table(metrics_of(daily), ORACLE))
+    text = console.export_text()
+    assert "…" not in text
+    assert "+0.0570" in text
+    assert "SR" in text
+
+
+def test_bounds_are_those_of_the_label_entry_and_a_real_market_has_none() -> None:
+    bounds = pd.DataFrame(
+        {
+            "entry": ["next_open", "close"],
+            "horizon": [1, 1],
+            "own": [0.03, 0.04],
+            "graph": [0.05, 0.06],
+        }
+    )
+    assert oracle_bounds(bounds, "next_open") == {
+        "with_graph": {"1d": 0.05},
+        "without_graph": {"1d": 0.03},
+    }
+    assert oracle_bounds(bounds.iloc[:0], "next_open") is None
+
+
+def test_figures_are_small_titled_and_mark_the_test_part(daily, labels, predict) -> None:
+    history = pd.DataFrame({"epoch": [0, 1], "train/loss": [1.0, 0.9], "valid/rank_ic_1d": [np.nan, 0.02]})
+    edges = pd.DataFrame(
+        {
+            "asof": pd.Timestamp("2024-01-04"),
+            "source": ["B", "C", "A", "B"],
+            "target": ["A", "A", "A", "B"],
+            "is_self": [0.0, 0.0, 1.0, 1.0],
+        }
+    )
+    profile = decile_profile(predict(labels["ret"].sel(horizon=1).values), labels)
+    figures = [
+        cumulative_rank_ic(daily, "1d"),
+        cumulative_net_return(daily, "5d"),
+        decile_returns(profile),
+        loss_curves(history),
+        degree_histogram(edges),
+    ]
+    for figure in figures:
+        assert isinstance(figure, go.Figure)
+        assert figure.layout.title.text
+        assert len(figure.to_json()) < 100_000
+    assert figures[0].layout.annotations[0].text == "test part"
+    assert figures[4].data[0].y == (0.5, 0.0, 0.5)  # B has no peer, A has two
+
+
+def test_cumulative_rank_ic_ends_at_the_sum_of_the_test_part(daily) -> None:
+    figure = cumulative_rank_ic(daily, "1d")
+    rows = daily[(daily["model"] == "model") & (daily["horizon"] == "1d")]
+    trace = next(trace for trace in figure.data if trace.name == "model")
+    assert trace.y[-1] == pytest.approx(rows["rank_ic"].sum(), abs=1e-4)

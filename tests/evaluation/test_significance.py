@@ -1,0 +1,130 @@
+import math
+
+import numpy as np
+import pytest
+
+from gogooku_kedro.evaluation import (
+    bootstrap_sharpe_ci,
+    icir,
+    newey_west_lag,
+    newey_west_t,
+    paired_difference,
+    sharpe,
+)
+from gogooku_kedro.evaluation.significance import block_length
+
+
+def newey_west_by_hand(x: list[float], lag: int) -> float:
+    n, mean = len(x), sum(x) / len(x)
+    d = [v - mean for v in x]
+    total = sum(v * v for v in d) / n
+    for k in range(1, lag + 1):
+        weight = 1 - k / (lag + 1)
+        total += 2 * weight * sum(d[t] * d[t - k] for t in range(k, n)) / n
+    return mean / math.sqrt(total / n)
+
+
+def smooth_series(days: int = 250, overlap: int = 20, seed: int = 0) -> np.ndarray:
+    noise = np.random.default_rng(seed).normal(0.02, 0.1, days + overlap)
+    return np.convolve(noise, np.ones(overlap) / overlap, mode="valid")[:days]
+
+
+@pytest.mark.parametrize("horizon", [1, 5, 20])
+def test_newey_west_t_equals_the_textbook_sum(horizon: int) -> None:
+    series = smooth_series(60, 5)
+    lag = newey_west_lag(horizon)
+    assert newey_west_t(series, lag) == pytest.approx(newey_west_by_hand(list(series), lag))
+
+
+def test_lag_covers_the_overlap_of_the_labels_and_four_sessions_more() -> None:
+    assert [newey_west_lag(h) for h in (1, 5, 10, 20)] == [4, 8, 13, 23]
+
+
+def test_without_lags_it_is_the_ordinary_t_value() -> None:
+    x = smooth_series(50, 1)
+    assert newey_west_t(x, 0) == pytest.approx(x.mean() / (x.std() / math.sqrt(50)))
+
+
+def test_overlap_lowers_the_t_value() -> None:
+    series = smooth_series()
+    assert newey_west_t(series, newey_west_lag(20)) < 0.5 * newey_west_t(series, 0)
+
+
+def test_missing_days_are_left_out() -> None:
+    series = smooth_series(40)
+    holes = np.insert(series, [3, 20], np.nan)
+    assert newey_west_t(holes, 4) == newey_west_t(series, 4)
+    assert icir(holes) == icir(series)
+
+
+def test_icir_and_sharpe_on_three_known_days() -> None:
+    days = [0.01, 0.02, 0.03]
+    assert icir(days) == pytest.approx(2.0)
+    assert sharpe(days, 245) == pytest.approx(2.0 * math.sqrt(245))
+
+
+@pytest.mark.parametrize("series", [[], [0.1], [0.01] * 40, [np.nan] * 40])
+def test_what_cannot_vary_has_no_ratio_and_no_interval(series: list[float]) -> None:
+    assert math.isnan(sharpe(series, 245))
+    assert math.isnan(newey_west_t(series, 4))
+    assert all(map(math.isnan, bootstrap_sharpe_ci(series, horizon=1, sessions_per_year=245)))
+
+
+def test_interval_holds_the_estimate_and_repeats_under_its_seed() -> None:
+    returns = np.random.default_rng(1).normal(0.001, 0.01, 250)
+    first = bootstrap_sharpe_ci(returns, horizon=1, sessions_per_year=245, seed=4)
+    again = bootstrap_sharpe_ci(returns, horizon=1, sessions_per_year=245, seed=4)
+    other = bootstrap_sharpe_ci(returns, horizon=1, sessions_per_year=245, seed=5)
+    assert first == again != other
+    assert first[0] < sharpe(returns, 245) < first[1]
+    # se of an annual Sharpe ratio over one year is about 1: the interval is about 4 wide
+    assert 2.5 < first[1] - first[0] < 5.5
+
+
+def test_blocks_are_never_shorter_than_the_horizon() -> None:
+    white = np.random.default_rng(2).normal(size=250)
+    assert block_length(white, 20) >= 20
+    assert block_length(smooth_series(), 1) > 5
+
+
+def test_interval_covers_the_true_sharpe_of_autocorrelated_returns() -> None:
+    covered = 0
+    for seed in range(40):
+        returns = smooth_series(250, 5, seed) - 0.02
+        low, high = bootstrap_sharpe_ci(
+            returns, horizon=5, sessions_per_year=245, replications=200, seed=seed
+        )
+        covered += low < 0.0 < high
+    assert covered >= 32
+
+
+def test_paired_difference_sees_what_two_separate_intervals_cannot() -> None:
+    market = np.random.default_rng(5).normal(0.03, 0.10, 250)
+    better = market + 0.01 + np.random.default_rng(6).normal(0, 0.01, 250)
+    result = paired_difference(better, market, horizon=1)
+    assert result.difference == pytest.approx((better - market).mean())
+    assert result.relative == pytest.approx(result.difference / market.mean())
+    assert 0.0 < result.low < result.difference < result.high
+    assert result.t > 5
+    assert result.days == 250
+
+
+def test_paired_difference_of_equal_series_has_no_interval() -> None:
+    series = smooth_series(60)
+    result = paired_difference(series, series, horizon=1)
+    assert result.difference == 0.0
+    assert math.isnan(result.t)
+    assert math.isnan(result.low)
+
+
+def test_paired_difference_uses_common_days_and_any_statistic() -> None:
+    first, second = smooth_series(60, 1, 1), smooth_series(60, 1, 2)
+    first[:5], second[-5:] = np.nan, np.nan
+    result = paired_difference(first, second, horizon=1, statistic=icir, replications=50)
+    assert result.days == 50
+    assert result.first == pytest.approx(icir(first[5:55]))
+
+
+def test_series_of_different_length_are_refused() -> None:
+    with pytest.raises(ValueError, match="second has shape"):
+        paired_difference(np.zeros(5), np.zeros(6), horizon=1)

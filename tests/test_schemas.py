@@ -1,0 +1,146 @@
+import numpy as np
+import pandas as pd
+import pandera.errors
+import pytest
+from kedro.io import DataCatalog
+from kedro.validation.exceptions import DataValidationError
+
+from gogooku_kedro.schemas import DailyBars, GraphEdges, Predictions, rises_strictly
+
+
+def daily_bars():
+    return pd.DataFrame(
+        {
+            "date": pd.to_datetime(["2024-01-04", "2024-01-04", "2024-01-05"]).as_unit("ns"),
+            "code": ["13010", "72030", "13010"],
+            "open": [100.0, np.nan, 100],
+            "high": [110.0, np.nan, 110],
+            "low": [90.0, np.nan, 90],
+            "close": [105.0, np.nan, 105],
+            "volume": [10.0, np.nan, 10],
+            "turnover_value": np.nan,
+            "adj_factor": [1.0, 1.0, 0.5],
+            "limit_up": False,
+            "limit_down": False,
+            "sector": "n/a",
+            "market": "n/a",
+        }
+    )
+
+
+def edges():
+    return pd.DataFrame(
+        {
+            "asof": pd.to_datetime(["2024-01-04"] * 2),
+            "source": ["13010", "72030"],
+            "target": ["13010", "13010"],
+            "correlation": np.float32([1, -0.4]),
+            "abs_correlation": np.float32([1, 0.4]),
+            "same_sector": np.float32([1, 0]),
+            "is_self": np.float32([1, 0]),
+        }
+    )
+
+
+def predictions():
+    scores = {f"score_{h}": [0.1, -0.2] for h in ("1d", "5d", "10d", "20d")}
+    return pd.DataFrame(
+        {"date": pd.to_datetime(["2024-01-04"] * 2), "code": ["13010", "72030"], "split": "test"} | scores
+    )
+
+
+def failures(model, frame):
+    with pytest.raises(pandera.errors.SchemaErrors) as caught:
+        model.validate(frame, lazy=True)
+    return " | ".join(caught.value.failure_cases["check"].astype(str))
+
+
+@pytest.mark.parametrize("model", [DailyBars, GraphEdges, Predictions])
+def test_good_tables_pass_and_survive_parquet(model, tmp_path):
+    frame = {DailyBars: daily_bars, GraphEdges: edges, Predictions: predictions}[model]()
+    frame.to_parquet(tmp_path / "t.parquet")
+    checked = model.validate(pd.read_parquet(tmp_path / "t.parquet"), lazy=True)
+    assert checked.iloc[:, 0].dtype == "datetime64[ns]"
+
+
+@pytest.mark.parametrize(
+    ("column", "row", "value", "message"),
+    [
+        ("close", 0, 0.0, "greater_than(0)"),
+        ("adj_factor", 2, 0.0, "greater_than(0)"),
+        ("adj_factor", 2, np.nan, "not_nullable"),
+        ("high", 0, 104.0, "low <= open, close <= high"),
+        ("low", 0, 101.0, "low <= open, close <= high"),
+        ("low", 0, 111.0, "low <= open, close <= high"),
+        ("volume", 1, 5.0, "a row without a close has no open, high, low, volume"),
+        ("code", 1, "13010", "no stock-day occurs twice"),
+        ("code", 1, "10000", "rows are sorted by date and code"),
+        ("date", 2, pd.Timestamp("2024-01-05 15:00"), "date is at midnight"),
+        ("date", 2, pd.Timestamp("2024-01-03"), "rows are sorted by date and code"),
+    ],
+)
+def test_daily_bars_refuse_what_a_market_cannot_do(column, row, value, message):
+    frame = daily_bars()
+    frame.loc[row, column] = value
+    assert message in failures(DailyBars, frame)
+
+
+def test_missing_and_further_columns_of_daily_bars_are_refused():
+    assert "column_in_dataframe" in failures(DailyBars, daily_bars().drop(columns="sector"))
+    assert "column_in_schema" in failures(DailyBars, daily_bars().assign(extra=1))
+
+
+def test_a_repeated_index_is_no_obstacle():
+    assert len(DailyBars.validate(daily_bars().set_axis([0, 0, 0]))) == 3
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("correlation", 1.5, "less_than_or_equal_to"),
+        ("abs_correlation", 0.5, "absolute value of correlation"),
+        ("is_self", 1.0, "is_self is 1 exactly where"),
+        ("source", "13010", "no edge occurs twice"),
+    ],
+)
+def test_graph_edges_refuse_contradictions(column, value, message):
+    frame = edges()
+    frame.loc[1, column] = value
+    assert message in failures(GraphEdges, frame)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("split", "train", "isin"),
+        ("score_5d", np.nan, "not_nullable"),
+        ("score_5d", np.inf, "every score is finite"),
+        ("code", "13010", "one row per date, code"),
+    ],
+)
+def test_predictions_refuse_what_cannot_be_ranked(column, value, message):
+    frame = predictions()
+    frame.loc[1, column] = value
+    assert message in failures(Predictions, frame)
+
+
+def test_baselines_have_one_row_per_model():
+    both = pd.concat([predictions().assign(model=name) for name in ("ridge", "lightgbm")])
+    assert len(Predictions.validate(both)) == 4
+
+
+def test_the_catalog_refuses_a_bad_table_in_words(tmp_path):
+    entry = {
+        "type": "pandas.ParquetDataset",
+        "filepath": str(tmp_path / "daily_bars.parquet"),
+        "validator": "gogooku_kedro.schemas.DailyBars",
+    }
+    catalog = DataCatalog.from_config({"daily_bars": entry})
+    catalog.save("daily_bars", daily_bars())
+    assert len(catalog.load("daily_bars")) == 3
+    with pytest.raises(DataValidationError, match=r"no stock-day occurs twice"):
+        catalog.save("daily_bars", pd.concat([daily_bars(), daily_bars()]))
+
+
+def test_one_row_is_sorted():
+    assert rises_strictly(daily_bars().head(1), ["date", "code"])
