@@ -184,6 +184,14 @@ def test_rows_outside_the_calendar_are_dropped_and_empty_sessions_are_told():
         standardise_bars(raw, calendar="TOKYO")
 
 
+def test_an_event_on_a_dropped_date_takes_effect_on_the_next_row():
+    outage = market(GOOD, (NAN,) * 5, (50, 55, 45, 52, 10), start="2020-09-30")
+    bars, issues = clean(outage.assign(adj_factor=[1, 0.5, 1]), calendar="XTKS")
+    assert issues["not_a_session"]["rows"] == 1  # 2020-10-01
+    assert bars["adj_factor"].tolist() == [1.0, 0.5]
+    assert issues["jump_other"]["rows"] == issues["jump_split_like"]["rows"] == 0
+
+
 def test_without_adjustment_columns_the_factor_is_one_and_the_report_says_so():
     bars, report = standardise_bars(market(GOOD, GOOD))
     assert (bars["adj_factor"] == 1).all()

@@ -44,7 +44,7 @@ class SampleMarketDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         replicates: int | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        """Describe a table of a market; what is left out takes the value of `SampleMarketSettings`.
+        """What is left out takes the value of `SampleMarketSettings`.
 
         Args:
             table: One of bars, listed_issues, market_index, oracle_scores, peers, oracle.
@@ -59,18 +59,15 @@ class SampleMarketDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         """
         self._table = table
         self._folder = Path(filepath)
-        self._arguments = {
-            name: value
-            for name, value in {
-                "n_codes": n_codes,
-                "start": start,
-                "end": end,
-                "seed": seed,
-                "signal_strength": signal_strength,
-                "replicates": replicates,
-            }.items()
-            if value is not None
+        given = {
+            "n_codes": n_codes,
+            "start": start,
+            "end": end,
+            "seed": seed,
+            "signal_strength": signal_strength,
+            "replicates": replicates,
         }
+        self._arguments = {name: value for name, value in given.items() if value is not None}
         self.metadata = metadata
 
     def load(self) -> pd.DataFrame:

@@ -1,42 +1,51 @@
-"""Evaluation: rank IC, books, significance, baselines, neutral scores, figures and the report."""
+"""Evaluation: rank IC, books, significance, baselines, neutral scores, figures and the report.
 
-from gogooku_kedro.evaluation.baselines import rule_baselines, split_masks
-from gogooku_kedro.evaluation.learned_baselines import (
-    LearningRows,
-    fit_lightgbm,
-    fit_ridge,
-    gaussian_rank,
-    learning_rows,
-)
-from gogooku_kedro.evaluation.metrics import (
-    daily_metrics,
-    decile_profile,
-    hit_rate,
-    summarise_extras,
-    summarise_metrics,
-)
-from gogooku_kedro.evaluation.neutralise import neutralise_scores
-from gogooku_kedro.evaluation.oracle import oracle_bounds, oracle_predictions
-from gogooku_kedro.evaluation.plots import (
-    cumulative_net_return,
-    cumulative_rank_ic,
-    decile_returns,
-    degree_histogram,
-    loss_curves,
-)
-from gogooku_kedro.evaluation.portfolio import book_returns, long_only, long_short
+Names are loaded from their modules on first use, so that importing the package does not import
+LightGBM, scikit-learn and arch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from gogooku_kedro.evaluation.rank_ic import ic, rank_ic
-from gogooku_kedro.evaluation.report import render_report
-from gogooku_kedro.evaluation.significance import (
-    PairedDifference,
-    bootstrap_sharpe_ci,
-    icir,
-    newey_west_lag,
-    newey_west_t,
-    paired_difference,
-    sharpe,
-)
-from gogooku_kedro.evaluation.summary import compare_models, summary_table
+
+if TYPE_CHECKING:
+    from gogooku_kedro.evaluation.baselines import rule_baselines, split_masks
+    from gogooku_kedro.evaluation.learned_baselines import (
+        LearningRows,
+        fit_lightgbm,
+        fit_ridge,
+        gaussian_rank,
+        learning_rows,
+    )
+    from gogooku_kedro.evaluation.metrics import (
+        daily_metrics,
+        decile_profile,
+        hit_rate,
+        summarise_extras,
+        summarise_metrics,
+    )
+    from gogooku_kedro.evaluation.neutralise import neutralise_scores
+    from gogooku_kedro.evaluation.oracle import oracle_bounds, oracle_predictions
+    from gogooku_kedro.evaluation.plots import (
+        cumulative_net_return,
+        cumulative_rank_ic,
+        decile_returns,
+        degree_histogram,
+        loss_curves,
+    )
+    from gogooku_kedro.evaluation.portfolio import book_returns, long_only, long_short
+    from gogooku_kedro.evaluation.report import render_report
+    from gogooku_kedro.evaluation.significance import (
+        PairedDifference,
+        bootstrap_sharpe_ci,
+        icir,
+        newey_west_lag,
+        newey_west_t,
+        paired_difference,
+        sharpe,
+    )
+    from gogooku_kedro.evaluation.summary import compare_models, summary_table
 
 __all__ = [
     "LearningRows",
@@ -75,3 +84,37 @@ __all__ = [
     "summarise_metrics",
     "summary_table",
 ]
+
+_MODULES = {
+    "baselines": ("rule_baselines", "split_masks"),
+    "learned_baselines": ("LearningRows", "fit_lightgbm", "fit_ridge", "gaussian_rank", "learning_rows"),
+    "metrics": ("daily_metrics", "decile_profile", "hit_rate", "summarise_extras", "summarise_metrics"),
+    "neutralise": ("neutralise_scores",),
+    "oracle": ("oracle_bounds", "oracle_predictions"),
+    "plots": (
+        "cumulative_net_return",
+        "cumulative_rank_ic",
+        "decile_returns",
+        "degree_histogram",
+        "loss_curves",
+    ),
+    "portfolio": ("book_returns", "long_only", "long_short"),
+    "report": ("render_report",),
+    "significance": (
+        "PairedDifference",
+        "bootstrap_sharpe_ci",
+        "icir",
+        "newey_west_lag",
+        "newey_west_t",
+        "paired_difference",
+        "sharpe",
+    ),
+    "summary": ("compare_models", "summary_table"),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

@@ -26,6 +26,16 @@ Float32Array = NDArray[np.float32]
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Ridge penalties per training row: alpha = penalty * rows."""
 
+SETTINGS: dict[str, str | int | float | bool] = {
+    "objective": "regression",
+    "metric": "None",
+    "feature_fraction": 0.8,
+    "deterministic": True,
+    "force_row_wise": True,
+    "verbosity": -1,
+}
+"""LightGBM settings that no argument changes; the stopping metric is `_valid_correlation`."""
+
 SMOOTHING = 10
 """Rounds over which the stopping metric of LightGBM is averaged."""
 
@@ -155,18 +165,12 @@ def fit_lightgbm(
         date, code, split, score_<h>d, model = "lightgbm".
     """
     train, valid = rows.parts["train"], rows.parts["valid"]
-    settings = {
-        "objective": "regression",
-        "metric": "None",
+    settings = SETTINGS | {
         "learning_rate": learning_rate,
         "num_leaves": num_leaves,
         "min_data_in_leaf": min(200, max(5, len(train.x) // 500)),
-        "feature_fraction": 0.8,
-        "deterministic": True,
-        "force_row_wise": True,
         "seed": seed,
         "num_threads": num_threads,
-        "verbosity": -1,
     }
     binned = lgb.Dataset(train.x, np.zeros(len(train.x)), params=settings).construct()
     checked = lgb.Dataset(valid.x, np.zeros(len(valid.x)), reference=binned, params=settings)

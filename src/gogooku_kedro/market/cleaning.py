@@ -1,6 +1,5 @@
 """Raw bars of any source become daily bars: parsed, sorted, unique, cleaned and counted."""
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -34,6 +33,7 @@ from gogooku_kedro.market.quality import (
     thin_sessions,
 )
 from gogooku_kedro.market.rules import apply_price_rules, drop_duplicates
+from gogooku_kedro.market.sessions import keep_sessions
 from gogooku_kedro.market.universe import labels_as_of, other_products, parse_listed_issues
 
 
@@ -81,7 +81,7 @@ def standardise_bars(
     bars = _parse(raw_bars, mapping, source=source, timezone=timezone, code_style=code_style)
     bars = _place(bars, log, source=source)
     bars = drop_duplicates(bars, log, source=source)
-    bars = _keep_sessions(bars, log, notes, calendar=calendar)
+    bars = keep_sessions(bars, log, notes, calendar=calendar)
     known = None
     if listed_issues is not None and len(listed_issues):
         known = parse_listed_issues(listed_issues, timezone=timezone, code_style=code_style)
@@ -154,42 +154,10 @@ def _place(bars: pd.DataFrame, log: IssueLog, *, source: str) -> pd.DataFrame:
     return bars.iloc[order].reset_index(drop=True)
 
 
-def _keep_sessions(
-    bars: pd.DataFrame, log: IssueLog, notes: list[str], *, calendar: str | None
-) -> pd.DataFrame:
-    if calendar is None:
-        notes.append("no calendar: every date of the source counts as a session")
-        return bars
-    sessions = _calendar_sessions(calendar, bars["date"].iloc[0], bars["date"].iloc[-1])
-    off = ~bars["date"].isin(sessions).to_numpy()
-    log.record("not_a_session", bars, off)
-    absent = sessions.difference(pd.DatetimeIndex(bars["date"].unique()))
-    if len(absent):
-        shown = ", ".join(f"{day:%Y-%m-%d}" for day in absent[:5])
-        notes.append(f"{len(absent)} sessions of {calendar} have no row at all: {shown}")
-    return bars[~off].reset_index(drop=True)
-
-
 def _keep_common_stock(bars: pd.DataFrame, known: pd.DataFrame, log: IssueLog) -> pd.DataFrame:
     other = other_products(bars, known)
     log.record("not_common_stock", bars, other)
     return bars[~other].reset_index(drop=True)
-
-
-def _calendar_sessions(name: str, first: pd.Timestamp, last: pd.Timestamp) -> pd.DatetimeIndex:
-    import exchange_calendars  # noqa: PLC0415 - half a second that a run without calendar saves
-
-    try:
-        with warnings.catch_warnings():  # the calendar library meets a deprecation of pandas 3
-            warnings.filterwarnings("ignore", message="Series.values returning")
-            days = exchange_calendars.get_calendar(name, start=first - pd.Timedelta(days=14), end=last)
-    except (exchange_calendars.errors.CalendarError, ValueError) as error:
-        raise ValueError(
-            f"calendar is {name!r} for {first:%Y-%m-%d}..{last:%Y-%m-%d}: {error} "
-            "Use an exchange_calendars name such as 'XTKS' or 'XNYS', or null."
-        ) from error
-    sessions = pd.DatetimeIndex(days.sessions).tz_localize(None).as_unit("ns")
-    return sessions[sessions >= first]
 
 
 def _with_factors(bars: pd.DataFrame, log: IssueLog, notes: list[str]) -> pd.DataFrame:

@@ -33,6 +33,12 @@ from gogooku_kedro.training.market import MarketTensors
 from gogooku_kedro.training.module import MONITOR, CrossSectionModule
 
 logger = logging.getLogger(__name__)
+for chatty in (
+    "lightning.pytorch",
+    "lightning.fabric",
+    "lightning_fabric",
+):  # our own line per epoch says it all
+    logging.getLogger(chatty).setLevel(logging.WARNING)
 
 Days = tuple[int, int]
 """First day and last day plus one, as positions among the market's sessions."""
@@ -100,6 +106,7 @@ def fit_model(
         # The panel lies in the device's memory: there is nothing for a worker process to do.
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
         warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists.*")
+        warnings.filterwarnings("ignore", ".*treespec, LeafSpec.*")  # Lightning's own use of PyTorch
         trainer.fit(
             module,
             data,

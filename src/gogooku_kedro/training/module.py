@@ -96,7 +96,7 @@ class CrossSectionModule(pl.LightningModule):
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Log the gradient norm of every part of the model."""
         norms = {f"grad_norm/{name}": _gradient_norm(part) for name, part in self.model.named_children()}
-        self.log_dict(norms, on_step=False, on_epoch=True)
+        self.log_dict(norms, on_step=False, on_epoch=True, batch_size=1)
 
     def validation_step(self, chunk: DayChunk, batch_idx: int) -> None:
         """Keep the scores of a chunk for the metrics of the epoch."""

@@ -73,8 +73,7 @@ def quote_prices(
 ) -> Quotes:
     """Opening and closing prices under daily limits and ticks.
 
-    What a limit cuts off is not lost: the latent price goes on, and the next session starts from
-    it.
+    What a limit cuts off is not lost: the latent price goes on, and the next session starts from it.
 
     Args:
         settings: The market's settings; its `signal_strength` is not used here.
@@ -91,24 +90,30 @@ def quote_prices(
     latent_open, latent_close = np.exp(log_open) * level, np.exp(log_close) * level
     fine = _fine_ticks(universe, settings.sessions)
     rounded = round_to_tick(latent_close, fine)
-    lower, upper = np.empty_like(rounded), np.empty_like(rounded)
-    close = rounded.copy()
-    last_close = round_to_tick(universe.first_price, fine[0])
-    factor = np.vstack([level[:1], level[1:] / level[:-1]])
-    for t in range(len(rounded)):  # a recursion: a session's limits start from the last close
-        base = np.where(t <= universe.first, latent_close[t - 1] if t else last_close, last_close)
-        base = round_to_tick(base * factor[t], fine[t])
-        lower[t], upper[t] = limit_band(base, fine[t])
-        close[t] = np.clip(rounded[t], lower[t], upper[t])
-        last_close = np.where(traded[t], close[t], base)
+    lower, upper = _limits(universe, rounded, traded, fine)
     return Quotes(
         open=np.clip(round_to_tick(latent_open, fine), lower, upper),
-        close=close,
+        close=np.clip(rounded, lower, upper),
         lower=lower,
         upper=upper,
         latent_open=latent_open,
         latent_close=latent_close,
     )
+
+
+def _limits(
+    universe: Universe, unlimited_close: FloatArray, traded: BoolArray, fine: BoolArray
+) -> tuple[FloatArray, FloatArray]:
+    """Lowest and highest price of each session; the base price of a new issue is its latent price."""
+    factor = universe.adjustment_factor(len(traded))
+    lower, upper = np.empty_like(unlimited_close), np.empty_like(unlimited_close)
+    last_close = round_to_tick(universe.first_price, fine[0])
+    for t in range(len(traded)):  # a recursion: the limits start from the last close, itself limited
+        base = round_to_tick(last_close * factor[t], fine[t])
+        lower[t], upper[t] = limit_band(base, fine[t])
+        close = np.where(traded[t], np.clip(unlimited_close[t], lower[t], upper[t]), base)
+        last_close = np.where(t < universe.first, unlimited_close[t], close)
+    return lower, upper
 
 
 def _log_prices(

@@ -22,6 +22,16 @@ class LatentMarket:
     and after the open, without any drift. `shock` is the Gaussian shock u of the session and `tail`
     its independent scale s: their product is the standardised shock of the return.
     `market_overnight` and `market_intraday` are `(date,)`.
+
+    With rho the correlation of u between members of a cluster, sigma_i the long-run volatility:
+
+        ũ_t = psi ũ_{t-1} + sqrt(1 - psi²) u_t,    x_t = phi x_{t-1} + sqrt(1 - phi²) noise
+        drift_{t+1} = sigma_i (a x_t + g (W ũ_t - kappa ũ_t))
+        e_t = sigma_t s_t u_t,    sigma²_{t+1} = omega + alpha e_t² + beta sigma_t²
+
+    The part of the peers' news that a stock's own shocks have already shown (kappa) moves nothing any
+    more. Market, sectors and jumps on news are unpredictable, and log returns are symmetric: without
+    drift every rank is equally likely.
     """
 
     characteristic: FloatArray
@@ -39,27 +49,12 @@ class LatentMarket:
 
 
 def draw_latent(settings: SampleMarketSettings, universe: Universe, replicate: int = 0) -> LatentMarket:
-    """Draw the latent returns of a market.
-
-    With u the Gaussian shock of a session (correlation rho between the members of a cluster, else
-    0):
-
-        ũ_t = psi ũ_{t-1} + sqrt(1 - psi²) u_t,    x_t = phi x_{t-1} + sqrt(1 - phi²) noise
-        drift_{t+1} = sigma_i (a x_t + g (W ũ_t - kappa ũ_t))
-        e_t = sigma_t s_t u_t,    sigma²_{t+1} = omega + alpha e_t² + beta sigma_t²
-
-    where s is an independent Student scale and sigma_i the long-run volatility of the code. The
-    part of a stock's peers' news that its own shocks have already shown (kappa) moves nothing any
-    more. No part of the market or of the sectors is predictable, and log returns are symmetric:
-    without drift every rank is equally likely.
+    """Latent returns of a market, see `LatentMarket`.
 
     Args:
         settings: The market's settings; `signal_strength` is not used here.
         universe: Its issues.
         replicate: 0 for the market itself, 1, 2, … for its Monte Carlo replicates.
-
-    Returns:
-        The latent market.
     """
     rng = random_stream(settings.seed, replicate, "latent")
     shape = (len(settings.sessions), settings.n_codes)
@@ -68,16 +63,14 @@ def draw_latent(settings: SampleMarketSettings, universe: Universe, replicate: i
     shock = np.sqrt(share) * before + np.sqrt(1 - share) * after
     own_memory = _autoregression(shock, settings.peer_persistence)
     characteristic = _autoregression(rng.standard_normal(shape), settings.own_persistence)
-    peer_news, has_peers = _listed_peer_mean(universe, own_memory)
-    unshared = np.where(has_peers, peer_news - settings.shared_news * own_memory, 0.0)
+    unshared, has_peers = _unshared_news(universe, own_memory, settings.shared_news)
     drift = universe.volatility * (settings.own_signal * characteristic + settings.peer_signal * unshared)
-
     tail = _student_scale(settings.tail_df, shape, rng)
     variance = _garch_variance(tail * shock, universe.volatility**2, settings)
-    volatility = np.sqrt(variance[:-1])
+    scale = np.sqrt(variance[:-1]) * tail
     factors = _draw_factors(settings, shape[0], rng)
     exposure_before, exposure_after = (_exposure(part, universe) for part in factors)
-    overnight = exposure_before + np.sqrt(share) * volatility * tail * before
+    overnight = exposure_before + np.sqrt(share) * scale * before
     overnight += _news_jumps(settings, shape, rng)
     overnight[universe.jump_session, np.arange(shape[1])] += universe.jump
     return LatentMarket(
@@ -88,7 +81,7 @@ def draw_latent(settings: SampleMarketSettings, universe: Universe, replicate: i
         variance=variance,
         drift=drift,
         overnight=overnight,
-        intraday=exposure_after + np.sqrt(1 - share) * volatility * tail * after,
+        intraday=exposure_after + np.sqrt(1 - share) * scale * after,
         shock=shock,
         tail=tail,
         market_overnight=factors[0][:, 0],
@@ -123,13 +116,15 @@ def _autoregression(innovation: FloatArray, persistence: float) -> FloatArray:
     return path
 
 
-def _listed_peer_mean(universe: Universe, memory: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+def _unshared_news(
+    universe: Universe, memory: FloatArray, shared: float
+) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
     listed = universe.listed(len(memory)).astype(np.float64)
     total = (universe.peers @ (memory * listed).T).T
     weight = (universe.peers @ listed.T).T
     has_peers = weight > 0
-    mean: FloatArray = np.divide(total, weight, out=np.zeros_like(total), where=has_peers)
-    return mean, has_peers
+    mean = np.divide(total, weight, out=np.zeros_like(total), where=has_peers)
+    return np.where(has_peers, mean - shared * memory, 0.0), has_peers
 
 
 def _student_scale(df: float, shape: tuple[int, int], rng: np.random.Generator) -> FloatArray:

@@ -74,8 +74,9 @@ def oracle_scores(
     """
     listed = universe.listed(len(latent.drift))
     known = listed if settings.signal_strength > 0 else np.zeros_like(listed)
-    own_part = settings.own_signal * latent.characteristic
-    seen_alone = peer_news_seen_alone(settings, universe, latent)
+    own = settings.own_signal * latent.characteristic
+    alone = settings.peer_signal * peer_news_seen_alone(settings, universe, latent)
+    with_graph = settings.peer_signal * latent.unshared_news
     for entry in ENTRIES:
         for horizon in HORIZONS:
             scale = universe.volatility / _forward_volatility(settings, universe, latent, entry, horizon)
@@ -83,16 +84,11 @@ def oracle_scores(
                 forward_weight(entry, horizon, persistence, settings.overnight_share)
                 for persistence in (settings.own_persistence, settings.peer_persistence)
             )
-            peer_weight *= settings.peer_signal
             yield OracleScores(
                 entry,
                 horizon,
-                own=np.where(known, scale * (x_weight * own_part + peer_weight * seen_alone), np.nan),
-                graph=np.where(
-                    known,
-                    scale * (x_weight * own_part + peer_weight * latent.unshared_news),
-                    np.nan,
-                ),
+                own=np.where(known, scale * (x_weight * own + peer_weight * alone), np.nan),
+                graph=np.where(known, scale * (x_weight * own + peer_weight * with_graph), np.nan),
             )
 
 

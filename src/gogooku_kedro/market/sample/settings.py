@@ -33,7 +33,7 @@ class SampleMarketSettings(BaseModel):
     end: str = Field("2022-12-30", description="Last date")
     seed: int = Field(1, ge=0, description="Root of every random stream")
     signal_strength: float = Field(1.0, ge=0, description="Factor on the planted drift; 0 plants nothing")
-    replicates: int = Field(16, ge=2, description="Independent markets behind each bound")
+    replicates: int = Field(8, ge=2, description="Independent markets behind each bound")
 
     own_signal: float = Field(0.048, description="Drift per unit of the characteristic, in volatilities")
     own_persistence: float = Field(0.93, gt=0, lt=1, description="AR(1) of the characteristic")
@@ -41,7 +41,9 @@ class SampleMarketSettings(BaseModel):
     peer_persistence: float = Field(0.85, gt=0, lt=1, description="AR(1) smoothing of past shocks")
     peer_correlation: float = Field(0.45, gt=0, lt=1, description="Correlation of two peers' shocks")
     shared_news: float = Field(0.35, ge=0, description="Share of own smoothed shock taken off the peers'")
-    cluster_size: int = Field(7, description="Mean size of a hidden peer cluster: sizes are 6 to 8")
+    cluster_size: int = Field(
+        7, ge=6, le=8, description="Mean size of a hidden peer cluster: sizes are 6 to 8"
+    )
 
     market_volatility: float = Field(0.0095, gt=0)
     sector_volatility: float = Field(0.004, gt=0)

@@ -60,8 +60,7 @@ def _bars(
     high, low = high_and_low(settings, universe, latent, quotes)
     volume = traded_volume(settings, universe, latent)
     turnover = np.round(volume * (quotes.open + high + low + quotes.close) / 4)
-    level = universe.split_level(len(traded))
-    factor = np.vstack([level[:1], level[1:] / level[:-1]])
+    factor = universe.adjustment_factor(len(traded))
     date, code = np.nonzero(universe.listed(len(traded)))
 
     def column(values: np.ndarray) -> np.ndarray:

@@ -34,7 +34,6 @@ class Universe:
     scale: StrArray
     segment: StrArray
     segment_after_reform: StrArray
-    size_rank: FloatArray
     beta: FloatArray
     volatility: FloatArray
     first_price: FloatArray
@@ -60,16 +59,18 @@ class Universe:
         session = np.arange(n_sessions)[:, None]
         return np.where(session >= self.split_session, self.split_factor, 1.0)
 
+    def adjustment_factor(self, n_sessions: int) -> FloatArray:
+        """Adjustment factor of each session, `(date, code)`; 1 except on an ex-date."""
+        session = np.arange(n_sessions)[:, None]
+        return np.where(session == self.split_session, self.split_factor, 1.0)
+
 
 def draw_universe(settings: SampleMarketSettings, replicate: int = 0) -> Universe:
-    """Draw the issues of a market.
+    """Issues of a market; every sector occurs from 33 codes on.
 
     Args:
         settings: The market's settings.
-        replicate: 0 for the market itself, 1, 2, … for its Monte Carlo replicates.
-
-    Returns:
-        The issues. Every sector occurs when there are at least 33 codes.
+        replicate: 0 for the market itself, else the number of a Monte Carlo replicate.
     """
     rng = random_stream(settings.seed, replicate, "universe")
     n, n_sessions = settings.n_codes, len(settings.sessions)
@@ -80,10 +81,7 @@ def draw_universe(settings: SampleMarketSettings, replicate: int = 0) -> Univers
     cluster = _deal_clusters(sector, settings.cluster_size, rng)
     price = np.clip(1_500 * np.exp(0.9 * rng.standard_normal(n)), 80, 60_000)
     log_turnover = np.log(3e8) + 1.4 * size + 0.4 * rng.standard_normal(n)
-    volatility = settings.median_volatility * np.exp(
-        settings.volatility_spread * (0.9 * rng.standard_normal(n) - 0.43 * size)
-    )
-    thin_rank = np.argsort(np.argsort(log_turnover)) / n  # 0 = the least traded
+    log_volatility = settings.volatility_spread * (0.9 * rng.standard_normal(n) - 0.43 * size)
     first, last = _draw_listings(settings, n_sessions, rng)
     split_session, split_factor = _draw_splits(settings, price, first, last, rng)
     jump_session, jump = _draw_delisting_news(first, last, n_sessions, rng)
@@ -93,12 +91,11 @@ def draw_universe(settings: SampleMarketSettings, replicate: int = 0) -> Univers
         scale=_scale_category(size_rank),
         segment=segment,
         segment_after_reform=after,
-        size_rank=size_rank,
         beta=np.clip(1 + settings.beta_spread * rng.standard_normal(n), 0.3, 1.9),
-        volatility=volatility,
+        volatility=settings.median_volatility * np.exp(log_volatility),
         first_price=price,
         log_shares=log_turnover - np.log(price),
-        no_trade_odds=0.15 * np.clip(1 - thin_rank / 0.1, 0, 1),
+        no_trade_odds=_no_trade_odds(log_turnover),
         first=first,
         last=last,
         split_session=split_session,
@@ -108,6 +105,12 @@ def draw_universe(settings: SampleMarketSettings, replicate: int = 0) -> Univers
         cluster=cluster,
         peers=_weigh_peers(cluster, rng),
     )
+
+
+def _no_trade_odds(log_turnover: FloatArray) -> FloatArray:
+    """Up to 15% of sessions pass without a trade among the tenth of codes with the least turnover."""
+    rank = np.argsort(np.argsort(log_turnover)) / len(log_turnover)
+    return np.asarray(0.15 * np.clip(1 - rank / 0.1, 0, 1))
 
 
 def _draw_codes(first: IntArray, rng: np.random.Generator) -> StrArray:

@@ -1,0 +1,55 @@
+# Everything runs in .venv, which `make setup` builds from requirements.lock.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+ARGS   ?=
+
+export KEDRO_DISABLE_TELEMETRY := 1
+
+.PHONY: setup run test viz mlflow lint bench docs notebooks lock clean
+
+setup: $(READY)
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gogooku_kedro needs Python 3.11 or newer; run: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	touch $@
+
+run: setup            ## the whole flow on the sample market; make run ARGS="--env ohlcv --params ohlcv_path=FILE"
+	$(BIN)/kedro run $(ARGS)
+
+test: setup           ## all tests with coverage
+	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+lint: setup           ## style, types, import contracts, configuration
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/kedro validate-config
+
+viz: setup            ## lineage in the browser
+	$(BIN)/kedro viz run $(ARGS)
+
+mlflow: setup         ## compare runs in the browser
+	$(BIN)/kedro mlflow ui $(ARGS)
+
+bench: setup          ## speed and memory, as ratios against a reference in the same run
+	$(BIN)/python -m benchmarks.run $(ARGS)
+
+docs: setup           ## build the documentation into site/
+	$(BIN)/mkdocs build --strict
+
+notebooks: setup      ## open the notebooks
+	$(BIN)/kedro jupyter lab
+
+lock: setup           ## write requirements.lock from what is installed now
+	$(BIN)/pip freeze --exclude-editable | sed 's/+cpu//' > requirements.lock
+
+clean:                ## remove what runs and tools wrote; the environment stays
+	find data -type f ! -name .gitkeep -delete
+	find data -mindepth 2 -type d -empty -delete
+	rm -rf build site htmlcov .coverage .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,76 @@
+"""Which dates of a source are sessions of its exchange."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+
+from gogooku_kedro.market.quality import IssueLog
+
+
+def keep_sessions(
+    bars: pd.DataFrame, log: IssueLog, notes: list[str], *, calendar: str | None
+) -> pd.DataFrame:
+    """Return the rows that lie on sessions; the others are dropped and counted.
+
+    An adjustment event on a dropped date (J-Quants has rows on 2020-10-01, the day of the outage)
+    takes effect on the issue's next row.
+
+    Args:
+        bars: Parsed bars sorted by date and code.
+        log: Where to count.
+        notes: Gets a sentence when there is no calendar or sessions have no row at all.
+        calendar: exchange_calendars name, or None: every date of the source is a session.
+
+    Raises:
+        ValueError: The calendar is unknown or does not cover the dates.
+    """
+    if calendar is None:
+        notes.append("no calendar: every date of the source counts as a session")
+        return bars
+    sessions = calendar_sessions(calendar, bars["date"].iloc[0], bars["date"].iloc[-1])
+    off = ~bars["date"].isin(sessions).to_numpy()
+    log.record("not_a_session", bars, off)
+    absent = sessions.difference(pd.DatetimeIndex(bars["date"].unique()))
+    if len(absent):
+        shown = ", ".join(f"{day:%Y-%m-%d}" for day in absent[:5])
+        notes.append(f"{len(absent)} sessions of {calendar} have no row at all: {shown}")
+    kept = bars[~off].reset_index(drop=True)
+    return _carry_events(bars[off], kept) if "adj_factor" in bars else kept
+
+
+def calendar_sessions(name: str, first: pd.Timestamp, last: pd.Timestamp) -> pd.DatetimeIndex:
+    """Return the sessions of an exchange from `first` to `last`, datetime64[ns] without zone.
+
+    Args:
+        name: exchange_calendars name, such as "XTKS".
+        first: First date.
+        last: Last date, included.
+
+    Raises:
+        ValueError: The calendar is unknown or does not cover the dates.
+    """
+    import exchange_calendars  # noqa: PLC0415 - half a second that a run without calendar saves
+
+    try:
+        with warnings.catch_warnings():  # the calendar library meets a deprecation of pandas 3
+            warnings.filterwarnings("ignore", message="Series.values returning")
+            days = exchange_calendars.get_calendar(name, start=first - pd.Timedelta(days=14), end=last)
+    except (exchange_calendars.errors.CalendarError, ValueError) as error:
+        raise ValueError(
+            f"calendar is {name!r} for {first:%Y-%m-%d}..{last:%Y-%m-%d}: {error} "
+            "Use an exchange_calendars name such as 'XTKS' or 'XNYS', or null."
+        ) from error
+    sessions = pd.DatetimeIndex(days.sessions).tz_localize(None).as_unit("ns")
+    return sessions[sessions >= first]
+
+
+def _carry_events(dropped: pd.DataFrame, kept: pd.DataFrame) -> pd.DataFrame:
+    events = dropped.loc[dropped["adj_factor"].fillna(1) != 1, ["date", "code", "adj_factor"]]
+    if events.empty or kept.empty:
+        return kept
+    rows = kept[["date", "code"]].assign(row=np.arange(len(kept)))
+    effect = pd.merge_asof(events, rows, on="date", by="code", direction="forward").dropna()
+    factor = kept["adj_factor"].fillna(1).to_numpy(copy=True)
+    np.multiply.at(factor, effect["row"].to_numpy(dtype=np.intp), effect["adj_factor"].to_numpy())
+    return kept.assign(adj_factor=factor)
