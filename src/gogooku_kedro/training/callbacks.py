@@ -12,18 +12,21 @@ from gogooku_kedro.training.module import MONITOR
 logger = logging.getLogger(__name__)
 
 
-class SeedEveryEpoch(pl.Callback):
-    """Seed PyTorch's generators by ``(seed, epoch)`` at the start of every epoch.
+class SeedEveryStep(pl.Callback):
+    """Seed PyTorch's generators by ``(seed, step)`` before every training step.
 
-    Dropout then draws the same numbers in an epoch whether or not the run was interrupted before it.
+    Dropout then draws the same numbers in a step whether or not the run was interrupted before it, and
+    whatever else drew random numbers in between (a data loader does when it starts).
     """
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         """Seed the generators of all devices."""
-        torch.manual_seed(self.seed * 1_000_003 + trainer.current_epoch)
+        torch.manual_seed(self.seed * 1_000_003 + trainer.global_step)
 
 
 class History(pl.Callback):

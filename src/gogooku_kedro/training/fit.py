@@ -26,7 +26,7 @@ from lightning.pytorch.loggers import Logger, MLFlowLogger
 from gogooku_kedro.model import ATFTGATFAN, fit_level_scale
 from gogooku_kedro.params import ModelParams, TrainingParams
 from gogooku_kedro.training.bundle import ModelBundle
-from gogooku_kedro.training.callbacks import EpochLog, History, SeedEveryEpoch
+from gogooku_kedro.training.callbacks import EpochLog, History, SeedEveryStep
 from gogooku_kedro.training.data import DayChunkDataModule, steps_per_epoch
 from gogooku_kedro.training.device import describe_device, resolve_device, resolve_precision
 from gogooku_kedro.training.market import MarketTensors
@@ -187,7 +187,7 @@ def _trainer(training: TrainingParams, device: str, callbacks: list[pl.Callback]
         enable_progress_bar=interactive,
         enable_model_summary=False,
         callbacks=[
-            SeedEveryEpoch(training.seed),
+            SeedEveryStep(training.seed),
             EMAWeightAveraging(decay=training.ema_decay),
             EarlyStopping(
                 MONITOR,

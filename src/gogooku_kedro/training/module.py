@@ -114,8 +114,9 @@ class CrossSectionModule(pl.LightningModule):
             self.log(f"valid/rank_ic_{horizon}d", mean)
             self.log(f"valid/rank_icir_{horizon}d", mean / (float(np.nanstd(series)) + 1e-12))
         self.log(MONITOR, float(np.mean(means)))
-        known = np.where(np.isnan(target), np.nan, score)
-        self.log("valid/score_dispersion", _nan_mean(np.nanstd(known[:, :, 0], axis=1)))
+        labelled = ~np.isnan(target[:, :, 0])
+        spread = [np.std(s[k]) for s, k in zip(score[:, :, 0], labelled, strict=True) if k.any()]
+        self.log("valid/score_dispersion", _nan_mean(spread))
 
     def configure_optimizers(self) -> dict[str, Any]:
         """AdamW (no decay on vectors) with a linear warm-up and a cosine decay to zero."""

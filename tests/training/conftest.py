@@ -1,0 +1,105 @@
+"""A tiny market whose labels follow a feature and a neighbour, as tensors."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from gogooku_kedro.params import ModelParams, TrainingParams
+from gogooku_kedro.training import MarketTensors, market_tensors
+from tests.model.conftest import model_params
+
+SESSIONS, STOCKS, FEATURES, CHANNELS = 60, 20, 4, 2
+TRAIN, VALID = (12, 40), (44, 56)
+ATTRIBUTES = ("correlation", "abs_correlation", "same_sector", "is_self")
+
+
+def tables(seed: int = 0) -> tuple[xr.Dataset, xr.Dataset, pd.DataFrame]:
+    """Features, labels and a ring of neighbours that changes at session 30."""
+    rng = np.random.default_rng(seed)
+    dates = pd.bdate_range("2020-01-06", periods=SESSIONS)
+    codes = np.array([f"{1300 + i}0" for i in range(STOCKS)], dtype=object)
+    x = rng.normal(size=(SESSIONS, STOCKS, FEATURES)).astype(np.float32)
+    member = np.ones((SESSIONS, STOCKS), dtype=bool)
+    member[20:25, 3] = False
+    x[~member] = 0
+    signal = x[..., 0] + np.roll(x[..., 1], 1, axis=1)
+    noise = rng.normal(size=(SESSIONS, STOCKS, 4))
+    ret = (0.01 * (signal[..., None] + noise)).astype(np.float32)
+    ret[-5:] = np.nan
+    features = xr.Dataset(
+        {
+            "x": (("date", "code", "feature"), x),
+            "levels": (
+                ("date", "code", "channel"),
+                rng.normal(size=(SESSIONS, STOCKS, CHANNELS)).cumsum(axis=0).astype(np.float32),
+            ),
+            "member": (("date", "code"), member),
+        },
+        coords={"date": dates, "code": codes, "feature": list("abcd"), "channel": ["p", "v"]},
+    )
+    labels = xr.Dataset(
+        {"ret": (("date", "code", "horizon"), ret)},
+        coords={"date": dates, "code": codes, "horizon": [1, 5, 10, 20]},
+    )
+    return features, labels, pd.concat([ring(dates[5], codes, 1), ring(dates[30], codes, 2)])
+
+
+def ring(asof: pd.Timestamp, codes: np.ndarray, step: int) -> pd.DataFrame:
+    """Each stock hears the one ``step`` before it, and itself."""
+    target = np.concatenate([codes, codes])
+    source = np.concatenate([np.roll(codes, step), codes])
+    own = (source == target).astype(np.float32)
+    return pd.DataFrame(
+        {
+            "asof": asof,
+            "source": source,
+            "target": target,
+            "correlation": np.where(own, 1.0, 0.5).astype(np.float32),
+            "abs_correlation": np.where(own, 1.0, 0.5).astype(np.float32),
+            "same_sector": own,
+            "is_self": own,
+        }
+    )
+
+
+@pytest.fixture
+def market() -> MarketTensors:
+    return market_tensors(*tables(), ATTRIBUTES)
+
+
+@pytest.fixture
+def model() -> ModelParams:
+    return model_params(
+        dropout=0.2,
+        gat={
+            "edge_dropout": 0.2,
+            "regularization": {
+                "enabled": True,
+                "edge_weight_penalty": 0.01,
+                "attention_entropy_penalty": 0.001,
+            },
+        },
+    )
+
+
+def training_params(folder: Path, **changes: Any) -> TrainingParams:
+    """Settings of a short training."""
+    settings: dict[str, Any] = {
+        "device": "cpu",
+        "precision": "32-true",
+        "seed": 0,
+        "max_epochs": 4,
+        "patience": 10,
+        "chunk_days": 5,
+        "learning_rate": 0.01,
+        "weight_decay": 0.01,
+        "gradient_clip": 1.0,
+        "ema_decay": 0.9,
+        "loss": {"ic_weight": 0.3, "quantile_weight": 0.1},
+        "checkpoint_dir": str(folder / "checkpoints"),
+    }
+    return TrainingParams.model_validate(settings | changes)
