@@ -1,0 +1,127 @@
+"""On a market with a known answer the model must find the signal, use the graph, and invent nothing.
+
+The settings are those of ``conf/base``, on smaller markets and for fewer epochs. The same figures for the default
+market are what ``make run`` prints.
+"""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pytest
+from kedro.config import OmegaConfigLoader
+
+from gogooku_kedro import evaluation
+from gogooku_kedro.market.sample import SampleMarketSettings, generate_sample_market
+from gogooku_kedro.params import SECTIONS
+from gogooku_kedro.pipelines.features import nodes as features_nodes
+from gogooku_kedro.pipelines.graph import nodes as graph_nodes
+from gogooku_kedro.pipelines.ingestion import nodes as ingestion_nodes
+from gogooku_kedro.pipelines.training import nodes as training_nodes
+
+pytestmark = pytest.mark.training
+
+CONF = Path(__file__).parents[1] / "conf"
+HORIZONS = (1, 5, 10, 20)
+
+
+def settings(folder: Path, **training: Any) -> dict[str, Any]:
+    loader = OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base")
+    written = {name: loader["parameters"][name] for name in SECTIONS}
+    written["split"] |= {"train_end": "auto", "valid_end": "auto"}
+    written["training"] |= {"device": "cpu", "checkpoint_dir": str(folder), **training}
+    return {name: section.model_validate(written[name]) for name, section in SECTIONS.items()}
+
+
+class Market(NamedTuple):
+    features: Any
+    labels: Any
+    edges: pd.DataFrame
+    split: dict[str, Any]
+    manifest: dict[str, Any]
+    leaks: pd.DataFrame
+    oracle_scores: pd.DataFrame
+    oracle: pd.DataFrame
+
+
+def prepare(p: dict[str, Any], **sample: Any) -> Market:
+    tables = generate_sample_market(SampleMarketSettings(**sample))
+    bars, _ = ingestion_nodes.standardise_bars(tables["bars"], tables["listed_issues"], p["ingestion"])
+    panel = ingestion_nodes.build_panel(bars, tables["market_index"], p["ingestion"])
+    raw = features_nodes.compute_features(panel, p["features"])
+    features = features_nodes.normalise_features(raw, panel, p["features"])
+    labels = features_nodes.make_labels(panel, p["labels"])
+    manifest = features_nodes.describe_features(panel, p["features"])
+    split = features_nodes.split_sessions(
+        panel, manifest, p["split"], p["labels"], p["graph"], p["model"]
+    )
+    leaks = features_nodes.check_leaks(features, labels, split, p["features"])
+    edges = graph_nodes.build_graph(panel, p["graph"])
+    return Market(
+        features, labels, edges, split, manifest, leaks, tables["oracle_scores"], tables["oracle"]
+    )
+
+
+def daily_rank_ic(market: Market, p: dict[str, Any]) -> pd.DataFrame:
+    """Daily test rank IC of the model and, where there is one, of the clairvoyant."""
+    bundle, _ = training_nodes.train_model(
+        market.features,
+        market.labels,
+        market.edges,
+        market.split,
+        market.manifest,
+        market.leaks,
+        p["model"],
+        p["training"],
+    )
+    predictions = training_nodes.predict_scores(
+        bundle,
+        market.features,
+        market.labels,
+        market.edges,
+        market.split,
+        market.manifest,
+        p["training"],
+    )
+    frames = [
+        predictions.assign(model="model"),
+        *evaluation.oracle_predictions(
+            market.oracle_scores, predictions, market.split, HORIZONS, p["labels"].entry
+        ),
+    ]
+    stacked = pd.concat(frames, join="inner", ignore_index=True)
+    daily = evaluation.daily_metrics(stacked, market.labels, p["evaluation"].cost_bps)
+    return daily[daily["split"] == "test"].set_index(["model", "horizon"])["rank_ic"]
+
+
+def test_the_model_finds_the_signal_and_never_beats_the_clairvoyant(tmp_path):
+    p = settings(tmp_path, max_epochs=6)
+    market = prepare(p, n_codes=120, start="2019-01-04", end="2021-09-30", seed=1)
+    daily = daily_rank_ic(market, p)
+    bounds = evaluation.oracle_bounds(market.oracle, p["labels"].entry)
+    for horizon in HORIZONS:
+        name = f"{horizon}d"
+        model, oracle = (daily.loc[(m, name)].to_numpy() for m in ("model", "oracle"))
+        assert np.nanmean(model) > 0.5 * bounds["without_graph"][name], name
+        assert np.nanmean(model) < np.nanmean(oracle), name
+    t = evaluation.newey_west_t(daily.loc[("model", "1d")].to_numpy(), evaluation.newey_west_lag(1))
+    assert t > 3
+
+
+def test_without_a_signal_there_is_no_rank_ic(tmp_path):
+    """Three markets without any predictability, three trainings, one t value per horizon."""
+    p = settings(tmp_path, max_epochs=4)
+    seeds = (11, 12, 13)
+    market_days = []
+    for seed in seeds:
+        market = prepare(
+            p, n_codes=80, start="2019-01-04", end="2021-06-30", seed=seed, signal_strength=0.0
+        )
+        assert (market.oracle[["own", "graph"]] == 0).all(axis=None)
+        market_days.append(daily_rank_ic(market, p))
+    # 70 test sessions hold three independent windows of 20 sessions: no t value means anything there.
+    for horizon in (1, 5):
+        days = np.stack([d.loc[("model", f"{horizon}d")].to_numpy() for d in market_days])
+        t = evaluation.newey_west_t(days.mean(axis=0), evaluation.newey_west_lag(horizon))
+        assert abs(t) < 2, horizon
