@@ -1,7 +1,7 @@
 """On a market with a known answer the model must find the signal, use the graph, and invent nothing.
 
-The settings are those of ``conf/base``, on smaller markets and for fewer epochs. The same figures for the default
-market are what ``make run`` prints.
+The settings are those of ``conf/base``, on smaller markets and for fewer epochs. The same figures for the
+default market are what ``make run`` prints.
 """
 
 from pathlib import Path
@@ -53,14 +53,10 @@ def prepare(p: dict[str, Any], **sample: Any) -> Market:
     features = features_nodes.normalise_features(raw, panel, p["features"])
     labels = features_nodes.make_labels(panel, p["labels"])
     manifest = features_nodes.describe_features(panel, p["features"])
-    split = features_nodes.split_sessions(
-        panel, manifest, p["split"], p["labels"], p["graph"], p["model"]
-    )
+    split = features_nodes.split_sessions(panel, manifest, p["split"], p["labels"], p["graph"], p["model"])
     leaks = features_nodes.check_leaks(features, labels, split, p["features"])
     edges = graph_nodes.build_graph(panel, p["graph"])
-    return Market(
-        features, labels, edges, split, manifest, leaks, tables["oracle_scores"], tables["oracle"]
-    )
+    return Market(features, labels, edges, split, manifest, leaks, tables["oracle_scores"], tables["oracle"])
 
 
 def daily_rank_ic(market: Market, p: dict[str, Any]) -> pd.DataFrame:
@@ -115,9 +111,7 @@ def test_without_a_signal_there_is_no_rank_ic(tmp_path):
     seeds = (11, 12, 13)
     market_days = []
     for seed in seeds:
-        market = prepare(
-            p, n_codes=80, start="2019-01-04", end="2021-06-30", seed=seed, signal_strength=0.0
-        )
+        market = prepare(p, n_codes=80, start="2019-01-04", end="2021-06-30", seed=seed, signal_strength=0.0)
         assert (market.oracle[["own", "graph"]] == 0).all(axis=None)
         market_days.append(daily_rank_ic(market, p))
     # 70 test sessions hold three independent windows of 20 sessions: no t value means anything there.

@@ -10,12 +10,15 @@ import subprocess
 import time
 from typing import Any
 
+import click
+from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
-from gogooku_kedro.params import RUNTIME_PARAMETERS, SECTIONS, ModelParams, Section, check_top_level
+from gogooku_kedro.params import RUNTIME_PARAMETERS, SECTIONS, ModelParams, Section
+from gogooku_kedro.validation import configuration_problems
 
 logger = logging.getLogger(__name__)
 
@@ -24,20 +27,30 @@ GAT_TAG = "gat"
 RECORD = "run_record"
 
 
-class SettingsCheck:
-    """Refuse unknown sections and a device that is not there, before the first node runs."""
+class SettingsError(click.ClickException, ValueError):
+    """Settings with which nothing can run; the command line prints the sentence without a traceback."""
 
-    @hook_impl
-    def before_pipeline_run(
-        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
-    ) -> None:
-        """Check what can be checked without data; Kedro has validated the typed sections by now."""
-        parameters = plain_parameters(catalog)
-        check_top_level(set(parameters))
-        if _has_tag(pipeline, GPU_TAG):
+
+class SettingsCheck:
+    """Refuse wrong settings and a device that is not there, before anything runs or is written."""
+
+    @hook_impl(tryfirst=True)
+    def after_context_created(self, context: KedroContext) -> None:
+        """Check every section; Kedro does so too, later and at length."""
+        problems = configuration_problems(context.config_loader["parameters"])
+        if problems:
+            raise SettingsError("\n".join(problems))
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Check the device, for pipelines that need one."""
+        if any(GPU_TAG in node.tags for node in pipeline.nodes):
             from gogooku_kedro.training import resolve_device
 
-            resolve_device(parameters["training"]["device"])
+            try:
+                resolve_device(plain_parameters(catalog)["training"]["device"])
+            except ValueError as error:
+                raise SettingsError(str(error)) from error
 
 
 class GraphMatchesModel:
@@ -53,8 +66,12 @@ class GraphMatchesModel:
         model = inputs["params:model"]
         if isinstance(model, dict):  # Kedro switches typed parameters off when a type hint fails to resolve
             model = ModelParams.model_validate(model)
-        if model.gat.enabled:
+        if not model.gat.enabled:
+            return
+        try:
             check_graph(inputs["graph_edges"], model.gat.edge_attributes, inputs["split"]["train"])
+        except ValueError as error:
+            raise SettingsError(str(error)) from error
 
 
 class RunRecord:
@@ -141,8 +158,8 @@ def print_summary(metrics: dict[str, Any], catalog: DataCatalog) -> None:
     entry = plain_parameters(catalog)["labels"]["entry"]
     bounds = oracle_bounds(catalog.load("market_oracle"), entry)
     console.print(summary_table(metrics, bounds))
-    for name in ("metrics", "report"):
-        console.print(f"{name}: {catalog[name]._filepath}", soft_wrap=True)
+    for name in filter(catalog.exists, ("metrics", "report")):
+        console.print(f"{name}: {catalog[name]._describe()['filepath']}", soft_wrap=True)
 
 
 def git_sha() -> str:
@@ -175,7 +192,3 @@ def flatten(tree: dict[str, Any], separator: str = ".") -> dict[str, Any]:
 def _git(*arguments: str) -> str:
     run = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
     return run.stdout.strip()
-
-
-def _has_tag(pipeline: Pipeline, tag: str) -> bool:
-    return any(tag in node.tags for node in pipeline.nodes)

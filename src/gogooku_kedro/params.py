@@ -67,7 +67,7 @@ class SplitParams(Section):
 
 
 class GraphParams(Section):
-    """Correlation graph: ``window`` and ``cadence`` in sessions, ``threshold`` on the absolute correlation."""
+    """Correlation graph: ``window`` and ``cadence`` in sessions, ``threshold`` on |correlation|."""
 
     window: PositiveInt
     min_observations: PositiveInt

@@ -266,3 +266,23 @@ def test_a_missing_master_column_is_named():
         standardise_bars(market(GOOD), pd.DataFrame({"Date": ["2024-01-04"]}))
     empty = pd.DataFrame(columns=["Date", "Code", "S33Nm", "MktNm"])
     assert len(standardise_bars(market(GOOD), empty)[0]) == 1
+
+
+def test_turnover_is_close_times_volume_only_where_the_source_has_no_such_column():
+    raw = pd.DataFrame(
+        {
+            "date": ["2020-01-06", "2020-01-07"],
+            "code": ["A", "A"],
+            "open": [10.0, 11.0],
+            "high": [12.0, 12.0],
+            "low": [9.0, 10.0],
+            "close": [11.0, 12.0],
+            "volume": [100.0, 200.0],
+        }
+    )
+    bars, report = standardise_bars(raw, calendar=None)
+    assert bars["turnover_value"].tolist() == [1100.0, 2400.0]
+    assert any("close x volume" in note for note in report["notes"])
+    bars, _ = standardise_bars(raw.assign(turnover_value=[1000.0, np.nan]), calendar=None)
+    assert bars["turnover_value"].tolist()[0] == 1000.0
+    assert np.isnan(bars["turnover_value"].tolist()[1])

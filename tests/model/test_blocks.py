@@ -107,7 +107,7 @@ def test_san_statistics_by_hand():
 
 
 def test_san_refuses_slices_that_would_leave_the_last_day_out():
-    with pytest.raises(ValueError, match="model.san.slices: 3 does not divide the window of 20"):
+    with pytest.raises(ValueError, match=r"model\.san\.slices: 3 does not divide the window of 20"):
         slice_statistics(torch.randn(2, 20), slices=3)
 
 
@@ -150,9 +150,7 @@ def test_entropy_of_uniform_attention_is_one_and_of_a_single_choice_zero():
 
 def test_entropy_is_divided_by_the_log_of_the_degree():
     # (1/2, 1/2, 0, 0): ln 2 of a possible ln 4. A stock with its self loop alone does not count.
-    attention = attention_of(
-        [[0, 1, 2, 3, 4], [0, 0, 0, 0, 4]], [[0.5], [0.5], [0.0], [0.0], [1.0]]
-    )
+    attention = attention_of([[0, 1, 2, 3, 4], [0, 0, 0, 0, 4]], [[0.5], [0.5], [0.0], [0.0], [1.0]])
     assert normalised_entropy(attention, 5).tolist() == [[pytest.approx(0.5, abs=1e-5)]]
 
 

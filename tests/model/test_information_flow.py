@@ -1,4 +1,4 @@
-"""The original model erased the only time step its heads read. These tests follow the information through ours."""
+"""The original erased the only time step its heads read. These tests follow the information through ours."""
 
 from itertools import product
 
@@ -11,9 +11,7 @@ from tests.model.conftest import DAYS, STOCKS, WINDOW, build, model_params, rand
 OFF = {"enabled": False}
 VARIANTS = {
     "+".join(name for name, off in zip(("vsn", "fan", "san", "gat"), switched, strict=True) if not off)
-    or "bare": {
-        name: OFF for name, off in zip(("vsn", "fan", "san", "gat"), switched, strict=True) if off
-    }
+    or "bare": {name: OFF for name, off in zip(("vsn", "fan", "san", "gat"), switched, strict=True) if off}
     for switched in product((False, True), repeat=4)
 }
 variants = pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS.keys())
@@ -123,9 +121,7 @@ def test_the_sign_of_a_correlation_reaches_the_message(chunk):
             parameter.zero_()
     flipped = chunk.edge_attr.clone()
     flipped[:, 0] = torch.where(flipped[:, 3] > 0, flipped[:, 0], -flipped[:, 0])
-    assert not torch.allclose(
-        model(*chunk).score, model(*chunk._replace(edge_attr=flipped)).score, atol=1e-4
-    )
+    assert not torch.allclose(model(*chunk).score, model(*chunk._replace(edge_attr=flipped)).score, atol=1e-4)
 
 
 @variants
@@ -140,9 +136,7 @@ def test_renaming_the_stocks_renames_the_scores(changes, chunk):
         levels=chunk.levels[:, order],
         edge_index=day * STOCKS + position[stock],
     )
-    torch.testing.assert_close(
-        model(*permuted).score, model(*chunk).score[:, order], rtol=1e-4, atol=1e-5
-    )
+    torch.testing.assert_close(model(*permuted).score, model(*chunk).score[:, order], rtol=1e-4, atol=1e-5)
 
 
 def test_attention_sums_to_one_in_training_too(chunk):
@@ -184,9 +178,7 @@ def test_token_once_encoding_equals_one_window_at_a_time(changes):
 def test_a_stock_does_not_depend_on_how_many_share_its_batch(chunk):
     model = build(gat=OFF)
     alone = model(chunk.x[:, :1], chunk.present[:, :1], chunk.levels[:, :1], *chunk[3:])
-    torch.testing.assert_close(
-        alone.score[:, 0], model(*chunk).score[:, 0], rtol=0, atol=1e-5
-    )
+    torch.testing.assert_close(alone.score[:, 0], model(*chunk).score[:, 0], rtol=0, atol=1e-5)
 
 
 def test_absent_days_and_absent_levels_leave_finite_scores(chunk):
@@ -248,5 +240,3 @@ def test_zeroing_the_last_step_is_caught_by_the_gates(chunk):
     dead = {n for n, p in model.named_parameters() if p.grad is None or p.grad.abs().max() <= 1e-9}
     assert any(n.startswith("vsn") for n in dead)
     assert (model(*chunk).score.std(dim=1) < 1e-3).all()
-
-

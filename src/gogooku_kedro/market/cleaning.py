@@ -92,6 +92,10 @@ def standardise_bars(
             f"{source}: none of the {len(bars)} rows has a price and a volume above 0 (or a high "
             "above its low). Check that 'close' and 'volume' are mapped to the right columns."
         )
+    if "turnover_value" not in mapping.values():
+        # Decided by the column, not by its values: whether later rows hold any must not matter.
+        notes.append("turnover_value: close x volume; the source has none")
+        bars = bars.assign(turnover_value=bars["close"] * bars["volume"])
     bars = _with_factors(bars, log, notes)
     bars = _with_labels(bars, known, log, notes)
     _count_over_time(bars, log, max_move)

@@ -33,9 +33,10 @@ class GraphBlock(nn.Module):
         z_i = \mathrm{GATv2}(h)_i + W_d \Big(h_i - \sum_j \bar\alpha_{ij}\, g_{ij}\,
         \mathrm{sign}(\rho_{ij})\, h_j\Big)
 
-    with :math:`\bar\alpha` the mean attention over heads, :math:`g_{ij} = \mathrm{sigmoid}(\mathrm{MLP}(e_{ij}))`
-    a learned gate and :math:`\rho_{ij}` the correlation: the sign reaches the message, and "different from
-    my peers" is a channel of its own. GATv2 is Brody et al., "How Attentive are Graph Attention Networks?"
+    with :math:`\bar\alpha` the mean attention over heads,
+    :math:`g_{ij} = \mathrm{sigmoid}(\mathrm{MLP}(e_{ij}))` a learned gate and
+    :math:`\rho_{ij}` the correlation: the sign reaches the message, and "different from my peers" is a
+    channel of its own. GATv2 is Brody et al., "How Attentive are Graph Attention Networks?"
     (2022), as implemented in PyG. Self loops belong to the graph, the layer adds none. Edges are dropped
     *before* attention is computed, so the weights of a destination always sum to 1.
 
@@ -124,7 +125,7 @@ class PeerNeutralisation(nn.Module):
         weight = attention.alpha.mean(dim=1) * attention.gate * ~attention.is_self
         total = scatter(weight, target, dim=0, dim_size=score.size(0))
         share = (weight / (total[target] + EPSILON)).unsqueeze(-1)  # (E, 1)
-        peers = scatter(share * score[source], target, dim=0, dim_size=score.size(0))
+        peers: Tensor = scatter(share * score[source], target, dim=0, dim_size=score.size(0))
         return score - torch.sigmoid(self.strength) * peers
 
 
@@ -143,7 +144,7 @@ def normalised_entropy(attention: GraphAttention, n_nodes: int) -> Tensor:
     """
     target = attention.edge_index[1]
     alpha = attention.alpha.float()
-    entropy = scatter(-alpha * (alpha + EPSILON).log(), target, dim=0, dim_size=n_nodes)
-    degree = scatter(torch.ones_like(alpha[:, 0]), target, dim=0, dim_size=n_nodes)
+    entropy: Tensor = scatter(-alpha * (alpha + EPSILON).log(), target, dim=0, dim_size=n_nodes)
+    degree: Tensor = scatter(torch.ones_like(alpha[:, 0]), target, dim=0, dim_size=n_nodes)
     several = degree >= 2
     return entropy[several] / degree[several].log().unsqueeze(-1)

@@ -97,4 +97,5 @@ class LevelEncoder(nn.Module):
         path = torch.nan_to_num(path)
         parts = [torch.nan_to_num((centre - self.mean) / self.deviation)]
         parts += [encoder(path) for encoder in (self.fan, self.san) if encoder is not None]
-        return self.gate(h, torch.cat(parts, dim=-1).unflatten(0, (days, stocks)))
+        out: Tensor = self.gate(h, torch.cat(parts, dim=-1).unflatten(0, (days, stocks)))
+        return out

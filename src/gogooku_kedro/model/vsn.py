@@ -59,9 +59,14 @@ class VariableSelectionNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the selected representation of each token and the selection weights."""
-        embedded = x.t().unsqueeze(-1) * self.embedding + self.embedding_bias  # (F, tokens, c)
-        hidden = F.elu(torch.baddbmm(self.hidden_bias, embedded, self.hidden_weight))
+        # A feature is one number, so embedding and first layer collapse:
+        # W (e x + b) + c = (W e) x + (W b + c).
+        column = x.t().unsqueeze(-1).contiguous()  # (F, tokens, 1)
+        slope = self.embedding @ self.hidden_weight  # (F, 1, c)
+        intercept = self.embedding_bias @ self.hidden_weight + self.hidden_bias
+        hidden = F.elu(torch.addcmul(intercept, column, slope))  # (F, tokens, c)
         gated = F.glu(torch.baddbmm(self.glu_bias, hidden, self.glu_weight), dim=-1)
+        embedded = torch.addcmul(self.embedding_bias, column, self.embedding)
         parts = F.layer_norm(embedded + gated, gated.shape[-1:])  # (F, tokens, c)
 
         weights = F.softmax(self.selection(x), dim=-1)  # (tokens, F)

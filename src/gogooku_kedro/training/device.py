@@ -1,10 +1,10 @@
 """Choose the device and the precision a run trains with, and say so."""
 
-import logging
+from typing import Literal
 
 import torch
 
-logger = logging.getLogger(__name__)
+Precision = Literal["bf16-mixed", "32-true"]
 
 
 def resolve_device(device: str) -> str:
@@ -25,11 +25,11 @@ def resolve_device(device: str) -> str:
     return "cuda" if available and device != "cpu" else "cpu"
 
 
-def resolve_precision(precision: str, device: str) -> str:
+def resolve_precision(precision: str, device: str) -> Precision:
     """Turn ``training.precision`` into Lightning's name: ``auto`` is bf16 on CUDA and float32 on CPU."""
     if precision == "auto":
         return "bf16-mixed" if device == "cuda" else "32-true"
-    return precision
+    return "bf16-mixed" if precision == "bf16-mixed" else "32-true"
 
 
 def describe_device(device: str) -> str:

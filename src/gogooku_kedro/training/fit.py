@@ -120,7 +120,7 @@ def fit_model(
         "seed": training.seed,
         "device": describe_device(device),
         "n_parameters": model.n_parameters(),
-        "best_epoch": int(frame.loc[frame[MONITOR].idxmax(), "epoch"]),
+        "best_epoch": int(frame["epoch"].to_numpy()[frame[MONITOR].to_numpy().argmax()]),
         "epochs": len(frame),
         "seconds": round(time.monotonic() - started, 1),
     }

@@ -194,8 +194,8 @@ def graph_tensors(
     known = (source >= 0) & (target >= 0)
     asof = pd.DatetimeIndex(edges["asof"])[known]
     order = np.lexsort((source[known], target[known], asof.asi8))
-    graphs, first = np.unique(asof.asi8[order], return_index=True)
-    asof_dates = pd.DatetimeIndex(graphs.astype(asof.dtype))
+    _, first = np.unique(asof.asi8[order], return_index=True)
+    asof_dates = asof[order][first]
     values = edges.loc[known, list(attributes)].to_numpy(np.float32)[order]
     return GraphTensors(
         torch.from_numpy(np.stack([source[known][order], target[known][order]])),

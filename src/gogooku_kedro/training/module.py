@@ -6,6 +6,7 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from gogooku_kedro.evaluation import rank_ic
@@ -33,6 +34,8 @@ class CrossSectionModule(pl.LightningModule):
         training: Optimisation settings.
         total_steps: Optimiser steps of the whole schedule.
     """
+
+    levels: Tensor
 
     def __init__(
         self,
@@ -118,7 +121,7 @@ class CrossSectionModule(pl.LightningModule):
         spread = [np.std(s[k]) for s, k in zip(score[:, :, 0], labelled, strict=True) if k.any()]
         self.log("valid/score_dispersion", _nan_mean(spread))
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW (no decay on vectors) with a linear warm-up and a cosine decay to zero."""
         matrices = [p for p in self.parameters() if p.dim() > 1]
         vectors = [p for p in self.parameters() if p.dim() <= 1]

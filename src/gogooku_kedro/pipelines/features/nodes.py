@@ -52,7 +52,7 @@ def split_sessions(
     warmup = max(feature_manifest["warmup"] + model.window, graph.window + graph.cadence)
     return dict(
         library.split_sessions(
-            panel.indexes["date"],
+            panel["date"].to_numpy(),
             train_end=str(split.train_end),
             valid_end=str(split.valid_end),
             purge_sessions=split.purge_sessions,

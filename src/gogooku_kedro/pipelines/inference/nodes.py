@@ -32,7 +32,7 @@ def rank_latest(
         params,
         market,
         {"latest": [latest]},
-        features.indexes["date"],
+        pd.DatetimeIndex(features.indexes["date"]),
         features.indexes["code"],
         resolve_device(training.device),
     )

@@ -61,7 +61,7 @@ def predict_scores(
         params,
         market,
         parts,
-        features.indexes["date"],
+        pd.DatetimeIndex(features.indexes["date"]),
         features.indexes["code"],
         resolve_device(training.device),
     )

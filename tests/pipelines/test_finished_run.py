@@ -1,0 +1,195 @@
+"""What one `kedro run` leaves behind, on the small sample market."""
+
+import json
+import re
+import sqlite3
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.conftest import FinishedProcess, listing
+
+pytestmark = pytest.mark.pipeline
+
+HORIZONS = ["1d", "5d", "10d", "20d"]
+MODELS = {
+    *("model", "model_neutral", "lightgbm", "ridge", "reversal_1d", "reversal_5d", "momentum_20d", "random"),
+    *("oracle", "oracle_without_graph"),
+}
+FIGURES = {
+    *("rank_ic", "rank_ic_t", "ic", "icir", "rank_icir", "hit_rate", "decile_spread", "turnover"),
+    *("sharpe_gross", "sharpe_net", "sharpe_net_ci", "rank_ic_one_day_late", "days"),
+}
+EPOCHS = 2
+
+
+@pytest.fixture(scope="module")
+def metrics(finished_run):
+    return json.loads((finished_run / "08_reporting/metrics.json").read_text())
+
+
+def test_metrics_have_every_figure_of_every_model_and_horizon(metrics):
+    assert set(metrics) == {"run", "split", "universe", "valid", "test"}
+    for part in ("valid", "test"):
+        assert set(metrics[part]) == MODELS
+        for model, horizons in metrics[part].items():
+            assert list(horizons) == HORIZONS, model
+            assert all(set(figures) == FIGURES for figures in horizons.values()), model
+
+
+def test_metrics_are_plausible_fractions(metrics):
+    for horizons in metrics["test"].values():
+        for figures in horizons.values():
+            low, high = figures["sharpe_net_ci"]
+            assert -1 <= figures["rank_ic"] <= 1
+            assert 0 <= figures["hit_rate"] <= 1
+            assert 0 <= figures["turnover"] <= 4
+            assert low < figures["sharpe_net"] < high
+            assert figures["sharpe_net"] < figures["sharpe_gross"]
+            assert abs(figures["decile_spread"]) < 0.2
+    days = {horizon: figures["days"] for horizon, figures in metrics["test"]["model"].items()}
+    assert days["1d"] > days["5d"] > days["20d"] > 50
+
+
+def test_metrics_say_what_ran(metrics):
+    run = metrics["run"]
+    required = {"git_sha", "config_hash", "data_hash", "seed", "device", "n_parameters", "seconds"}
+    assert required <= set(run)
+    assert set(run["seconds"]) == {"ingestion", "features", "graph", "training", "evaluation"}
+    assert all(seconds >= 0 for seconds in run["seconds"].values())
+    assert (run["environment"], run["device"], run["seed"]) == ("test", "cpu", 0)
+    assert re.fullmatch(r"[0-9a-f]{12}\+?|unknown", run["git_sha"])
+    assert run["n_parameters"] > 1000
+
+
+def test_metrics_say_on_what_it_ran(metrics, finished_run):
+    split = metrics["split"]
+    assert set(split) == {"train", "valid", "test", "purge_sessions"}
+    assert split["train"][1] == "2020-05-29"
+    assert split["valid"][1] == "2020-09-30"
+    assert split["train"] < split["valid"] < split["test"]
+    manifest = json.loads((finished_run / "04_feature/feature_manifest.json").read_text())
+    assert metrics["universe"] == {"codes": 60, "sessions": 543, "features": manifest["n_features"]}
+
+
+def test_predictions_cover_validation_and_test_and_never_training(finished_run, metrics):
+    predictions = pd.read_parquet(finished_run / "07_model_output/predictions.parquet")
+    quantiles = [f"q{q:02d}_{h}" for h in HORIZONS for q in (5, 25, 50, 75, 95)]
+    assert list(predictions) == ["date", "code", "split", *(f"score_{h}" for h in HORIZONS), *quantiles]
+    spans = predictions.groupby("split")["date"].agg(["min", "max"])
+    assert set(spans.index) == {"valid", "test"}
+    for part, (first, last) in spans.iterrows():
+        assert [f"{first:%Y-%m-%d}", f"{last:%Y-%m-%d}"] == metrics["split"][part]
+    assert not predictions.duplicated(["date", "code"]).any()
+    assert predictions.filter(like="score_").notna().all(axis=None)
+    for horizon in HORIZONS:
+        columns = [name for name in quantiles if name.endswith(f"_{horizon}")]
+        assert (predictions[columns].diff(axis=1).iloc[:, 1:] >= 0).all(axis=None)
+
+
+class Resources(HTMLParser):
+    """Collect what a browser would fetch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        fetched = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src"}.get(tag)
+        self.found += [value for name, value in attrs if name == fetched and value]
+
+
+def test_the_report_opens_offline(finished_run):
+    html = (finished_run / "08_reporting/report.html").read_text()
+    resources = Resources()
+    resources.feed(html)
+    assert [url for url in resources.found if not url.startswith("data:")] == []
+    styles = "".join(re.findall(r"<style.*?</style>", html, re.DOTALL))
+    assert not re.search(r"@import|url\(['\"]?https?:", styles)
+    assert "Synthetic market." in html
+
+
+def test_no_file_is_pickled(finished_run):
+    open_formats = {".parquet", ".json", ".csv", ".html", ".safetensors", ".db"}
+    for path in listing(finished_run):
+        start = path.read_bytes()[:2]
+        assert start not in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK"), path
+        inside_zarr = any(part.endswith(".zarr") for part in path.parts)
+        assert inside_zarr or path.suffix in open_formats, path
+        if path.name in (".zarray", "zarr.json"):
+            assert "pickle" not in path.read_text(), path
+
+
+def test_only_the_data_root_was_written(finished_process: FinishedProcess):
+    assert finished_process.data_after == finished_process.data_before
+
+
+def test_the_terminal_shows_the_table_and_where_the_report_is(finished_process: FinishedProcess):
+    output, root = finished_process.output, finished_process.data_root
+    assert "Newey-West t" in output
+    for model in MODELS:
+        # name, then for every horizon "rank IC (t)"
+        assert re.search(rf"^ *{model} +([+−]0\.\d{{3}} \([+−]?\d+\.\d\) *){{4}}$", output, re.MULTILINE), (
+            model
+        )
+    for bound in ("bound with graph", "bound, no graph"):
+        assert re.search(rf"^ *{bound} +(\+0\.\d{{4}} *){{4}}$", output, re.MULTILINE), bound
+    assert f"report: {root}/08_reporting/report.html\n" in output
+    assert f"metrics: {root}/08_reporting/metrics.json\n" in output
+
+
+def test_the_log_is_short_and_free_of_warnings(finished_process: FinishedProcess):
+    output = finished_process.output
+    assert not re.search(r"warning|error|traceback|deprecat", output, re.IGNORECASE)
+    assert len(re.findall(r"epoch \d+/2 \| loss", output)) == EPOCHS
+    assert output.count("[GAT-INIT]") == 1
+    lines = [line for line in output.splitlines() if " INFO " in line]
+    # Eight lines of the learned baselines, one of the GAT, one of the device, one per epoch.
+    assert len(lines) <= 8 + 2 + EPOCHS, "\n".join(lines)
+
+
+@pytest.fixture(scope="module")
+def mlflow_run(finished_run: Path):
+    with sqlite3.connect(finished_run / "mlflow.db") as database:
+        (run,) = database.execute("select run_uuid, name, status, artifact_uri from runs").fetchall()
+        params = dict(database.execute("select key, value from params").fetchall())
+        metrics = pd.read_sql("select key, value, step from metrics", database)
+    return run, params, metrics
+
+
+def test_mlflow_holds_one_finished_run_below_the_data_root(mlflow_run, finished_run):
+    _, name, status, artifacts = mlflow_run[0]
+    assert (name, status) == ("__default__", "FINISHED")
+    assert Path(artifacts.removeprefix("file://")).is_relative_to(finished_run)
+    assert list((finished_run / "mlartifacts").rglob("report.html"))
+
+
+def test_mlflow_has_a_row_for_every_setting(mlflow_run):
+    params = mlflow_run[1]
+    assert params["model.gat.heads"] == "4"
+    assert params["model.gat.regularization.edge_weight_penalty"] == "0.01"
+    assert params["training.max_epochs"] == str(EPOCHS)
+    assert params["split.train_end"] == "2020-05-29"
+    assert params["features.families"] == "['returns', 'volume', 'sector']"
+
+
+def test_mlflow_has_the_metrics_of_every_epoch(mlflow_run):
+    steps = mlflow_run[2].groupby("key")["step"].nunique()
+    graph = ("attention_entropy", "edge_regularization", "edge_count", "avg_attention", "degree")
+    per_epoch = [
+        *("train/loss", "train/mse", "train/ic", "train/quantile", "valid/rank_ic", "valid/rank_ic_1d"),
+        *("train/gat_entropy", "train/gat_edge"),
+        *(f"gat/{name}" for name in graph),
+        *(f"grad_norm/{module}" for module in ("vsn", "temporal", "levels", "gat", "fusion", "score_head")),
+    ]
+    assert {name: steps.get(name, 0) for name in per_epoch} == dict.fromkeys(per_epoch, EPOCHS)
+
+
+def test_mlflow_has_the_final_metrics(mlflow_run, metrics):
+    logged = mlflow_run[2].set_index("key")["value"]
+    assert logged["test/model/1d/rank_ic"] == pytest.approx(metrics["test"]["model"]["1d"]["rank_ic"])
+    assert logged["valid/lightgbm/20d/sharpe_net"] == pytest.approx(
+        metrics["valid"]["lightgbm"]["20d"]["sharpe_net"]
+    )

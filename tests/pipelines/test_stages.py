@@ -1,0 +1,68 @@
+"""Every registered pipeline runs by its own name, on top of what a finished run left behind."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from gogooku_kedro.pipeline_registry import register_pipelines
+from tests.conftest import config_loader, kedro
+
+pytestmark = pytest.mark.pipeline
+
+SETTINGS = {"training": ",training.max_epochs=1"}
+STAGES = ("ingestion", "features", "graph", "data", "training", "inference", "evaluation")
+
+
+@pytest.fixture(scope="module")
+def data_root(finished_run, tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("stages") / "data"
+    return Path(shutil.copytree(finished_run, root))
+
+
+def last_writes(data_root: Path) -> dict[str, int]:
+    """Dataset -> when its file, or the newest file of its folder, was written; 0 if it is not there."""
+    catalog = config_loader("test", data_root=str(data_root))["catalog"]
+    paths = {name: Path(entry["filepath"]) for name, entry in catalog.items() if "filepath" in entry}
+    return {
+        name: max((p.stat().st_mtime_ns for p in [path, *path.rglob("*")] if p.exists()), default=0)
+        for name, path in paths.items()
+    }
+
+
+def test_every_registered_name_is_tried():
+    assert set(register_pipelines()) == {*STAGES, "__default__"}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_pipeline_writes_its_own_outputs_and_nothing_else(name, data_root):
+    before = last_writes(data_root)
+    params = f"data_root={data_root}{SETTINGS.get(name, '')}"
+    run = kedro("run", "--env", "test", f"--pipelines={name}", "--params", params)
+    after = last_writes(data_root)
+    written = {dataset for dataset in after if after[dataset] > before[dataset]}
+    assert written == register_pipelines()[name].all_outputs() | {"run_record"}
+    assert "warning" not in run.stdout.lower()
+    record = json.loads((data_root / "08_reporting/run_record.json").read_text())
+    assert name == "data" or name in record["seconds"]
+
+
+def test_inference_ranks_the_latest_session(data_root, finished_run):
+    ranking = pd.read_csv(data_root / "07_model_output/latest_ranking.csv", dtype={"code": str})
+    bars = pd.read_parquet(finished_run / "02_intermediate/daily_bars.parquet")
+    assert set(ranking["date"]) == {f"{bars['date'].max():%Y-%m-%d}"}
+    assert ranking["score_20d"].is_monotonic_decreasing
+    assert ranking["code"].is_unique
+    assert len(ranking) > 40
+
+
+def test_evaluation_measures_the_predictions_that_are_there(data_root, finished_run):
+    # The copy was trained for one epoch less than the finished run.
+    one, two = (
+        json.loads((root / "08_reporting/metrics.json").read_text()) for root in (data_root, finished_run)
+    )
+    assert one["test"]["model"] != two["test"]["model"]
+    assert one["test"]["ridge"] == two["test"]["ridge"]
+    assert one["run"]["data_hash"] == two["run"]["data_hash"]

@@ -1,0 +1,65 @@
+"""A wrong setting ends a run before its first node, with a sentence that says where and what to do."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from tests.conftest import ROOT, kedro, listing
+
+pytestmark = pytest.mark.pipeline
+
+
+def refusal(*arguments: str) -> str:
+    """The one line with which a run is refused."""
+    output = kedro("run", "--env", "test", *arguments, expect=[1]).stdout.strip()
+    assert "Traceback" not in output
+    (line,) = output.splitlines()
+    return line
+
+
+def conf_with(folder: Path, change) -> Path:
+    """A copy of the configuration whose ``model.gat`` has been changed."""
+    conf = Path(shutil.copytree(ROOT / "conf", folder / "conf"))
+    file = conf / "base/parameters.yml"
+    parameters = yaml.safe_load(file.read_text())
+    change(parameters["model"]["gat"])
+    file.write_text(yaml.safe_dump(parameters))
+    return conf
+
+
+def test_a_misspelt_key(tmp_path):
+    message = refusal("--params", f"data_root={tmp_path / 'data'},model.gat.haeds=4")
+    assert "model.gat.haeds: unknown key; did you mean 'heads'?" in message
+    assert listing(tmp_path) == []
+
+
+def test_a_misspelt_section(tmp_path):
+    message = refusal("--params", f"data_root={tmp_path / 'data'},modle.hidden_size=8")
+    assert "unknown top-level parameter 'modle' (did you mean 'model'?)" in message
+    assert listing(tmp_path) == []
+
+
+def test_a_gat_section_without_regularization(tmp_path):
+    conf = conf_with(tmp_path, lambda gat: gat.pop("regularization"))
+    message = refusal("--conf-source", str(conf), "--params", f"data_root={tmp_path / 'data'}")
+    assert "model.gat.regularization is missing: write it out, for example `regularization:" in message
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_device_that_is_not_there(tmp_path):
+    message = refusal("--params", f"data_root={tmp_path / 'data'},training.device=cuda")
+    assert "training.device: cuda, but PyTorch sees no CUDA device; set training.device: auto" in message
+    assert [p for p in listing(tmp_path) if p.name != "mlflow.db"] == []
+
+
+def test_an_edge_attribute_that_the_graph_does_not_have(tmp_path, finished_run):
+    conf = conf_with(tmp_path, lambda gat: gat.update(edge_attributes=["correlation", "lead_lag"]))
+    data = Path(shutil.copytree(finished_run, tmp_path / "data"))
+    shutil.rmtree(data / "06_models")
+    message = refusal("--conf-source", str(conf), "--pipelines=training", "--params", f"data_root={data}")
+    assert "model.gat.edge_attributes: ['lead_lag'] not in the graph, whose edges have" in message
+    assert not (data / "06_models").exists()

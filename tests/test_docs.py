@@ -1,0 +1,198 @@
+"""What README and docs name exists: settings, tests, files, links."""
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from omegaconf import DictConfig, OmegaConf
+
+from gogooku_kedro.validation import configuration_problems
+
+ROOT = Path(__file__).parents[1]
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "conf" / "README.md", *DOCS]
+GAT_PAGE = ROOT / "docs" / "gat_configuration.md"
+METRICS_PAGE = ROOT / "docs" / "metrics.md"
+TOP_FOLDERS = ("src", "conf", "tests", "docs", "notebooks", "benchmarks")
+ABSENT = "absent"  # stands for a key that is not written
+SECTIONS = ("ingestion", "features", "labels", "split", "graph", "model", "training", "evaluation")
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+
+
+def base_parameters() -> DictConfig:
+    """The merged ``conf/base/parameters*.yml``."""
+    OmegaConf.register_new_resolver("runtime_params", lambda name, default=None: default, replace=True)
+    files = sorted((ROOT / "conf" / "base").glob("parameters*.yml"))
+    merged = OmegaConf.merge(*[OmegaConf.load(path) for path in files])
+    assert isinstance(merged, DictConfig)
+    return merged
+
+
+@cache
+def base_settings() -> frozenset[str]:
+    """Dotted paths of every key and section."""
+
+    def paths(tree, prefix=""):
+        for name, value in tree.items():
+            yield prefix + name
+            if isinstance(value, dict):
+                yield from paths(value, f"{prefix}{name}.")
+
+    return frozenset(paths(OmegaConf.to_container(base_parameters(), resolve=True)))
+
+
+@cache
+def test_functions() -> frozenset[str]:
+    found = (
+        re.findall(r"(?m)^\s*def (test_\w+)", path.read_text()) for path in (ROOT / "tests").rglob("*.py")
+    )
+    return frozenset(name for names in found for name in names)
+
+
+test_functions.__test__ = False  # a helper, though its name says test
+
+
+def code_of(page: Path) -> list[str]:
+    """Everything between backticks on one line."""
+    return re.findall(r"`([^`\n]+)`", page.read_text())
+
+
+def settings_in(page: Path) -> set[str]:
+    pattern = rf"(?:{'|'.join(SECTIONS)})(?:\.[a-z]\w*)+"
+    named = {m for code in code_of(page) for m in re.findall(rf"(?<![\w./]){pattern}(?![\w/(])", code)}
+    return {name for name in named if Path(name).suffix not in {".py", ".yml", ".md", ".json", ".csv"}}
+
+
+def table_keys(page: Path, prefix: str) -> set[str]:
+    """Keys that open a table row."""
+    return set(re.findall(rf"(?m)^\| `({re.escape(prefix)}[\w.]+)`", page.read_text()))
+
+
+@every_page
+def test_every_setting_that_is_named_exists(page):
+    of_metrics_json = {"split.train", "split.valid", "split.test"} if page == METRICS_PAGE else set()
+    misspelt_example = {"model.gat.head"} if page == GAT_PAGE else set()
+    assert settings_in(page) - of_metrics_json - misspelt_example - base_settings() == set()
+
+
+@pytest.mark.parametrize("section", ["model.gat.", "graph."])
+def test_every_key_of_the_graph_has_its_row(section):
+    sections = {path.rpartition(".")[0] for path in base_settings()}
+    keys = {path for path in base_settings() if path.startswith(section)} - sections
+    assert keys
+    assert table_keys(GAT_PAGE, section) >= keys
+    assert table_keys(GAT_PAGE, section) <= base_settings()
+
+
+def test_the_values_in_base_are_those_of_the_page():
+    settings = OmegaConf.merge(
+        OmegaConf.load(ROOT / "conf/base/parameters.yml"),
+        OmegaConf.load(ROOT / "conf/base/parameters_graph.yml"),
+    )
+    rows = re.findall(r"(?m)^\| `((?:model\.gat|graph)\.[\w.]+)` \|.*\| ([^|]+) \|$", GAT_PAGE.read_text())
+    said = {key: value.strip("` ") for key, value in rows}
+    assert said.pop("model.gat.edge_attributes") == "all four"
+    assert len(said) >= 16
+    for key, value in said.items():
+        assert value == str(OmegaConf.select(settings, key)).replace("True", "true").replace(
+            "False", "false"
+        ), key
+
+
+def test_the_legal_words_are_those_of_the_settings():
+    from gogooku_kedro.params import GatParams, GraphParams
+
+    rows = dict(re.findall(r"(?m)^\| `([\w.]+)` \|.*\| ([^|]+) \| [^|]+ \|$", GAT_PAGE.read_text()))
+    for key, words in {
+        "model.gat.conv": get_args(GatParams.model_fields["conv"].annotation),
+        "graph.residual": get_args(GraphParams.model_fields["residual"].annotation),
+    }.items():
+        assert set(re.findall(r"`(\w+)`", rows[key])) == set(words), key
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": {"gat": {"regularization": None}}},
+        {"model": {"gat": {"regularization": {"edge_weight_penalty": 0.0}}}},
+        {"model": {"gat": {"use_in_training": False}}},
+        {"model": {"gat": {"heads": 5}}},
+        {"graph": {"min_observations": 200}},
+        {"model": {"gat": {"head": 4}}},
+        {"model": {"gat": {"conv": ABSENT}}},
+        {"model": {"gat": {"edge_dropout": 1.5}}},
+        {"modell": {}},
+    ],
+    ids=str,
+)
+def test_a_wrong_value_says_what_the_page_says(change):
+    merged = OmegaConf.to_container(OmegaConf.merge(base_parameters(), change), resolve=True)
+    gat = merged["model"]["gat"]
+    merged["model"]["gat"] = {key: value for key, value in gat.items() if value != ABSENT}
+    (problem,) = configuration_problems(merged)
+    messages = re.findall(r"(?m)^\|[^|]+\| `([^`]+)`[^|]* \|$", GAT_PAGE.read_text())
+    assert any(all(piece in problem for piece in m.split("…")) for m in messages), problem
+
+
+@every_page
+def test_every_test_that_is_named_exists(page):
+    named = set(re.findall(r"\btest_\w+", " ".join(code_of(page))))
+    modules = {path.stem for path in (ROOT / "tests").rglob("test_*.py")}
+    assert named - test_functions() - modules == set()
+
+
+@every_page
+def test_a_test_stands_in_the_file_that_is_named(page):
+    for file, name in re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", page.read_text()):
+        assert f"def {name}(" in (ROOT / file).read_text()
+
+
+@every_page
+def test_every_file_that_is_named_exists(page):
+    named = {
+        m for c in code_of(page) for m in re.findall(rf"(?<![\w./])(?:{'|'.join(TOP_FOLDERS)})/[\w./*-]+", c)
+    }
+    theirs = {path for path in named if path.startswith("conf/local/")}  # the user's own files
+    missing = {path for path in named - theirs if not list(ROOT.glob(path.rstrip("./")))}
+    assert missing == set()
+
+
+@every_page
+def test_links_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
+    local = [link.partition("#")[0] for link in links if "://" not in link]
+    missing = [link for link in local if link and not (page.parent / link).exists()]
+    assert missing == []
+    if page in DOCS:
+        outside = [link for link in local if ".." in link]
+        assert outside == [], "mkdocs builds docs/ alone"
+
+
+def test_every_page_is_in_the_navigation():
+    navigation = (ROOT / "mkdocs.yml").read_text()
+    assert [page.name for page in DOCS if page.name not in navigation] == []
+
+
+def test_every_number_of_metrics_json_is_defined():
+    source = (ROOT / "src/gogooku_kedro/evaluation/metrics.py").read_text()
+    function = source.split("def summarise_metrics(")[1].split("\ndef ")[0]
+    numbers = set(re.findall(r'(?m)^\s+"(\w+)": ', function))
+    assert {"rank_ic", "sharpe_net_ci", "days"} <= numbers
+    described = set(re.findall(r"(?m)^\| `(\w+)` \|", METRICS_PAGE.read_text()))
+    assert numbers - described == set()
+
+
+def test_every_dirt_rule_is_described():
+    from gogooku_kedro.market.quality import RULES
+
+    page = (ROOT / "docs" / "data_rules.md").read_text()
+    rows = " ".join(line.split("|")[1] for line in page.splitlines() if line.startswith("| `"))
+    assert set(re.findall(r"`(\w+)`", rows)) == set(RULES)
+
+
+@pytest.mark.parametrize("name", ["kedro_viz.png", "report.png"])
+def test_pictures_are_there_and_small(name):
+    assert 10_000 < (ROOT / "docs" / "images" / name).stat().st_size < 400_000
