@@ -185,6 +185,33 @@ def test_every_number_of_metrics_json_is_defined():
     assert numbers - described == set()
 
 
+def test_the_parameter_counts_are_those_of_the_network():
+    from gogooku_kedro.model import ATFTGATFAN
+    from gogooku_kedro.params import ModelParams
+
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    rows = re.findall(r"(?m)^\| \**([\w, ]+?)\** \| \**([\d,]+)\** \| \**([\d,]+)\** \|$", page)
+    said = {name: [int(n.replace(",", "")) for n in counts] for name, *counts in rows}
+    blocks = {
+        "variable selection": ["vsn"],
+        "attention over time": ["temporal"],
+        "FAN, SAN and their gate": ["levels"],
+        "graph attention": ["gat"],
+        "fusion": ["fusion"],
+        "trunk": ["trunk"],
+        "heads and neutralisation": ["score_head", "quantile_head", "neutralise"],
+    }
+    base = base_parameters()["model"]
+    production = OmegaConf.merge(base, OmegaConf.load(ROOT / "conf/gat_production/parameters.yml")["model"])
+    for column, (settings, n_features) in enumerate([(base, 76), (production, 182)]):
+        params = ModelParams.model_validate(OmegaConf.to_container(settings))
+        model = ATFTGATFAN(params, n_features, n_channels=5)
+        size = {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}
+        for block, parts in blocks.items():
+            assert said[block][column] == sum(size[part] for part in parts), block
+        assert said["total"][column] == model.n_parameters()
+
+
 def test_every_dirt_rule_is_described():
     from gogooku_kedro.market.quality import RULES
 
