@@ -9,7 +9,16 @@ from datetime import date
 from difflib import get_close_matches
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 HORIZONS = (1, 5, 10, 20)
 """Forecast horizons in sessions."""
@@ -64,6 +73,16 @@ class SplitParams(Section):
     train_end: SplitDate
     valid_end: SplitDate
     purge_sessions: PositiveInt
+
+    @field_validator("train_end", "valid_end", mode="before")
+    @classmethod
+    def _is_a_date_or_auto(cls, value: Any, info: ValidationInfo) -> Any:
+        try:
+            return value if value == "auto" or isinstance(value, date) else date.fromisoformat(value)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"split.{info.field_name}: {value!r} is neither a date such as 2021-06-30 nor auto"
+            ) from None
 
 
 class GraphParams(Section):

@@ -13,10 +13,9 @@ pytestmark = pytest.mark.pipeline
 
 
 def refusal(*arguments: str) -> str:
-    """The one line with which a run is refused."""
-    output = kedro("run", "--env", "test", *arguments, expect=[1]).stdout.strip()
-    assert "Traceback" not in output
-    (line,) = output.splitlines()
+    """The one line with which a run is refused, beside Kedro's own remark that no node ran."""
+    lines = kedro("run", "--env", "test", *arguments, expect=[1]).stdout.strip().splitlines()
+    (line,) = (line for line in lines if "No nodes ran" not in line)
     return line
 
 

@@ -1,0 +1,139 @@
+"""The pipelines as they are wired: typed settings, names, layers, and a registry that loads in no time."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+from kedro.pipeline import Pipeline
+from kedro.validation.type_extractor import TypeExtractor
+
+from gogooku_kedro import params
+from gogooku_kedro.pipeline_registry import register_pipelines
+from tests.conftest import ENVIRONMENTS, ROOT, config_loader
+
+LAYERS = {"raw", "intermediate", "primary", "feature", "model_input", "models", "model_output", "reporting"}
+VERBS = {
+    *("standardise", "build", "compute", "describe", "normalise", "make", "split", "check", "summarise"),
+    *("plot", "train", "predict", "fit", "neutralise", "measure", "write", "rank"),
+}
+
+
+@pytest.fixture(scope="module")
+def pipelines():
+    return register_pipelines()
+
+
+def test_every_section_reaches_its_nodes_as_a_typed_object(pipelines):
+    expected = {
+        "ingestion": params.IngestionParams,
+        "features": params.FeaturesParams,
+        "labels": params.LabelsParams,
+        "split": params.SplitParams,
+        "graph": params.GraphParams,
+        "model": params.ModelParams,
+        "training": params.TrainingParams,
+        "evaluation": params.EvaluationParams,
+    }
+    assert TypeExtractor(pipelines).extract_types_from_pipelines() == expected == params.SECTIONS
+
+
+def test_no_hint_of_a_node_keeps_its_settings_from_being_validated(pipelines):
+    # One hint that cannot be resolved, and Kedro hands this node plain dicts, with a warning at most.
+    for pipeline in pipelines.values():
+        for each in pipeline.nodes:
+            sections = {name.removeprefix("params:") for name in each.inputs if name.startswith("params:")}
+            types = TypeExtractor({"one": Pipeline([each])}).extract_types_from_pipelines()
+            assert types == {name: params.SECTIONS[name] for name in sections}, each.name
+
+
+def test_the_default_pipeline_is_the_sum_of_its_stages(pipelines):
+    names = ("ingestion", "features", "graph", "training", "evaluation")
+    summed = sum((pipelines[name] for name in names), start=pipelines["data"])
+    assert {node.name for node in pipelines["__default__"].nodes} == {node.name for node in summed.nodes}
+    assert 20 <= len(pipelines["__default__"].nodes) <= 30
+
+
+def test_nodes_are_named_verb_object_after_their_function(pipelines):
+    for stage, pipeline in pipelines.items():
+        for node in pipeline.nodes:
+            assert node.short_name == node.func.__name__
+            assert re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)+", node.short_name)
+            assert node.short_name.split("_")[0] in VERBS, node.short_name
+            assert stage in ("__default__", "data", node.namespace)
+
+
+@pytest.mark.parametrize("env", ["base", "ohlcv", "test"])
+def test_every_dataset_is_in_the_catalog_and_nothing_stays_in_memory(pipelines, env):
+    loader = config_loader(env, ohlcv_path="prices.csv")
+    catalog = {name for name in loader["catalog"] if not name.startswith("_")}
+    used = set()
+    for pipeline in pipelines.values():
+        used |= {name for name in pipeline.datasets() if not name.startswith("params:")}
+    # run_record is written by a hook.
+    assert used - {"parameters"} == catalog
+    produced = register_pipelines()["__default__"].all_outputs() | {"run_record"}
+    raw = {name for name, e in loader["catalog"].items() if e["metadata"]["kedro-viz"]["layer"] == "raw"}
+    assert pipelines["__default__"].inputs() - raw - {"run_record"} == {
+        f"params:{name}" for name in params.SECTIONS
+    }
+    assert pipelines["inference"].inputs() <= produced | {"params:training"}
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_datasets_have_a_layer_and_a_snake_case_noun(env):
+    catalog = config_loader(env, ohlcv_path="prices.csv")["catalog"]
+    for name, entry in catalog.items():
+        assert entry["metadata"]["kedro-viz"]["layer"] in LAYERS, name
+        assert re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name)
+        assert name.split("_")[0] not in VERBS - {"split"}, name
+
+
+def test_a_dataset_lies_in_the_folder_of_its_layer():
+    for name, entry in config_loader()["catalog"].items():
+        folder = entry["filepath"].split("/")[1]
+        assert folder.partition("_")[2] == entry["metadata"]["kedro-viz"]["layer"], name
+
+
+def test_nothing_is_stored_as_pickle():
+    types = {entry["type"].rpartition(".")[2] for entry in config_loader()["catalog"].values()}
+    assert types == {
+        *("ParquetDataset", "CSVDataset", "JSONDataset", "TextDataset"),
+        *("ZarrDataset", "ModelBundleDataset", "SampleMarketDataset"),
+    }
+
+
+def test_data_root_moves_every_path():
+    catalog = config_loader(data_root="/elsewhere")["catalog"]
+    assert all(entry["filepath"].startswith("/elsewhere/") for entry in catalog.values())
+    moved = config_loader(data_root="/elsewhere")["parameters"]
+    assert moved["training"]["checkpoint_dir"].startswith("/elsewhere/")
+
+
+def test_listing_the_pipelines_imports_no_heavy_library():
+    script = (
+        "import json, sys; from gogooku_kedro import hooks, settings, cli; "
+        "from gogooku_kedro.pipeline_registry import register_pipelines; register_pipelines(); "
+        "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    loaded = set(json.loads(run.stdout.splitlines()[-1]))
+    assert "gogooku_kedro" in loaded
+    assert not loaded & {"torch", "torch_geometric", "lightning", "lightgbm", "sklearn", "arch"}
+
+
+@pytest.mark.pipeline
+def test_kedro_registry_list_imports_no_heavy_library():
+    # The command itself, with all plugins.
+    script = (
+        "import sys; sys.argv = ['kedro', 'registry', 'list']\n"
+        "from kedro.framework.cli import main\n"
+        "try:\n    main()\nfinally:\n"
+        "    print('HEAVY', sorted({'torch', 'lightning', 'lightgbm', 'sklearn'} & set(sys.modules)))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert set(register_pipelines()) <= set(re.findall(r"^- (\w+)$", run.stdout, re.MULTILINE)), run.stdout
+    assert "HEAVY []" in run.stdout

@@ -1,0 +1,75 @@
+"""`kedro validate-config` says what is wrong without running anything."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from gogooku_kedro import console
+from gogooku_kedro.cli import cli
+from tests.conftest import ENVIRONMENTS, ROOT, listing
+
+
+@pytest.fixture
+def validate(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    return lambda *arguments: CliRunner().invoke(cli, ["validate-config", *arguments])
+
+
+@pytest.mark.parametrize("env", [None, *ENVIRONMENTS])
+def test_the_environments_of_the_project_are_valid(validate, env):
+    result = validate() if env is None else validate("--env", env)
+    assert (result.exit_code, result.output) == (
+        0,
+        f"configuration of environment {env or 'base'} is valid\n",
+    )
+
+
+def test_every_problem_is_one_line(validate, tmp_path):
+    conf = Path(shutil.copytree(ROOT / "conf", tmp_path / "conf"))
+    file = conf / "test/parameters.yml"
+    settings = yaml.safe_load(file.read_text())
+    settings["model"]["gat"] = {"heads": 7, "use_in_training": False}
+    settings["graph"]["wndow"] = 60
+    settings["modle"] = {"hidden_size": 8}
+    file.write_text(yaml.safe_dump(settings))
+    result = validate("--env", "test", "--conf-source", str(conf))
+    assert result.exit_code == 1
+    top, graph, model = result.output.removeprefix("Error: ").splitlines()
+    assert top.startswith("unknown top-level parameter 'modle' (did you mean 'model'?)")
+    assert graph.startswith("graph.wndow: unknown key; did you mean 'window'?")
+    assert model.startswith("model.gat.use_in_training: false while")
+    assert validate("--conf-source", str(conf)).exit_code == 0
+
+
+def test_an_environment_that_does_not_exist(validate):
+    result = validate("--env", "gat_tiny")
+    assert result.exit_code == 1
+    assert "gat_tiny" in result.output
+
+
+def test_nothing_is_written(validate):
+    databases = [path.stat().st_mtime_ns for path in ROOT.glob("mlflow.db")]
+    before = listing(ROOT / "conf")
+    validate("--env", "test")
+    assert listing(ROOT / "conf") == before
+    assert [path.stat().st_mtime_ns for path in ROOT.glob("mlflow.db")] == databases
+
+
+def test_the_console_keeps_warnings_that_are_not_the_known_remark(monkeypatch, recwarn):
+    import builtins
+    import warnings
+
+    real = builtins.__import__
+
+    def noisy(name, *arguments, **keywords):
+        if name == "kedro_mlflow.framework.cli.cli":
+            warnings.warn(f"{console.REMARK} to enable data validation", stacklevel=1)
+            warnings.warn("something else is deprecated", FutureWarning, stacklevel=1)
+        return real(name, *arguments, **keywords)
+
+    monkeypatch.setattr(builtins, "__import__", noisy)
+    console.quieten()
+    assert [str(warning.message) for warning in recwarn] == ["something else is deprecated"]

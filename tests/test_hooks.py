@@ -1,0 +1,189 @@
+"""Checks before a run and the record of it, each with a catalog of its own."""
+
+import subprocess
+from types import SimpleNamespace
+
+import click
+import pandas as pd
+import pytest
+import torch
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.pipeline import Pipeline, node
+from kedro_datasets.json import JSONDataset
+
+from gogooku_kedro import hooks
+from gogooku_kedro.hooks import GraphMatchesModel, RunRecord, SettingsCheck, SettingsError
+from gogooku_kedro.params import SECTIONS
+from tests.conftest import settings_of
+
+
+def identity(x):
+    return x
+
+
+def step(name="train_model", tags=(), namespace="training"):
+    return node(identity, "x", "y", name=name, tags=list(tags), namespace=namespace)
+
+
+def catalog_of(parameters: dict, **datasets) -> DataCatalog:
+    typed = {k: SECTIONS[k].model_validate(v) if k in SECTIONS else v for k, v in parameters.items()}
+    return DataCatalog({"parameters": MemoryDataset(typed), **datasets})
+
+
+def edges(**columns) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "asof": pd.to_datetime(["2020-01-06"] * 3),
+            "source": ["1", "1", "2"],
+            "target": ["1", "2", "2"],
+            "correlation": [1.0, 0.5, 1.0],
+            "is_self": [1.0, 0.0, 1.0],
+        }
+        | columns
+    )
+
+
+def node_inputs(typed=True, **gat) -> dict:
+    changes = {"edge_attributes": ["correlation", "is_self"]} | gat
+    model = settings_of(**{f"model__gat__{key}": value for key, value in changes.items()})["model"]
+    return {
+        "params:model": SECTIONS["model"].model_validate(model) if typed else model,
+        "graph_edges": edges(),
+        "split": {"train": ["2020-02-03", "2020-06-30"]},
+    }
+
+
+class TestSettingsCheck:
+    def test_wrong_settings_stop_everything_with_one_sentence(self):
+        loader = {"parameters": settings_of(model__gat__haeds=4)}
+        with pytest.raises(SettingsError, match=r"model\.gat\.haeds: unknown key") as refusal:
+            SettingsCheck().after_context_created(SimpleNamespace(config_loader=loader))
+        assert isinstance(refusal.value, click.ClickException)  # printed without a traceback
+        assert isinstance(refusal.value, ValueError)
+
+    def test_good_settings_pass(self):
+        SettingsCheck().after_context_created(SimpleNamespace(config_loader={"parameters": settings_of()}))
+
+    def test_only_a_pipeline_that_computes_on_a_device_needs_it(self, monkeypatch):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        catalog = catalog_of(settings_of(training__device="cuda"))
+        check = SettingsCheck().before_pipeline_run
+        check(pipeline=Pipeline([step()]), catalog=catalog)
+        with pytest.raises(SettingsError, match=r"training\.device: cuda, but PyTorch sees no CUDA device"):
+            check(pipeline=Pipeline([step(tags=["gpu"])]), catalog=catalog)
+        on_cpu = catalog_of(settings_of(training__device="cpu"))
+        check(pipeline=Pipeline([step(tags=["gpu"])]), catalog=on_cpu)
+
+
+class TestGraphMatchesModel:
+    def check(self, inputs, tags=("gat",)):
+        GraphMatchesModel().before_node_run(step(tags=tags), inputs)
+
+    def test_a_graph_with_the_attributes_passes(self):
+        self.check(node_inputs())
+
+    @pytest.mark.parametrize("typed", [True, False])
+    def test_a_missing_attribute_is_refused_for_typed_and_plain_settings(self, typed):
+        inputs = node_inputs(typed, edge_attributes=["correlation", "lead_lag"])
+        with pytest.raises(SettingsError, match=r"model\.gat\.edge_attributes: \['lead_lag'\] not in the"):
+            self.check(inputs)
+
+    def test_plain_settings_are_validated_on_the_way(self):
+        with pytest.raises(ValueError, match="does not divide"):
+            self.check(node_inputs(typed=False, heads=7))
+
+    def test_a_model_without_gat_needs_no_edges(self):
+        inputs = node_inputs(enabled=False)
+        inputs["graph_edges"] = edges().iloc[:0]
+        self.check(inputs)
+
+    def test_other_nodes_are_not_looked_at(self):
+        self.check({}, tags=())
+
+
+class TestRunRecord:
+    def run(self, folder, parameters, nodes=(), env="test"):
+        record = RunRecord()
+        stored = JSONDataset(filepath=str(folder / "run_record.json"))
+        catalog = catalog_of(parameters, run_record=stored)
+        record.before_pipeline_run({"env": env}, catalog)
+        for each in nodes:
+            record.before_node_run(each)
+            record.after_node_run(each, catalog)
+        return stored.load()
+
+    def test_it_holds_what_ran_and_the_seconds_of_every_stage(self, tmp_path):
+        nodes = [step("train_model"), step("predict_scores"), step("fit_ridge", namespace="evaluation")]
+        record = self.run(tmp_path, settings_of(training__seed=7), nodes)
+        assert set(record) == {"git_sha", "config_hash", "seed", "environment", "seconds"}
+        assert (record["seed"], record["environment"]) == (7, "test")
+        assert {stage: set(seconds) for stage, seconds in record["seconds"].items()} == {
+            "training": {"train_model", "predict_scores"},
+            "evaluation": {"fit_ridge"},
+        }
+        assert all(0 <= s < 1 for stage in record["seconds"].values() for s in stage.values())
+
+    def test_earlier_stages_keep_their_seconds_under_equal_settings_only(self, tmp_path):
+        self.run(tmp_path, settings_of(), [step("compute_features", namespace="features")])
+        later = self.run(tmp_path, settings_of(), [step()])
+        assert set(later["seconds"]) == {"features", "training"}
+        changed = self.run(tmp_path, settings_of(graph__k=9), [step()])
+        assert set(changed["seconds"]) == {"training"}
+        assert changed["config_hash"] != later["config_hash"]
+
+    def test_a_run_without_environment_is_one_of_base(self, tmp_path):
+        assert self.run(tmp_path, settings_of(), env=None)["environment"] == "base"
+
+
+def test_the_config_hash_follows_results_and_not_places():
+    def digest(**changes):
+        return hooks.config_hash(settings_of(**changes))
+
+    assert digest() == digest(data_root="/elsewhere", training__checkpoint_dir="/elsewhere", ohlcv_path="x")
+    others = [digest(training__seed=1), digest(signal_strength=0), digest(model__gat__heads=8)]
+    assert len({digest(), *others}) == 4
+
+
+def test_the_config_hash_does_not_depend_on_the_order_of_keys():
+    settings = settings_of()
+    assert hooks.config_hash(settings) == hooks.config_hash(dict(reversed(settings.items())))
+
+
+def test_sections_are_shown_as_plain_types():
+    plain = hooks.plain_parameters(catalog_of(settings_of(data_root="x")))
+    assert plain["model"]["quantiles"] == [0.05, 0.25, 0.5, 0.75, 0.95]
+    assert plain["split"]["train_end"] == "2021-06-30"
+    assert plain["data_root"] == "x"
+
+
+def test_flatten():
+    tree = {"a": {"b": 1, "c": {"d": [2]}}, "e": None, 5: 6}
+    assert hooks.flatten(tree) == {"a.b": 1, "a.c.d": [2], "e": None, "5": 6}
+    assert hooks.flatten(tree, "/") == {"a/b": 1, "a/c/d": [2], "e": None, "5": 6}
+
+
+def test_the_commit_is_unknown_outside_a_checkout(tmp_path, monkeypatch):
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    monkeypatch.chdir(tmp_path)
+    assert hooks.git_sha() == "unknown"
+
+
+def test_the_commit_is_unknown_without_git(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert hooks.git_sha() == "unknown"
+
+
+def test_a_changed_working_tree_is_marked(tmp_path, monkeypatch):
+    def git(*arguments):
+        names = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+        subprocess.run(["git", *names, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    (tmp_path / "file").write_text("one")
+    git("init")
+    git("add", "file")
+    git("commit", "-m", "first")
+    monkeypatch.chdir(tmp_path)
+    clean = hooks.git_sha()
+    (tmp_path / "file").write_text("two")
+    assert len(clean) == 12
+    assert hooks.git_sha() == f"{clean}+"
