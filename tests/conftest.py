@@ -8,6 +8,10 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
 
+# Before anything imports numpy or torch: models this small gain nothing from a second thread, and lose
+# minutes to threads that wait for one another where cores are shared.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 from kedro.config import OmegaConfigLoader
 
@@ -31,8 +35,7 @@ def kedro(
 ) -> subprocess.CompletedProcess[str]:
     """Run Kedro's command line in a process of its own; stderr is part of stdout."""
     surroundings = {k: v for k, v in os.environ.items() if not k.startswith(("KEDRO", "COV_", "MLFLOW"))}
-    # One thread: models this small gain nothing from a second one and lose much where cores are shared.
-    surroundings |= {"OMP_NUM_THREADS": "1", "COLUMNS": "160", "KEDRO_DISABLE_TELEMETRY": "1"}
+    surroundings |= {"COLUMNS": "160", "KEDRO_DISABLE_TELEMETRY": "1"}
     if env is not None:
         surroundings["KEDRO_ENV"] = env
     result = subprocess.run(

@@ -92,8 +92,8 @@ def daily_rank_ic(market: Market, p: dict[str, Any]) -> pd.DataFrame:
 
 
 def test_the_model_finds_the_signal_and_never_beats_the_clairvoyant(tmp_path):
-    p = settings(tmp_path, max_epochs=6)
-    market = prepare(p, n_codes=120, start="2019-01-04", end="2021-09-30", seed=1)
+    p = settings(tmp_path, max_epochs=10)
+    market = prepare(p, n_codes=120, start="2019-01-04", end="2021-12-30", seed=1)
     daily = daily_rank_ic(market, p)
     bounds = evaluation.oracle_bounds(market.oracle, p["labels"].entry)
     for horizon in HORIZONS:

@@ -88,31 +88,9 @@ def fit_model(
     module = CrossSectionModule(model, model_params, training, steps)
     data = DayChunkDataModule(market, train, valid, training.chunk_days, model_params.window, training.seed)
     folder = Path(training.checkpoint_dir) / run_key(market, train, valid, model_params, training)
-    history = History()
-    best = ModelCheckpoint(
-        folder,
-        filename="best",
-        monitor=MONITOR,
-        mode="max",
-        save_last=True,
-        enable_version_counter=False,
-        save_on_train_epoch_end=True,
-    )
+    history, best = History(), _best_checkpoint(folder)
     trainer = _trainer(training, device, [history, best, *callbacks])
-    last = folder / "last.ckpt"
-    if last.exists():
-        logger.info("going on with the training that was cut off: %s", last)
-    with warnings.catch_warnings():
-        # The panel lies in the device's memory: there is nothing for a worker process to do.
-        warnings.filterwarnings("ignore", ".*does not have many workers.*")
-        warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists.*")
-        warnings.filterwarnings("ignore", ".*treespec, LeafSpec.*")  # Lightning's own use of PyTorch
-        trainer.fit(
-            module,
-            data,
-            ckpt_path=str(last) if last.exists() else None,
-            weights_only=False if last.exists() else None,
-        )
+    _fit_or_go_on(trainer, module, data, folder / "last.ckpt")
     _load_best(model, best.best_model_path)
     shutil.rmtree(folder)
     frame = history.frame()
@@ -200,6 +178,37 @@ def _trainer(training: TrainingParams, device: str, callbacks: list[pl.Callback]
             *callbacks,
         ],
     )
+
+
+def _best_checkpoint(folder: Path) -> ModelCheckpoint:
+    return ModelCheckpoint(
+        folder,
+        filename="best",
+        monitor=MONITOR,
+        mode="max",
+        save_last=True,
+        enable_version_counter=False,
+        save_on_train_epoch_end=True,
+    )
+
+
+def _fit_or_go_on(
+    trainer: pl.Trainer, module: CrossSectionModule, data: DayChunkDataModule, last: Path
+) -> None:
+    going_on = last.exists()
+    if going_on:
+        logger.info("going on with the training that was cut off: %s", last)
+    with warnings.catch_warnings():
+        # The panel lies in the device's memory: there is nothing for a worker process to do.
+        warnings.filterwarnings("ignore", ".*does not have many workers.*")
+        warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists.*")
+        warnings.filterwarnings("ignore", ".*treespec, LeafSpec.*")  # Lightning's own use of PyTorch
+        trainer.fit(
+            module,
+            data,
+            ckpt_path=str(last) if going_on else None,
+            weights_only=False if going_on else None,
+        )
 
 
 def _mlflow_logger() -> Logger | bool:

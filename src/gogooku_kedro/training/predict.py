@@ -11,7 +11,7 @@ from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.params import HORIZONS, ModelParams
 from gogooku_kedro.training.market import MarketTensors
 
-CHUNK_DAYS = 16
+CHUNK_DAYS = 32
 
 
 def predict_days(
