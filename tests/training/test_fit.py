@@ -140,6 +140,15 @@ def test_a_chunk_without_any_label_is_an_error(market, model):
         module.loss_terms(module(chunk), chunk)
 
 
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [((3, 40), "before the first whole window"), ((12, 15), "has 3 sessions, fewer than model.window")],
+)
+def test_a_training_part_that_is_too_early_or_too_short_is_an_error(market, model, tmp_path, train, message):
+    with pytest.raises(ValueError, match=message):
+        fit_model(market, train, VALID, "hash", model, training_params(tmp_path))
+
+
 def test_a_bundle_survives_its_json_and_refuses_other_features(market, model, tmp_path):
     bundle = fit_model(market, TRAIN, VALID, "abc", model, training_params(tmp_path)).bundle
     again = ModelBundle.from_config(bundle.weights, bundle.config())

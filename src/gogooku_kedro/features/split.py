@@ -58,7 +58,7 @@ def split_sessions(
     if purge_sessions < needed:
         raise ValueError(
             f"split.purge_sessions = {purge_sessions}: labels of {max_horizon} sessions with entry "
-            f"'{entry}' need at least {needed}; raise it or shorten labels.horizons"
+            f"'{entry}' need at least {needed}; raise it"
         )
     if warmup >= len(sessions):
         raise ValueError(

@@ -130,6 +130,11 @@ def _build(market: MarketTensors, train: Days, model_params: ModelParams) -> ATF
             f"split: the training part begins at session {train[0]}, before the first whole window of "
             f"model.window = {model_params.window} sessions"
         )
+    if train[1] - train[0] < model_params.window:
+        raise ValueError(
+            f"split: the training part has {train[1] - train[0]} sessions, fewer than model.window "
+            f"({model_params.window}); move split.train_end or shorten the window"
+        )
     model = ATFTGATFAN(model_params, market.x.size(-1), market.levels.size(-1))
     if model.levels is not None:
         model.levels.set_scale(fit_level_scale(market.levels[train[0] : train[1]], model_params.window))
