@@ -94,12 +94,14 @@ def test_the_values_in_base_are_those_of_the_page():
     )
     rows = re.findall(r"(?m)^\| `((?:model\.gat|graph)\.[\w.]+)` \|.*\| ([^|]+) \|$", GAT_PAGE.read_text())
     said = {key: value.strip("` ") for key, value in rows}
-    assert said.pop("model.gat.edge_attributes") == "all four"
-    assert len(said) >= 16
+    assert said.pop("model.gat.edge_attributes") == "the first four"
+    assert said.pop("graph.cache_dir") == "data/05_model_input/graph_cache"
+    assert len(said) >= 28
     for key, value in said.items():
-        assert value == str(OmegaConf.select(settings, key)).replace("True", "true").replace(
-            "False", "false"
-        ), key
+        written = OmegaConf.select(settings, key)
+        assert value == {"True": "true", "False": "false", "None": "null"}.get(str(written), str(written)), (
+            key
+        )
 
 
 def test_the_legal_words_are_those_of_the_settings():
@@ -109,6 +111,8 @@ def test_the_legal_words_are_those_of_the_settings():
     for key, words in {
         "model.gat.conv": get_args(GatParams.model_fields["conv"].annotation),
         "graph.residual": get_args(GraphParams.model_fields["residual"].annotation),
+        "graph.correlation": get_args(GraphParams.model_fields["correlation"].annotation),
+        "graph.join": get_args(GraphParams.model_fields["join"].annotation),
     }.items():
         assert set(re.findall(r"`(\w+)`", rows[key])) == set(words), key
 
@@ -121,6 +125,9 @@ def test_the_legal_words_are_those_of_the_settings():
         {"model": {"gat": {"use_in_training": False}}},
         {"model": {"gat": {"heads": 5}}},
         {"graph": {"min_observations": 200}},
+        {"graph": {"residual": "pca", "pca_factors": 100}},
+        {"graph": {"max_degree": 4}},
+        {"graph": {"gates": {"degree_min": 50}}},
         {"model": {"gat": {"head": 4}}},
         {"model": {"gat": {"conv": ABSENT}}},
         {"model": {"gat": {"edge_dropout": 1.5}}},

@@ -140,6 +140,7 @@ def test_the_config_hash_follows_results_and_not_places():
         return hooks.config_hash(settings_of(**changes))
 
     assert digest() == digest(data_root="/elsewhere", training__checkpoint_dir="/elsewhere", ohlcv_path="x")
+    assert digest() == digest(graph__cache_dir="/elsewhere") == digest(graph__cache_dir=None)
     others = [digest(training__seed=1), digest(signal_strength=0), digest(model__gat__heads=8)]
     assert len({digest(), *others}) == 4
 

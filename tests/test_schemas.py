@@ -38,6 +38,10 @@ def edges():
             "abs_correlation": np.float32([1, 0.4]),
             "same_sector": np.float32([1, 0]),
             "is_self": np.float32([1, 0]),
+            "is_correlation": np.float32([0, 1]),
+            "is_sector_nearest": np.float32([0, 1]),
+            "is_lead_lag": np.float32([0, 0]),
+            "lead_correlation": np.float32([0, -0.2]),
         }
     )
 
@@ -101,12 +105,22 @@ def test_a_repeated_index_is_no_obstacle():
         ("abs_correlation", 0.5, "absolute value of correlation"),
         ("is_self", 1.0, "is_self is 1 exactly where"),
         ("source", "13010", "no edge occurs twice"),
+        ("is_lead_lag", 0.5, "isin"),
+        ("lead_correlation", np.nan, "not_nullable"),
+        ("is_correlation", np.nan, "not_nullable"),
     ],
 )
 def test_graph_edges_refuse_contradictions(column, value, message):
     frame = edges()
     frame.loc[1, column] = value
     assert message in failures(GraphEdges, frame)
+
+
+@pytest.mark.parametrize(("row", "kind"), [(0, 1.0), (1, 0.0)])
+def test_an_edge_between_two_stocks_has_a_type_and_a_self_loop_has_none(row, kind):
+    frame = edges().assign(is_sector_nearest=np.float32([0, 0]))
+    frame.loc[row, "is_correlation"] = kind
+    assert "has a type, a self loop has none" in failures(GraphEdges, frame)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ through the nodes of the pipelines with every family that is registered.
 """
 
 from collections.abc import Callable
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from gogooku_kedro.pipelines.features import nodes as features_nodes
 from gogooku_kedro.pipelines.graph import nodes as graph_nodes
 from gogooku_kedro.pipelines.ingestion import nodes as ingestion_nodes
 from gogooku_kedro.training import market_tensors, predict_days
+from tests.graph.conftest import graph_params as small_graph_params
 from tests.model.conftest import model_params
 
 INGESTION = IngestionParams(calendar="XTKS", timezone="Asia/Tokyo", max_move=0.5)
@@ -53,9 +55,31 @@ def features_params(normalisation: str = "gaussian_rank") -> FeaturesParams:
     )
 
 
+def labels_params(entry: str = "next_open") -> LabelsParams:
+    """A residual of every kind, and none for the longest horizon."""
+    return LabelsParams(
+        entry=entry,
+        limit_entry="missing",
+        delisting="missing",
+        residual=("market", "sector", "pca", "none"),
+        residual_window=60,
+        pca_factors=3,
+        pca_cadence=10,
+    )
+
+
 def graph_params(residual: str) -> GraphParams:
-    return GraphParams(
-        window=40, min_observations=30, threshold=0.2, k=4, cadence=10, residual=residual, symmetric=True
+    """Edges of every type: correlated, of the sector, and a session ahead."""
+    return small_graph_params(
+        window=40,
+        min_observations=30,
+        threshold=0.2,
+        k=4,
+        cadence=10,
+        residual=residual,
+        join="union",
+        sector_nearest=2,
+        lead_lag={"enabled": True, "fdr": 0.9, "k": 2},
     )
 
 
@@ -66,7 +90,7 @@ def flow(tables: Tables, residual: str = "market", normalisation: str = "gaussia
     params = features_params(normalisation)
     raw = features_nodes.compute_features(panel, params)
     features = features_nodes.normalise_features(raw, panel, params)
-    labels = features_nodes.make_labels(panel, LabelsParams(entry="next_open"))
+    labels = features_nodes.make_labels(panel, labels_params())
     edges = graph_nodes.build_graph(panel, graph_params(residual))
 
     market = market_tensors(features, labels, edges, ATTRIBUTES)
@@ -160,16 +184,17 @@ def test_other_residuals_and_the_robust_z_score_keep_the_rule(residual: str, tab
 def test_a_label_reads_prices_up_to_its_exit_and_never_enters_the_features(
     entry: str, lag: int, tables: Tables, known: Flow
 ):
-    params = LabelsParams(entry=entry)
+    params = labels_params(entry)
     t = known.panel.indexes["date"][LAST_KNOWN]
     later = flow(other_prices(tables, t)).panel
-    before = features_nodes.make_labels(known.panel, params)["ret"]
-    after_change = features_nodes.make_labels(later, params)["ret"]
-    for horizon in (1, 5, 10, 20):
+    before = features_nodes.make_labels(known.panel, params)
+    after_change = features_nodes.make_labels(later, params)
+    for name, horizon in product(("ret", "target"), (1, 5, 10, 20)):
         last = LAST_KNOWN - horizon - lag
-        at = {"horizon": horizon}
-        equal_bits(before.sel(at)[: last + 1], after_change.sel(at)[: last + 1])
-        assert not before.sel(at)[last + 1].equals(after_change.sel(at)[last + 1])
+        left, right = (labels[name].sel(horizon=horizon) for labels in (before, after_change))
+        assert left[: last + 1].notnull().any()
+        equal_bits(left[: last + 1], right[: last + 1])
+        assert not left[last + 1].equals(right[last + 1])
 
 
 def test_a_planted_leak_stops_the_run_and_is_named(known: Flow):

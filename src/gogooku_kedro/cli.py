@@ -1,4 +1,4 @@
-"""Project commands beside Kedro's own: ``kedro validate-config``."""
+"""Project commands beside Kedro's own: ``kedro validate-config`` and ``kedro document-features``."""
 
 from pathlib import Path
 
@@ -32,3 +32,13 @@ def validate_config(env: str | None, conf_source: str | None) -> None:
     if problems:
         raise click.ClickException("\n".join(problems))
     click.secho(f"configuration of environment {env or 'base'} is valid", fg="green")
+
+
+@cli.command(name="document-features")
+def document_features() -> None:
+    """Write docs/features.md from the feature registry."""
+    from gogooku_kedro.features.document import features_page
+
+    page = Path.cwd() / "docs" / "features.md"
+    page.write_text(features_page(), encoding="utf-8")
+    click.secho(f"wrote {page}", fg="green")

@@ -17,7 +17,8 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
-from gogooku_kedro.params import RUNTIME_PARAMETERS, SECTIONS, ModelParams, Section
+from gogooku_kedro.params import RUNTIME_PARAMETERS, SECTIONS, ModelParams
+from gogooku_kedro.params_base import Section
 from gogooku_kedro.validation import configuration_problems
 
 logger = logging.getLogger(__name__)
@@ -25,6 +26,12 @@ logger = logging.getLogger(__name__)
 GPU_TAG = "gpu"
 GAT_TAG = "gat"
 RECORD = "run_record"
+WITHOUT_EFFECT = {
+    "training": {"checkpoint_dir"},
+    "graph": {"cache_dir"},
+    "features": {"engine", "scheduler", "workers", "memory_mb"},
+}
+"""Settings that change no result."""
 
 
 class SettingsError(click.ClickException, ValueError):
@@ -95,7 +102,7 @@ class RunRecord:
             before = catalog.load(RECORD)
             if before["config_hash"] == record["config_hash"]:
                 record["seconds"] = before["seconds"]
-        self._record = record
+        self._record, self._catalog = record, catalog
         catalog.save(RECORD, record)
 
     @hook_impl
@@ -104,13 +111,21 @@ class RunRecord:
         self._started[node.name] = time.monotonic()
 
     @hook_impl
-    def after_node_run(self, node: Node, catalog: DataCatalog) -> None:
+    def after_node_run(self, node: Node) -> None:
         """Add a node's seconds to its stage."""
-        elapsed = time.monotonic() - self._started.pop(node.name)
+        self._record_seconds(node)
+
+    @hook_impl
+    def after_dataset_saved(self, node: Node) -> None:
+        """Count on: a node that yields blocks computes while they are saved."""
+        self._record_seconds(node)
+
+    def _record_seconds(self, node: Node) -> None:
+        elapsed = time.monotonic() - self._started[node.name]
         stage = node.namespace or "other"
         nodes = self._record["seconds"].setdefault(stage, {})
         nodes[node.short_name] = round(elapsed, 2)
-        catalog.save(RECORD, self._record)
+        self._catalog.save(RECORD, self._record)
 
 
 class MlflowRecord:
@@ -172,9 +187,10 @@ def git_sha() -> str:
 
 
 def config_hash(parameters: dict[str, Any]) -> str:
-    """Hash of the settings that decide a result; where files lie is not among them."""
+    """Hash of the settings that decide a result; where files lie and what computes is not among them."""
     sections = {k: v for k, v in parameters.items() if k in SECTIONS or k == "signal_strength"}
-    sections["training"] = {k: v for k, v in sections["training"].items() if k != "checkpoint_dir"}
+    for name, keys in WITHOUT_EFFECT.items():
+        sections[name] = {k: v for k, v in sections[name].items() if k not in keys}
     return hashlib.sha256(json.dumps(sections, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 

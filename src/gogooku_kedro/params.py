@@ -4,14 +4,11 @@ What is not written in the configuration is an error, so a section cannot be hal
 cannot be ignored. Messages name the YAML path and the fix. This module knows nothing of torch or Kedro.
 """
 
-import hashlib
 from datetime import date
 from difflib import get_close_matches
 from typing import Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     PositiveFloat,
     PositiveInt,
@@ -19,6 +16,11 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+
+from gogooku_kedro.params_base import Section
+from gogooku_kedro.params_features import FeaturesParams
+from gogooku_kedro.params_graph import GraphParams
+from gogooku_kedro.params_labels import LabelsParams
 
 HORIZONS = (1, 5, 10, 20)
 """Forecast horizons in sessions."""
@@ -32,39 +34,16 @@ MISSING_REGULARIZATION = (
 )
 
 
-class Section(BaseModel):
-    """A section of the configuration: complete, free of unknown keys, unchangeable."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    def __str__(self) -> str:
-        # What MLflow shows for the section as a whole; its keys have rows of their own (hooks.MlflowRecord).
-        digest = hashlib.sha256(self.model_dump_json().encode()).hexdigest()
-        return f"{type(self).__name__} {digest[:12]}"
-
-
 class IngestionParams(Section):
-    """How raw bars become a panel; ``max_move`` is a fraction, ``calendar`` a name of exchange_calendars."""
+    """How raw bars become a panel; ``max_move`` is a fraction, ``calendar`` a name of exchange_calendars.
+
+    ``price_limits`` says whose table of daily price limits holds.
+    """
 
     calendar: str | None
     timezone: str
     max_move: PositiveFloat
-
-
-class FeaturesParams(Section):
-    """Which features are computed and how a date's cross-section is normalised."""
-
-    families: tuple[str, ...] = Field(min_length=1)
-    normalisation: Literal["gaussian_rank", "robust_z"]
-    clip: PositiveFloat
-    min_history: PositiveInt
-    leak_cap: float = Field(gt=0, le=1)
-
-
-class LabelsParams(Section):
-    """When a position is entered; horizons are fixed at 1, 5, 10 and 20 sessions."""
-
-    entry: Literal["next_open", "close"]
+    price_limits: Literal["tse", "none"]
 
 
 class SplitParams(Section):
@@ -83,27 +62,6 @@ class SplitParams(Section):
             raise ValueError(
                 f"split.{info.field_name}: {value!r} is neither a date such as 2021-06-30 nor auto"
             ) from None
-
-
-class GraphParams(Section):
-    """Correlation graph: ``window`` and ``cadence`` in sessions, ``threshold`` on |correlation|."""
-
-    window: PositiveInt
-    min_observations: PositiveInt
-    threshold: float = Field(ge=0, lt=1)
-    k: PositiveInt
-    cadence: PositiveInt
-    residual: Literal["none", "market", "sector"]
-    symmetric: bool
-
-    @model_validator(mode="after")
-    def _window_holds_observations(self) -> Self:
-        if self.min_observations > self.window:
-            raise ValueError(
-                f"graph.min_observations: {self.min_observations} exceeds graph.window "
-                f"({self.window}); lower it or widen the window"
-            )
-        return self
 
 
 class VsnParams(Section):

@@ -79,6 +79,10 @@ class GraphEdges(pa.DataFrameModel):
     abs_correlation: Series[np.float32] = pa.Field(ge=0, le=1.0001)
     same_sector: Series[np.float32] = pa.Field(isin=[0.0, 1.0])
     is_self: Series[np.float32] = pa.Field(isin=[0.0, 1.0])
+    is_correlation: Series[np.float32] = pa.Field(isin=[0.0, 1.0])
+    is_sector_nearest: Series[np.float32] = pa.Field(isin=[0.0, 1.0])
+    is_lead_lag: Series[np.float32] = pa.Field(isin=[0.0, 1.0])
+    lead_correlation: Series[np.float32] = pa.Field(ge=-1.0001, le=1.0001)
 
     class Config:
         """Further edge attributes are allowed; the date unit is made nanoseconds."""
@@ -97,6 +101,13 @@ class GraphEdges(pa.DataFrameModel):
     def marks_self_loops(cls, edges: pd.DataFrame) -> bool:
         """Self loops are marked."""
         return bool(((edges["source"] == edges["target"]) == (edges["is_self"] == 1)).all())
+
+    @pa.dataframe_check(error="an edge between two stocks has a type, a self loop has none")
+    @classmethod
+    def has_a_type(cls, edges: pd.DataFrame) -> bool:
+        """Every edge says what it was found by."""
+        kinds = edges[["is_correlation", "is_sector_nearest", "is_lead_lag"]].any(axis=1)
+        return bool((kinds == (edges["is_self"] == 0)).all())
 
     @pa.dataframe_check(error="abs_correlation is the absolute value of correlation")
     @classmethod

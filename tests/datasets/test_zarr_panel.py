@@ -8,6 +8,7 @@ import xarray as xr
 from kedro.io import DatasetError
 
 from gogooku_kedro.datasets import ZarrDataset
+from gogooku_kedro.market.blocks import PanelBlock, PanelFrame, assemble
 
 
 def small_panel(value=1.0, text=str):
@@ -68,11 +69,48 @@ def test_a_loaded_panel_can_be_saved_over_itself(store):
     xr.testing.assert_identical(store.load(), small_panel())
 
 
-def test_chunks_open_the_store_lazily(store, tmp_path):
+def test_a_lazy_store_reads_what_is_asked_for(store, tmp_path):
     store.save(small_panel())
-    lazy = ZarrDataset(filepath=str(tmp_path / "deep" / "panel.zarr"), chunks={"date": 2}).load()
-    assert lazy["ret"].chunks == ((2,), (2,))
-    xr.testing.assert_identical(lazy.compute(), small_panel())
+    lazy = ZarrDataset(filepath=str(tmp_path / "deep" / "panel.zarr"), lazy=True).load()
+    assert not lazy["ret"].variable._in_memory
+    xr.testing.assert_identical(lazy.isel(date=[1]).compute(), small_panel().isel(date=[1]))
+    assert not lazy["ret"].variable._in_memory
+
+
+def blocks(value=1.0):
+    """`small_panel` in three blocks: two of dates, and one of codes for a variable of its own."""
+    whole = small_panel(value).assign(own=small_panel(value)["ret"] * 2)
+    coords = {name: whole[name].reset_coords(drop=True) for name in ("date", "code")}
+    dims = {str(name): tuple(map(str, whole[name].dims)) for name in whole.data_vars}
+    dtypes = {str(name): whole[name].dtype for name in whole.data_vars}
+    frame = PanelFrame(coords, dims, dtypes, whole.attrs, {"date": 1, "code": 2})
+    by_date = ("ret", "traded", "count")
+    for number, rows in enumerate((slice(0, 1), slice(1, 2))):
+        values = {name: whole[name].values[rows] for name in by_date}
+        yield PanelBlock(frame, values, rows, slice(0, 2), number, 3)
+    yield PanelBlock(frame, {"own": whole["own"].values}, slice(0, 2), slice(0, 2), 2, 3)
+
+
+def test_blocks_add_up_to_the_panel_that_assembling_them_gives(store, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for block in blocks():
+            store.save(block)
+    xr.testing.assert_identical(store.load(), assemble(blocks()))
+    assert store.load()["traded"].dtype == bool
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["panel.zarr"]
+
+
+def test_the_old_panel_stays_until_the_last_block(store, tmp_path):
+    store.save(small_panel())
+    first, second, last = blocks(5.0)
+    store.save(first)
+    store.save(second)
+    xr.testing.assert_identical(store.load(), small_panel())
+    for block in blocks(7.0):  # the run before broke off: its remains go
+        store.save(block)
+    assert float(store.load()["ret"][0, 0]) == 7
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["panel.zarr"]
 
 
 def test_an_absent_store_and_another_type_are_refused(store):

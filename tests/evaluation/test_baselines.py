@@ -2,16 +2,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from scipy import stats
 
 from gogooku_kedro.evaluation import (
     daily_metrics,
     fit_lightgbm,
     fit_ridge,
-    gaussian_rank,
     learning_rows,
     rule_baselines,
-    split_masks,
     summarise_metrics,
 )
 
@@ -50,12 +47,6 @@ def market() -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
     )
 
 
-def test_sessions_of_the_purge_belong_to_no_part() -> None:
-    masks = split_masks(DATES.to_numpy(), SPLIT)
-    assert [int(masks[part].sum()) for part in ("train", "valid", "test")] == [60, 24, 24]
-    assert not any(mask[60:66].any() for mask in masks.values())
-
-
 def test_rules_are_the_past_returns_with_their_sign() -> None:
     close = 100.0 * 1.01 ** np.arange(120.0)[:, None] * np.ones((1, 40))
     close[100, 0] = np.nan
@@ -79,12 +70,6 @@ def test_random_scores_repeat_under_their_seed() -> None:
     pd.testing.assert_frame_equal(one, same)
     chance = one["model"] == "random"
     assert (one.loc[chance, "score_1d"] != other.loc[chance, "score_1d"]).all()
-
-
-def test_gaussian_rank_is_the_normal_quantile_of_the_rank() -> None:
-    ranks = gaussian_rank(np.array([[0.03, -0.01, np.nan, 0.00, 0.50]]))
-    expected = stats.norm.ppf([2.5 / 4, 0.5 / 4, np.nan, 1.5 / 4, 3.5 / 4])
-    np.testing.assert_allclose(ranks[0], expected)
 
 
 @pytest.mark.parametrize("fit", [fit_ridge, lambda rows: fit_lightgbm(rows, num_threads=1, max_rounds=40)])
@@ -122,7 +107,7 @@ def test_labels_of_the_purge_are_not_learned(market) -> None:
 
 def test_arrays_from_different_panels_are_refused(market) -> None:
     x, member, ret = market
-    with pytest.raises(ValueError, match="labels ret and features x differ in date"):
+    with pytest.raises(ValueError, match="labels target and features x differ in date"):
         learning_rows(x, member, ret[1:], SPLIT)
 
 

@@ -9,13 +9,30 @@ import xarray as xr
 
 PanelFactory = Callable[..., xr.Dataset]
 
+DIMS = ("date", "code")
+PEERS = 3  # every stock's peers are the next three
 
-def make_panel(n_dates: int = 180, n_codes: int = 12, seed: int = 0, gaps: bool = True) -> xr.Dataset:
-    rng = np.random.default_rng(seed)
+
+def make_panel(
+    n_dates: int = 180, n_codes: int = 12, seed: int = 0, gaps: bool = True, events: bool = False
+) -> xr.Dataset:
+    """A random market.
+
+    Args:
+        n_dates: Sessions.
+        n_codes: Stocks, in three sectors.
+        seed: Of every number.
+        gaps: 3% of the sessions of a stock are without a trade, and the first stock is listed late.
+        events: Sessions without a move and without a range, a split, touched price limits, turnover that
+            is not close x volume, a stock alone in its sector and one whose sector is unknown.
+    """
+    rng, extra = np.random.default_rng(seed), np.random.default_rng([seed, 1])
     shape = (n_dates, n_codes)
     market = 0.01 * rng.standard_normal(n_dates)
     beta = rng.uniform(0.5, 1.5, n_codes)
     log_return = market[:, None] * beta + 0.02 * rng.standard_normal(shape)
+    if events:
+        log_return[extra.random(shape) < 0.04] = 0.0
     close = 1000 * np.exp(np.cumsum(log_return, axis=0))
     opening = close * np.exp(0.004 * rng.standard_normal(shape))
     high = np.maximum(opening, close) * np.exp(0.006 * rng.random(shape))
@@ -27,12 +44,17 @@ def make_panel(n_dates: int = 180, n_codes: int = 12, seed: int = 0, gaps: bool 
         traded &= rng.random(shape) > 0.03
         traded[: n_dates // 3, 0] = listed[: n_dates // 3, 0] = False
     bars = {"open": opening, "high": high, "low": low, "close": close, "volume": volume}
-    return _assemble(bars, traded, listed)
+    if events:
+        without_range = extra.random(shape) < 0.03
+        bars |= {name: np.where(without_range, close, bars[name]) for name in ("open", "high", "low")}
+    panel = _assemble(bars, traded, listed)
+    if events:
+        _add_events(panel, extra)
+    return panel.assign(_limits(panel) | _neighbours(panel, extra) | _calendar(panel))
 
 
 def _assemble(bars: dict[str, np.ndarray], traded: np.ndarray, listed: np.ndarray) -> xr.Dataset:
     n_dates, n_codes = traded.shape
-    dims = ("date", "code")
     bars = {"turnover_value": bars["close"] * bars["volume"]} | bars
     bars = {name: np.where(traded, values, np.nan) for name, values in bars.items()}
     adjusted = {f"adj_{n}": bars[n] for n in ("open", "high", "low", "close", "volume")}
@@ -45,8 +67,8 @@ def _assemble(bars: dict[str, np.ndarray], traded: np.ndarray, listed: np.ndarra
     index[0] = np.nan
     return xr.Dataset(
         {
-            **{name: (dims, values.astype(np.float32)) for name, values in floats.items()},
-            **{name: (dims, values.copy()) for name, values in bools.items()},
+            **{name: (DIMS, values.astype(np.float32)) for name, values in floats.items()},
+            **{name: (DIMS, values.copy()) for name, values in bools.items()},
             "index_return": ("date", index.astype(np.float32)),
             "thin_date": ("date", np.zeros(n_dates, bool)),
         },
@@ -57,6 +79,63 @@ def _assemble(bars: dict[str, np.ndarray], traded: np.ndarray, listed: np.ndarra
             "market": ("code", ["Prime"] * n_codes),
         },
     )
+
+
+def _add_events(panel: xr.Dataset, rng: np.random.Generator) -> None:
+    n_dates, n_codes = panel.sizes["date"], panel.sizes["code"]
+    shape = (n_dates, n_codes)
+    for name in ("open", "high", "low", "close"):
+        panel[name].values[n_dates - 25 :, 1] /= 2  # two for one, one window before the end
+    panel["volume"].values[n_dates - 25 :, 1] *= 2
+    panel["turnover_value"].values[:] *= np.exp(0.003 * rng.standard_normal(shape))
+    touched = rng.random(shape)
+    panel["limit_up"].values[:] = (touched < 0.02) & panel["traded"].values
+    panel["limit_down"].values[:] = (touched > 0.99) & panel["traded"].values
+    sectors = panel["sector"].values.tolist()
+    panel.coords["sector"] = ("code", [*sectors[:-2], "Mining", "n/a"])
+
+
+def _limits(panel: xr.Dataset) -> dict[str, xr.DataArray]:
+    """The band from the last close before the session, on the session's side of a split."""
+    known, scale = panel["adj_close"].ffill("date"), (panel["close"] / panel["adj_close"]).ffill("date")
+    base = known.shift(date=1) * scale
+    return {
+        "limit_base": base,
+        "limit_width": _band(base),
+        "next_limit_width": _band(panel["close"]),
+    }
+
+
+def _band(base: xr.DataArray) -> xr.DataArray:
+    return xr.where(base < 1000, 150.0, xr.where(base < 1500, 300.0, 0.25 * base)).where(base > 0)
+
+
+def _neighbours(panel: xr.Dataset, rng: np.random.Generator) -> dict[str, xr.DataArray]:
+    """What the graph stage adds: the present ones of the next stocks, and measures that change monthly."""
+    returns, volume = panel["ret_1d"], np.log(panel["adj_volume"].where(panel["adj_volume"] > 0))
+    months = -(-panel.sizes["date"] // 20)
+    drawn = rng.uniform(0.1, 0.9, (3, months, panel.sizes["code"])).repeat(20, axis=1)
+    names = ("peer_strength", "peer_clustering", "peer_same_sector")
+    measures = {
+        name: returns.copy(data=values[: panel.sizes["date"]].astype(np.float32))
+        for name, values in zip(names, drawn, strict=True)
+    }
+    measures["peer_count"] = xr.full_like(returns, PEERS)
+    return measures | {"peer_return": _mean_of_next(returns), "peer_log_volume": _mean_of_next(volume)}
+
+
+def _mean_of_next(values: xr.DataArray) -> xr.DataArray:
+    peers = [values.roll(code=-step, roll_coords=False) for step in range(1, PEERS + 1)]
+    present = sum(peer.notnull().astype(float) for peer in peers)
+    total = sum(peer.fillna(0.0) for peer in peers)
+    return (total / present.where(present > 0)).transpose(*DIMS).astype(np.float32)
+
+
+def _calendar(panel: xr.Dataset) -> dict[str, xr.DataArray]:
+    n_dates = panel.sizes["date"]
+    dates = pd.bdate_range(panel["date"].values[0], periods=n_dates + 1).to_numpy()
+    days = (np.diff(dates) / np.timedelta64(1, "D")).astype(np.float32)
+    return {"days_to_next_session": xr.DataArray(days, {"date": panel["date"]}, ("date",))}
 
 
 @pytest.fixture(scope="session")

@@ -42,6 +42,8 @@ def test_the_mask_of_a_part_covers_both_ends():
     assert np.flatnonzero(masks[2])[[0, -1]].tolist() == [272, 299]
     with pytest.raises(ValueError, match="part = 'holdout'"):
         split_mask(split, DATES.values, "holdout")
+    with pytest.raises(ValueError, match=r"split\.valid is None; write \[from, to\]"):
+        split_mask({"train": split["train"]}, DATES.values, "valid")
 
 
 @pytest.mark.parametrize(

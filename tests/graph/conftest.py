@@ -7,7 +7,32 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+from gogooku_kedro.params import GraphParams
+
 ReturnsPanel = Callable[..., xr.Dataset]
+
+
+def graph_params(**changes) -> GraphParams:
+    """Settings of a small graph: the three strongest raw correlations of 60 sessions, one way."""
+    settings = {
+        "window": 60,
+        "min_observations": 40,
+        "cadence": 20,
+        "residual": "none",
+        "pca_factors": 2,
+        "correlation": "pearson",
+        "half_life": 20,
+        "threshold": 0.1,
+        "k": 3,
+        "join": "directed",
+        "negative_edges": True,
+        "max_degree": None,
+        "sector_nearest": 0,
+        "lead_lag": {"enabled": False, "fdr": 0.05, "k": 2},
+        "gates": {"degree_min": 1, "degree_max": 10, "isolates_max": 0.1},
+        "cache_dir": None,
+    }
+    return GraphParams(**(settings | changes))
 
 
 def panel_of_returns(returns, sectors=None, index_return=None) -> xr.Dataset:

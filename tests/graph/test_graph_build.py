@@ -3,20 +3,13 @@ import pandas as pd
 import pytest
 
 from gogooku_kedro.graph import COLUMNS, asof_index, build_edges, graph_statistics
+from tests.graph.conftest import graph_params
 
-SETTINGS = {
-    "window": 60,
-    "min_observations": 40,
-    "threshold": 0.1,
-    "k": 3,
-    "cadence": 20,
-    "residual": "none",
-    "symmetric": False,
-}
+ATTRIBUTES = list(COLUMNS[3:])
 
 
-def build(panel, **changes):
-    return build_edges(panel, **(SETTINGS | changes))
+def build(panel, *, start_asof=None, **changes):
+    return build_edges(panel, graph_params(**changes), start_asof=start_asof)
 
 
 def test_edges_equal_the_strongest_pandas_correlations(clustered):
@@ -33,15 +26,18 @@ def test_edges_equal_the_strongest_pandas_correlations(clustered):
 
 
 def test_frame_has_the_columns_of_the_catalog_without_duplicates(clustered):
-    edges = build(clustered, symmetric=True)
+    edges = build(clustered, join="union")
     assert tuple(edges.columns) == COLUMNS
     assert not edges.duplicated(["asof", "source", "target"]).any()
     assert edges.sort_values(["asof", "target", "source"]).index.equals(edges.index)
-    assert (edges[list(COLUMNS[3:])].dtypes == np.float32).all()
+    assert (edges[ATTRIBUTES].dtypes == np.float32).all()
     assert str(edges["asof"].dtype) == "datetime64[ns]"
     np.testing.assert_array_equal(edges["correlation"].abs(), edges["abs_correlation"])
     own = edges[edges["source"] == edges["target"]]
-    assert (own[list(COLUMNS[3:])] == 1).all(axis=None)
+    assert (own[["correlation", "abs_correlation", "same_sector", "is_self"]] == 1).all(axis=None)
+    assert (own[["is_correlation", "is_sector_nearest", "is_lead_lag", "lead_correlation"]] == 0).all(
+        axis=None
+    )
     assert (edges[edges["source"] != edges["target"]]["is_self"] == 0).all()
 
 
@@ -62,24 +58,8 @@ def test_start_asof_keeps_the_graph_that_its_own_day_uses(clustered):
     assert build(clustered, start_asof=days[0])["asof"].min() == days[60]
 
 
-@pytest.mark.parametrize("residual", ["none", "market", "sector"])
-def test_future_returns_leave_past_graphs_bit_identical(clustered, residual):
-    before = build(clustered, residual=residual, symmetric=True)
-    other = clustered.copy(deep=True)
-    rng = np.random.default_rng(9)
-    other["ret_1d"][101:] = rng.uniform(-0.3, 0.3, other["ret_1d"][101:].shape)
-    other["index_return"][101:] = 0.1
-    other["traded"][101:] = True
-    after = build(other, residual=residual, symmetric=True)
-    cut = clustered["date"].values[100]
-    pd.testing.assert_frame_equal(
-        after[after["asof"] <= cut], before[before["asof"] <= cut], check_exact=True
-    )
-    assert not after["correlation"].equals(before["correlation"])
-
-
 def test_a_symmetric_graph_contains_every_reverse_edge(clustered):
-    edges = build(clustered, symmetric=True)
+    edges = build(clustered, join="union")
     pairs = set(zip(edges["asof"], edges["source"], edges["target"], strict=True))
     assert {(asof, target, source) for asof, source, target in pairs} == pairs
     one_way = build(clustered)
@@ -88,11 +68,21 @@ def test_a_symmetric_graph_contains_every_reverse_edge(clustered):
 
 def test_degrees_respect_k_and_max_degree(clustered):
     assert graph_statistics(build(clustered))["degree_max"].max() == 3
-    union = graph_statistics(build(clustered, symmetric=True))
-    capped = graph_statistics(build(clustered, symmetric=True, max_degree=4))
+    union = graph_statistics(build(clustered, join="union"))
+    capped = graph_statistics(build(clustered, join="union", max_degree=4))
     assert union["degree_max"].max() > 4
     assert capped["degree_max"].max() == 4
     assert (capped["degree_min"] >= 3).all()
+
+
+def test_the_cap_keeps_the_strongest(clustered):
+    union = build(clustered, join="union")
+    capped = build(clustered, join="union", max_degree=4)
+    ranked = union[union["is_self"] == 0].sort_values("abs_correlation", ascending=False)
+    strongest = ranked.groupby(["asof", "target"]).head(4)
+    own = union[union["is_self"] == 1]
+    expected = pd.concat([strongest, own]).sort_index().reset_index(drop=True)
+    pd.testing.assert_frame_equal(capped, expected)
 
 
 def test_ties_go_to_the_smaller_code(returns_panel):
@@ -119,6 +109,19 @@ def test_weak_or_rarely_observed_pairs_are_no_edges(returns_panel):
         ("13020", "13010"),
     }
     assert edges[edges["is_self"] == 1]["target"].tolist() == ["13010", "13020", "13030", "13040"]
+
+
+def test_a_pair_with_too_few_observations_takes_no_place_among_the_k(returns_panel):
+    rng = np.random.default_rng(0)
+    twin = rng.standard_normal(41)
+    rare = np.column_stack([twin, twin])
+    rare[:30] = np.nan
+    edges = build(returns_panel(np.column_stack([twin, twin, rare])), window=40, min_observations=30, k=1)
+    between = edges[edges["is_self"] == 0]
+    assert set(zip(between["source"], between["target"], strict=True)) == {
+        ("13010", "13020"),
+        ("13020", "13010"),
+    }
 
 
 def test_a_negative_correlation_keeps_its_sign(returns_panel):
@@ -156,57 +159,15 @@ def test_sector_residuals_take_the_sector_out_of_the_graph(clustered):
     assert graph_statistics(build(clustered, residual="market"))["same_sector"].mean() > 0.8
 
 
-def test_statistics_of_a_hand_made_graph():
-    rows = [("a", "a", 1.0, 1), ("b", "b", 1.0, 1), ("c", "c", 1.0, 1)]
-    rows += [("a", "b", -0.4, 0), ("c", "b", 0.2, 0), ("b", "a", 0.3, 0)]
-    edges = pd.DataFrame(rows, columns=["source", "target", "correlation", "is_self"])
-    edges["asof"] = pd.Timestamp("2021-06-30")
-    edges["abs_correlation"] = edges["correlation"].abs()
-    edges["same_sector"] = [1, 1, 1, 1, 0, 0]
-    found = graph_statistics(edges).loc[pd.Timestamp("2021-06-30")].to_dict()
-    assert found == pytest.approx(
-        {
-            "nodes": 3,
-            "edges": 3,
-            "degree_mean": 1,
-            "degree_min": 0,
-            "degree_max": 2,
-            "isolates": 1 / 3,
-            "abs_correlation": 0.3,
-            "same_sector": 1 / 3,
-        }
-    )
-
-
-def test_statistics_of_a_graph_of_isolates(clustered):
-    found = graph_statistics(build(clustered, threshold=0.999))
-    assert (found["edges"] == 0).all()
-    assert (found["isolates"] == 1).all()
-    assert found["abs_correlation"].isna().all()
-
-
 def test_a_day_uses_the_last_graph_not_after_it():
     asofs = pd.DatetimeIndex(["2021-03-31", "2021-04-30"])
     days = pd.DatetimeIndex(["2021-03-30", "2021-03-31", "2021-04-29", "2021-04-30", "2021-05-31"])
     assert asof_index(asofs, days).tolist() == [-1, 0, 0, 1, 1]
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"window": 2}, r"graph\.window = 2"),
-        ({"window": 160}, r"graph\.window = 160: the panel has 160 sessions"),
-        ({"min_observations": 61}, r"graph\.min_observations = 61: give 3 to graph.window \(60\)"),
-        ({"threshold": 1.0}, r"graph\.threshold = 1\.0"),
-        ({"k": 0}, r"graph\.k = 0"),
-        ({"cadence": 0}, r"graph\.cadence = 0"),
-        ({"max_degree": 0}, r"graph\.max_degree = 0"),
-        ({"residual": "beta"}, r"graph\.residual = 'beta'"),
-    ],
-)
-def test_settings_out_of_range_are_named(clustered, changes, message):
-    with pytest.raises(ValueError, match=message):
-        build(clustered, **changes)
+def test_a_window_longer_than_the_panel_is_named(clustered):
+    with pytest.raises(ValueError, match=r"graph\.window = 160: the panel has 160 sessions and needs .* 161"):
+        build(clustered, window=160)
 
 
 def test_a_residual_without_its_data_is_an_error(clustered):

@@ -1,8 +1,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
-from gogooku_kedro.graph import masked_correlation, residual_returns
+from gogooku_kedro.graph import column_ranks, correlate, lagged_correlation, masked_correlation
 
 
 def gappy(n_dates=80, n_codes=7, seed=0):
@@ -16,15 +17,83 @@ def gappy(n_dates=80, n_codes=7, seed=0):
 def test_correlation_equals_pandas(min_observations):
     returns = gappy()
     expected = pd.DataFrame(returns).corr(min_periods=min_observations).to_numpy()
-    np.testing.assert_allclose(masked_correlation(returns, min_observations), expected, atol=1e-12)
+    np.testing.assert_allclose(masked_correlation(returns, min_observations), expected, atol=1e-6)
 
 
-def test_a_stock_that_does_not_move_has_no_correlation():
+def test_many_stocks_are_worked_on_in_blocks_and_the_result_is_symmetric_in_every_bit():
+    returns = gappy(60, 300)
+    found = masked_correlation(returns, 40)
+    np.testing.assert_allclose(found, pd.DataFrame(returns).corr(min_periods=40), atol=1e-6)
+    np.testing.assert_array_equal(found, found.T)
+    assert found.dtype == np.float32
+
+
+@pytest.mark.parametrize("half_life", [2.5, 20, 1000])
+def test_ewma_equals_pandas(half_life):
+    returns = gappy()
+    frame = pd.DataFrame(returns)
+    expected = frame.ewm(halflife=half_life, ignore_na=False).corr(pairwise=True).loc[79]
+    np.testing.assert_allclose(masked_correlation(returns, 3, half_life), expected, atol=2e-6)
+
+
+def test_ewma_weights_halve_every_half_life():
+    returns = np.array([[4.0, -4.0], [0.0, 0.0], [1.0, 1.0], [-1.0, -1.0]])
+    weight = np.array([0.125, 0.25, 0.5, 1.0])
+    cross = np.cov(returns, rowvar=False, aweights=weight)
+    expected = cross[0, 1] / np.sqrt(cross[0, 0] * cross[1, 1])
+    assert masked_correlation(returns, 3, 1.0)[0, 1] == pytest.approx(expected, abs=1e-6)
+    assert masked_correlation(returns, 3)[0, 1] == pytest.approx(-10 / 14, abs=1e-6)
+
+
+def test_ewma_counts_observations_and_not_weights():
+    returns = gappy()
+    np.testing.assert_array_equal(
+        np.isnan(masked_correlation(returns, 56, 5)), np.isnan(masked_correlation(returns, 56))
+    )
+
+
+def test_spearman_of_complete_returns_equals_pandas_and_ties_share_a_rank():
+    returns = np.round(np.nan_to_num(gappy()), 2)
+    expected = pd.DataFrame(returns).corr(method="spearman").to_numpy()
+    np.testing.assert_allclose(correlate(returns, "spearman", 3, 1), expected, atol=1e-6)
+    assert column_ranks(np.array([[0.3], [0.1], [np.nan], [0.3]]))[:, 0].tolist()[:2] == [2.5, 1.0]
+
+
+def test_spearman_ranks_a_column_once_whatever_the_other_lacks():
+    returns = gappy()
+    expected = pd.DataFrame(returns).rank().corr(min_periods=40).to_numpy()
+    np.testing.assert_allclose(correlate(returns, "spearman", 40, 1), expected, atol=1e-6)
+
+
+def test_spearman_is_not_moved_by_one_extreme_day():
+    returns = gappy()
+    shocked = returns.copy()
+    shocked[np.nanargmax(returns[:, 0]), 0] = 9.0
+    before, after = (correlate(r, "spearman", 40, 1) for r in (returns, shocked))
+    np.testing.assert_array_equal(before, after)
+    assert np.nanmax(np.abs(correlate(shocked, "pearson", 40, 1) - masked_correlation(returns, 40))) > 0.1
+
+
+def test_an_unknown_correlation_is_named():
+    with pytest.raises(ValueError, match=r"graph\.correlation = 'kendall': choose one of"):
+        correlate(gappy(), "kendall", 3, 1)
+
+
+@pytest.mark.parametrize("kind", ["pearson", "ewma", "spearman"])
+def test_a_stock_that_does_not_move_has_no_correlation(kind):
     returns = np.nan_to_num(gappy(40, 3))
     returns[:, 1] = 0.001
-    found = masked_correlation(returns, 3)
+    found = correlate(returns, kind, 3, 20)
     assert np.isnan(found[1]).all()
     assert np.isfinite(found[0, 2])
+
+
+def test_a_stock_that_moves_only_while_the_other_is_halted_has_no_correlation_with_it():
+    returns = np.nan_to_num(gappy(40, 2))
+    returns[:20, 0], returns[20:, 1] = 0.003, np.nan
+    found = masked_correlation(returns, 3)
+    assert np.isnan(found[0, 1])
+    assert found[0, 0] == pytest.approx(1)
 
 
 def test_a_halted_stock_is_aligned_by_date():
@@ -38,32 +107,21 @@ def test_a_halted_stock_is_aligned_by_date():
     assert abs(by_tail) < 0.9  # what stacking the last values of each stock would give
 
 
-def test_the_market_residual_is_that_of_least_squares():
+def test_the_lagged_correlation_is_of_the_target_with_the_source_a_session_before():
     returns = gappy()
-    market = 0.01 * np.random.default_rng(5).standard_normal(80)
-    market[3] = np.nan
-    found = residual_returns(returns, market, np.zeros(7, np.int64), "market")
-    for column in range(7):
-        both = np.isfinite(returns[:, column]) & np.isfinite(market)
-        slope, intercept = np.polyfit(market[both], returns[both, column], 1)
-        expected = returns[both, column] - intercept - slope * market[both]
-        np.testing.assert_allclose(found[both, column], expected, atol=1e-12)
-        assert np.isnan(found[~both, column]).all()
+    found = lagged_correlation(returns, 40)
+    for target in range(7):
+        for source in range(7):
+            pair = np.column_stack([returns[1:, target], returns[:-1, source]])
+            pair = pair[np.isfinite(pair).all(axis=1)]
+            expected = stats.pearsonr(*pair.T).statistic if len(pair) >= 40 else np.nan
+            np.testing.assert_allclose(found[target, source], expected, atol=1e-6)
 
 
-def test_the_sector_residual_leaves_the_stock_out():
-    returns = np.array([[0.01, 0.03, 0.05, 0.02], [0.0, -0.02, 0.02, 0.04], [0.03, 0.0, 0.0, 0.0]])
-    flat = np.zeros(3)
-    ids = np.array([0, 0, 0, -1])
-    alone = residual_returns(returns, flat, ids, "market")
-    found = residual_returns(returns, flat, ids, "sector")
-    expected = alone[:, 0] - alone[:, [1, 2]].mean(axis=1)
-    np.testing.assert_allclose(found[:, 0], expected, atol=1e-15)
-    np.testing.assert_allclose(found[:, 3], alone[:, 3])
-
-
-def test_no_residual_leaves_the_returns():
-    returns = gappy()
-    assert residual_returns(returns, np.zeros(80), np.zeros(7, np.int64), "none") is returns
-    with pytest.raises(ValueError, match=r"graph\.residual = 'beta'"):
-        residual_returns(returns, np.zeros(80), np.zeros(7, np.int64), "beta")
+def test_a_lag_is_one_session_even_across_a_halt():
+    leader = np.random.default_rng(3).standard_normal(60)
+    follower = np.r_[0.0, leader[:-1]]
+    leader[20:30] = np.nan  # its last return before the halt is not "yesterday" of the next day
+    found = lagged_correlation(np.column_stack([follower, leader]), 40)
+    assert found[0, 1] == pytest.approx(1, abs=1e-6)
+    assert np.isnan(lagged_correlation(np.column_stack([follower, leader]), 50)[0, 1])

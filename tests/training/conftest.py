@@ -42,7 +42,7 @@ def tables(seed: int = 0) -> tuple[xr.Dataset, xr.Dataset, pd.DataFrame]:
         coords={"date": dates, "code": codes, "feature": list("abcd"), "channel": ["p", "v"]},
     )
     labels = xr.Dataset(
-        {"ret": (("date", "code", "horizon"), ret)},
+        {name: (("date", "code", "horizon"), ret) for name in ("ret", "target")},
         coords={"date": dates, "code": codes, "horizon": [1, 5, 10, 20]},
     )
     return features, labels, pd.concat([ring(dates[5], codes, 1), ring(dates[30], codes, 2)])

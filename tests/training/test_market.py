@@ -17,6 +17,16 @@ def test_targets_are_gaussian_ranks_of_members_and_missing_labels_stay_missing(m
     assert market.target[10, :, 0].mean().item() == pytest.approx(0, abs=1e-6)
 
 
+def test_training_ranks_the_target_whatever_the_return_is():
+    features, labels, edges = tables()
+    before = market_tensors(features, labels, edges, ATTRIBUTES)
+    measured = market_tensors(features, labels.assign(ret=-labels["ret"]), edges, ATTRIBUTES)
+    learned = market_tensors(features, labels.assign(target=-labels["target"]), edges, ATTRIBUTES)
+    torch.testing.assert_close(measured.target, before.target, equal_nan=True)
+    torch.testing.assert_close(learned.target, -before.target, equal_nan=True, atol=1e-5, rtol=0)
+    assert measured.fingerprint() == before.fingerprint() != learned.fingerprint()
+
+
 def test_a_day_uses_the_last_graph_not_after_it(market):
     graph = market.graph.graph_of_day
     assert graph[4] == -1

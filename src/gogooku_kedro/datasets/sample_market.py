@@ -47,7 +47,8 @@ class SampleMarketDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         """What is left out takes the value of `SampleMarketSettings`.
 
         Args:
-            table: One of bars, listed_issues, market_index, oracle_scores, peers, oracle.
+            table: One of bars, listed_issues, market_index, statements, investor_flows,
+                margin_balances, oracle_scores, peers, oracle.
             filepath: Folder of the tables, shared by the entries of one market.
             n_codes: Issues ever listed.
             start: First date.

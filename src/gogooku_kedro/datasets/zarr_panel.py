@@ -7,22 +7,27 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+import zarr
 from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import TablePreview
+
+from gogooku_kedro.market.blocks import PanelBlock, PanelFrame
 
 _FORMAT = 2  # has text of fixed length in its specification; version 3 has not, and warns
 
 
-class ZarrDataset(AbstractDataset[xr.Dataset, xr.Dataset]):
+class ZarrDataset(AbstractDataset[xr.Dataset | PanelBlock, xr.Dataset]):
     """Stores an xarray Dataset; dtypes, text coordinates and attributes come back as they were.
 
     A save writes beside the old store and then swaps the two, so a reader never meets half a panel
     and a failed save keeps the old one. Text comes back as fixed-length unicode.
 
+    A node that yields `PanelBlock`s saves one after the other as they finish; the store is swapped
+    with the last one.
+
     Args:
         filepath: Folder of the store, by convention ending in `.zarr`.
-        chunks: None loads into memory; a mapping such as {date: 250} or "auto" opens the store
-            lazily with dask.
+        lazy: True opens the store and reads what is asked for; False loads it into memory.
         metadata: Kept for plugins such as kedro-viz; not used.
 
     Example catalog entry:
@@ -35,11 +40,11 @@ class ZarrDataset(AbstractDataset[xr.Dataset, xr.Dataset]):
         self,
         *,
         filepath: str,
-        chunks: dict[str, int] | str | None = None,
+        lazy: bool = False,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._filepath = Path(filepath)
-        self._chunks = chunks
+        self._lazy = lazy
         self.metadata = metadata
 
     def load(self) -> xr.Dataset:
@@ -50,18 +55,20 @@ class ZarrDataset(AbstractDataset[xr.Dataset, xr.Dataset]):
         """
         if not self._exists():
             raise DatasetError(f"{self._filepath} does not exist; run the stage that writes it first.")
-        chunks: Any = self._chunks
-        panel: xr.Dataset = xr.open_zarr(self._filepath, chunks=chunks)
+        panel: xr.Dataset = xr.open_zarr(self._filepath, chunks=None)
         panel = panel.map(_fixed_length, keep_attrs=True).drop_encoding()
         panel = panel.assign_coords({name: _fixed_length(c) for name, c in panel.coords.items()})
-        return panel if chunks is not None else panel.load()
+        return panel if self._lazy else panel.load()
 
-    def save(self, data: xr.Dataset) -> None:
-        """Replace the store by `data`.
+    def save(self, data: xr.Dataset | PanelBlock) -> None:
+        """Replace the store by `data`, or add a block to the store that will replace it.
 
         Raises:
-            DatasetError: `data` is no xarray Dataset.
+            DatasetError: `data` is neither an xarray Dataset nor a block of one.
         """
+        if isinstance(data, PanelBlock):
+            self._save_block(data)
+            return
         if not isinstance(data, xr.Dataset):
             raise DatasetError(f"{self._filepath} stores an xarray.Dataset, not {type(data).__name__}.")
         data = data.drop_encoding().map(_fixed_length, keep_attrs=True)
@@ -73,6 +80,22 @@ class ZarrDataset(AbstractDataset[xr.Dataset, xr.Dataset]):
             self._swap(fresh)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
+
+    def _save_block(self, block: PanelBlock) -> None:
+        fresh = self._beside("new")
+        if block.number == 0:
+            self._filepath.parent.mkdir(parents=True, exist_ok=True)
+            for left_over in self._filepath.parent.glob(f".{self._filepath.name}.new-*"):
+                shutil.rmtree(left_over)
+            _create(fresh, block.frame)
+        store = zarr.open_group(fresh, mode="r+")
+        for name, values in block.values.items():
+            array = store[name]
+            assert isinstance(array, zarr.Array)
+            array[block.region(name)] = values
+        if block.number == block.count - 1:
+            zarr.consolidate_metadata(fresh)
+            self._swap(fresh)
 
     def preview(self, nrows: int = 40) -> TablePreview:
         """Return name, dimensions, dtype, size and filled share of each variable for kedro-viz.
@@ -100,7 +123,27 @@ class ZarrDataset(AbstractDataset[xr.Dataset, xr.Dataset]):
         return self._filepath.is_dir()
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath), "chunks": self._chunks}
+        return {"filepath": str(self._filepath), "lazy": self._lazy}
+
+
+def _create(store: Path, frame: PanelFrame) -> None:
+    """Write coordinates, and variables without values: a piece that no block fills is absent."""
+    coords = xr.Dataset(coords=dict(frame.coords), attrs=dict(frame.attrs))
+    coords = coords.assign_coords({name: _fixed_length(c) for name, c in coords.coords.items()})
+    coords.to_zarr(store, mode="w", zarr_format=_FORMAT, consolidated=False)
+    group = zarr.open_group(store, mode="r+")
+    for name, dims in frame.dims.items():
+        dtype, shape = np.dtype(frame.dtypes[name]), frame.shape(name)
+        chunks = tuple(min(frame.chunks.get(dim, size), size) for dim, size in zip(dims, shape, strict=True))
+        array = group.create_array(
+            name,
+            shape=shape,
+            chunks=chunks,
+            dtype=dtype,
+            fill_value=np.nan if dtype.kind == "f" else None,
+            compressors=None,  # features are noise: packing them costs more time than it saves space
+        )
+        array.attrs["_ARRAY_DIMENSIONS"] = list(dims)
 
 
 def _fixed_length(array: xr.DataArray) -> xr.DataArray:

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 from gogooku_kedro.evaluation.rank_ic import ic, rank_ic
 
 if TYPE_CHECKING:
-    from gogooku_kedro.evaluation.baselines import rule_baselines, split_masks
+    from gogooku_kedro.evaluation.baselines import rule_baselines
     from gogooku_kedro.evaluation.learned_baselines import (
         LearningRows,
         fit_lightgbm,
         fit_ridge,
-        gaussian_rank,
         learning_rows,
     )
     from gogooku_kedro.evaluation.metrics import (
@@ -61,7 +60,6 @@ __all__ = [
     "degree_histogram",
     "fit_lightgbm",
     "fit_ridge",
-    "gaussian_rank",
     "hit_rate",
     "ic",
     "icir",
@@ -79,15 +77,14 @@ __all__ = [
     "render_report",
     "rule_baselines",
     "sharpe",
-    "split_masks",
     "summarise_extras",
     "summarise_metrics",
     "summary_table",
 ]
 
 _MODULES = {
-    "baselines": ("rule_baselines", "split_masks"),
-    "learned_baselines": ("LearningRows", "fit_lightgbm", "fit_ridge", "gaussian_rank", "learning_rows"),
+    "baselines": ("rule_baselines",),
+    "learned_baselines": ("LearningRows", "fit_lightgbm", "fit_ridge", "learning_rows"),
     "metrics": ("daily_metrics", "decile_profile", "hit_rate", "summarise_extras", "summarise_metrics"),
     "neutralise": ("neutralise_scores",),
     "oracle": ("oracle_bounds", "oracle_predictions"),

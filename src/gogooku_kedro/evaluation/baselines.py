@@ -10,26 +10,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from gogooku_kedro.evaluation.wide import score_column
+from gogooku_kedro.features.split import Part, split_mask
 
 SplitDates = Mapping[str, Sequence[str] | int]
-
-
-def split_masks(dates: NDArray[np.datetime64], split: SplitDates) -> dict[str, NDArray[np.bool_]]:
-    """Return, per part, which of the dates belong to it (date,); both ends are included.
-
-    Sessions of the purges belong to no part.
-
-    Raises:
-        ValueError: A part is missing from `split`.
-    """
-    masks = {}
-    for part in ("train", "valid", "test"):
-        span = split.get(part)
-        if not isinstance(span, Sequence) or len(span) != 2:
-            raise ValueError(f"split.{part} is {span!r}; write [from, to] as ISO dates")
-        first, last = (pd.Timestamp(day).to_datetime64() for day in span)
-        masks[part] = (dates >= first) & (dates <= last)
-    return masks
 
 
 def rule_baselines(
@@ -66,7 +49,8 @@ def rule_baselines(
         "momentum_20d": _past_return(close, 20),
         "random": close.copy(data=chance),
     }
-    masks = split_masks(close["date"].values.astype("datetime64[ns]"), split)
+    scored: tuple[Part, ...] = ("valid", "test")
+    masks = {part: split_mask(split, close["date"].values, part) for part in scored}
     frames = [
         prediction_rows(
             score.to_numpy(),
@@ -77,7 +61,7 @@ def rule_baselines(
             horizons=horizons,
         )
         for model, score in scores.items()
-        for part in ("valid", "test")
+        for part in scored
     ]
     return pd.concat(frames, ignore_index=True)
 

@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
-from scipy.special import ndtri
 from sklearn.linear_model import Ridge
 
-from gogooku_kedro.evaluation.baselines import SplitDates, split_masks
-from gogooku_kedro.evaluation.rank_ic import rank_ic, row_ranks
+from gogooku_kedro.evaluation.baselines import SplitDates
+from gogooku_kedro.evaluation.rank_ic import rank_ic
 from gogooku_kedro.evaluation.wide import score_column
+from gogooku_kedro.features.labels import gaussian_rank_labels
+from gogooku_kedro.features.split import PARTS, split_mask
 
 logger = logging.getLogger(__name__)
 
@@ -67,29 +68,22 @@ class LearningRows:
     horizons: Sequence[int]
 
 
-def gaussian_rank(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the per-date Gaussian rank (date, code): Phi^-1((rank - 1/2) / n); NaN stays NaN."""
-    n = np.isfinite(values).sum(axis=1, keepdims=True)
-    share: NDArray[np.float64] = (row_ranks(values.astype(np.float64)) - 0.5) / np.maximum(n, 1)
-    ranked: NDArray[np.float64] = ndtri(share)
-    return ranked
-
-
 def learning_rows(
-    x: xr.DataArray, member: xr.DataArray, ret: xr.DataArray, split: SplitDates
+    x: xr.DataArray, member: xr.DataArray, target: xr.DataArray, split: SplitDates
 ) -> LearningRows:
     """Return the row matrices of the three parts; only members of the universe become rows.
 
     Args:
         x: Normalised features (date, code, feature), missing already 0.
         member: (date, code) bool.
-        ret: Labels (date, code, horizon), fractions, NaN = missing; ranked per date over members.
+        target: What the network learns too (date, code, horizon), NaN = missing; ranked per date
+            over members.
         split: {"train": [from, to], "valid": ..., "test": ...}; purged sessions are in no part.
 
     Raises:
         ValueError: The arrays do not share their dates and codes, or a part has no member.
     """
-    for name, other in (("member", member), ("labels ret", ret)):
+    for name, other in (("member", member), ("labels target", target)):
         for dim in ("date", "code"):
             if not np.array_equal(x[dim].values, other[dim].values):
                 raise ValueError(
@@ -99,16 +93,16 @@ def learning_rows(
     dates = pd.DatetimeIndex(x["date"].values)
     features = x.transpose("date", "code", "feature").to_numpy()
     universe = member.transpose("date", "code").to_numpy()
-    returns = ret.transpose("horizon", "date", "code").to_numpy()
-    target = np.stack([gaussian_rank(np.where(universe, one, np.nan)) for one in returns], axis=-1)
-    parts = {}
-    for part, mask in split_masks(dates.to_numpy("datetime64[ns]"), split).items():
-        day, stock = np.nonzero(universe & mask[:, None])
+    ranks = gaussian_rank_labels(target, member).transpose("date", "code", "horizon").to_numpy()
+    parts: dict[str, PartRows] = {}
+    for part in PARTS:
+        day, stock = np.nonzero(universe & split_mask(split, dates, part)[:, None])
         if not len(day):
             raise ValueError(f"split.{part} {split[part]} holds no member stock day; widen it")
         rows = features[day, stock].astype(np.float32, copy=False)
-        parts[part] = PartRows(rows, target[day, stock].astype(np.float32), day, stock)
-    return LearningRows(parts, dates, x["code"].values.astype(str), [int(h) for h in ret["horizon"].values])
+        parts[part] = PartRows(rows, ranks[day, stock].astype(np.float32, copy=False), day, stock)
+    horizons = [int(h) for h in target["horizon"].values]
+    return LearningRows(parts, dates, x["code"].values.astype(str), horizons)
 
 
 def fit_ridge(rows: LearningRows, penalties: Sequence[float] = PENALTIES) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from gogooku_kedro.evaluation.baselines import split_masks
+from gogooku_kedro.features.split import split_mask
 
 KINDS = {"oracle": "graph", "oracle_without_graph": "own"}
 """Name of the model in the tables -> prefix of its columns in ``oracle_scores``."""
@@ -37,8 +37,8 @@ def oracle_predictions(
         return []
     suffix = "" if entry == "next_open" else f"_{entry}"
     keys = predictions[["date", "code", "split"]]
-    days = split_masks(pd.DatetimeIndex(oracle_scores["date"]).to_numpy(), dict(split))
-    scores = oracle_scores[days["valid"] | days["test"]]
+    dates = pd.DatetimeIndex(oracle_scores["date"])
+    scores = oracle_scores[split_mask(split, dates, "valid") | split_mask(split, dates, "test")]
     merged = keys.merge(scores.astype({"code": str}), on=["date", "code"], how="left")
     frames = []
     for model, prefix in KINDS.items():

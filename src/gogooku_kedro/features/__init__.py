@@ -1,32 +1,46 @@
-"""Features, labels, split and leak checks on the market panel."""
+"""Features, their gates, labels and split on the market panel."""
 
-from gogooku_kedro.features.cross_section import gaussian_rank, membership, normalise, robust_z
+from gogooku_kedro.features.cross_section import gaussian_rank, membership, robust_z
+from gogooku_kedro.features.engine import Execution, compute_features, stream_features
 from gogooku_kedro.features.feature import Feature
-from gogooku_kedro.features.labels import entry_lag, gaussian_rank_labels, make_labels
-from gogooku_kedro.features.leaks import LeakError, check_features
+from gogooku_kedro.features.gates import GateError, LeakError, check_features
+from gogooku_kedro.features.label_residual import market_beta, pca_loadings, residual_target
+from gogooku_kedro.features.label_returns import Status, entry_lag, forward_returns
+from gogooku_kedro.features.labels import gaussian_rank_labels, make_labels
 from gogooku_kedro.features.levels import CHANNELS, level_channels
-from gogooku_kedro.features.manifest import feature_manifest, manifest_hash
-from gogooku_kedro.features.registry import FAMILIES, compute_features, select_features
+from gogooku_kedro.features.manifest import feature_manifest, warmup, without
+from gogooku_kedro.features.normalise import normalise
+from gogooku_kedro.features.registry import FAMILIES, FEATURES, select_features
 from gogooku_kedro.features.split import split_mask, split_sessions
 
 __all__ = [
     "CHANNELS",
     "FAMILIES",
+    "FEATURES",
+    "Execution",
     "Feature",
+    "GateError",
     "LeakError",
+    "Status",
     "check_features",
     "compute_features",
     "entry_lag",
     "feature_manifest",
+    "forward_returns",
     "gaussian_rank",
     "gaussian_rank_labels",
     "level_channels",
     "make_labels",
-    "manifest_hash",
+    "market_beta",
     "membership",
     "normalise",
+    "pca_loadings",
+    "residual_target",
     "robust_z",
     "select_features",
     "split_mask",
     "split_sessions",
+    "stream_features",
+    "warmup",
+    "without",
 ]

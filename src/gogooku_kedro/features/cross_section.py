@@ -1,6 +1,7 @@
 """Normalisation of every date's cross-section on its own: nothing to fit, nothing to leak."""
 
-from typing import Any, Literal, get_args
+from functools import lru_cache
+from typing import Any, Literal
 
 import bottleneck as bn
 import numpy as np
@@ -11,6 +12,8 @@ from scipy.special import ndtri
 Method = Literal["gaussian_rank", "robust_z"]
 
 MIN_CROSS_SECTION = 5  # stocks; fewer say nothing about ranks
+ROWS_IN_CACHE = 16  # dates ranked at a time
+MIN_PAST = 60  # sessions before a per-date series has a mean and a deviation of its own
 
 Array = npt.NDArray[Any]
 
@@ -32,55 +35,55 @@ def membership(panel: xr.Dataset, *, min_history: int) -> xr.DataArray:
     return member.reset_coords(drop=True).rename("member")
 
 
-def normalise(
-    raw: xr.Dataset,
-    member: xr.DataArray,
-    method: Method = "gaussian_rank",
-    clip: float = 5.0,
-) -> xr.DataArray:
-    """Normalise every feature inside the cross-section of member stocks of each date.
-
-    `gaussian_rank`: Φ⁻¹((rank - 1/2) / n), ties sharing their mean rank (van der Waerden scores).
-    `robust_z`: (value - median) / (1.4826 · MAD); 0 where the MAD is 0.
-
-    Args:
-        raw: One float variable `(date, code)` per feature, NaN where undefined.
-        member: bool `(date, code)`.
-        method: One of the two above.
-        clip: Values beyond ±clip are set to ±clip.
-
-    Returns:
-        float32 `(date, code, feature)` without NaN: 0, the middle of the cross-section, stands for
-        a missing value, for a non-member, and for a cross-section of fewer than 5 values.
-
-    Raises:
-        ValueError: Unknown method, or `clip` is not positive.
-    """
-    if method not in get_args(Method):
-        raise ValueError(f"features.normalisation = {method!r}: choose one of {get_args(Method)}")
-    if not clip > 0:
-        raise ValueError(f"features.clip = {clip}: give a positive number")
-    scores = gaussian_rank if method == "gaussian_rank" else robust_z
-    inside = member.transpose("date", "code").values
-    names = [str(name) for name in raw.data_vars]
-    x = np.zeros((*inside.shape, len(names)), dtype=np.float32)
-    for position, name in enumerate(names):
-        values = np.where(inside, raw[name].transpose("date", "code").values, np.nan)
-        x[..., position] = np.clip(np.nan_to_num(scores(values), copy=False), -clip, clip)
-    coords = {"date": raw["date"].values, "code": raw["code"].values, "feature": names}
-    return xr.DataArray(x, coords, ("date", "code", "feature"), name="x")
-
-
 def gaussian_rank(values: Array) -> Array:
-    """Return Φ⁻¹((rank - 1/2) / n) along the last axis; ties share their mean rank.
+    """Return Φ⁻¹((rank - 1/2) / n) along the last axis, float32; ties share their mean rank.
 
     NaN stays NaN and does not count; a cross-section with fewer than 5 values is NaN throughout.
+    Values that are equal in float32 are tied.
     """
-    count = np.isfinite(values).sum(axis=-1, keepdims=True)
-    ranks = bn.nanrankdata(np.ascontiguousarray(values), axis=-1)
-    fraction = np.where(count >= MIN_CROSS_SECTION, (ranks - 0.5) / np.maximum(count, 1), np.nan)
-    scores: Array = ndtri(fraction.astype(np.float32))
+    rows = np.ascontiguousarray(values, dtype=np.float32).reshape(-1, values.shape[-1])
+    scores = np.full(rows.shape, np.nan, dtype=np.float32)
+    count = np.isfinite(rows).sum(axis=-1)
+    for start in range(0, len(rows), ROWS_IN_CACHE):
+        doubled = _doubled_ranks(rows[start : start + ROWS_IN_CACHE])
+        for row, ranks in enumerate(doubled, start):
+            if count[row] >= MIN_CROSS_SECTION:
+                scores[row] = _normal_scores(int(count[row]))[ranks]
+    return scores.reshape(values.shape)
+
+
+@lru_cache(maxsize=1024)
+def _normal_scores(n: int) -> Array:
+    """Φ⁻¹(s / 2n) for s = 0 … 2n, NaN at both ends; s = 2 rank - 1."""
+    scores: Array = ndtri(np.arange(2 * n + 1) / (2 * n)).astype(np.float32)
+    scores[[0, -1]] = np.nan
     return scores
+
+
+def _doubled_ranks(rows: Array) -> npt.NDArray[np.int32]:
+    """2 rank - 1 of each finite float32 value of a row, mean ranks for ties; 0 where it is not finite.
+
+    One sort of 64-bit keys, the value's bits in order above its position: several times faster than
+    sorting positions by value.
+    """
+    n = rows.shape[-1]
+    finite = np.isfinite(rows)
+    bits = (rows + np.float32(0)).view(np.uint32)  # adding 0 makes -0 equal to 0
+    ordered = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))
+    ordered = np.where(finite, ordered, np.uint32(2**32 - 1))
+    key = (ordered.astype(np.uint64) << 32) | np.arange(n, dtype=np.uint64)
+    key.sort(axis=-1)
+    position, value = (key & np.uint64(2**32 - 1)).astype(np.int64), (key >> 32).astype(np.uint32)
+    differs = value[:, 1:] != value[:, :-1]
+    place = np.arange(n, dtype=np.int32)
+    first, last = np.zeros(rows.shape, np.int32), np.full(rows.shape, n - 1, np.int32)
+    first[:, 1:] = np.where(differs, place[1:], 0)
+    last[:, :-1] = np.where(differs, place[:-1], n - 1)
+    first = np.maximum.accumulate(first, axis=-1)
+    last = np.minimum.accumulate(last[:, ::-1], axis=-1)[:, ::-1]
+    doubled = np.empty(rows.shape, np.int32)
+    np.put_along_axis(doubled, position, first + last + 1, axis=-1)
+    return np.where(finite, doubled, 0)
 
 
 def robust_z(values: Array) -> Array:
@@ -95,3 +98,38 @@ def robust_z(values: Array) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         z = np.where(spread > 0, deviation / spread, deviation * 0.0)
     return np.where(count >= MIN_CROSS_SECTION, z, np.nan)
+
+
+def sector_deviation(values: Array, ids: npt.NDArray[np.int64]) -> Array:
+    """Return the value minus the median of the present codes of its sector, `(date, code)`.
+
+    Codes of unknown sector (-1) count as a sector of their own. NaN stays NaN.
+    """
+    deviation = np.full(values.shape, np.nan)
+    for group in np.unique(ids):
+        members = np.flatnonzero(ids == group)
+        inside = np.ascontiguousarray(values[:, members], dtype=np.float64)
+        deviation[:, members] = inside - bn.nanmedian(inside, axis=1)[:, None]
+    return deviation
+
+
+def past_z(series: Array) -> Array:
+    """Return (value - mean) / deviation of a per-date series over all its values up to each date.
+
+    NaN stays NaN, and before the 60th value; 0 while the values are all equal.
+
+    Args:
+        series: `(date,)`.
+    """
+    present = np.isfinite(series)
+    count = np.cumsum(present)
+    # Around the first value, so that a level far from 0 costs no digits.
+    first = series[present][0] if present.any() else 0.0
+    centred = np.where(present, series - first, 0.0).astype(np.float64)
+    n = np.maximum(count, 1)
+    mean = np.cumsum(centred) / n
+    variance = np.cumsum(centred**2) / n - mean**2
+    spread = np.sqrt(np.where(variance > 1e-13 * np.maximum(mean**2, 1e-300), variance, 0.0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = np.where(spread > 0, (centred - mean) / spread, 0.0)
+    return np.where(present & (count >= MIN_PAST), z, np.nan)

@@ -20,7 +20,7 @@ def group_ids(labels: npt.ArrayLike) -> npt.NDArray[np.int64]:
     return ids
 
 
-def leave_one_out_mean(values: Array, ids: npt.NDArray[np.int64]) -> Array:
+def leave_one_out_mean(values: Array, ids: npt.NDArray[np.int64], weights: Array | None = None) -> Array:
     """Return, for every code, the mean of the other present codes of its group.
 
     The sums run in code order (`np.bincount`), so that codes that are absent leave them
@@ -29,22 +29,20 @@ def leave_one_out_mean(values: Array, ids: npt.NDArray[np.int64]) -> Array:
     Args:
         values: `(date, code)`, NaN where absent.
         ids: `(code,)` from `group_ids`.
+        weights: `(date, code)` >= 0, NaN counts as absent; None weighs all alike.
 
     Returns:
         `(date, code)` float64; NaN for codes of unknown group and where no other code is present. A
         code that is absent itself still gets the mean of its group.
     """
-    present = np.isfinite(values)
-    present &= ids >= 0
-    filled = np.where(present, values, 0.0)
-    n_groups = int(ids.max(initial=-1)) + 1
-    cell = np.arange(len(values))[:, None] * n_groups + np.maximum(ids, 0)
-    size = len(values) * max(n_groups, 1)
-    totals = np.bincount(cell.ravel(), filled.ravel(), size)[cell]
-    counts = np.bincount(cell.ravel(), present.ravel(), size)[cell]
-    others = counts - present
+    present = np.isfinite(values) & (ids >= 0)
+    if weights is not None:
+        present &= np.isfinite(weights)
+    weight = present.astype(np.float64) if weights is None else np.where(present, weights, 0.0)
+    filled = np.where(present, values, 0.0) * weight
+    others = _group_sums(present, ids) - present
     with np.errstate(divide="ignore", invalid="ignore"):
-        means = (totals - filled) / others
+        means = (_group_sums(filled, ids) - filled) / (_group_sums(weight, ids) - weight)
     return np.where((others > 0) & (ids >= 0), means, np.nan)
 
 
@@ -67,3 +65,29 @@ def group_rank(values: Array, ids: npt.NDArray[np.int64]) -> Array:
         fraction = (bn.nanrankdata(block, axis=1) - 0.5) / np.maximum(count, 1)
         ranks[:, members] = np.where(count > 1, fraction, np.nan)
     return ranks
+
+
+def group_std(values: Array, ids: npt.NDArray[np.int64]) -> Array:
+    """Return the standard deviation (population) of the present codes of each code's group.
+
+    Args:
+        values: `(date, code)`, NaN where absent; centred on 0 by nature, such as returns.
+        ids: `(code,)` from `group_ids`.
+
+    Returns:
+        `(date, code)` float64; NaN for codes of unknown group and where fewer than 2 are present.
+    """
+    present = np.isfinite(values) & (ids >= 0)
+    filled = np.where(present, values, 0.0)
+    total, squares, count = (_group_sums(x, ids) for x in (filled, filled**2, present))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variance = squares / count - (total / count) ** 2
+    return np.where((count > 1) & (ids >= 0), np.sqrt(np.maximum(variance, 0.0)), np.nan)
+
+
+def _group_sums(values: Array, ids: npt.NDArray[np.int64]) -> Array:
+    """Sum inside the group of every code, `(date, code)`, added in code order."""
+    n_groups = max(int(ids.max(initial=-1)) + 1, 1)
+    cell = np.arange(len(values))[:, None] * n_groups + np.maximum(ids, 0)
+    sums: Array = np.bincount(cell.ravel(), values.ravel(), len(values) * n_groups)[cell]
+    return sums

@@ -1,78 +1,73 @@
-"""Forward returns to predict, and their per-date Gaussian ranks to train on."""
+"""Labels: the forward returns that are measured, and the targets that are learned from."""
 
 from collections.abc import Sequence
-from typing import Literal, get_args
 
 import numpy as np
 import xarray as xr
 
 from gogooku_kedro.features.cross_section import gaussian_rank
-
-Entry = Literal["next_open", "close"]
-
-
-def entry_lag(entry: Entry) -> int:
-    """Return how many sessions after t a position is entered: 1 for `next_open`, 0 for `close`.
-
-    Raises:
-        ValueError: Unknown entry.
-    """
-    if entry not in get_args(Entry):
-        raise ValueError(f"labels.entry = {entry!r}: choose one of {get_args(Entry)}")
-    return 1 if entry == "next_open" else 0
+from gogooku_kedro.features.label_residual import Residual, residual_target
+from gogooku_kedro.features.label_returns import Delisting, Entry, LimitEntry, forward_returns
 
 
-def make_labels(panel: xr.Dataset, horizons: Sequence[int], entry: Entry) -> xr.Dataset:
-    """Compute the forward returns of every stock.
+def make_labels(
+    panel: xr.Dataset,
+    horizons: Sequence[int],
+    entry: Entry,
+    *,
+    limit_entry: LimitEntry = "missing",
+    delisting: Delisting = "missing",
+    residual: Residual | Sequence[Residual] = "none",
+    residual_window: int = 120,
+    pca_factors: int = 5,
+    pca_cadence: int = 20,
+) -> xr.Dataset:
+    """Compute the forward returns of every stock and what training ranks of them.
 
-    `next_open`: adj_open[t+1+h] / adj_open[t+1] - 1. `close`: adj_close[t+h] / adj_close[t] - 1.
     Labels look ahead by definition: those of t use rows up to t + h + entry lag, which
-    `split_sessions` purges.
+    `split_sessions` purges (with `delisting` there is one more question, see `forward_returns`).
 
     Args:
         panel: Market panel `(date, code)`.
         horizons: Sessions, positive and increasing.
         entry: `next_open` or `close`.
+        limit_entry: Whether an entry on a session locked at its limit is `missing` or `traded`.
+        delisting: Whether a label across the end of a listing is `missing` or takes the `last_price`.
+        residual: `none`, `market`, `sector` or `pca`, for all horizons or one word each; see
+            `residual_target`.
+        residual_window: Sessions of past returns behind betas and loadings.
+        pca_factors: Factors of `pca`.
+        pca_cadence: Sessions between two refits of the loadings.
 
     Returns:
-        Dataset with `ret` float32 `(date, code, horizon)`, fractions, and the attribute `entry`.
-        NaN, never 0, where the stock does not trade on the entry or the exit session (a stock
-        locked at its limit without a trade included), where an invalid jump lies between entry and
-        exit, and where the exit lies beyond the data. With `next_open` a jump on the entry session
-        counts: it may have come after the open.
+        Dataset `(date, code, horizon)`: `ret` float32, the forward return in fractions, which every
+        metric uses; `status` int8, why it is missing; `target` float32, what training ranks: `ret`,
+        or its residual. NaN = missing, never 0. The attributes `entry`, `limit_entry`, `delisting` and
+        `residual` (a word per horizon) tell the choices.
 
     Raises:
-        ValueError: Unknown entry, or horizons not positive and increasing.
+        ValueError: As in `forward_returns` and `residual_target`.
     """
-    lag = entry_lag(entry)
-    if not horizons or min(horizons) < 1 or sorted(set(horizons)) != list(horizons):
-        raise ValueError(f"labels.horizons = {list(horizons)}: give increasing positive sessions")
-    price = panel["adj_open" if entry == "next_open" else "adj_close"].astype(np.float64)
-    price = price.where(panel["traded"]).transpose("date", "code")
-    jumps = panel["invalid_jump"].transpose("date", "code").cumsum("date")
-    ret = xr.concat([_forward_return(price, jumps, lag, h) for h in horizons], "horizon")
-    ret = ret.transpose("date", "code", "horizon").astype(np.float32).reset_coords(drop=True)
-    ret = ret.assign_coords(horizon=list(horizons))
-    return xr.Dataset({"ret": ret}, attrs={"entry": entry})
+    labels = forward_returns(panel, horizons, entry, limit_entry=limit_entry, delisting=delisting)
+    words = [residual] * len(horizons) if isinstance(residual, str) else list(residual)
+    labels["target"] = residual_target(
+        labels["ret"], panel, words, window=residual_window, factors=pca_factors, cadence=pca_cadence
+    )
+    choices = {"entry": entry, "limit_entry": limit_entry, "delisting": delisting, "residual": words}
+    return labels.assign_attrs(choices)
 
 
-def gaussian_rank_labels(ret: xr.DataArray, member: xr.DataArray) -> xr.DataArray:
-    """Rank the labels of each date and horizon over its member stocks, on the Gaussian scale.
+def gaussian_rank_labels(target: xr.DataArray, member: xr.DataArray) -> xr.DataArray:
+    """Rank the targets of each date and horizon over its member stocks, on the Gaussian scale.
 
     Args:
-        ret: `(date, code, horizon)`, NaN where missing.
+        target: `(date, code, horizon)`, NaN where missing.
         member: bool `(date, code)`.
 
     Returns:
-        float32 `(date, code, horizon)`: Φ⁻¹((rank - 1/2) / n). NaN where the label is missing, for
-        non-members, and on cross-sections of fewer than 5 labels.
+        float32 `(date, code, horizon)`: Φ⁻¹((rank - 1/2) / n). NaN where the target is missing, for
+        non-members, and on cross-sections of fewer than 5 targets.
     """
-    by_code_last = ret.where(member).transpose("date", "horizon", "code")
+    by_code_last = target.where(member).transpose("date", "horizon", "code")
     ranked = by_code_last.copy(data=gaussian_rank(by_code_last.values).astype(np.float32))
     return ranked.transpose("date", "code", "horizon").rename("label")
-
-
-def _forward_return(price: xr.DataArray, jumps: xr.DataArray, lag: int, horizon: int) -> xr.DataArray:
-    entry, leave = price.shift(date=-lag), price.shift(date=-lag - horizon)
-    jumps_between = jumps.shift(date=-lag - horizon) - jumps
-    return (leave / entry - 1).where(jumps_between == 0)

@@ -1,10 +1,10 @@
-"""A stock against the market index: beta, idiosyncratic volatility and residual returns."""
+"""A stock against the market index: beta, alpha, idiosyncratic volatility, residual returns."""
 
 from functools import partial
 
 import xarray as xr
 
-from gogooku_kedro.features.feature import Feature
+from gogooku_kedro.features.feature import Family
 from gogooku_kedro.features.rolling import (
     Regression,
     rolling_ewma,
@@ -13,14 +13,67 @@ from gogooku_kedro.features.rolling import (
     rolling_std,
     rolling_sum,
 )
+from gogooku_kedro.features.shared import shared
 
 BETA_WINDOW = 60  # sessions
-HALF_LIVES = (5, 10, 20)  # sessions
 
 
-def market_regression(panel: xr.Dataset) -> Regression:
-    """Regress one-day returns on the index return over 60 sessions."""
-    return rolling_regression(panel["ret_1d"], panel["index_return"], BETA_WINDOW)
+@shared
+def market_regression(panel: xr.Dataset, window: int) -> Regression:
+    """Regress one-day returns on the index return over `window` sessions."""
+    return rolling_regression(panel["ret_1d"], panel["index_return"], window)
+
+
+@shared
+def aligned_returns(panel: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
+    """Return the stock's and the index's one-day return on the sessions that have both."""
+    returns, index = xr.broadcast(panel["ret_1d"], panel["index_return"])
+    together = returns.notnull() & index.notnull()
+    return returns.where(together), index.where(together)
+
+
+def beta(panel: xr.Dataset, window: int) -> xr.DataArray:
+    """Return the slope of the one-day return on the index return."""
+    return market_regression(panel, window).beta
+
+
+def beta_change(panel: xr.Dataset, short: int, long: int) -> xr.DataArray:
+    """Return the beta over `short` sessions minus that over `long` sessions."""
+    return beta(panel, short) - beta(panel, long)
+
+
+def alpha(panel: xr.Dataset, window: int) -> xr.DataArray:
+    """Return the intercept of the one-day return on the index return, per session (Jensen's alpha)."""
+    returns, index = aligned_returns(panel)
+    return rolling_mean(returns, window) - beta(panel, window) * rolling_mean(index, window)
+
+
+def correlation(panel: xr.Dataset, window: int) -> xr.DataArray:
+    """Return the correlation of the one-day return with the index return."""
+    return market_regression(panel, window).correlation
+
+
+def idiosyncratic_volatility(panel: xr.Dataset, window: int) -> xr.DataArray:
+    """Return the standard deviation of the residual on the index return, per session."""
+    return market_regression(panel, window).residual_std
+
+
+def downside_semibeta(panel: xr.Dataset, window: int) -> xr.DataArray:
+    """Return mean(min(r, 0) min(m, 0)) / mean(m^2): the part of beta earned falling together.
+
+    r and m are the one-day returns of stock and index (Bollerslev, Li, Patton, Quaedvlieg, 2021).
+    """
+    returns, index = aligned_returns(panel)
+    fallen = rolling_mean(returns.clip(max=0) * index.clip(max=0), window)
+    squares = rolling_mean(index**2, window)
+    return fallen / squares.where(squares > 0)
+
+
+def coskewness(panel: xr.Dataset, window: int) -> xr.DataArray:
+    """Return mean(r m^2) / (root mean square of r * mean square of m) over `window` sessions."""
+    returns, index = aligned_returns(panel)
+    scale = rolling_mean(returns**2, window) ** 0.5 * rolling_mean(index**2, window)
+    return rolling_mean(returns * index**2, window) / scale.where(scale > 0)
 
 
 def residual_return(panel: xr.Dataset, window: int) -> xr.DataArray:
@@ -29,17 +82,29 @@ def residual_return(panel: xr.Dataset, window: int) -> xr.DataArray:
     With one beta for the whole window the look-back stays 60 returns. A session on which the stock
     has no return drops out of both sums.
     """
-    returns, index = _aligned(panel)
-    beta = market_regression(panel).beta
-    return rolling_sum(returns, window) - beta * rolling_sum(index, window)
+    returns, index = aligned_returns(panel)
+    return rolling_sum(returns, window) - beta(panel, BETA_WINDOW) * rolling_sum(index, window)
 
 
-def residual_ewma(panel: xr.Dataset, half_life: float) -> xr.DataArray:
-    """Return the exponentially weighted mean residual return, with today's 60-session beta."""
-    returns, index = _aligned(panel)
-    beta = market_regression(panel).beta
-    smooth = partial(rolling_ewma, window=BETA_WINDOW, half_life=half_life)
-    return smooth(returns) - beta * smooth(index)
+def residual_momentum(panel: xr.Dataset, window: int, skip: int) -> xr.DataArray:
+    """Return the residual return from t - window to t - skip over the residual's deviation.
+
+    Beta and deviation are those of the last `window` sessions (Blitz, Huij, Martens, 2011).
+    """
+    returns, index = aligned_returns(panel)
+    own, common = (rolling_sum(x, window) - rolling_sum(x, skip) for x in (returns, index))
+    spread = idiosyncratic_volatility(panel, window)
+    return (own - beta(panel, window) * common) / spread.where(spread > 0)
+
+
+def residual_ewma(panel: xr.Dataset, window: int) -> xr.DataArray:
+    """Return the exponentially weighted mean residual return, with today's 60-session beta.
+
+    `window` is the half-life in sessions; the mean is cut off after 60 sessions.
+    """
+    returns, index = aligned_returns(panel)
+    smooth = partial(rolling_ewma, window=BETA_WINDOW, half_life=window)
+    return smooth(returns) - beta(panel, BETA_WINDOW) * smooth(index)
 
 
 def relative_strength(panel: xr.Dataset, window: int) -> xr.DataArray:
@@ -52,67 +117,92 @@ def relative_strength(panel: xr.Dataset, window: int) -> xr.DataArray:
     return rolling_mean(active, window) / spread.where(spread > 0)
 
 
-def _aligned(panel: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
-    returns, index = xr.broadcast(panel["ret_1d"], panel["index_return"])
-    together = returns.notnull() & index.notnull()
-    return returns.where(together), index.where(together)
-
-
-def _beta(panel: xr.Dataset) -> xr.DataArray:
-    return market_regression(panel).beta
-
-
-def _correlation(panel: xr.Dataset) -> xr.DataArray:
-    return market_regression(panel).correlation
-
-
-def _idiosyncratic_volatility(panel: xr.Dataset) -> xr.DataArray:
-    return market_regression(panel).residual_std
-
-
 NEEDS = ("ret_1d", "index_return")
+SHARPE, BLITZ = "Sharpe (1964)", "Blitz, Huij, Martens (2011)"
 
+_family = Family("market")
 
-def _feature(name: str, lookback: int, formula: str, function: partial[xr.DataArray]) -> Feature:
-    return Feature(name, "market", NEEDS, lookback, formula, function)
-
-
-FEATURES: tuple[Feature, ...] = (
-    _feature("beta_60d", 60, "slope over 60 of return_1d on index return", partial(_beta)),
-    _feature(
-        "market_correlation_60d",
-        60,
-        "correlation over 60 of return_1d and index return",
-        partial(_correlation),
+_each = partial(_family.each, needs=NEEDS)
+FEATURES = (
+    *_each(
+        "beta_{n}d",
+        (60, 250),
+        formula="slope over {n} of return_1d on index return",
+        function=beta,
+        source=SHARPE,
     ),
-    _feature(
-        "idiosyncratic_volatility_60d",
-        60,
-        "std over 60 of the residual of return_1d on index return",
-        partial(_idiosyncratic_volatility),
+    *_family.feature(
+        "beta_change_60_250",
+        NEEDS,
+        250,
+        "beta_60d - beta_250d",
+        partial(beta_change, short=60, long=250),
+        SHARPE,
     ),
-    _feature(
-        "relative_strength_20d",
-        20,
-        "mean / std over 20 of return_1d - index return",
-        partial(relative_strength, window=20),
+    *_each(
+        "alpha_{n}d",
+        (120,),
+        formula="intercept over {n} of return_1d on index return",
+        function=alpha,
+        source="Jensen (1968)",
     ),
-    *(
-        _feature(
-            f"residual_return_{n}d",
-            60,
-            f"sum over {n} of return_1d - beta_60d * index return",
-            partial(residual_return, window=n),
-        )
-        for n in (1, 5, 20)
+    *_each(
+        "market_correlation_{n}d",
+        (60,),
+        formula="correlation over {n} of return_1d and index return",
+        function=correlation,
+        source=SHARPE,
     ),
-    *(
-        _feature(
-            f"residual_ewma_{n}d",
-            60,
-            f"EWMA (half-life {n}) of return_1d - beta_60d * index return",
-            partial(residual_ewma, half_life=n),
-        )
-        for n in HALF_LIVES
+    *_each(
+        "idiosyncratic_volatility_{n}d",
+        (60,),
+        formula="std over {n} of the residual of return_1d on index return",
+        function=idiosyncratic_volatility,
+        source="Ang, Hodrick, Xing, Zhang (2006)",
+    ),
+    *_each(
+        "downside_semibeta_{n}d",
+        (120,),
+        formula="mean of min(r, 0) min(m, 0) / mean of m^2 over {n}",
+        function=downside_semibeta,
+        source="Bollerslev, Li, Patton, Quaedvlieg (2021)",
+    ),
+    *_each(
+        "coskewness_{n}d",
+        (120,),
+        formula="mean of r m^2 / (rms of r, mean of m^2) over {n}",
+        function=coskewness,
+        source="Harvey, Siddique (2000)",
+    ),
+    *_each(
+        "relative_strength_{n}d",
+        (60,),
+        formula="mean / std over {n} of return_1d - index return",
+        function=relative_strength,
+        source="Levy (1967)",
+    ),
+    *_each(
+        "residual_return_{n}d",
+        (1, 5, 20),
+        formula="sum over {n} of return_1d - beta_60d * index return",
+        function=residual_return,
+        source=BLITZ,
+        lookback=60,
+    ),
+    *_family.feature(
+        "residual_momentum_120_20",
+        NEEDS,
+        120,
+        "residual return from t-120 to t-20 / idiosyncratic volatility",
+        partial(residual_momentum, window=120, skip=20),
+        BLITZ,
+    ),
+    *_each(
+        "residual_ewma_{n}d",
+        (5, 20),
+        formula="EWMA (half-life {n}) of return_1d - beta_60d * index return",
+        function=residual_ewma,
+        source=BLITZ,
+        lookback=60,
     ),
 )

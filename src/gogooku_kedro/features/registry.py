@@ -1,28 +1,59 @@
-"""The feature families, which of them a panel can feed, and their computation."""
+"""The feature families, and which of them a panel can feed."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import ModuleType
 from typing import NamedTuple
 
-import numpy as np
 import xarray as xr
 
-from gogooku_kedro.features import market, returns, sector, trend, volatility, volume
+from gogooku_kedro.features import (
+    calendar,
+    investor_flows,
+    lead_lag,
+    limits,
+    liquidity,
+    margin,
+    market,
+    oscillators,
+    peers,
+    regime,
+    returns,
+    sector,
+    statements,
+    trend,
+    validity,
+    volatility,
+    volume,
+)
 from gogooku_kedro.features import range as price_range
 from gogooku_kedro.features.feature import Feature
 from gogooku_kedro.features.groups import UNKNOWN
 
 logger = logging.getLogger(__name__)
 
-FAMILIES: dict[str, tuple[Feature, ...]] = {
-    "returns": returns.FEATURES,
-    "volatility": volatility.FEATURES,
-    "volume": volume.FEATURES,
-    "range": price_range.FEATURES,
-    "trend": trend.FEATURES,
-    "market": market.FEATURES,
-    "sector": sector.FEATURES,
+MODULES: dict[str, ModuleType] = {
+    "returns": returns,
+    "volatility": volatility,
+    "range": price_range,
+    "trend": trend,
+    "oscillators": oscillators,
+    "volume": volume,
+    "liquidity": liquidity,
+    "market": market,
+    "sector": sector,
+    "lead_lag": lead_lag,
+    "peers": peers,
+    "limits": limits,
+    "validity": validity,
+    "calendar": calendar,
+    "regime": regime,
+    "statements": statements,
+    "margin": margin,
+    "investor_flows": investor_flows,
 }
+FAMILIES: dict[str, tuple[Feature, ...]] = {name: module.FEATURES for name, module in MODULES.items()}
+FEATURES: dict[str, Feature] = {f.name: f for family in FAMILIES.values() for f in family}
 
 
 class Selection(NamedTuple):
@@ -44,7 +75,7 @@ def select_features(panel: xr.Dataset, families: Sequence[str]) -> Selection:
     Raises:
         ValueError: A family is unknown or named twice, or no feature is left.
     """
-    _check_families(families)
+    check_families(families)
     missing = {
         need: reason
         for need in sorted({n for family in families for f in FAMILIES[family] for n in f.needs})
@@ -70,38 +101,8 @@ def select_features(panel: xr.Dataset, families: Sequence[str]) -> Selection:
     return Selection(tuple(kept), dropped)
 
 
-def compute_features(panel: xr.Dataset, families: Sequence[str]) -> xr.Dataset:
-    """Compute the raw features of `families` from the panel.
-
-    Formulas run in float64. A value exists only where the whole look-back lies inside the panel
-    and, for rolling statistics, where at least 80% of the window is present. Rows after t never
-    change values up to t.
-
-    Args:
-        panel: Market panel `(date, code)`.
-        families: Names among `FAMILIES`; one whose needs the panel does not meet drops out with one
-            INFO line.
-
-    Returns:
-        One float32 variable `(date, code)` per feature, NaN where undefined.
-
-    Raises:
-        ValueError: A family is unknown or named twice, or no feature is left.
-    """
-    selection = select_features(panel, families)
-    for name, reason in selection.dropped.items():
-        logger.info("Features of '%s' drop out: %s", name, reason)
-    wide = _in_float64(panel, selection.features)
-    session = xr.DataArray(np.arange(panel.sizes["date"]), dims="date")
-    computed = {}
-    for feature in selection.features:
-        raw = feature.function(_only(wide, feature.needs)).transpose("date", "code")
-        known = raw.where(np.isfinite(raw) & (session >= feature.lookback))
-        computed[feature.name] = known.astype(np.float32).reset_coords(drop=True)
-    return xr.Dataset(computed)
-
-
-def _check_families(families: Sequence[str]) -> None:
+def check_families(families: Sequence[str]) -> None:
+    """Raise a ValueError unless every family is known and named once."""
     unknown = [family for family in families if family not in FAMILIES]
     if unknown or not families or len(set(families)) != len(families):
         raise ValueError(
@@ -110,24 +111,16 @@ def _check_families(families: Sequence[str]) -> None:
         )
 
 
+def log_dropped(dropped: Mapping[str, str]) -> None:
+    """Say once, at INFO, which families and features drop out and why."""
+    for name, reason in dropped.items():
+        logger.info("Features of '%s' drop out: %s", name, reason)
+
+
 def _why_unmet(panel: xr.Dataset, need: str) -> str:
     if need not in panel and need not in panel.coords:
-        return f"the panel has no '{need}'"
+        return f"the data have no '{need}'"
     if need == "sector":
         every_unknown = bool((panel["sector"].astype(str) == UNKNOWN).all())
         return f'every sector is "{UNKNOWN}"' if every_unknown else ""
-    return "" if bool(panel[need].notnull().any()) else f"'{need}' is empty in the panel"
-
-
-def _in_float64(panel: xr.Dataset, features: Sequence[Feature]) -> xr.Dataset:
-    needs = {need for feature in features for need in feature.needs} - {"sector"}
-    return panel[sorted(needs)].map(
-        lambda values: values if values.dtype == bool else values.astype(np.float64)
-    )
-
-
-def _only(panel: xr.Dataset, needs: Sequence[str]) -> xr.Dataset:
-    """Hide what the feature did not declare, so that an undeclared need fails at once."""
-    view = panel[[need for need in needs if need != "sector"]]
-    keep = {"date", "code", *needs}
-    return view.drop_vars([name for name in view.coords if name not in keep])
+    return "" if bool(panel[need].notnull().any()) else f"'{need}' is empty"

@@ -1,29 +1,22 @@
 """Trailing-window statistics along `date` that see the rows of their window and nothing else.
 
-A running sum that adds the new value and subtracts the old one keeps the rounding error of every
-value it has ever seen: one price of 1e9 spoils a variance for the rest of the history. Here a
-window is assembled from blocks of 1, 2, 4, 8, … sessions instead, log2(window) vectorised passes
-over the panel, so that a value depends on its window bit for bit: neither later nor older rows can
-move it.
-
 Rule for absent values, the same for every statistic: at least 80% of the window's sessions must be
 present (`min_present`), otherwise the result is NaN; the present ones then count as the whole
-window. All functions take and return float64 DataArrays with a `date` dimension.
+window. All functions take and return float64 DataArrays with a `date` dimension. How a window is
+assembled, and why not by a running sum: `features/fold.py`.
 """
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
 from gogooku_kedro.features.elementwise import sqrt
+from gogooku_kedro.features.fold import Parts, fold_panel
 
 MIN_PRESENT = 0.8
-
-Array = npt.NDArray[Any]
 
 
 class Regression(NamedTuple):
@@ -41,7 +34,7 @@ def min_present(window: int) -> int:
 
 def rolling_count(x: xr.DataArray, window: int) -> xr.DataArray:
     """Return the number of present values among the last `window` sessions."""
-    return _rolling(_one_where_present(x), window, np.add, 0.0)
+    return _sum(_one_where_present(x), window)
 
 
 def rolling_sum(x: xr.DataArray, window: int) -> xr.DataArray:
@@ -56,7 +49,7 @@ def rolling_mean(x: xr.DataArray, window: int) -> xr.DataArray:
 
 def rolling_max(x: xr.DataArray, window: int) -> xr.DataArray:
     """Return the maximum of the last `window` sessions."""
-    highest = _rolling(x.fillna(-np.inf), window, np.maximum, -np.inf)
+    highest = fold_panel([x.fillna(-np.inf)], window, _larger, [-np.inf])[0]
     return highest.where(_enough(x, window).notnull())
 
 
@@ -88,6 +81,19 @@ def rolling_skewness(x: xr.DataArray, window: int) -> xr.DataArray:
     return third / variance.where(variance > 0) ** 1.5
 
 
+def rolling_kurtosis(x: xr.DataArray, window: int) -> xr.DataArray:
+    """Return the excess kurtosis m4 / m2^2 - 3 (population moments) of the last `window` sessions.
+
+    NaN below 80% present and where the window's values are all equal.
+    """
+    n = _enough(x, window)
+    total, squares, cubes = (_total(x**power, window) for power in (1, 2, 3))
+    mean = total / n
+    variance = _squared_deviations(n, total, squares) / n
+    fourth = _total(x**4, window) / n - 4 * mean * cubes / n + 6 * mean**2 * squares / n - 3 * mean**4
+    return fourth / variance.where(variance > 0) ** 2 - 3
+
+
 def rolling_ewma(x: xr.DataArray, window: int, half_life: float) -> xr.DataArray:
     """Return the exponentially weighted mean of the last `window` sessions.
 
@@ -95,8 +101,8 @@ def rolling_ewma(x: xr.DataArray, window: int, half_life: float) -> xr.DataArray
     values, so that the look-back is finite. NaN below 80% present.
     """
     decay = 0.5 ** (1.0 / half_life)
-    weighted = _rolling(x.fillna(0.0), window, np.add, 0.0, decay)
-    weights = _rolling(_one_where_present(x), window, np.add, 0.0, decay)
+    weighted = _sum(x.fillna(0.0), window, decay)
+    weights = _sum(_one_where_present(x), window, decay)
     return (weighted / weights).where(_enough(x, window).notnull())
 
 
@@ -138,46 +144,17 @@ def _one_where_present(x: xr.DataArray) -> xr.DataArray:
 
 
 def _total(x: xr.DataArray, window: int) -> xr.DataArray:
-    return _rolling(x.fillna(0.0), window, np.add, 0.0)
+    return _sum(x.fillna(0.0), window)
 
 
-def _rolling(
-    x: xr.DataArray, window: int, combine: Callable[..., Array], identity: float, decay: float = 1.0
-) -> xr.DataArray:
-    folded: xr.DataArray = xr.apply_ufunc(
-        _fold,
-        x.astype(np.float64, copy=False),
-        input_core_dims=[["date"]],
-        output_core_dims=[["date"]],
-        kwargs={"window": window, "combine": combine, "identity": identity, "decay": decay},
-        dask="parallelized",
-        output_dtypes=[np.float64],
-    )
-    return folded.transpose(*x.dims)
+def _sum(x: xr.DataArray, window: int, decay: float = 1.0) -> xr.DataArray:
+    return fold_panel([x], window, partial(_add, decay=decay), [0.0])[0]
 
 
-def _fold(
-    values: Array, *, window: int, combine: Callable[..., Array], identity: float, decay: float
-) -> Array:
-    # block[t] combines the last `width` entries of the last axis up to t
-    block, width = values, 1
-    result, covered = np.full_like(values, identity), 0
-    while covered < window:
-        if window & width:
-            result = _append(result, block, covered, combine, decay)
-            covered += width
-        if covered < window:
-            block = _append(block, block, width, combine, decay)
-            width *= 2
-    return result
+def _add(recent: Parts, older: Parts, out: Parts, lag: int, decay: float) -> None:
+    faded = older[0] if decay == 1.0 else older[0] * decay**lag
+    np.add(recent[0], faded, out=out[0])
 
 
-def _append(recent: Array, older: Array, lag: int, combine: Callable[..., Array], decay: float) -> Array:
-    merged = recent.copy(order="K")
-    length = recent.shape[-1]
-    if lag < length:
-        shifted = older[..., : length - lag]
-        if decay != 1.0:
-            shifted = shifted * decay**lag
-        combine(recent[..., lag:], shifted, out=merged[..., lag:])
-    return merged
+def _larger(recent: Parts, older: Parts, out: Parts, lag: int) -> None:
+    np.maximum(recent[0], older[0], out=out[0])

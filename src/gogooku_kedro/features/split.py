@@ -1,13 +1,13 @@
 """Split of the sessions into train, purge, valid, purge and test."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from gogooku_kedro.features.labels import Entry, entry_lag
+from gogooku_kedro.features.label_returns import Entry, entry_lag
 
 Part = Literal["train", "valid", "test"]
 Split = dict[str, Any]
@@ -81,14 +81,17 @@ def split_sessions(
 def split_mask(
     split: Mapping[str, Any], dates: npt.ArrayLike | pd.DatetimeIndex, part: Part
 ) -> npt.NDArray[np.bool_]:
-    """Return which of `dates` belong to `part`, bool `(date,)`.
+    """Return which of `dates` belong to `part`, bool `(date,)`; both ends do, purged sessions never.
 
     Raises:
-        ValueError: Unknown part.
+        ValueError: Unknown part, or `split` has no such part.
     """
     if part not in PARTS:
         raise ValueError(f"part = {part!r}: choose one of {PARTS}")
-    first, last = (np.datetime64(edge, "ns") for edge in split[part])
+    span = split.get(part)
+    if not isinstance(span, Sequence) or len(span) != 2:
+        raise ValueError(f"split.{part} is {span!r}; write [from, to] as ISO dates")
+    first, last = (np.datetime64(edge, "ns") for edge in span)
     when = np.asarray(dates, dtype="datetime64[ns]")
     inside: npt.NDArray[np.bool_] = (when >= first) & (when <= last)
     return inside

@@ -1,136 +1,186 @@
-"""How much a stock trades: abnormal volume, turnover, illiquidity and absence of trade."""
+"""How much a stock trades, and on which days: abnormal volume, money flow, price against VWAP."""
 
 from functools import partial
 
-import numpy as np
 import xarray as xr
 
-from gogooku_kedro.features.elementwise import log
-from gogooku_kedro.features.feature import Feature
+from gogooku_kedro.features.elementwise import log, sign
+from gogooku_kedro.features.feature import Family
+from gogooku_kedro.features.path import rolling_trend
 from gogooku_kedro.features.rolling import (
-    min_present,
-    rolling_count,
+    rolling_max,
     rolling_mean,
     rolling_regression,
     rolling_std,
+    rolling_sum,
 )
+from gogooku_kedro.features.shared import shared
+
+
+@shared
+def traded_volume(panel: xr.Dataset) -> xr.DataArray:
+    """Return the adjusted volume where it is above 0."""
+    return panel["adj_volume"].where(panel["adj_volume"] > 0)
+
+
+@shared
+def log_volume(panel: xr.Dataset) -> xr.DataArray:
+    """Return the logarithm of the adjusted volume."""
+    return log(traded_volume(panel))
+
+
+@shared
+def mean_volume(panel: xr.Dataset, window: int) -> xr.DataArray:
+    """Return the mean adjusted volume over `window` sessions."""
+    return rolling_mean(traded_volume(panel), window)
 
 
 def volume_ratio(panel: xr.Dataset, short: int, long: int) -> xr.DataArray:
     """Return log(mean volume over `short` sessions / mean volume over `long` sessions)."""
-    volume = _traded_volume(panel)
-    return log(rolling_mean(volume, short) / rolling_mean(volume, long))
+    return log(mean_volume(panel, short) / mean_volume(panel, long))
 
 
 def volume_z(panel: xr.Dataset, window: int) -> xr.DataArray:
     """Return log volume minus its `window`-session mean, in standard deviations of that window."""
-    log_volume = log(_traded_volume(panel))
-    spread = rolling_std(log_volume, window)
-    return (log_volume - rolling_mean(log_volume, window)) / spread.where(spread > 0)
+    volume = log_volume(panel)
+    spread = volume_volatility(panel, window)
+    return (volume - rolling_mean(volume, window)) / spread.where(spread > 0)
 
 
-def mean_log_turnover(panel: xr.Dataset, window: int) -> xr.DataArray:
-    """Return the mean log turnover value (yen) of the last `window` sessions."""
-    return rolling_mean(log(_traded_value(panel)), window)
+@shared
+def volume_volatility(panel: xr.Dataset, window: int) -> xr.DataArray:
+    """Return the standard deviation of log volume over `window` sessions."""
+    return rolling_std(log_volume(panel), window)
 
 
-def amihud_illiquidity(panel: xr.Dataset, window: int) -> xr.DataArray:
-    """Return log(mean(|return| / turnover value)), per yen (Amihud, 2002)."""
-    impact = rolling_mean(abs(panel["ret_1d"]) / _traded_value(panel), window)
-    return log(impact)
+def volume_trend(panel: xr.Dataset, window: int) -> xr.DataArray:
+    """Return the slope of log volume on time over `window` sessions, per session."""
+    return rolling_trend(log_volume(panel), window).slope
+
+
+def volume_peak(panel: xr.Dataset, window: int) -> xr.DataArray:
+    """Return the largest volume of `window` sessions as a multiple of their mean."""
+    return rolling_max(traded_volume(panel), window) / mean_volume(panel, window)
 
 
 def volume_return_correlation(panel: xr.Dataset, window: int) -> xr.DataArray:
     """Return the correlation of the one-day return with log volume over `window` sessions."""
-    return rolling_regression(panel["ret_1d"], log(_traded_volume(panel)), window).correlation
+    return rolling_regression(panel["ret_1d"], log_volume(panel), window).correlation
 
 
-def zero_trade_count(panel: xr.Dataset, window: int) -> xr.DataArray:
-    """Return how many of the last `window` sessions the stock was listed and did not trade.
+def volume_move_correlation(panel: xr.Dataset, window: int) -> xr.DataArray:
+    """Return the correlation of the absolute one-day return with log volume."""
+    return rolling_regression(abs(panel["ret_1d"]), log_volume(panel), window).correlation
 
-    NaN where it was listed on less than 80% of them.
+
+def volume_price_correlation(panel: xr.Dataset, window: int) -> xr.DataArray:
+    """Return the correlation of log close with log volume over `window` sessions."""
+    return rolling_regression(log(panel["adj_close"]), log_volume(panel), window).correlation
+
+
+def on_balance_slope(panel: xr.Dataset, window: int) -> xr.DataArray:
+    """Return the change of on-balance volume over `window` sessions as a share of all volume.
+
+    On-balance volume adds the volume of a rising session and subtracts that of a falling one.
     """
-    listed = panel["listed"]
-    idle = rolling_count(xr.ones_like(listed, dtype=np.float64).where(listed & ~panel["traded"]), window)
-    seen = rolling_count(xr.ones_like(listed, dtype=np.float64).where(listed), window)
-    return idle.where(seen >= min_present(window))
+    returns = panel["ret_1d"]
+    volume = traded_volume(panel).where(returns.notnull())
+    signed = volume * sign(returns)
+    return rolling_sum(signed, window) / rolling_sum(volume, window)
 
 
-def _volume_volatility(panel: xr.Dataset, window: int) -> xr.DataArray:
-    return rolling_std(log(_traded_volume(panel)), window)
+def chaikin_money_flow(panel: xr.Dataset, window: int) -> xr.DataArray:
+    """Return sum of (2C - H - L) / (H - L) x volume / sum of volume, in [-1, 1].
+
+    A session without range counts as absent.
+    """
+    high, low, close = (panel[f"adj_{name}"] for name in ("high", "low", "close"))
+    height = (high - low).where(high > low)
+    volume = traded_volume(panel).where(height.notnull())
+    return rolling_sum((2 * close - high - low) / height * volume, window) / rolling_sum(volume, window)
 
 
-def _traded_volume(panel: xr.Dataset) -> xr.DataArray:
-    return panel["adj_volume"].where(panel["adj_volume"] > 0)
+def vwap_gap(panel: xr.Dataset, window: int) -> xr.DataArray:
+    """Return close / volume-weighted average price of `window` sessions - 1.
+
+    A session's average price is its turnover over its volume, on the scale of the adjusted close.
+    """
+    volume = traded_volume(panel)
+    average = panel["turnover_value"] / panel["volume"] / panel["close"] * panel["adj_close"]
+    volume = volume.where(average.notnull())
+    vwap = rolling_sum(average * volume, window) / rolling_sum(volume, window)
+    return panel["adj_close"] / vwap - 1
 
 
-def _traded_value(panel: xr.Dataset) -> xr.DataArray:
-    return panel["turnover_value"].where(panel["turnover_value"] > 0)
+VOLUME, RETURN_AND_VOLUME = ("adj_volume",), ("ret_1d", "adj_volume")
+BARS = ("adj_high", "adj_low", "adj_close", "adj_volume")
+VWAP = ("close", "volume", "turnover_value", "adj_close", "adj_volume")
+GERVAIS, GRANVILLE = "Gervais, Kaniel, Mingelgrin (2001)", "Granville (1963)"
 
-
-VOLUME = ("adj_volume",)
-
-
-def _feature(
-    name: str, needs: tuple[str, ...], lookback: int, formula: str, function: partial[xr.DataArray]
-) -> Feature:
-    return Feature(name, "volume", needs, lookback, formula, function)
-
-
-FEATURES: tuple[Feature, ...] = (
+_family = Family("volume")
+_each = _family.each
+FEATURES = (
     *(
-        _feature(
+        feature
+        for short, long in ((1, 5), (5, 20), (5, 60), (20, 120))
+        for feature in _family.feature(
             f"volume_ratio_{short}_{long}",
             VOLUME,
             long,
             f"log(mean volume over {short} / mean volume over {long})",
             partial(volume_ratio, short=short, long=long),
+            GERVAIS,
         )
-        for short, long in ((1, 5), (5, 20), (5, 60), (20, 120))
     ),
-    *(
-        _feature(
-            f"volume_z_{n}d",
-            VOLUME,
-            n,
-            f"(log volume - mean over {n}) / std over {n}",
-            partial(volume_z, window=n),
-        )
-        for n in (20, 60)
+    *_each("volume_z_{n}d", (20,), VOLUME, "(log volume - mean over {n}) / std over {n}", volume_z, GERVAIS),
+    *_each("volume_volatility_{n}d", (20,), VOLUME, "std over {n} of log volume", volume_volatility),
+    *_each("volume_trend_{n}d", (60,), VOLUME, "slope over {n} of log volume on time", volume_trend),
+    *_each("volume_peak_{n}d", (20,), VOLUME, "max / mean over {n} of volume", volume_peak),
+    *_each(
+        "volume_return_correlation_{n}d",
+        (60,),
+        RETURN_AND_VOLUME,
+        "correlation over {n} of return_1d and log volume",
+        volume_return_correlation,
+        "Llorente, Michaely, Saar, Wang (2002)",
     ),
-    _feature(
-        "volume_volatility_20d",
-        VOLUME,
-        20,
-        "std over 20 of log volume",
-        partial(_volume_volatility, window=20),
+    *_each(
+        "volume_move_correlation_{n}d",
+        (60,),
+        RETURN_AND_VOLUME,
+        "correlation over {n} of |return_1d| and log volume",
+        volume_move_correlation,
+        "Karpoff (1987)",
     ),
-    _feature(
-        "log_turnover_20d",
-        ("turnover_value",),
-        20,
-        "mean over 20 of log turnover value",
-        partial(mean_log_turnover, window=20),
+    *_each(
+        "volume_price_correlation_{n}d",
+        (20,),
+        ("adj_close", "adj_volume"),
+        "correlation over {n} of log close and log volume",
+        volume_price_correlation,
     ),
-    _feature(
-        "amihud_20d",
-        ("ret_1d", "turnover_value"),
-        20,
-        "log(mean over 20 of |return_1d| / turnover value)",
-        partial(amihud_illiquidity, window=20),
+    *_each(
+        "on_balance_slope_{n}d",
+        (20,),
+        RETURN_AND_VOLUME,
+        "(OBV[t] - OBV[t-{n}]) / sum over {n} of volume",
+        on_balance_slope,
+        GRANVILLE,
     ),
-    _feature(
-        "volume_return_correlation_20d",
-        ("ret_1d", "adj_volume"),
-        20,
-        "correlation over 20 of return_1d and log volume",
-        partial(volume_return_correlation, window=20),
+    *_each(
+        "chaikin_money_flow_{n}d",
+        (20,),
+        BARS,
+        "sum over {n} of (2C - H - L) / (H - L) volume / sum of volume",
+        chaikin_money_flow,
+        "Chaikin (1982)",
     ),
-    _feature(
-        "zero_trade_count_20d",
-        ("listed", "traded"),
-        20,
-        "sessions of the last 20 listed without a trade",
-        partial(zero_trade_count, window=20),
+    *_each(
+        "vwap_gap_{n}d",
+        (20, 60),
+        VWAP,
+        "close / (sum of turnover / sum of volume over {n}) - 1",
+        vwap_gap,
+        "Berkowitz, Logue, Noser (1988)",
     ),
 )

@@ -1,5 +1,7 @@
 """Graph of similar stocks per as-of date, from the correlation of their residual returns."""
 
+import logging
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -8,7 +10,9 @@ import pandas as pd
 import xarray as xr
 
 from gogooku_kedro.features.groups import UNKNOWN, group_ids
-from gogooku_kedro.graph.correlation import Residual, masked_correlation, residual_returns
+from gogooku_kedro.graph.cache import SnapshotCache, snapshot_key
+from gogooku_kedro.graph.snapshot import Snapshot, Window, find_edges
+from gogooku_kedro.params_graph import GraphParams
 
 COLUMNS = (
     "asof",
@@ -18,23 +22,23 @@ COLUMNS = (
     "abs_correlation",
     "same_sector",
     "is_self",
+    "is_correlation",
+    "is_sector_nearest",
+    "is_lead_lag",
+    "lead_correlation",
 )
+
+LOGGER = logging.getLogger(__name__)
 
 Array = npt.NDArray[Any]
 
 
 def build_edges(
     panel: xr.Dataset,
+    params: GraphParams,
     *,
-    window: int,
-    min_observations: int,
-    threshold: float,
-    k: int,
-    cadence: int,
-    residual: Residual,
-    symmetric: bool,
+    cache: SnapshotCache | None = None,
     start_asof: Any = None,
-    max_degree: int | None = None,
 ) -> pd.DataFrame:
     """Build the edges of every as-of date: each stock receives from its k most correlated peers.
 
@@ -43,52 +47,42 @@ def build_edges(
     panel's first, so that later data move neither dates nor edges.
 
     Args:
-        panel: Market panel with `ret_1d`, `traded`, the coordinate `sector` and, unless `residual`
-            is `none`, `index_return`.
-        window: Sessions of returns.
-        min_observations: Common sessions that a pair needs.
-        threshold: Smallest |correlation| of an edge.
-        k: Strongest sources kept per target; ties go to the smaller code.
-        cadence: Sessions between as-of dates.
-        residual: What is taken out of the returns first: nothing, the market, or market and sector.
-        symmetric: Add the reverse of every edge; a target may then have more than k sources.
+        panel: Market panel with `ret_1d`, `traded`, the coordinate `sector` and, where the residual is
+            `market` or `sector`, `index_return`.
+        params: The section `graph`; its keys are explained in `docs/gat_configuration.md`.
+        cache: Where graphs are looked up before they are built, and stored after; None for neither.
+            A stored graph is the built one in every bit. `params.cache_dir` is not read here.
         start_asof: Skip as-of dates that no session from this date on would use; None keeps all.
-        max_degree: Strongest sources kept per target after the union; None for no limit.
 
     Returns:
         One row per edge, message flowing source -> target, sorted by asof, target, source (in the
-        panel's code order), without duplicates: asof (datetime64), source, target (str),
-        correlation, abs_correlation, same_sector, is_self (float32). Every stock that traded inside
-        the window has a self loop with correlation 1; a stock without partners has that one only.
+        panel's code order), without duplicates: asof (datetime64), source, target (str), and float32
+        attributes, never NaN: correlation (of the kind of `params.correlation`; 0 where a pair has too
+        few observations), abs_correlation, same_sector, is_self, the types is_correlation,
+        is_sector_nearest and is_lead_lag (0 or 1, an edge may have several), and lead_correlation
+        (Spearman, source one session ahead; 0 where not tested). Every stock that traded inside the
+        window has a self loop with correlation 1 and no other type; a stock without partners has that
+        one only.
 
     Raises:
-        ValueError: A setting is out of range, the panel is shorter than the window, or the data for
-            the residual are missing. The message names the YAML path, the value and the fix.
+        ValueError: The panel is shorter than the window, or the data for the residual are missing.
+            The message names the YAML path, the value and the fix.
     """
-    _check_settings(
-        window=window,
-        min_observations=min_observations,
-        threshold=threshold,
-        k=k,
-        cadence=cadence,
-        max_degree=max_degree,
-    )
     dates = pd.DatetimeIndex(panel["date"].values)
-    asofs = _asof_sessions(dates, window, cadence, start_asof)
-    returns = panel["ret_1d"].transpose("date", "code").values.astype(np.float64)
-    traded = panel["traded"].transpose("date", "code").values
-    market = _index_return(panel, residual)
-    ids = _sector_ids(panel, residual)
-    codes = panel["code"].values.astype(str)
-    snapshots = []
-    for asof in asofs:
-        rows = slice(asof - window + 1, asof + 1)
-        active = np.flatnonzero(traded[rows].any(axis=0))
-        errors = residual_returns(returns[rows][:, active], market[rows], ids[active], residual)
-        correlation = masked_correlation(errors, min_observations)
-        keep = _select_edges(correlation, threshold, k, symmetric, max_degree)
-        snapshots.append(_edge_frame(dates[asof], codes[active], ids[active], correlation, keep))
-    return pd.concat(snapshots, ignore_index=True)
+    sessions = _asof_sessions(dates, params.window, params.cadence, start_asof)
+    frames, built = [], 0
+    for session, window in zip(sessions, _windows(panel, sessions, params), strict=True):
+        key = snapshot_key(window, params) if cache else ""
+        snapshot = cache.load(key) if cache else None
+        if snapshot is None:
+            snapshot, built = find_edges(window, params), built + 1
+            if cache:
+                cache.save(key, snapshot)
+        frames.append(_edge_frame(dates[session], window, snapshot))
+    if cache:
+        LOGGER.info("%d graphs from the cache, %d built", len(frames) - built, built)
+        cache.prune()
+    return pd.concat(frames, ignore_index=True)
 
 
 def asof_index(
@@ -121,93 +115,66 @@ def _asof_sessions(
     return sessions[max(first, 0) :]
 
 
-def _select_edges(
-    correlation: Array, threshold: float, k: int, symmetric: bool, max_degree: int | None
-) -> npt.NDArray[np.bool_]:
-    """Kept edges `[target, source]`, self loops included."""
-    strength = np.abs(np.nan_to_num(correlation))
-    np.fill_diagonal(strength, 0.0)
-    strength[strength < threshold] = 0.0
-    keep = _strongest(strength, k)
-    if symmetric:
-        keep |= keep.T
-    if max_degree is not None:
-        keep = _strongest(np.where(keep, strength, 0.0), max_degree)
-    np.fill_diagonal(keep, True)
-    return keep
+def _windows(panel: xr.Dataset, sessions: npt.NDArray[np.int64], params: GraphParams) -> Iterator[Window]:
+    """Rows up to each session, of the stocks that traded in them: a later listing changes nothing."""
+    returns = panel["ret_1d"].transpose("date", "code").values
+    traded = panel["traded"].transpose("date", "code").values
+    index_return = _index_return(panel, params)
+    sectors = _sectors(panel, params)
+    codes = panel["code"].values.astype(str)
+    for session in sessions:
+        rows = slice(session - params.window + 1, session + 1)
+        active = np.flatnonzero(traded[rows].any(axis=0))
+        yield Window(
+            codes=codes[active],
+            sector_ids=group_ids(sectors[active]),
+            returns=np.ascontiguousarray(returns[rows][:, active], dtype=np.float64),
+            index_return=index_return[rows],
+        )
 
 
-def _strongest(strength: Array, k: int) -> npt.NDArray[np.bool_]:
-    """Mark the k largest positive values of each row; ties go to the smaller column."""
-    k = min(k, strength.shape[1])
-    weakest_kept = -np.partition(-strength, k - 1, axis=1)[:, k - 1 : k]
-    above = strength > weakest_kept
-    tied = (strength == weakest_kept) & (strength > 0)
-    room = k - above.sum(axis=1, keepdims=True)
-    kept: npt.NDArray[np.bool_] = above | (tied & (np.cumsum(tied, axis=1) <= room))
-    return kept
-
-
-def _edge_frame(
-    asof: pd.Timestamp,
-    codes: npt.NDArray[np.str_],
-    ids: npt.NDArray[np.int64],
-    correlation: Array,
-    keep: npt.NDArray[np.bool_],
-) -> pd.DataFrame:
-    target, source = np.nonzero(keep)
+def _edge_frame(asof: pd.Timestamp, window: Window, snapshot: Snapshot) -> pd.DataFrame:
+    target, source, ids = snapshot.target, snapshot.source, window.sector_ids
     is_self = target == source
-    signed = np.where(is_self, 1.0, correlation[target, source])
-    same_sector = is_self | ((ids[target] == ids[source]) & (ids[target] >= 0))
-    values = (signed, np.abs(signed), same_sector, is_self)
-    measures = dict(zip(COLUMNS[3:], (v.astype(np.float32) for v in values), strict=True))
-    ends = {
-        "source": pd.array(codes, dtype="str")[source],
-        "target": pd.array(codes, dtype="str")[target],
+    codes = pd.array(window.codes, dtype="str")
+    measures = {
+        "correlation": snapshot.correlation,
+        "abs_correlation": np.abs(snapshot.correlation),
+        "same_sector": is_self | ((ids[target] == ids[source]) & (ids[target] >= 0)),
+        "is_self": is_self,
+        "is_correlation": snapshot.is_correlation,
+        "is_sector_nearest": snapshot.is_sector_nearest,
+        "is_lead_lag": snapshot.is_lead_lag,
+        "lead_correlation": snapshot.lead_correlation,
     }
-    return pd.DataFrame({"asof": asof, **ends, **measures})
+    ends = {"asof": asof, "source": codes[source], "target": codes[target]}
+    return pd.DataFrame(ends | {name: values.astype(np.float32) for name, values in measures.items()})
 
 
-def _index_return(panel: xr.Dataset, residual: Residual) -> Array:
-    if residual == "none":
+def _index_return(panel: xr.Dataset, params: GraphParams) -> Array:
+    if params.residual in ("none", "pca"):
         return np.full(panel.sizes["date"], np.nan)
     index = panel["index_return"].values.astype(np.float64) if "index_return" in panel else None
     if index is None or not np.isfinite(index).any():
         raise ValueError(
-            f"graph.residual = '{residual}': the panel has no index_return; provide market_index, "
-            "or set it to 'none'"
+            f"graph.residual = '{params.residual}': the panel has no index_return; provide market_index, "
+            "or set it to 'none' or 'pca'"
         )
     return index
 
 
-def _sector_ids(panel: xr.Dataset, residual: Residual) -> npt.NDArray[np.int64]:
-    ids = group_ids(panel["sector"].values)
-    if residual == "sector" and (ids < 0).all():
-        raise ValueError(
-            f"graph.residual = 'sector': every sector is \"{UNKNOWN}\"; set it to 'market' or provide sectors"
-        )
-    return ids
-
-
-def _check_settings(
-    *,
-    window: int,
-    min_observations: int,
-    threshold: float,
-    k: int,
-    cadence: int,
-    max_degree: int | None,
-) -> None:
-    rules = {
-        f"graph.window = {window}: give 3 sessions or more": window >= 3,
-        f"graph.min_observations = {min_observations}: give 3 to graph.window ({window})": 3
-        <= min_observations
-        <= window,
-        f"graph.threshold = {threshold}: give a correlation from 0 up to below 1": 0 <= threshold < 1,
-        f"graph.k = {k}: give 1 or more": k >= 1,
-        f"graph.cadence = {cadence}: give 1 session or more": cadence >= 1,
-        f"graph.max_degree = {max_degree}: give 1 or more, or null": max_degree is None or max_degree >= 1,
-    }
-    for message, kept in rules.items():
-        if not kept:
-            raise ValueError(message)
+def _sectors(panel: xr.Dataset, params: GraphParams) -> Array:
+    """Names of the codes' sectors; settings that need them need at least one."""
+    sectors = panel["sector"].values.astype(str)
+    if (sectors == UNKNOWN).all():
+        if params.residual == "sector":
+            raise ValueError(
+                f"graph.residual = 'sector': every sector is \"{UNKNOWN}\"; set it to 'market' or "
+                "provide sectors"
+            )
+        if params.sector_nearest:
+            raise ValueError(
+                f'graph.sector_nearest = {params.sector_nearest}: every sector is "{UNKNOWN}"; set it to 0 '
+                "or provide sectors"
+            )
+    return sectors

@@ -1,85 +1,161 @@
-"""Masked correlation of residual returns inside one window, by matrix products."""
+"""Correlations of all pairs of stocks inside one window, with missing returns, by matrix products."""
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
+import bottleneck as bn
 import numpy as np
 import numpy.typing as npt
 
-from gogooku_kedro.features.groups import leave_one_out_mean
-
-Residual = Literal["none", "market", "sector"]
+Correlation = Literal["pearson", "ewma", "spearman"]
 
 Array = npt.NDArray[Any]
 
+_BLOCK = 128  # stocks whose pairs are worked on at once: what they need stays in the processor's cache
+_LEAST_VARIATION = 1e-4  # of the mean square: a standard deviation of 1 % of the mean
 
-def masked_correlation(returns: Array, min_observations: int) -> Array:
+
+def correlate(returns: Array, kind: Correlation, min_observations: int, half_life: float) -> Array:
+    """Return the correlation of every pair of columns over the rows where both are present.
+
+    Args:
+        returns: `(window, N)`, NaN where absent.
+        kind: `pearson`; `ewma`, Pearson with weights that halve every `half_life` sessions back from
+            the last row; `spearman`, Pearson of `column_ranks`.
+        min_observations: Common rows below which the correlation is NaN, whatever their weights.
+        half_life: Sessions; read by `ewma` only.
+
+    Returns:
+        As `masked_correlation`.
+
+    Raises:
+        ValueError: Unknown kind.
+    """
+    if kind not in get_args(Correlation):
+        raise ValueError(f"graph.correlation = {kind!r}: choose one of {get_args(Correlation)}")
+    if kind == "ewma":
+        return masked_correlation(returns, min_observations, half_life)
+    return masked_correlation(column_ranks(returns) if kind == "spearman" else returns, min_observations)
+
+
+def masked_correlation(returns: Array, min_observations: int, half_life: float | None = None) -> Array:
     """Return the Pearson correlation of every pair of columns over the rows where both are present.
 
-    Five products of `(window, N)` matrices give counts, sums, squares and cross products of all
-    pairs; rows are dates, so that a halted stock stays aligned with the others.
+    Products of `(window, N)` matrices give counts, sums, squares and cross products of all pairs; rows
+    are dates, so that a halted stock stays aligned with the others. Columns are centred and scaled in
+    float64, the products are float32: the result differs from float64 by less than 1e-6.
 
     Args:
         returns: `(window, N)`, NaN where absent.
         min_observations: Common rows below which the correlation is NaN.
+        half_life: Sessions after which a row's weight has halved, counted from the last; None for
+            equal weights.
 
     Returns:
-        `(N, N)` float64 in [-1, 1], symmetric; NaN also where a column does not vary.
+        `(N, N)` float32 in [-1, 1], symmetric in every bit; NaN also where a column does not vary (a
+        standard deviation below 1 % of the mean) over the rows it shares with the other.
     """
-    present = np.isfinite(returns)
-    mask = present.astype(np.float64)
-    count_of_column = np.maximum(present.sum(axis=0), 1)
-    filled = np.where(present, returns, 0.0)
-    centred = np.where(present, filled - filled.sum(axis=0) / count_of_column, 0.0)
-    n = mask.T @ mask
-    sums = centred.T @ mask  # [i, j]: sum of i over the rows where j is present too
-    squares = (centred**2).T @ mask
-    with np.errstate(divide="ignore", invalid="ignore"):
-        covariance = centred.T @ centred - sums * sums.T / n
-        variance = squares - sums**2 / n
-        variance = np.where(variance > 1e-12 * squares, variance, np.nan)
-        correlation = covariance / np.sqrt(variance * variance.T)
-    enough = n >= max(min_observations, 2)
-    return np.where(enough, np.clip(correlation, -1.0, 1.0), np.nan)
+    columns = _prepare(returns, _row_weights(len(returns), half_life))
+    n = returns.shape[1]
+    correlation = np.empty((n, n), np.float32)
+    for start in range(0, n, _BLOCK):
+        rows, rest = slice(start, start + _BLOCK), slice(start, None)
+        block = _correlation_of(columns.take(rows), columns.take(rest), min_observations)
+        corner, lower = block[:, : len(block)], np.tril_indices(len(block), -1)
+        # A product may round (i, j) and (j, i) differently.
+        corner[lower] = corner.T[lower]
+        correlation[rows, rest] = block
+        correlation[rest, rows] = block.T
+    return correlation
 
 
-def residual_returns(
-    returns: Array, index_return: Array, ids: npt.NDArray[np.int64], residual: Residual
-) -> Array:
-    """Take the common movement out of the returns of one window.
+def lagged_correlation(returns: Array, min_observations: int) -> Array:
+    """Return the correlation of each column with every column of the row before.
 
     Args:
-        returns: `(window, N)` one-day returns, NaN where absent.
-        index_return: `(window,)` one-day returns of the market index, NaN where absent.
-        ids: `(N,)` sector of each column, -1 where unknown.
-        residual: `none` returns the input; `market` the residual of each column's regression on the
-            index inside the window; `sector` subtracts from that the mean residual of the other
-            stocks of the sector (a stock without a peer on that date keeps its market residual).
+        returns: `(window, N)`, NaN where absent. The row before is the session before, whether or not
+            the stock traded then.
+        min_observations: Pairs of consecutive rows below which the correlation is NaN.
 
     Returns:
-        `(window, N)`, NaN where the return (or, beyond `none`, the index return) is absent.
-
-    Raises:
-        ValueError: Unknown residual.
+        `(N, N)` float32 `[target, source]`: how the source's return of a session goes with the
+        target's return of the next one. NaN as in `masked_correlation`.
     """
-    if residual not in get_args(Residual):
-        raise ValueError(f"graph.residual = {residual!r}: choose one of {get_args(Residual)}")
-    if residual == "none":
-        return returns
-    errors = _market_residual(returns, index_return)
-    if residual == "market":
-        return errors
-    peers: Array = np.nan_to_num(leave_one_out_mean(errors, ids))
-    return errors - peers
+    equal = np.ones(len(returns) - 1)
+    targets, sources = _prepare(returns[1:], equal), _prepare(returns[:-1], equal)
+    n = returns.shape[1]
+    correlation = np.empty((n, n), np.float32)
+    for start in range(0, n, _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        correlation[rows] = _correlation_of(targets.take(rows), sources, min_observations)
+    return correlation
 
 
-def _market_residual(returns: Array, index_return: Array) -> Array:
-    """Residual of r = alpha + beta m on the rows where both are present, column by column."""
-    present = np.isfinite(returns) & np.isfinite(index_return)[:, None]
-    n = np.maximum(present.sum(axis=0), 1)
-    market = np.where(present, index_return[:, None], 0.0)
-    market = np.where(present, market - market.sum(axis=0) / n, 0.0)
-    own = np.where(present, returns, 0.0)
-    own = np.where(present, own - own.sum(axis=0) / n, 0.0)
-    variance = (market**2).sum(axis=0)
-    beta = (market * own).sum(axis=0) / np.where(variance > 0, variance, np.inf)
-    return np.where(present, own - beta * market, np.nan)
+def column_ranks(returns: Array) -> Array:
+    """Return the rank of each value among the present ones of its column; ties share their mean rank.
+
+    A column is ranked once. Where a pair has gaps on different rows, ranks keep the steps that the
+    other's gaps leave, unlike pandas' pairwise Spearman; without gaps the two are the same.
+
+    Args:
+        returns: `(window, N)`, NaN where absent and in the result.
+    """
+    ranks: Array = bn.nanrankdata(np.asarray(returns, dtype=np.float64), axis=0)
+    return ranks
+
+
+class _Columns(NamedTuple):
+    """Float32 `(window, N)`: what the products need of centred and scaled columns, 0 where absent."""
+
+    values: Array  # sqrt(weight) times the value
+    squares: Array
+    present: Array
+    weights: Array  # sqrt(weight); `present` itself for equal weights
+
+    def take(self, columns: slice) -> "_Columns":
+        return _Columns(*(matrix[:, columns] for matrix in self))
+
+
+def _row_weights(n_rows: int, half_life: float | None) -> Array:
+    if half_life is None:
+        return np.ones(n_rows)
+    return np.exp2(-np.arange(n_rows - 1, -1, -1) / half_life)
+
+
+def _prepare(returns: Array, weight: Array) -> _Columns:
+    present = np.isfinite(returns)
+    filled = np.where(present, returns, 0.0)
+    weights = np.where(present, weight[:, None], 0.0)
+    total = weights.sum(axis=0)
+    mean = (weights * filled).sum(axis=0) / np.where(total > 0, total, 1.0)
+    centred = np.where(present, filled - mean, 0.0)
+    variance = (weights * centred**2).sum(axis=0)
+    scaled = centred / np.sqrt(np.where(variance > 0, variance, 1.0))
+    values = (np.sqrt(weights) * scaled).astype(np.float32)
+    mask = present.astype(np.float32)
+    roots = mask if (weight == 1).all() else np.sqrt(weights).astype(np.float32)
+    return _Columns(values, values**2, mask, roots)
+
+
+def _correlation_of(left: _Columns, right: _Columns, min_observations: int) -> Array:
+    """Correlation `(left, right)` from sums over the rows where both are present.
+
+    With weights w of sum W it is (W Σwxy - Σwx Σwy) / sqrt((W Σwx² - (Σwx)²) (W Σwy² - (Σwy)²)), computed
+    in place: memory traffic costs more than the arithmetic.
+    """
+    count = left.present.T @ right.present
+    total = count if left.weights is left.present else left.weights.T @ right.weights
+    left_sum, right_sum = left.values.T @ right.weights, left.weights.T @ right.values
+    left_squares, right_squares = left.squares.T @ right.present, left.present.T @ right.squares
+    left_squares *= total
+    right_squares *= total
+    correlation: Array = left.values.T @ right.values
+    correlation *= total
+    correlation -= left_sum * right_sum
+    variances = left_squares - left_sum**2
+    variances *= right_squares - right_sum**2
+    left_squares *= right_squares
+    left_squares *= _LEAST_VARIATION
+    known = (count >= max(min_observations, 2)) & (variances > left_squares)
+    correlation /= np.sqrt(np.where(known, variances, np.float32(np.nan)))
+    np.clip(correlation, -1.0, 1.0, out=correlation)
+    return correlation

@@ -8,6 +8,7 @@ from gogooku_kedro.market.adjustment import (
 )
 from gogooku_kedro.market.cleaning import standardise_bars
 from gogooku_kedro.market.columns import DAILY_BARS, OPTIONAL, REQUIRED, column_map
+from gogooku_kedro.market.events import build_events
 from gogooku_kedro.market.panel import build_panel
 from gogooku_kedro.market.quality import RULES, data_hash, thin_sessions
 
@@ -17,6 +18,7 @@ __all__ = [
     "REQUIRED",
     "RULES",
     "DerivedFactors",
+    "build_events",
     "build_panel",
     "chain_link",
     "column_map",

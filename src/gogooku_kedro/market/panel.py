@@ -1,18 +1,21 @@
 """The market as a panel: daily bars on a (date, code) grid with causal adjustment."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from gogooku_kedro.market.adjustment import chain_link
+from gogooku_kedro.market import tse
+from gogooku_kedro.market.adjustment import chain_link, previous_priced
 from gogooku_kedro.market.columns import DAILY_BARS, FLAGS, LABELS, PRICES, UNKNOWN
 from gogooku_kedro.market.parsing import parse_dates, parse_numbers
 from gogooku_kedro.market.quality import thin_sessions
+from gogooku_kedro.market.sessions import days_to_next_session
 
 Floats = NDArray[np.float64]
+PriceLimits = Literal["tse", "none"]
 
 
 class _Grid:
@@ -53,6 +56,8 @@ def build_panel(
     market_index: pd.DataFrame | None = None,
     *,
     max_move: float = 0.5,
+    price_limits: PriceLimits = "none",
+    calendar: str | None = None,
 ) -> xr.Dataset:
     """Put daily bars on a (date, code) grid, with causally adjusted prices and returns.
 
@@ -68,14 +73,20 @@ def build_panel(
             equal-weighted mean of ret_1d.
         max_move: Largest valid one-day move, a fraction. An open, high or low further than this
             from its own close is missing; `attrs["far_from_close"]` counts them.
+        price_limits: `tse` adds the band of the Tokyo table (`tse.limit_width`).
+        calendar: exchange_calendars name; adds the days to the next session, which a file of bars
+            does not know.
 
     Returns:
         (date, code) float32, NaN = did not trade or unknown: open, high, low, close (raw yen),
         volume (shares), turnover_value (yen), adj_open, adj_high, adj_low, adj_close, adj_volume,
         ret_1d (fraction; both sessions consecutive and traded).
+        With `price_limits` also limit_base (yen; the last close before the session, on its side of a
+        split), limit_width (yen, of the session) and next_limit_width (yen, after the close).
         (date, code) bool: traded (has a close), listed (has a row), limit_up, limit_down,
         invalid_jump. (date): index_return float32, thin_date bool (fewer than 50% of the median
-        number of traded issues of the previous 20 sessions). Coordinates sector, market (code):
+        number of traded issues of the previous 20 sessions), and with a calendar days_to_next_session
+        float32 (calendar days). Coordinates sector, market (code):
         the first known label of the issue, "n/a" when none.
 
     Raises:
@@ -96,6 +107,8 @@ def build_panel(
     fields["turnover_value"] = grid.dense("turnover_value")
     ret_1d = _one_day_return(close / event, jump)
     fields["ret_1d"] = ret_1d
+    if price_limits == "tse":
+        fields |= _limits(close, event)
     fields = {name: values.astype(np.float32) for name, values in fields.items()}
     traded = ~np.isnan(close)
     fields |= {"traded": traded, "listed": grid.listed(), "invalid_jump": jump}
@@ -109,6 +122,8 @@ def build_panel(
     )
     panel["index_return"] = ("date", index_return.astype(np.float32))
     panel["thin_date"] = ("date", thin_sessions(traded.sum(axis=1)))
+    if calendar is not None:
+        panel["days_to_next_session"] = ("date", days_to_next_session(calendar, grid.dates))
     return panel.assign_coords({name: ("code", grid.first_known(name)) for name in LABELS})
 
 
@@ -136,6 +151,19 @@ def _drop_far_from_close(prices: dict[str, Floats], max_move: float) -> int:
         prices[name][far] = np.nan
         count += int(far.sum())
     return count
+
+
+def _limits(close: Floats, event: NDArray[np.floating[Any]]) -> dict[str, Floats]:
+    """Base price and limit widths; a base is the last close before, times the splits since."""
+    before = previous_priced(close)
+    base = np.take_along_axis(close / event, before.clip(0), axis=0) * event
+    base[before < 0] = np.nan
+    known = np.where(np.isnan(close), np.nan, base)
+    return {
+        "limit_base": known,
+        "limit_width": tse.limit_width(np.clip(known, None, tse.HIGHEST_BASE)),
+        "next_limit_width": tse.limit_width(np.clip(close, None, tse.HIGHEST_BASE)),
+    }
 
 
 def _one_day_return(adj_close: Floats, jump: NDArray[np.bool_]) -> Floats:

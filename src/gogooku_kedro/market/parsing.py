@@ -16,7 +16,9 @@ _UTC_OFFSET = re.compile(r".*\d{2}:\d{2}.*(?:Z|[+-]\d{2}:?\d{2})")
 _TSE_CODE = re.compile(r"([1-9][0-9A-Z][0-9][0-9A-Z])([0-9]?)(?:\.(?:T|JP))?")
 
 
-def parse_dates(values: pd.Series, *, source: str, timezone: str = "Asia/Tokyo") -> pd.Series:
+def parse_dates(
+    values: pd.Series, *, source: str, timezone: str = "Asia/Tokyo", column: str = "date"
+) -> pd.Series:
     """Return the local session date of every stamp as datetime64[ns], NaT where absent.
 
     - A stamp with a time zone or UTC offset is converted to `timezone` and its date taken there.
@@ -28,6 +30,7 @@ def parse_dates(values: pd.Series, *, source: str, timezone: str = "Asia/Tokyo")
         values: Text, date, datetime or whole-number stamps.
         source: File or table name for messages.
         timezone: IANA name of the market's time zone.
+        column: Name of the column for messages.
 
     Raises:
         ValueError: A value is not such a date; the first five are shown.
@@ -46,7 +49,7 @@ def parse_dates(values: pd.Series, *, source: str, timezone: str = "Asia/Tokyo")
     bad = np.isnat(out) & (positions >= 0) & (True if blank is None else ~blank)
     if bad.any():
         raise ValueError(
-            f"{source}: column 'date' has values that are not year-first dates: "
+            f"{source}: column {column!r} has values that are not year-first dates: "
             f"{first_rows(values, bad)}. Write them as YYYY-MM-DD."
         )
     return pd.Series(out, index=values.index, name="date")

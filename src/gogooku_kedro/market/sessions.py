@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from gogooku_kedro.market.quality import IssueLog
 
@@ -63,6 +64,29 @@ def calendar_sessions(name: str, first: pd.Timestamp, last: pd.Timestamp) -> pd.
         ) from error
     sessions = pd.DatetimeIndex(days.sessions).tz_localize(None).as_unit("ns")
     return sessions[sessions >= first]
+
+
+def days_to_next_session(name: str, dates: pd.DatetimeIndex) -> NDArray[np.float32]:
+    """Return the calendar days from each session to the next one of the exchange's calendar, `(date,)`.
+
+    Known in advance: holidays are set years before. NaN where the calendar ends.
+
+    Args:
+        name: exchange_calendars name.
+        dates: Sessions in increasing order.
+
+    Raises:
+        ValueError: The calendar is unknown or does not cover the dates.
+    """
+    try:
+        sessions = calendar_sessions(name, dates[0], dates[-1] + pd.Timedelta(days=20))
+    except ValueError:  # the calendar may end soon after the data
+        sessions = calendar_sessions(name, dates[0], dates[-1])
+    following = sessions.searchsorted(dates, side="right")
+    days = np.full(len(dates), np.nan, dtype=np.float32)
+    known = following < len(sessions)
+    days[known] = (sessions[following[known]] - dates[known]) / pd.Timedelta(days=1)
+    return days
 
 
 def _carry_events(dropped: pd.DataFrame, kept: pd.DataFrame) -> pd.DataFrame:

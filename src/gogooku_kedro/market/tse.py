@@ -90,6 +90,9 @@ _DECADES = 10.0 ** np.arange(3, 8)[:, None]
 _BASE_BELOW = np.concatenate([_LIMIT_BELOW, (_DECADES * _DECADE_BELOW).ravel()])
 _WIDTH = np.concatenate([_LIMIT_WIDTH, (_DECADES * _DECADE_WIDTH).ravel()])
 
+HIGHEST_BASE = _BASE_BELOW[-1] - 1
+"""Largest base price in yen that the table of limits has a width for."""
+
 _TICK_UP_TO = np.array([1e3, 3e3, 5e3, 1e4, 3e4, 5e4, 1e5, 3e5, 5e5, 1e6])
 _TICK_FINE = np.array([0.1, 0.5, 1, 1, 5, 10, 10, 50, 100, 100, 1_000])
 _TICK_NORMAL = np.array([1.0, 1, 5, 10, 10, 50, 100, 100, 500, 1_000, 1_000])

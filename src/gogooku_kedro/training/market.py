@@ -150,7 +150,7 @@ def market_tensors(
 
     Args:
         features: ``x`` (date, code, feature), ``levels`` (date, code, channel), ``member`` (date, code).
-        labels: ``ret`` (date, code, horizon), on the same dates and codes.
+        labels: ``target`` (date, code, horizon), on the same dates and codes; ranked over members.
         edges: Long table ``asof, source, target`` and the attributes.
         edge_attributes: Columns of ``edges`` that the model reads, in this order.
 
@@ -165,7 +165,7 @@ def market_tensors(
                 f"`kedro run --pipelines=features`"
             )
     member = features["member"].transpose("date", "code")
-    target = gaussian_rank_labels(labels["ret"], member).transpose("date", "code", "horizon")
+    target = gaussian_rank_labels(labels["target"], member).transpose("date", "code", "horizon")
     return MarketTensors(
         torch.from_numpy(_values(features["x"].transpose("date", "code", "feature"))),
         torch.from_numpy(member.to_numpy().astype(bool)),

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gogooku_kedro.market.calendar import sessions
 
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 """Raised whenever the same settings would give other bytes, so that stored tables are made anew."""
 
 HORIZONS = (1, 5, 10, 20)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from gogooku_kedro.market.calendar import OUTAGES
+from gogooku_kedro.market.sample.flows import investor_flows_table, margin_balances_table
 from gogooku_kedro.market.sample.frictions import (
     BoolArray,
     Quotes,
@@ -15,10 +16,14 @@ from gogooku_kedro.market.sample.frictions import (
 from gogooku_kedro.market.sample.latent import LatentMarket, draw_latent
 from gogooku_kedro.market.sample.oracle import oracle_scores, rank_ic_bounds
 from gogooku_kedro.market.sample.settings import ENTRIES, SampleMarketSettings, random_stream
+from gogooku_kedro.market.sample.statements import statements_table
 from gogooku_kedro.market.sample.universe import Universe, draw_universe
 from gogooku_kedro.market.tse import SECTORS_33, SEGMENT_REFORM, SEGMENTS
 
-TABLES = ("bars", "listed_issues", "market_index", "oracle_scores", "peers", "oracle")
+TABLES = (
+    *("bars", "listed_issues", "market_index", "statements", "investor_flows", "margin_balances"),
+    *("oracle_scores", "peers", "oracle"),
+)
 
 _PRICES = ["O", "H", "L", "C"]
 _INDEX_AT_START = 1_500.0
@@ -31,9 +36,11 @@ def generate_sample_market(settings: SampleMarketSettings) -> dict[str, pd.DataF
         settings: The market's settings; equal settings give equal tables, byte for byte.
 
     Returns:
-        `bars`, `listed_issues`, `market_index` in the shape of J-Quants V2; `oracle_scores`, the
-        Bayes-optimal scores of each date and code; `peers`, the hidden graph (`source`, `target`,
-        `weight`; a target's weights sum to 1); `oracle`, the rank IC bounds (`rank_ic_bounds`).
+        `bars`, `listed_issues`, `market_index`, `statements`, `investor_flows`, `margin_balances` in
+        the shape of J-Quants V2; `oracle_scores`, the Bayes-optimal scores of each date and code;
+        `peers`, the hidden graph (`source`, `target`, `weight`; a target's weights sum to 1);
+        `oracle`, the rank IC bounds (`rank_ic_bounds`). The last three of J-Quants are independent
+        of all returns, so that the bounds hold for those who read them too.
     """
     universe = draw_universe(settings)
     latent = draw_latent(settings, universe)
@@ -43,6 +50,9 @@ def generate_sample_market(settings: SampleMarketSettings) -> dict[str, pd.DataF
         "bars": _bars(settings, universe, latent, quotes, traded),
         "listed_issues": _listed_issues(settings, universe),
         "market_index": _market_index(settings, latent),
+        "statements": statements_table(settings, universe),
+        "investor_flows": investor_flows_table(settings),
+        "margin_balances": margin_balances_table(settings, universe),
         "oracle_scores": _oracle_scores(settings, universe, latent),
         "peers": _peers(universe),
         "oracle": rank_ic_bounds(settings),

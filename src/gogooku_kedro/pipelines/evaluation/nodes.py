@@ -7,7 +7,8 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from gogooku_kedro import evaluation
-from gogooku_kedro.params import HORIZONS, EvaluationParams, LabelsParams
+from gogooku_kedro.params import HORIZONS, EvaluationParams
+from gogooku_kedro.params_labels import LabelsParams
 
 
 def predict_rules(
@@ -18,14 +19,14 @@ def predict_rules(
 
 
 def fit_ridge(features: xr.Dataset, labels: xr.Dataset, split: dict[str, Any]) -> pd.DataFrame:
-    """Fit ridge regression on the same features and dates."""
+    """Fit ridge regression on the same features, targets and dates."""
     return evaluation.fit_ridge(_rows(features, labels, split))
 
 
 def fit_lightgbm(
     features: xr.Dataset, labels: xr.Dataset, split: dict[str, Any], params: EvaluationParams
 ) -> pd.DataFrame:
-    """Fit gradient-boosted trees on the same features and dates."""
+    """Fit gradient-boosted trees on the same features, targets and dates."""
     return evaluation.fit_lightgbm(_rows(features, labels, split), seed=params.seed)
 
 
@@ -130,4 +131,4 @@ def write_report(
 
 
 def _rows(features: xr.Dataset, labels: xr.Dataset, split: dict[str, Any]) -> Any:
-    return evaluation.learning_rows(features["x"], features["member"], labels["ret"], split)
+    return evaluation.learning_rows(features["x"], features["member"], labels["target"], split)

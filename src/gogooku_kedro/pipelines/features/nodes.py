@@ -1,11 +1,13 @@
-"""The panel becomes features, labels and a split, and the features are checked for leaks."""
+"""The panel becomes features, labels and a split; gates decide which features a model may read."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
 import xarray as xr
 
 from gogooku_kedro import features as library
+from gogooku_kedro.market.blocks import PanelBlock
 from gogooku_kedro.params import (
     HORIZONS,
     FeaturesParams,
@@ -16,40 +18,75 @@ from gogooku_kedro.params import (
 )
 
 
-def compute_features(panel: xr.Dataset, params: FeaturesParams) -> xr.Dataset:
-    """Compute every feature of the chosen families."""
-    return library.compute_features(panel, params.families)
+def compute_features(
+    panel: xr.Dataset, peer_panel: xr.Dataset, events: xr.Dataset, params: FeaturesParams
+) -> Iterator[PanelBlock]:
+    """Compute every feature of the chosen families, block by block."""
+    joined = _joined(panel, peer_panel, events)
+    yield from library.stream_features(joined, params.families, _execution(params))
 
 
-def describe_features(panel: xr.Dataset, params: FeaturesParams) -> dict[str, Any]:
-    """Write the manifest: order, families, look-back and hash."""
+def describe_features(
+    panel: xr.Dataset, peer_panel: xr.Dataset, events: xr.Dataset, params: FeaturesParams
+) -> dict[str, Any]:
+    """List the features that the data can feed: order, families, look-back, normalisation."""
     return library.feature_manifest(
-        panel, params.families, normalisation=params.normalisation, clip=params.clip
+        _joined(panel, peer_panel, events),
+        params.families,
+        normalisation=params.normalisation,
+        normalisation_of=params.normalisation_of,
+        sector_neutral=params.sector_neutral,
+        clip=params.clip,
     )
 
 
-def normalise_features(raw_features: xr.Dataset, panel: xr.Dataset, params: FeaturesParams) -> xr.Dataset:
-    """Normalise each date's cross-section; add its members and the level-like channels."""
+def check_features(
+    raw_features: xr.Dataset,
+    panel: xr.Dataset,
+    labels: xr.Dataset,
+    split: dict[str, Any],
+    candidate_features: dict[str, Any],
+    params: FeaturesParams,
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Hold every feature against the gates; the manifest lists those that pass."""
+    reasons, report = library.check_features(
+        raw_features.assign_coords(sector=panel["sector"]),
+        library.membership(panel, min_history=params.min_history),
+        labels,
+        split,
+        candidate_features,
+        leak_cap=params.leak_cap,
+        execution=_execution(params),
+        **params.gates.model_dump(),
+    )
+    return library.without(candidate_features, reasons), report
+
+
+def normalise_features(
+    raw_features: xr.Dataset, panel: xr.Dataset, feature_manifest: dict[str, Any], params: FeaturesParams
+) -> Iterator[PanelBlock]:
+    """Normalise each date's cross-section; add masks, members and the level-like channels."""
     member = library.membership(panel, min_history=params.min_history)
-    x = library.normalise(raw_features, member, params.normalisation, params.clip)
-    return xr.Dataset({"x": x, "levels": library.level_channels(panel), "member": member})
+    yield from library.normalise(raw_features, panel, member, feature_manifest, _execution(params))
 
 
 def make_labels(panel: xr.Dataset, params: LabelsParams) -> xr.Dataset:
-    """Compute forward returns of every horizon, missing where they could not be traded."""
-    return library.make_labels(panel, HORIZONS, params.entry)
+    """Compute forward returns, missing where they could not be traded, and what training ranks."""
+    return library.make_labels(panel, HORIZONS, **params.model_dump())
 
 
 def split_sessions(
     panel: xr.Dataset,
-    feature_manifest: dict[str, Any],
+    candidate_features: dict[str, Any],
     split: SplitParams,
     labels: LabelsParams,
     graph: GraphParams,
     model: ModelParams,
 ) -> dict[str, Any]:
     """Split the sessions by date, purged; the training part begins when everything has warmed up."""
-    warmup = max(feature_manifest["warmup"] + model.window, graph.window + graph.cadence)
+    learned = labels.residual_window if set(labels.residual) != {"none"} else 0
+    computed = library.warmup(candidate_features, graph.window)
+    warmup = max(computed + max(model.window, graph.cadence), learned)
     return dict(
         library.split_sessions(
             panel["date"].to_numpy(),
@@ -63,8 +100,9 @@ def split_sessions(
     )
 
 
-def check_leaks(
-    features: xr.Dataset, labels: xr.Dataset, split: dict[str, Any], params: FeaturesParams
-) -> pd.DataFrame:
-    """Fail the run when one feature alone knows too much of a label."""
-    return library.check_features(features["x"], labels, split, params.leak_cap)
+def _execution(params: FeaturesParams) -> library.Execution:
+    return library.Execution(params.engine, params.scheduler, params.workers, params.memory_mb)
+
+
+def _joined(panel: xr.Dataset, peer_panel: xr.Dataset, events: xr.Dataset) -> xr.Dataset:
+    return panel.assign({**peer_panel.data_vars, **events.data_vars})

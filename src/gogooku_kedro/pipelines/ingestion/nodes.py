@@ -1,4 +1,4 @@
-"""Raw bars of any source become validated daily bars and a panel."""
+"""Raw bars of any source become validated daily bars, a panel, and the events known on it."""
 
 from typing import Any
 
@@ -24,4 +24,20 @@ def standardise_bars(
 
 def build_panel(daily_bars: pd.DataFrame, market_index: pd.DataFrame, params: IngestionParams) -> xr.Dataset:
     """Arrange the bars as (date, code) with causally adjusted prices."""
-    return market.build_panel(daily_bars, market_index, max_move=params.max_move)
+    return market.build_panel(
+        daily_bars,
+        market_index,
+        max_move=params.max_move,
+        price_limits=params.price_limits,
+        calendar=params.calendar,
+    )
+
+
+def build_events(
+    panel: xr.Dataset,
+    statements: pd.DataFrame,
+    investor_flows: pd.DataFrame,
+    margin_balances: pd.DataFrame,
+) -> xr.Dataset:
+    """Put the optional event tables on the panel's grid, as they were known on each session."""
+    return market.build_events(panel, statements, investor_flows, margin_balances)

@@ -1,4 +1,4 @@
-"""Ingestion: raw bars to panel."""
+"""Ingestion: raw bars to panel, event tables to what was known on its sessions."""
 
 from kedro.pipeline import Pipeline, node
 
@@ -22,6 +22,12 @@ def create_pipeline() -> Pipeline:
                 ["daily_bars", "market_index", "params:ingestion"],
                 "panel",
                 name="build_panel",
+            ),
+            node(
+                nodes.build_events,
+                ["panel", "statements", "investor_flows", "margin_balances"],
+                "events",
+                name="build_events",
             ),
         ],
     )

@@ -25,14 +25,10 @@ def train_model(
     graph_edges: pd.DataFrame,
     split: dict[str, Any],
     feature_manifest: dict[str, Any],
-    leak_report: pd.DataFrame,
     model: ModelParams,
     training: TrainingParams,
 ) -> tuple[Bundle, pd.DataFrame]:
-    """Train ATFT-GAT-FAN on the training part; the validation part chooses the epoch.
-
-    ``leak_report`` is an input so that nothing is trained before the leak check has passed.
-    """
+    """Train ATFT-GAT-FAN on the training part; the validation part chooses the epoch."""
     from gogooku_kedro.training import fit_model, market_tensors
 
     market = market_tensors(features, labels, graph_edges, model.gat.edge_attributes)

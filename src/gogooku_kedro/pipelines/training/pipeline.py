@@ -15,7 +15,7 @@ def create_pipeline() -> Pipeline:
         [
             node(
                 nodes.train_model,
-                [*MARKET, "leak_report", "params:model", "params:training"],
+                [*MARKET, "params:model", "params:training"],
                 ["model_bundle", "training_history"],
                 name="train_model",
                 tags=["gpu", "gat"],

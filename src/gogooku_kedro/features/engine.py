@@ -1,0 +1,227 @@
+"""Computes features in blocks: of stocks for time-series formulas, of dates for cross-sections.
+
+A feature sees no row before its look-back, bit for bit (`features/fold.py`), so a block of dates
+with the look-back before it gives the same bits as the whole panel, and the size of the blocks, the
+number of workers and the machine they run on change nothing but time and memory.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from gogooku_kedro.features.feature import Feature, Kind
+from gogooku_kedro.features.registry import FEATURES, log_dropped, select_features
+from gogooku_kedro.features.shared import shared_results
+from gogooku_kedro.market.blocks import PanelBlock, PanelFrame, assemble
+
+logger = logging.getLogger(__name__)
+
+Engine = Literal["local", "dask"]
+Values = dict[str, npt.NDArray[np.float32]]
+
+CODES_PER_CHUNK = 512  # blocks of stocks are multiples of the stored chunk where memory allows
+DATES_PER_CHUNK = 256
+CONNECT_SECONDS = 10  # wait for the answer of a scheduler
+INTERMEDIATE = 60  # float64 arrays of a block's size that its formulas hold at the same time
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Where and how large: nothing here changes a result.
+
+    Attributes:
+        engine: `local` computes in threads of this process, `dask` on a dask.distributed cluster.
+        scheduler: Address of the cluster's scheduler (`tcp://host:8786`); None starts a cluster of
+            `workers` processes on this machine for the time of the computation.
+        workers: Blocks computed at the same time.
+        memory_mb: Working memory of all blocks together, in MiB; decides their size.
+    """
+
+    engine: Engine = "local"
+    scheduler: str | None = None
+    workers: int = 1
+    memory_mb: int = 4096
+
+
+LOCAL = Execution()
+
+
+class _Task(NamedTuple):
+    kind: Kind
+    names: tuple[str, ...]
+    dates: slice
+    codes: slice
+    halo: int
+
+
+def compute_features(panel: xr.Dataset, families: Sequence[str], execution: Execution = LOCAL) -> xr.Dataset:
+    """Compute the raw features of `families` from the panel, in memory.
+
+    Formulas run in float64. A value exists only where the whole look-back lies inside the panel
+    and, for rolling statistics, where at least 80% of the window is present. Rows after t never
+    change values up to t.
+
+    Args:
+        panel: Market panel `(date, code)`, with the variables of events and peers where there are any.
+        families: Names among `FAMILIES`; one whose needs the panel does not meet drops out with one
+            INFO line.
+        execution: Engine, workers and memory.
+
+    Returns:
+        One float32 variable per feature, `(date, code)`, or `(date,)` for the kind `market`; NaN where
+        undefined.
+
+    Raises:
+        ValueError: A family is unknown or named twice, no feature is left, or the memory is too small.
+    """
+    return assemble(stream_features(panel, families, execution))
+
+
+def stream_features(
+    panel: xr.Dataset, families: Sequence[str], execution: Execution = LOCAL
+) -> Iterator[PanelBlock]:
+    """Yield the raw features block by block, as `compute_features` describes them."""
+    selection = select_features(panel, families)
+    log_dropped(selection.dropped)
+    logger.info("%d features of %d families", len(selection.features), len(families))
+    frame = _frame(panel, selection.features)
+    tasks = list(plan(panel, selection.features, execution))
+    with _submitter(execution) as submit:
+        pending: deque[tuple[_Task, Callable[[], Values]]] = deque()
+        waiting, number = iter(tasks), 0
+        while True:
+            while len(pending) <= execution.workers and (task := next(waiting, None)) is not None:
+                pending.append((task, submit(_compute, task, _view(panel, task))))
+            if not pending:
+                return
+            task, result = pending.popleft()
+            yield PanelBlock(frame, result(), task.dates, task.codes, number, len(tasks))
+            number += 1
+
+
+def plan(panel: xr.Dataset, features: Sequence[Feature], execution: Execution) -> Iterator[_Task]:
+    """Yield the blocks, largest kind first, so that one needs no more than its share of the memory.
+
+    Raises:
+        ValueError: The memory does not hold the smallest block.
+    """
+    n_dates, n_codes = panel.sizes["date"], panel.sizes["code"]
+    budget = execution.memory_mb * 2**20 / (execution.workers + 1)
+    for kind in get_args(Kind):
+        members = [feature for feature in features if feature.kind == kind]
+        if not members:
+            continue
+        names = tuple(feature.name for feature in members)
+        per_cell = 8 * (len(_needs(members)) + INTERMEDIATE) + 4 * len(members)
+        if kind == "stock":
+            size = _block_size(budget / (per_cell * n_dates), CODES_PER_CHUNK, n_codes, "one stock")
+            for start in range(0, n_codes, size):
+                codes = slice(start, min(start + size, n_codes))
+                yield _Task(kind, names, slice(0, n_dates), codes, 0)
+        else:
+            halo = max(feature.lookback for feature in members)
+            room = budget / (per_cell * n_codes) - halo
+            size = _block_size(room, DATES_PER_CHUNK, n_dates, f"one session and {halo} before it")
+            for start in range(0, n_dates, size):
+                dates = slice(start, min(start + size, n_dates))
+                yield _Task(kind, names, dates, slice(0, n_codes), min(halo, start))
+
+
+def _block_size(room: float, chunk: int, length: int, smallest: str) -> int:
+    if room < 1:
+        raise ValueError(
+            f"features.memory_mb is too small for a block of {smallest}; raise it, or lower features.workers"
+        )
+    whole_chunks = int(room) // chunk * chunk
+    return min(whole_chunks or int(room), length)
+
+
+def _view(panel: xr.Dataset, task: _Task) -> xr.Dataset:
+    """The variables a task reads, on its rows and the look-back before them, in one memory block each."""
+    needs = sorted(_needs([FEATURES[name] for name in task.names]))
+    rows = {"date": slice(task.dates.start - task.halo, task.dates.stop), "code": task.codes}
+    part = panel[[need for need in needs if need in panel.data_vars]].isel(rows, missing_dims="ignore")
+    kept = {"date", "code", *needs}
+    part = part.drop_vars([name for name in part.coords if name not in kept])
+    return part.map(_contiguous, keep_attrs=False).load()
+
+
+def _contiguous(values: xr.DataArray) -> xr.DataArray:
+    if values.dtype == bool:
+        return values.copy(data=np.ascontiguousarray(values.values))
+    return values.copy(data=np.ascontiguousarray(values.values, dtype=np.float64))
+
+
+def _compute(task: _Task, view: xr.Dataset) -> Values:
+    """Compute the features of one block; runs in a thread, or on a worker of the cluster."""
+    first = task.dates.start - task.halo
+    session = xr.DataArray(np.arange(first, task.dates.stop), dims="date")
+    computed: Values = {}
+    with shared_results():
+        for name in task.names:
+            feature = FEATURES[name]
+            raw = feature.function(only(view, feature.needs))
+            raw = raw.transpose("date", "code") if feature.kind != "market" else raw
+            known = raw.where(np.isfinite(raw) & (session >= feature.lookback))
+            computed[name] = known.values[task.halo :].astype(np.float32)
+    return computed
+
+
+def only(panel: xr.Dataset, needs: Sequence[str]) -> xr.Dataset:
+    """Hide what a feature did not declare, so that an undeclared need fails at once."""
+    view = panel[[need for need in needs if need in panel.data_vars]]
+    for name in {"date", "code", *needs} & set(panel.coords):
+        view = view.assign_coords({name: panel.coords[name]})
+    return view.drop_vars([name for name in view.coords if name not in {"date", "code", *needs}])
+
+
+def _needs(features: Sequence[Feature]) -> set[str]:
+    return {need for feature in features for need in feature.needs}
+
+
+def _frame(panel: xr.Dataset, features: Sequence[Feature]) -> PanelFrame:
+    dims = {f.name: ("date",) if f.kind == "market" else ("date", "code") for f in features}
+    coords = {name: panel[name].reset_coords(drop=True) for name in ("date", "code")}
+    chunks = {"date": DATES_PER_CHUNK, "code": CODES_PER_CHUNK}
+    return PanelFrame(coords, dims, dict.fromkeys(dims, np.float32), {}, chunks)
+
+
+@contextmanager
+def _submitter(execution: Execution) -> Iterator[Callable[..., Callable[[], Any]]]:
+    """Yield a function that starts a task and returns how to wait for its result."""
+    if execution.engine == "local":
+        with ThreadPoolExecutor(execution.workers) as pool:
+            yield lambda function, *arguments: pool.submit(function, *arguments).result
+        return
+    with _cluster(execution) as client:
+        yield lambda function, *arguments: client.submit(function, *arguments, pure=False).result
+
+
+@contextmanager
+def _cluster(execution: Execution) -> Iterator[Any]:
+    from dask.distributed import Client, LocalCluster  # noqa: PLC0415 - a second that local runs save
+
+    if execution.scheduler is not None:
+        try:
+            client = Client(execution.scheduler, timeout=CONNECT_SECONDS)
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"features.scheduler = {execution.scheduler!r}: no dask scheduler answers there ({error}); "
+                "start one with `dask scheduler`, or write null to use this machine"
+            ) from error
+        with client:
+            yield client
+        return
+    with (
+        LocalCluster(n_workers=execution.workers, threads_per_worker=1, dashboard_address=":0") as cluster,
+        Client(cluster) as client,
+    ):
+        yield client

@@ -1,0 +1,166 @@
+"""Raw features to the columns of x: normalised per date, 0 where missing, and masks that say so."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from gogooku_kedro.features.cross_section import gaussian_rank, past_z, robust_z, sector_deviation
+from gogooku_kedro.features.engine import DATES_PER_CHUNK, LOCAL, Execution
+from gogooku_kedro.features.groups import group_ids
+from gogooku_kedro.features.levels import CHANNELS, level_channels
+from gogooku_kedro.market.blocks import PanelBlock, PanelFrame
+
+Array = npt.NDArray[Any]
+Entries = Sequence[Mapping[str, Any]]
+
+COPIES = 4  # float32 copies of a block's scores in memory at the same time
+DATES_PER_STORED_PIECE = 64
+METHODS = {"gaussian_rank": gaussian_rank, "robust_z": robust_z}
+
+
+def normalise(
+    raw: xr.Dataset,
+    panel: xr.Dataset,
+    member: xr.DataArray,
+    manifest: Mapping[str, Any],
+    execution: Execution = LOCAL,
+) -> Iterator[PanelBlock]:
+    """Yield x, the level-like channels and the members, one block of dates after the other.
+
+    Args:
+        raw: From `compute_features`; may be opened lazily, only the rows of a block are read.
+        panel: Market panel, for the level-like channels and the sectors.
+        member: bool `(date, code)`.
+        manifest: From `feature_manifest`: the columns, their normalisation and `clip`.
+        execution: Threads and memory; neither changes a value.
+
+    Yields:
+        Blocks of `x` float32 `(date, code, feature)`, `levels` `(date, code, channel)` and `member`.
+        x holds no NaN: 0, the middle of the cross-section, stands for a missing value, for a
+        non-member and for a cross-section of fewer than 5 values. A column `missing_FAMILY` is the
+        share of the family's features that a member lacks, from 0 to 1.
+    """
+    frame = _frame(raw, member, manifest)
+    levels = level_channels(panel)
+    inside = member.transpose("date", "code").values
+    ids = group_ids(panel["sector"].values)
+    entries = manifest["features"]
+    over_time = per_date_scores(raw, entries)
+    n_dates, n_codes = inside.shape
+    size = dates_per_block(n_codes, len(manifest["columns"]), execution)
+    starts = range(0, n_dates, size)
+    for number, start in enumerate(starts):
+        rows = slice(start, min(start + size, n_dates))
+        scores = block_scores(raw, rows, inside[rows], ids, entries, over_time, execution.workers)
+        values = {"x": _columns(scores, inside[rows], manifest), "levels": levels.values[rows]}
+        values["member"] = inside[rows]
+        yield PanelBlock(frame, values, rows, slice(0, n_codes), number, len(starts))
+
+
+def dates_per_block(n_codes: int, n_columns: int, execution: Execution) -> int:
+    """Return how many dates of all stocks and columns the working memory holds, at most one chunk."""
+    room = execution.memory_mb * 2**20 // (4 * COPIES * n_codes * n_columns)
+    return int(np.clip(room, 1, DATES_PER_CHUNK))
+
+
+def per_date_scores(raw: xr.Dataset, entries: Entries) -> dict[str, Array]:
+    """Return the normalised series `(date,)` of the features that have one value per date."""
+    names = [entry["name"] for entry in entries if entry["kind"] == "market"]
+    return {name: past_z(raw[name].values) for name in names}
+
+
+def block_scores(
+    raw: xr.Dataset,
+    rows: slice,
+    inside: Array,
+    ids: npt.NDArray[np.int64],
+    entries: Entries,
+    over_time: Mapping[str, Array],
+    workers: int,
+) -> npt.NDArray[np.float32]:
+    """Return the normalised values of some dates, `(feature, date, code)`, NaN where missing.
+
+    Args:
+        raw: From `compute_features`, all dates.
+        rows: The dates wanted.
+        inside: bool `(date, code)` of those dates, the members.
+        ids: `(code,)` sectors from `group_ids`.
+        entries: Features of the manifest.
+        over_time: From `per_date_scores`, all dates.
+        workers: Threads.
+    """
+    block = raw.isel(date=rows)
+    scores = np.empty((len(entries), *inside.shape), dtype=np.float32)
+
+    def fill(position: int) -> None:
+        entry = entries[position]
+        if entry["kind"] == "market":
+            scores[position] = np.where(inside, over_time[entry["name"]][rows, None], np.nan)
+        else:
+            scores[position] = normalised_cross_section(
+                block[entry["name"]].values,
+                inside,
+                ids,
+                method=entry["normalisation"],
+                sector_neutral=entry["sector_neutral"],
+            )
+
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(fill, range(len(entries))))
+    return scores
+
+
+def normalised_cross_section(
+    values: Array, inside: Array, ids: npt.NDArray[np.int64], *, method: str, sector_neutral: bool
+) -> Array:
+    """Normalise one feature of some dates over the member stocks of each date.
+
+    Args:
+        values: `(date, code)`, NaN where missing.
+        inside: bool `(date, code)`, the members.
+        ids: `(code,)` sectors from `group_ids`.
+        method: `gaussian_rank` or `robust_z`.
+        sector_neutral: Take the median of the stock's sector out first.
+
+    Returns:
+        `(date, code)`, NaN where missing, for non-members and for fewer than 5 values.
+    """
+    among = np.where(inside, values, np.nan)
+    if sector_neutral:
+        among = sector_deviation(among, ids)
+    scores: Array = METHODS[method](among)
+    return scores
+
+
+def _columns(scores: Array, inside: Array, manifest: Mapping[str, Any]) -> Array:
+    """Return x of a block `(date, code, column)`: scores without NaN, clipped, then the masks."""
+    entries, families, clip = manifest["features"], manifest["masks"], manifest["clip"]
+    own = np.array([[entry["family"] == family for entry in entries] for family in families])
+    share = (own / own.sum(axis=1, keepdims=True)).astype(np.float32)
+    x = np.empty((*inside.shape, len(entries) + len(families)), dtype=np.float32)
+    for day, members in enumerate(inside):  # day by day the transposed copy stays in the cache
+        today = scores[:, day]
+        missing = np.isnan(today)
+        x[day, :, : len(entries)] = np.clip(np.where(missing, np.float32(0), today), -clip, clip).T
+        lacking = share @ missing.astype(np.float32)
+        x[day, :, len(entries) :] = np.where(members, lacking, np.float32(0)).T
+    return x
+
+
+def _frame(raw: xr.Dataset, member: xr.DataArray, manifest: Mapping[str, Any]) -> PanelFrame:
+    coords = {name: raw[name].reset_coords(drop=True) for name in ("date", "code")}
+    columns = manifest["columns"]
+    coords["feature"] = xr.DataArray(np.asarray(columns, dtype=str), dims="feature")
+    coords["channel"] = xr.DataArray(np.asarray(CHANNELS, dtype=str), dims="channel")
+    dims = {
+        "x": ("date", "code", "feature"),
+        "levels": ("date", "code", "channel"),
+        "member": ("date", "code"),
+    }
+    dtypes = {"x": np.float32, "levels": np.float32, "member": np.bool_}
+    chunks = {"date": DATES_PER_STORED_PIECE, "code": 512}
+    return PanelFrame(coords, dims, dtypes, {"feature_hash": manifest["hash"]}, chunks)

@@ -1,0 +1,81 @@
+"""Edges from stocks that move a session ahead, with a bound on the share of false ones."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from gogooku_kedro.graph.correlation import column_ranks, lagged_correlation
+from gogooku_kedro.graph.select import Kept, cap_degree
+
+Array = npt.NDArray[Any]
+
+
+def lead_lag_peers(
+    returns: Array, *, min_observations: int, fdr: float, k: int, negative_edges: bool
+) -> tuple[Array, Kept]:
+    """Return how every stock follows every other a session later, and which of it is no chance.
+
+    The correlation is Spearman's, because a p-value below 1e-5 must hold with heavy tails: of the
+    source's return of session t - 1 with the target's of t, both inside the window, `window` - 1 pairs.
+
+    Args:
+        returns: `(window, N)` residual returns, NaN where absent.
+        min_observations: As of the contemporaneous correlation; a lag costs one session, so that one
+            pair less is asked for (4 at least).
+        fdr: Expected share of false ones among the edges found, as in `benjamini_hochberg`.
+        k: Strongest sources kept per target.
+        negative_edges: Whether a negative correlation may make an edge.
+
+    Returns:
+        `(N, N)` `[target, source]`: the correlation (0 where it was not tested, and of a stock with
+        itself), and the edges.
+    """
+    ranks = column_ranks(returns)
+    correlation = lagged_correlation(ranks, max(min_observations - 1, 4))
+    np.fill_diagonal(correlation, np.nan)
+    present = np.isfinite(ranks).astype(np.float32)
+    found = benjamini_hochberg(correlation, present[1:].T @ present[:-1], fdr)
+    correlation[np.isnan(correlation)] = 0.0
+    strength = np.abs(correlation) if negative_edges else correlation
+    return correlation, cap_degree(found & (strength > 0), strength, k)
+
+
+def benjamini_hochberg(correlation: Array, observations: Array, fdr: float) -> Kept:
+    """Mark the correlations that differ from 0 at a false discovery rate, all pairs tested at once.
+
+    Two-sided test of t = r sqrt((n - 2) / (1 - r²)) with n - 2 degrees of freedom, then the step-up
+    rule of Benjamini and Hochberg (1995): of m tests, reject up to the largest p_(i) <= i / m * fdr.
+    Only p <= fdr can be rejected, so that p-values are computed and sorted for those alone.
+
+    Args:
+        correlation: Any shape; NaN where there is no test.
+        observations: Pairs behind each correlation, more than 2 where there is a test.
+        fdr: Expected share of false ones among those marked, in (0, 1). Holds under independence and
+            positive dependence of the tests.
+    """
+    rejected = np.zeros(correlation.shape, dtype=bool)
+    tests = np.count_nonzero(np.isfinite(correlation))
+    if not tests:
+        return rejected
+    most = float(observations.max()) - 2
+    least_t = special.stdtrit(most, 1 - fdr / 2)
+    least = least_t / np.sqrt(most + least_t**2)  # no pair has p <= fdr below this |r|
+    candidates = np.nonzero(np.abs(correlation) >= least * (1 - 1e-6))
+    p = _two_sided_p(correlation[candidates], observations[candidates])
+    ascending = np.sort(p)
+    passing = ascending <= fdr * np.arange(1, len(p) + 1) / tests
+    if passing.any():
+        last = ascending[np.flatnonzero(passing)[-1]]
+        rejected[candidates] = p <= last
+    return rejected
+
+
+def _two_sided_p(correlation: Array, observations: Array) -> Array:
+    r = np.abs(correlation.astype(np.float64))
+    freedom = observations.astype(np.float64) - 2
+    with np.errstate(divide="ignore"):
+        t = r * np.sqrt(freedom / (1 - r**2))
+    p: Array = 2 * special.stdtr(freedom, -t)
+    return p
