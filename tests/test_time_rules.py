@@ -7,7 +7,7 @@ through the nodes of the pipelines with every family that is registered.
 
 from collections.abc import Callable
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,43 +15,54 @@ import pytest
 import torch
 import xarray as xr
 
-from gogooku_kedro.features import FAMILIES, LeakError, feature_manifest
+from gogooku_kedro.features import FAMILIES, FEATURES, LeakError
 from gogooku_kedro.market.sample import SampleMarketSettings, generate_sample_market
 from gogooku_kedro.model import ATFTGATFAN, fit_level_scale
 from gogooku_kedro.params import FeaturesParams, GraphParams, IngestionParams, LabelsParams
 from gogooku_kedro.pipelines.features import nodes as features_nodes
-from gogooku_kedro.pipelines.graph import nodes as graph_nodes
-from gogooku_kedro.pipelines.ingestion import nodes as ingestion_nodes
 from gogooku_kedro.training import market_tensors, predict_days
+from tests.flow import EVENT_TABLES, TABLES, Data, data_flow, normalised
 from tests.graph.conftest import graph_params as small_graph_params
 from tests.model.conftest import model_params
 
-INGESTION = IngestionParams(calendar="XTKS", timezone="Asia/Tokyo", max_move=0.5)
+INGESTION = IngestionParams(calendar="XTKS", timezone="Asia/Tokyo", price_limits="tse", max_move=0.5)
 ATTRIBUTES = ("correlation", "abs_correlation", "same_sector", "is_self")
-LAST_KNOWN = 190  # position of the session t
+LAST_KNOWN = 490  # position of the session t
+FIRST_SCORED = LAST_KNOWN - 40
+ON_THE_GRID = ("panel", "events", "peer_panel", "raw_features")
+EVENT_KEYS = ["Code", "Date", "DiscDate", "DiscNo", "DiscTime", "EnDate", "PubDate", "Section", "StDate"]
 
 Tables = dict[str, pd.DataFrame]
 
 
 class Flow(NamedTuple):
-    panel: xr.Dataset
-    raw_features: xr.Dataset
+    data: Data
     features: xr.Dataset
-    labels: xr.Dataset
-    edges: pd.DataFrame
     scores: dict[int, torch.Tensor]
+
+    @property
+    def panel(self) -> xr.Dataset:
+        return self.data.panel
 
 
 @pytest.fixture(scope="module")
 def tables() -> Tables:
-    settings = SampleMarketSettings(n_codes=48, start="2020-01-06", end="2020-12-30", seed=3)
+    settings = SampleMarketSettings(n_codes=48, start="2018-10-01", end="2020-12-30", seed=3)
     market = generate_sample_market(settings)
-    return {name: market[name] for name in ("bars", "listed_issues", "market_index")}
+    return {name: market[name] for name in TABLES}
 
 
-def features_params(normalisation: str = "gaussian_rank") -> FeaturesParams:
+def features_params(normalisation: str = "gaussian_rank", **changes: Any) -> FeaturesParams:
     return FeaturesParams(
-        families=tuple(FAMILIES), normalisation=normalisation, clip=8.0, min_history=20, leak_cap=0.3
+        families=tuple(FAMILIES),
+        normalisation=normalisation,
+        normalisation_of={"volume": "robust_z", "returns": "gaussian_rank"},
+        sector_neutral=("returns", "statements"),
+        clip=8.0,
+        min_history=20,
+        leak_cap=0.3,
+        gates={"on_failure": "drop", "constant_share": 0.05, "duplicate_correlation": 0.9999},
+        **({"engine": "local", "scheduler": None, "workers": 1, "memory_mb": 64} | changes),
     )
 
 
@@ -85,25 +96,39 @@ def graph_params(residual: str) -> GraphParams:
 
 def flow(tables: Tables, residual: str = "market", normalisation: str = "gaussian_rank") -> Flow:
     """From raw tables to the scores of a network with fixed weights, through the nodes."""
-    bars, _ = ingestion_nodes.standardise_bars(tables["bars"], tables["listed_issues"], INGESTION)
-    panel = ingestion_nodes.build_panel(bars, tables["market_index"], INGESTION)
     params = features_params(normalisation)
-    raw = features_nodes.compute_features(panel, params)
-    features = features_nodes.normalise_features(raw, panel, params)
-    labels = features_nodes.make_labels(panel, labels_params())
-    edges = graph_nodes.build_graph(panel, graph_params(residual))
+    data = data_flow(tables, INGESTION, params, graph_params(residual), labels_params())
+    features = normalised(data, data.candidates, params)
 
-    market = market_tensors(features, labels, edges, ATTRIBUTES)
+    market = market_tensors(features, data.labels, data.edges, ATTRIBUTES)
     torch.manual_seed(0)
     network = ATFTGATFAN(model_params(), market.x.size(-1), market.levels.size(-1)).eval()
-    network.levels.set_scale(fit_level_scale(market.levels[100:150], network.window))
-    days = list(range(150, min(200, market.x.size(0))))
+    network.levels.set_scale(fit_level_scale(market.levels[FIRST_SCORED - 50 : FIRST_SCORED], network.window))
+    days = list(range(FIRST_SCORED, min(LAST_KNOWN + 10, market.x.size(0))))
     scores = {day: score for day, score, _ in predict_days(network, market, days, "cpu")}
-    return Flow(panel, raw, features, labels, edges, scores)
+    return Flow(data, features, scores)
 
 
 def after(table: pd.DataFrame, t: pd.Timestamp) -> pd.Series:
+    """Rows that no session up to t may know: prices dated after it, events dated on it or after it."""
+    for name in ("DiscDate", "PubDate"):
+        if name in table and pd.to_datetime(table[name], errors="coerce").notna().all():
+            return pd.to_datetime(table[name]) >= t
     return pd.to_datetime(table["Date"]) > t
+
+
+def other_events(tables: Tables, t: pd.Timestamp) -> Tables:
+    """Other figures in every filing, flow and balance that is not known yet."""
+    rng = np.random.default_rng(1)
+    changed = {}
+    for name in EVENT_TABLES:
+        table = tables[name].copy()
+        late = after(table, t)
+        assert 0 < late.sum() < len(table)
+        for column in table.columns.difference(EVENT_KEYS):
+            table.loc[late, column] = rng.permutation(table.loc[late, column].to_numpy())
+        changed[name] = table
+    return changed
 
 
 def other_prices(tables: Tables, t: pd.Timestamp) -> Tables:
@@ -119,7 +144,8 @@ def other_prices(tables: Tables, t: pd.Timestamp) -> Tables:
     index.loc[after(index, t), "C"] *= 3.0
     late_issue = after(issues, t)
     issues.loc[late_issue, "S33"] = "9050"
-    return {"bars": bars, "listed_issues": issues, "market_index": index}
+    changed = {"bars": bars, "listed_issues": issues, "market_index": index}
+    return changed | other_events(tables, t)
 
 
 def no_prices(tables: Tables, t: pd.Timestamp) -> Tables:
@@ -148,16 +174,18 @@ def equal_bits(before: xr.DataArray, later: xr.DataArray) -> None:
 
 def assert_equal_up_to(t: pd.Timestamp, before: Flow, later: Flow) -> None:
     codes = before.panel["code"].values
-    for name in ("panel", "raw_features", "features"):
-        left, right = getattr(before, name), getattr(later, name)
+    pairs = [(getattr(before.data, n), getattr(later.data, n)) for n in ON_THE_GRID]
+    for left, right in [*pairs, (before.features, later.features)]:
         for variable in left.data_vars:
             if "date" in left[variable].dims:
                 kept = {"date": slice(None, t)} | ({"code": codes} if "code" in left[variable].dims else {})
                 equal_bits(left[variable].sel(kept), right[variable].sel(kept))
-    left, right = (flow.edges[flow.edges["asof"] <= t].reset_index(drop=True) for flow in (before, later))
+    left, right = (
+        flow.data.edges[flow.data.edges["asof"] <= t].reset_index(drop=True) for flow in (before, later)
+    )
     pd.testing.assert_frame_equal(left, right, check_exact=True)
     position = before.panel.indexes["date"].get_loc(t)
-    for day in range(150, position + 1):
+    for day in range(FIRST_SCORED, position + 1):
         assert torch.equal(before.scores[day], later.scores[day]), day
 
 
@@ -201,24 +229,40 @@ def test_a_planted_leak_stops_the_run_and_is_named(known: Flow):
     """The canary: a feature made of the label."""
     dates = known.panel.indexes["date"]
     split = {
-        "train": [str(dates[60].date()), str(dates[150].date())],
-        "valid": [str(dates[175].date()), str(dates[205].date())],
-        "test": [str(dates[228].date()), str(dates[-1].date())],
+        "train": [str(dates[300].date()), str(dates[420].date())],
+        "valid": [str(dates[445].date()), str(dates[490].date())],
+        "test": [str(dates[515].date()), str(dates[-1].date())],
         "purge_sessions": 22,
     }
-    params = features_params()
-    features_nodes.check_leaks(known.features, known.labels, split, params)
-    leaking = known.features.copy(deep=True)
-    name = str(leaking["feature"].values[7])
-    member = leaking["member"].to_numpy()
-    answer = np.nan_to_num(known.labels["ret"].sel(horizon=5).to_numpy() * 50) * member
-    noise = np.random.default_rng(0).normal(size=answer.shape)
-    leaking["x"].values[:, :, 7] = np.clip(answer + noise, -8, 8) * member
+    data, params = known.data, features_params()
+
+    def check(raw: xr.Dataset) -> None:
+        features_nodes.check_features(raw, data.panel, data.labels, split, data.candidates, params)
+
+    check(data.raw_features)
+    name = "volume_z_20d"
+    noise = np.random.default_rng(0).normal(size=data.raw_features[name].shape)
+    answer = data.labels["ret"].sel(horizon=5, drop=True) * 50 + noise
     with pytest.raises(LeakError, match=name):
-        features_nodes.check_leaks(leaking, known.labels, split, params)
+        check(data.raw_features.assign({name: answer.astype(np.float32)}))
 
 
-def test_every_registered_family_is_under_the_rule(known: Flow):
-    manifest = feature_manifest(known.panel, tuple(FAMILIES), normalisation="gaussian_rank", clip=8.0)
-    assert manifest["dropped"] == {}
-    assert set(known.raw_features.data_vars) == {f["name"] for f in manifest["features"]}
+def test_the_blocks_of_a_dask_cluster_keep_the_rule(tables: Tables, known: Flow):
+    t = known.panel.indexes["date"][LAST_KNOWN]
+    on_a_cluster = features_params(engine="dask")
+    later = data_flow(
+        other_prices(tables, t), INGESTION, on_a_cluster, graph_params("market"), labels_params()
+    )
+    for name in known.data.raw_features:
+        equal_bits(
+            known.data.raw_features[name].sel(date=slice(None, t)),
+            later.raw_features[name].sel(date=slice(None, t)),
+        )
+
+
+def test_every_registered_feature_is_under_the_rule(known: Flow):
+    assert known.data.candidates["dropped"] == {}
+    raw = known.data.raw_features
+    assert set(raw.data_vars) == set(FEATURES)
+    at_t = raw.isel(date=slice(LAST_KNOWN - 20, LAST_KNOWN + 1))
+    assert [name for name in raw if not at_t[name].notnull().any()] == []

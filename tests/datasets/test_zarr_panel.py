@@ -103,7 +103,7 @@ def test_blocks_add_up_to_the_panel_that_assembling_them_gives(store, tmp_path):
 
 def test_the_old_panel_stays_until_the_last_block(store, tmp_path):
     store.save(small_panel())
-    first, second, last = blocks(5.0)
+    first, second, _ = blocks(5.0)
     store.save(first)
     store.save(second)
     xr.testing.assert_identical(store.load(), small_panel())

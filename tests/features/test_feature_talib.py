@@ -54,9 +54,7 @@ WINDOWED = {
     "cci_20d": lambda s: talib.CCI(s["high"], s["low"], s["close"], 20),
     "aroon_25d": lambda s: talib.AROONOSC(s["high"], s["low"], 25) / 100,
     "money_flow_index_14d": lambda s: talib.MFI(s["high"], s["low"], s["close"], s["volume"], 14) / 100,
-    "on_balance_slope_20d": lambda s: (
-        change(talib.OBV(s["close"], s["volume"]), 20) / over(s["volume"], 20)
-    ),
+    "on_balance_slope_20d": lambda s: change(talib.OBV(s["close"], s["volume"]), 20) / over(s["volume"], 20),
     "chaikin_money_flow_20d": lambda s: (
         change(talib.AD(s["high"], s["low"], s["close"], s["volume"]), 20) / over(s["volume"], 20)
     ),

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import xarray as xr
+from scipy import stats
 
 from gogooku_kedro.features import rolling
 
@@ -32,6 +33,19 @@ def test_skewness_equals_the_population_formula():
     values = x.values[:, 0]
     expected = ((values - values.mean()) ** 3).mean() / values.std() ** 3
     assert rolling.rolling_skewness(x, 60).values[-1, 0] == pytest.approx(expected)
+
+
+def test_kurtosis_equals_scipy_on_the_present_sessions():
+    x = noise(200, 2)
+    found = rolling.rolling_kurtosis(x, 60).values
+    for row in range(100, 200, 9):
+        for column in range(2):
+            values = x.values[row - 59 : row + 1, column]
+            expected = stats.kurtosis(values, nan_policy="omit")
+            if np.isfinite(values).sum() < 48:
+                expected = np.nan
+            assert found[row, column] == pytest.approx(expected, abs=1e-10, nan_ok=True)
+    assert np.isnan(rolling.rolling_kurtosis(series([0.1] * 60), 60).values[-1, 0])
 
 
 def test_regression_equals_numpy_on_the_common_sessions():
@@ -70,10 +84,3 @@ def test_an_old_extreme_value_leaves_no_trace():
 def test_a_constant_window_has_zero_spread():
     spread = rolling.rolling_std(series([0.1] * 30), 20)
     assert spread.values[-1, 0] == 0
-
-
-def test_dask_chunks_along_codes_give_the_same_result():
-    x = noise()
-    chunked = rolling.rolling_std(x.chunk(code=2), 20)
-    assert chunked.chunks is not None
-    np.testing.assert_array_equal(chunked.values, rolling.rolling_std(x, 20).values)

@@ -92,8 +92,15 @@ def stream_features(
     selection = select_features(panel, families)
     log_dropped(selection.dropped)
     logger.info("%d features of %d families", len(selection.features), len(families))
-    frame = _frame(panel, selection.features)
-    tasks = list(plan(panel, selection.features, execution))
+    return stream_selected(panel, selection.features, execution)
+
+
+def stream_selected(
+    panel: xr.Dataset, features: Sequence[Feature], execution: Execution = LOCAL
+) -> Iterator[PanelBlock]:
+    """Yield some registered features, whose needs the panel meets, block by block."""
+    frame = _frame(panel, features)
+    tasks = list(plan(panel, features, execution))
     with _submitter(execution) as submit:
         pending: deque[tuple[_Task, Callable[[], Values]]] = deque()
         waiting, number = iter(tasks), 0

@@ -28,11 +28,6 @@ def limit_width(panel: xr.Dataset) -> xr.DataArray:
     return panel["next_limit_width"] / panel["close"]
 
 
-def limit_up_share(panel: xr.Dataset, window: int) -> xr.DataArray:
-    """Return the share of sessions that touched the upper limit."""
-    return rolling_mean(panel["limit_up"].astype(float).where(panel["traded"]), window)
-
-
 def limit_balance(panel: xr.Dataset, window: int) -> xr.DataArray:
     """Return sessions that touched the upper limit minus those that touched the lower one."""
     touched = panel["limit_up"].astype(float) - panel["limit_down"].astype(float)

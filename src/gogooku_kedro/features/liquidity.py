@@ -57,7 +57,8 @@ def corwin_schultz_spread(panel: xr.Dataset, window: int) -> xr.DataArray:
     """Return the mean spread implied by one- and two-day ranges, a fraction (negative days count as 0).
 
     a = (sqrt(2b) - sqrt(b)) / (3 - 2 sqrt 2) - sqrt(g / (3 - 2 sqrt 2)), spread = 2 (e^a - 1) / (1 + e^a)
-    with b the sum of two squared log ranges and g the squared log range of both days together.
+    with b the sum of two squared log ranges and g the squared log range of both days together. Without
+    the paper's correction for overnight gaps.
     """
     high, low = panel["adj_high"], panel["adj_low"]
     squared = log(high / low) ** 2

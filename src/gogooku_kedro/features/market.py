@@ -170,7 +170,7 @@ FEATURES = (
     *_each(
         "coskewness_{n}d",
         (120,),
-        formula="mean of r m^2 / (rms of r, mean of m^2) over {n}",
+        formula="mean of r m^2 / (root mean square of r * mean of m^2) over {n}",
         function=coskewness,
         source="Harvey, Siddique (2000)",
     ),

@@ -145,7 +145,7 @@ FEATURES = (
             ("peer_strength", "mean |correlation| of the incoming edges", "Barrat et al. (2004)"),
             (
                 "peer_clustering",
-                "share of pairs of peers that are peers themselves",
+                "share of pairs of neighbours, whichever way the edge runs, that are neighbours",
                 "Watts, Strogatz (1998)",
             ),
             (

@@ -49,7 +49,8 @@ def trend_breadth(panel: xr.Dataset, window: int) -> xr.DataArray:
 @shared
 def _spread_of_returns(panel: xr.Dataset) -> xr.DataArray:
     returns = panel["ret_1d"]
-    return sqrt(mean_over_stocks(returns**2) - mean_over_stocks(returns) ** 2)
+    variance = mean_over_stocks(returns**2) - mean_over_stocks(returns) ** 2
+    return sqrt(variance.clip(min=0))  # rounding, where all stocks move alike
 
 
 def dispersion(panel: xr.Dataset, window: int) -> xr.DataArray:
@@ -108,7 +109,13 @@ FEATURES = (
         index_volatility,
         MOREIRA_MUIR,
     ),
-    *_each("index_drawdown_{n}d", (250,), INDEX, "log(index / its highest close within {n})", index_drawdown),
+    *_each(
+        "index_drawdown_{n}d",
+        (250,),
+        INDEX,
+        "log(index / its highest close of the last {n} + 1)",
+        index_drawdown,
+    ),
     *_each(
         "rising_breadth_{n}d",
         (1, 20),

@@ -62,7 +62,7 @@ def information_discreteness(panel: xr.Dataset, window: int) -> xr.DataArray:
 
 
 def return_per_risk(panel: xr.Dataset, window: int) -> xr.DataArray:
-    """Return the sum of returns over the root of their sum of squares, over `window` sessions."""
+    """Return the mean of the one-day returns over their root mean square, over `window` sessions."""
     mean_square = rolling_mean(panel["ret_1d"] ** 2, window)
     return rolling_mean(panel["ret_1d"], window) / mean_square.where(mean_square > 0) ** 0.5
 

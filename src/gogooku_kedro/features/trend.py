@@ -149,9 +149,7 @@ FEATURES = (
     *_each("ema_gap_{n}d", (12,), CLOSE, "close / EMA{n} - 1", ema_gap, lookback=48),
     *_family.feature("macd", CLOSE, MACD_WINDOW, "(EMA12 - EMA26) / close", macd, APPEL),
     *_family.feature("macd_histogram", CLOSE, MACD_WINDOW + 35, "macd - EMA9 of macd", macd_histogram, APPEL),
-    *_each(
-        "kama_gap_{n}d", (10,), CLOSE, "close / KAMA{n} - 1", kama_gap, KAUFMAN, lookback=KAMA_WINDOW + 9
-    ),
+    *_each("kama_gap_{n}d", (10,), CLOSE, "close / KAMA{n} - 1", kama_gap, KAUFMAN, lookback=KAMA_WINDOW + 9),
     *_each("trend_slope_{n}d", (60,), CLOSE, "slope over {n} of log close on time", trend_slope),
     *_each(
         "trend_correlation_{n}d",

@@ -30,9 +30,10 @@ def peer_panel(panel: xr.Dataset, edges: pd.DataFrame) -> xr.Dataset:
         the mean of the peers' one-day returns weighted by |correlation| (with the sign of the
         correlation; absent peers leave the others' weights in proportion), `peer_log_volume`, the
         mean of the peers' log adjusted volume; `peer_count`, the incoming edges; `peer_strength`,
-        their mean |correlation|; `peer_clustering`, the share of pairs of peers that have an edge
-        themselves (Watts, Strogatz, 1998; 0 with fewer than two peers); `peer_same_sector`, the
-        share of peers of the stock's sector. The last two and `peer_strength` are NaN without peers.
+        their mean |correlation|; `peer_clustering`, the share of pairs of neighbours that have an edge
+        themselves, whichever way the edges run (Watts, Strogatz, 1998; 0 with fewer than two
+        neighbours); `peer_same_sector`, the share of peers of the stock's sector. The last two and
+        `peer_strength` are NaN without peers.
     """
     dates, codes = panel["date"].values, pd.Index(panel["code"].values.astype(str))
     shape = (len(dates), len(codes))

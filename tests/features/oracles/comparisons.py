@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-
 from tests.features.oracles.frames import (
     Frames,
     correlation,

@@ -61,7 +61,9 @@ def over(
             parts = [v[end - window + 1 : end + 1, code] for v in values]
             present = ~np.isnan(parts[0] if keep_absent else np.sum(parts, axis=0))
             if present.sum() >= need(window):
-                result[end, code] = function(*parts) if keep_absent else function(*(p[present] for p in parts))
+                result[end, code] = (
+                    function(*parts) if keep_absent else function(*(p[present] for p in parts))
+                )
     return pd.DataFrame(result)
 
 

@@ -124,7 +124,9 @@ LIMITS = {
     "limit_use_20d": lambda f: rolling(band_position(f).abs(), 20).mean(),
     "nearest_limit_60d": lambda f: rolling(band_position(f).abs(), 60).max(),
     "limit_width": lambda f: f.next_limit_width / f.close,
-    "limit_balance_250d": lambda f: over(250, touches, f.limit_up, f.limit_down, f.traded.where(f.traded > 0)),
+    "limit_balance_250d": lambda f: over(
+        250, touches, f.limit_up, f.limit_down, f.traded.where(f.traded > 0)
+    ),
 }
 
 
