@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from benchmarks.measure import in_turn, write
 from gogooku_kedro.graph import Window, find_edges, masked_correlation
-from gogooku_kedro.params_graph import GraphParams
+from gogooku_kedro.params.graph import GraphParams
 
 WINDOW, ENOUGH = 250, 200
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -109,7 +109,8 @@ class TestRunRecord:
         record.before_pipeline_run({"env": env}, catalog)
         for each in nodes:
             record.before_node_run(each)
-            record.after_node_run(each, catalog)
+            record.after_node_run(each)
+            record.after_dataset_saved(each)
         return stored.load()
 
     def test_it_holds_what_ran_and_the_seconds_of_every_stage(self, tmp_path):

@@ -18,7 +18,7 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from gogooku_kedro.params import RUNTIME_PARAMETERS, SECTIONS, ModelParams
-from gogooku_kedro.params_base import Section
+from gogooku_kedro.params.base import Section
 from gogooku_kedro.validation import configuration_problems
 
 logger = logging.getLogger(__name__)

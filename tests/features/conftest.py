@@ -23,8 +23,9 @@ def make_panel(
         n_codes: Stocks, in three sectors.
         seed: Of every number.
         gaps: 3% of the sessions of a stock are without a trade, and the first stock is listed late.
-        events: Sessions without a move and without a range, a split, touched price limits, turnover that
-            is not close x volume, a stock alone in its sector and one whose sector is unknown.
+        events: Prices in whole yen, sessions without a move and without a range, a split, touched price
+            limits, turnover that is not close x volume, a stock alone in its sector and one whose
+            sector is unknown.
     """
     rng, extra = np.random.default_rng(seed), np.random.default_rng([seed, 1])
     shape = (n_dates, n_codes)
@@ -47,6 +48,7 @@ def make_panel(
     if events:
         without_range = extra.random(shape) < 0.03
         bars |= {name: np.where(without_range, close, bars[name]) for name in ("open", "high", "low")}
+        bars = {name: values.round() for name, values in bars.items()}
     panel = _assemble(bars, traded, listed)
     if events:
         _add_events(panel, extra)

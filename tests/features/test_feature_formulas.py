@@ -106,7 +106,7 @@ def test_the_deviation_of_a_group_is_that_of_its_present_stocks():
 
 
 def test_a_market_of_one_move_has_no_dispersion():
-    returns = np.full((20, 7), 0.1)
+    returns = np.full((20, 11), 0.07)  # mean of squares - square of the mean: -2e-18
     panel = xr.Dataset({"ret_1d": (("date", "code"), returns)}, coords={"date": np.arange(20)})
     found = FEATURES["dispersion_20d"].function(panel)
     assert found.values[-1] == pytest.approx(0, abs=1e-8)

@@ -12,7 +12,7 @@ import xarray as xr
 from gogooku_kedro.features.groups import UNKNOWN, group_ids
 from gogooku_kedro.graph.cache import SnapshotCache, snapshot_key
 from gogooku_kedro.graph.snapshot import Snapshot, Window, find_edges
-from gogooku_kedro.params_graph import GraphParams
+from gogooku_kedro.params.graph import GraphParams
 
 COLUMNS = (
     "asof",

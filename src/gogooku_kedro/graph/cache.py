@@ -12,7 +12,7 @@ import numpy as np
 import scipy
 
 from gogooku_kedro.graph.snapshot import Snapshot, Window
-from gogooku_kedro.params_graph import GraphParams
+from gogooku_kedro.params.graph import GraphParams
 
 GRAPH_VERSION = 1
 """To be raised whenever a change of the code changes the edges of any window."""

@@ -9,7 +9,7 @@ from gogooku_kedro.graph.correlation import correlate
 from gogooku_kedro.graph.lead_lag import lead_lag_peers
 from gogooku_kedro.graph.residual import residual_returns
 from gogooku_kedro.graph.select import Kept, cap_degree, nearest_in_sector, nearest_peers
-from gogooku_kedro.params_graph import GraphParams
+from gogooku_kedro.params.graph import GraphParams
 
 Array = npt.NDArray[Any]
 

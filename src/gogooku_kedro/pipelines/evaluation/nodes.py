@@ -8,7 +8,7 @@ import xarray as xr
 
 from gogooku_kedro import evaluation
 from gogooku_kedro.params import HORIZONS, EvaluationParams
-from gogooku_kedro.params_labels import LabelsParams
+from gogooku_kedro.params.labels import LabelsParams
 
 
 def predict_rules(

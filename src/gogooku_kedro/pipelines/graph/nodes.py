@@ -8,7 +8,7 @@ import xarray as xr
 
 from gogooku_kedro import evaluation
 from gogooku_kedro import graph as library
-from gogooku_kedro.params_graph import GraphParams
+from gogooku_kedro.params.graph import GraphParams
 
 LOGGER = logging.getLogger(__name__)
 

@@ -17,10 +17,33 @@ from pydantic import (
     model_validator,
 )
 
-from gogooku_kedro.params_base import Section
-from gogooku_kedro.params_features import FeaturesParams
-from gogooku_kedro.params_graph import GraphParams
-from gogooku_kedro.params_labels import LabelsParams
+from gogooku_kedro.params.base import Section
+from gogooku_kedro.params.features import FeaturesParams
+from gogooku_kedro.params.graph import GraphParams
+from gogooku_kedro.params.labels import LabelsParams
+
+__all__ = [
+    "HORIZONS",
+    "RUNTIME_PARAMETERS",
+    "SECTIONS",
+    "EvaluationParams",
+    "FanParams",
+    "FeaturesParams",
+    "GatParams",
+    "GatRegularizationParams",
+    "GraphParams",
+    "IngestionParams",
+    "LabelsParams",
+    "LossParams",
+    "ModelParams",
+    "SanParams",
+    "Section",
+    "SplitParams",
+    "TemporalParams",
+    "TrainingParams",
+    "VsnParams",
+    "check_top_level",
+]
 
 HORIZONS = (1, 5, 10, 20)
 """Forecast horizons in sessions."""

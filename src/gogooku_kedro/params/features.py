@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from gogooku_kedro.params_base import Section
+from gogooku_kedro.params.base import Section
 
 Normalisation = Literal["gaussian_rank", "robust_z"]
 

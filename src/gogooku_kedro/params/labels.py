@@ -4,7 +4,7 @@ from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from gogooku_kedro.params_base import Section
+from gogooku_kedro.params.base import Section
 
 N_HORIZONS = 4
 Residual = Literal["none", "market", "sector", "pca"]
