@@ -8,6 +8,7 @@ from typing import get_args
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
+from gogooku_kedro.features.document import features_page
 from gogooku_kedro.validation import configuration_problems
 
 ROOT = Path(__file__).parents[1]
@@ -230,3 +231,8 @@ def test_every_dirt_rule_is_described():
 @pytest.mark.parametrize("name", ["kedro_viz.png", "report.png"])
 def test_pictures_are_there_and_small(name):
     assert 10_000 < (ROOT / "docs" / "images" / name).stat().st_size < 400_000
+
+
+def test_the_page_of_features_is_what_the_registry_says():
+    written = (ROOT / "docs" / "features.md").read_text(encoding="utf-8")
+    assert written == features_page(), "docs/features.md is out of date: run `kedro document-features`"

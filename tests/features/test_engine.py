@@ -116,7 +116,9 @@ def test_more_memory_means_fewer_and_larger_blocks(panel):
         len(blocks_of(panel, Execution(memory_mb=memory))) for memory in (least, 3 * least, 100 * least)
     ]
     assert counts == sorted(counts, reverse=True)
-    assert counts[-1] == 3  # one of each kind
+    groups = list(engine._groups(select_features(panel, EVERY).features))
+    assert counts[-1] == len(groups)
+    assert len(blocks_of(panel, Execution(workers=2, memory_mb=100 * least))) == 2 * len(groups)
 
 
 def test_blocks_cover_every_cell_once(panel):

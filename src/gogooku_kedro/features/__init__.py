@@ -1,7 +1,7 @@
 """Features, their gates, labels and split on the market panel."""
 
 from gogooku_kedro.features.cross_section import gaussian_rank, membership, robust_z
-from gogooku_kedro.features.engine import Execution, compute_features, stream_features
+from gogooku_kedro.features.engine import Execution, compute_features, stream_features, stream_selected
 from gogooku_kedro.features.feature import Feature
 from gogooku_kedro.features.gates import GateError, LeakError, check_features
 from gogooku_kedro.features.label_residual import market_beta, pca_loadings, residual_target
@@ -41,6 +41,7 @@ __all__ = [
     "split_mask",
     "split_sessions",
     "stream_features",
+    "stream_selected",
     "warmup",
     "without",
 ]

@@ -30,6 +30,7 @@ Values = dict[str, npt.NDArray[np.float32]]
 CODES_PER_CHUNK = 512  # blocks of stocks are multiples of the stored chunk where memory allows
 DATES_PER_CHUNK = 256
 CONNECT_SECONDS = 10  # wait for the answer of a scheduler
+LOOKBACKS = (64.0, 128.0, np.inf)  # features of dates are computed in groups of like look-back
 INTERMEDIATE = 60  # float64 arrays of a block's size that its formulas hold at the same time
 
 
@@ -122,33 +123,49 @@ def plan(panel: xr.Dataset, features: Sequence[Feature], execution: Execution) -
     """
     n_dates, n_codes = panel.sizes["date"], panel.sizes["code"]
     budget = execution.memory_mb * 2**20 / (execution.workers + 1)
-    for kind in get_args(Kind):
-        members = [feature for feature in features if feature.kind == kind]
-        if not members:
-            continue
+    for kind, members in _groups(features):
         names = tuple(feature.name for feature in members)
         per_cell = 8 * (len(_needs(members)) + INTERMEDIATE) + 4 * len(members)
         if kind == "stock":
-            size = _block_size(budget / (per_cell * n_dates), CODES_PER_CHUNK, n_codes, "one stock")
+            room, share = budget / (per_cell * n_dates), _share(n_codes, execution)
+            size = _block_size(room, CODES_PER_CHUNK, share, "one stock")
             for start in range(0, n_codes, size):
                 codes = slice(start, min(start + size, n_codes))
                 yield _Task(kind, names, slice(0, n_dates), codes, 0)
         else:
             halo = max(feature.lookback for feature in members)
             room = budget / (per_cell * n_codes) - halo
-            size = _block_size(room, DATES_PER_CHUNK, n_dates, f"one session and {halo} before it")
+            smallest = f"one session and {halo} before it"
+            size = _block_size(room, DATES_PER_CHUNK, _share(n_dates, execution), smallest)
             for start in range(0, n_dates, size):
                 dates = slice(start, min(start + size, n_dates))
                 yield _Task(kind, names, dates, slice(0, n_codes), min(halo, start))
 
 
-def _block_size(room: float, chunk: int, length: int, smallest: str) -> int:
+def _groups(features: Sequence[Feature]) -> Iterator[tuple[Kind, list[Feature]]]:
+    """Features of one kind, those of dates also of like look-back: a block computes its longest twice."""
+    for kind in get_args(Kind):
+        bounds = (np.inf,) if kind == "stock" else LOOKBACKS
+        least = -1.0
+        for most in bounds:
+            members = [f for f in features if f.kind == kind and least < f.lookback <= most]
+            if members:
+                yield kind, members
+            least = most
+
+
+def _share(length: int, execution: Execution) -> int:
+    """Rows of one block at most, so that every worker has one."""
+    return -(-length // execution.workers)
+
+
+def _block_size(room: float, chunk: int, longest: int, smallest: str) -> int:
     if room < 1:
         raise ValueError(
             f"features.memory_mb is too small for a block of {smallest}; raise it, or lower features.workers"
         )
     whole_chunks = int(room) // chunk * chunk
-    return min(whole_chunks or int(room), length)
+    return min(whole_chunks or int(room), longest)
 
 
 def _view(panel: xr.Dataset, task: _Task) -> xr.Dataset:

@@ -20,24 +20,22 @@ Combine = Callable[[Parts, Parts, Parts, int], None]
 before the end of `recent`, followed by `recent` into `out`, part by part."""
 
 
-def fold_window(parts: Parts, window: int, combine: Combine, identity: Sequence[float]) -> Parts:
+def fold_window(parts: Parts, window: int, combine: Combine) -> Parts:
     """Fold the last `window` entries of the last axis.
 
     Args:
         parts: One or more arrays of one shape `(…, date)`: the statistic of a single session.
-        window: Sessions; entries before the first session count as `identity`.
-        combine: Associative; `combine(identity, x)` and `combine(x, identity)` are x.
-        identity: One value per part, the statistic of no session.
+        window: Sessions; at the start, the ones there are.
+        combine: Associative.
 
     Returns:
         Arrays of the same shape.
     """
     block, width = parts, 1  # block[t] covers the `width` sessions up to t
-    result: Parts = [np.full_like(part, value) for part, value in zip(parts, identity, strict=True)]
-    covered = 0
+    result, covered = parts, 0
     while covered < window:
         if window & width:
-            result = _extend(result, block, covered, combine)
+            result = _extend(result, block, covered, combine) if covered else block
             covered += width
         if covered < window:
             block = _extend(block, block, width, combine)
@@ -45,20 +43,20 @@ def fold_window(parts: Parts, window: int, combine: Combine, identity: Sequence[
     return result
 
 
-def fold_panel(
-    arrays: Sequence[xr.DataArray], window: int, combine: Combine, identity: Sequence[float]
-) -> list[xr.DataArray]:
+def fold_panel(arrays: Sequence[xr.DataArray], window: int, combine: Combine) -> list[xr.DataArray]:
     """`fold_window` along `date` of DataArrays of one shape, in float64."""
     first = arrays[0]
     axis = first.get_axis_num("date")
     parts = [np.moveaxis(a.transpose(*first.dims).values.astype(float, copy=False), axis, -1) for a in arrays]
-    folded = fold_window(parts, window, combine, identity)
+    folded = fold_window(parts, window, combine)
     return [first.copy(data=np.moveaxis(part, -1, axis)) for part in folded]
 
 
 def _extend(recent: Parts, older: Parts, lag: int, combine: Combine) -> Parts:
-    merged = [part.copy(order="K") for part in recent]
     length = recent[0].shape[-1]
+    merged = [np.empty_like(part) for part in recent]
+    for part, out in zip(recent, merged, strict=True):
+        out[..., :lag] = part[..., :lag]
     if lag < length:
         combine(
             [part[..., lag:] for part in recent],

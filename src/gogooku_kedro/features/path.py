@@ -28,7 +28,7 @@ def rolling_trend(y: xr.DataArray, window: int) -> Trend:
     y0 = y.fillna(0.0)
     zero = xr.zeros_like(present)
     parts = [present, zero, zero.copy(), y0, zero.copy(), y0**2]
-    n, age, age2, sum_y, age_y, yy = fold_panel(parts, window, _count_ages, [0.0] * 6)
+    n, age, age2, sum_y, age_y, yy = fold_panel(parts, window, _count_ages)
     n = n.where(n >= min_present(window))
     ss_age, ss_y = age2 - age**2 / n, (yy - sum_y**2 / n).where(lambda s: s > 1e-13 * yy)
     together = sum_y * age / n - age_y  # minus the covariance with age: time runs the other way
@@ -43,7 +43,7 @@ def sessions_since_max(x: xr.DataArray, window: int) -> xr.DataArray:
     NaN below 80% present.
     """
     zero = xr.zeros_like(x, dtype=float)
-    _, age = fold_panel([x.fillna(-np.inf), zero], window, _later_of_the_highest, [-np.inf, 0.0])
+    _, age = fold_panel([x.fillna(-np.inf), zero], window, _later_of_the_highest)
     return age.where(rolling_count(x, window) >= min_present(window))
 
 
@@ -59,7 +59,7 @@ def max_drawdown(price: xr.DataArray, window: int) -> xr.DataArray:
     """
     zero = xr.zeros_like(price, dtype=float)
     parts = [price.fillna(-np.inf), price.fillna(np.inf), zero]
-    _, _, deepest = fold_panel(parts, window, _deepest_fall, [-np.inf, np.inf, 0.0])
+    _, _, deepest = fold_panel(parts, window, _deepest_fall)
     return deepest.where(rolling_count(price, window) >= min_present(window))
 
 
@@ -74,7 +74,7 @@ def adaptive_mean(price: xr.DataArray, weight: xr.DataArray, window: int) -> xr.
     gain = (weight * price).where(present, 0.0)
     start, unset = price.fillna(0.0), price.isnull().astype(float)
     parts = [keep, gain, start, unset]
-    kept, gained, first, _ = fold_panel(parts, window, _then, [1.0, 0.0, 0.0, 1.0])
+    kept, gained, first, _ = fold_panel(parts, window, _then)
     enough = rolling_count(price, window) >= min_present(window)
     return (kept * first + gained).where(enough & price.notnull())
 

@@ -29,7 +29,7 @@ def index_drawdown(panel: xr.Dataset, window: int) -> xr.DataArray:
     returns = log1p(panel["index_return"])
     enough = rolling_sum(returns, window).notnull()
     filled = returns.fillna(0.0)
-    _, deepest = fold_panel([filled, filled.clip(max=0)], window, _fall_to_the_end, [0.0, 0.0])
+    _, deepest = fold_panel([filled, filled.clip(max=0)], window, _fall_to_the_end)
     return deepest.where(enough)
 
 

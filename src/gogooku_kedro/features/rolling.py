@@ -49,7 +49,7 @@ def rolling_mean(x: xr.DataArray, window: int) -> xr.DataArray:
 
 def rolling_max(x: xr.DataArray, window: int) -> xr.DataArray:
     """Return the maximum of the last `window` sessions."""
-    highest = fold_panel([x.fillna(-np.inf)], window, _larger, [-np.inf])[0]
+    highest = fold_panel([x.fillna(-np.inf)], window, _larger)[0]
     return highest.where(_enough(x, window).notnull())
 
 
@@ -148,7 +148,7 @@ def _total(x: xr.DataArray, window: int) -> xr.DataArray:
 
 
 def _sum(x: xr.DataArray, window: int, decay: float = 1.0) -> xr.DataArray:
-    return fold_panel([x], window, partial(_add, decay=decay), [0.0])[0]
+    return fold_panel([x], window, partial(_add, decay=decay))[0]
 
 
 def _add(recent: Parts, older: Parts, out: Parts, lag: int, decay: float) -> None:
