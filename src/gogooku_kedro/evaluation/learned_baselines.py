@@ -32,7 +32,7 @@ SETTINGS: dict[str, str | int | float | bool] = {
     "metric": "None",
     "feature_fraction": 0.8,
     "deterministic": True,
-    "force_row_wise": True,
+    "force_col_wise": True,
     "verbosity": -1,
 }
 """LightGBM settings that no argument changes; the stopping metric is `_valid_correlation`."""
