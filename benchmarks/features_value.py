@@ -57,10 +57,10 @@ def daily_rank_ic(rows: LearningRows, horizon: int, ret: np.ndarray) -> np.ndarr
 
 def main(data_root: Path) -> None:
     """Print rank IC and t of both, and the t of their daily difference."""
-    features = xr.open_zarr(data_root / "04_feature/features.zarr").load()
-    labels = xr.open_zarr(data_root / "05_model_input/labels.zarr").load()
-    split = json.loads((data_root / "05_model_input/split.json").read_text())
-    manifest = json.loads((data_root / "04_feature/feature_manifest.json").read_text())
+    features = xr.open_zarr(data_root / "05_model_input/features.zarr").load()
+    labels = xr.open_zarr(data_root / "04_feature/labels.zarr").load()
+    split = json.loads((data_root / "04_feature/split.json").read_text())
+    manifest = json.loads((data_root / "05_model_input/feature_manifest.json").read_text())
     column = {entry["name"]: entry["column"] for entry in manifest["features"]}
     simple = features["x"].sel(feature=[column[name] for name in SIMPLE])
     print(f"validation {split['valid']}, {manifest['n_features']} features against {len(SIMPLE)}")

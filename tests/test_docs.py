@@ -96,7 +96,7 @@ def test_the_values_in_base_are_those_of_the_page():
     rows = re.findall(r"(?m)^\| `((?:model\.gat|graph)\.[\w.]+)` \|.*\| ([^|]+) \|$", GAT_PAGE.read_text())
     said = {key: value.strip("` ") for key, value in rows}
     assert said.pop("model.gat.edge_attributes") == "the first four"
-    assert said.pop("graph.cache_dir") == "data/05_model_input/graph_cache"
+    assert said.pop("graph.cache_dir") == "data/03_primary/graph_cache"
     assert len(said) >= 28
     for key, value in said.items():
         written = OmegaConf.select(settings, key)
@@ -211,7 +211,7 @@ def test_the_parameter_counts_are_those_of_the_network():
     }
     base = base_parameters()["model"]
     production = OmegaConf.merge(base, OmegaConf.load(ROOT / "conf/gat_production/parameters.yml")["model"])
-    for column, (settings, n_features) in enumerate([(base, 76), (production, 182)]):
+    for column, (settings, n_features) in enumerate([(base, 291), (production, 182)]):
         params = ModelParams.model_validate(OmegaConf.to_container(settings))
         model = ATFTGATFAN(params, n_features, n_channels=5)
         size = {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}

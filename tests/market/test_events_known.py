@@ -124,7 +124,7 @@ def test_statements_equal_a_slow_reading_of_the_filings(tables, panel, events):
 
 def test_margin_balances_equal_a_slow_reading(tables, panel, events):
     table, dates = tables["margin_balances"], panel.indexes["date"]
-    code = panel["code"].values[int(panel["traded"].sum("date").argmax())]
+    code = panel["code"].values[int(panel["traded"].sum("date").values.argmax())]
     own = table[table["Code"] == code].set_index("Date")["LongVol"]
     level = (panel["adj_volume"] / panel["volume"]).sel(code=code).to_series().ffill()
     for position in (30, 77, 150, 290):

@@ -1,5 +1,6 @@
 """Trading sessions of the Tokyo Stock Exchange, from the exchange calendar XTKS."""
 
+import warnings
 from functools import lru_cache
 
 import exchange_calendars
@@ -11,7 +12,9 @@ OUTAGES: tuple[pd.Timestamp, ...] = (pd.Timestamp("2020-10-01"),)
 
 @lru_cache(maxsize=16)
 def _xtks_sessions(start: str, end: str) -> pd.DatetimeIndex:
-    calendar = exchange_calendars.get_calendar("XTKS", start=start, end=end)
+    with warnings.catch_warnings():  # the calendar library meets a deprecation of pandas 3
+        warnings.filterwarnings("ignore", message="Series.values returning")
+        calendar = exchange_calendars.get_calendar("XTKS", start=start, end=end)
     days: pd.DatetimeIndex = calendar.sessions
     return days
 
