@@ -12,8 +12,10 @@ from scipy.special import ndtri
 Method = Literal["gaussian_rank", "robust_z"]
 
 MIN_CROSS_SECTION = 5  # stocks; fewer say nothing about ranks
-ROWS_IN_CACHE = 16  # dates ranked at a time
+VALUES_AT_A_TIME = 2**16  # ranked at a time: few enough for the cache, enough for two threads
 MIN_PAST = 60  # sessions before a per-date series has a mean and a deviation of its own
+
+_ABSENT = np.uint32(2**32 - 1)  # above every number's bits
 
 Array = npt.NDArray[Any]
 
@@ -42,19 +44,24 @@ def gaussian_rank(values: Array) -> Array:
     Values that are equal in float32 are tied.
     """
     rows = np.ascontiguousarray(values, dtype=np.float32).reshape(-1, values.shape[-1])
-    scores = np.full(rows.shape, np.nan, dtype=np.float32)
+    scores = np.empty(rows.shape, dtype=np.float32)
     count = np.isfinite(rows).sum(axis=-1)
-    for start in range(0, len(rows), ROWS_IN_CACHE):
-        doubled = _doubled_ranks(rows[start : start + ROWS_IN_CACHE])
-        for row, ranks in enumerate(doubled, start):
-            if count[row] >= MIN_CROSS_SECTION:
-                scores[row] = _normal_scores(int(count[row]))[ranks]
+    step = max(1, VALUES_AT_A_TIME // max(rows.shape[-1], 1))
+    for start in range(0, len(rows), step):
+        part = slice(start, start + step)
+        sizes, table = np.unique(count[part], return_inverse=True)
+        tables = [_normal_scores(int(n)) for n in sizes]
+        offset = np.cumsum([0, *(len(t) for t in tables[:-1])])
+        ranks = _doubled_ranks(rows[part])
+        np.take(np.concatenate(tables), ranks + offset[table][:, None], out=scores[part], mode="clip")
     return scores.reshape(values.shape)
 
 
 @lru_cache(maxsize=1024)
 def _normal_scores(n: int) -> Array:
-    """Φ⁻¹(s / 2n) for s = 0 … 2n, NaN at both ends; s = 2 rank - 1."""
+    """Φ⁻¹(s / 2n) for s = 0 … 2n, NaN at both ends, and throughout for fewer than 5; s = 2 rank - 1."""
+    if n < MIN_CROSS_SECTION:
+        return np.full(2 * n + 1, np.nan, np.float32)
     scores: Array = ndtri(np.arange(2 * n + 1) / (2 * n)).astype(np.float32)
     scores[[0, -1]] = np.nan
     return scores
@@ -70,18 +77,21 @@ def _doubled_ranks(rows: Array) -> npt.NDArray[np.int32]:
     finite = np.isfinite(rows)
     bits = (rows + np.float32(0)).view(np.uint32)  # adding 0 makes -0 equal to 0
     ordered = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))
-    ordered = np.where(finite, ordered, np.uint32(2**32 - 1))
+    ordered = np.where(finite, ordered, _ABSENT)
     key = (ordered.astype(np.uint64) << 32) | np.arange(n, dtype=np.uint64)
     key.sort(axis=-1)
     position, value = (key & np.uint64(2**32 - 1)).astype(np.int64), (key >> 32).astype(np.uint32)
     differs = value[:, 1:] != value[:, :-1]
     place = np.arange(n, dtype=np.int32)
+    doubled = np.zeros(rows.shape, np.int32)
+    if (differs | (value[:, 1:] == _ABSENT)).all():  # no ties
+        np.put_along_axis(doubled, position, np.where(value == _ABSENT, 0, 2 * place + 1), axis=-1)
+        return doubled
     first, last = np.zeros(rows.shape, np.int32), np.full(rows.shape, n - 1, np.int32)
     first[:, 1:] = np.where(differs, place[1:], 0)
     last[:, :-1] = np.where(differs, place[:-1], n - 1)
     first = np.maximum.accumulate(first, axis=-1)
     last = np.minimum.accumulate(last[:, ::-1], axis=-1)[:, ::-1]
-    doubled = np.empty(rows.shape, np.int32)
     np.put_along_axis(doubled, position, first + last + 1, axis=-1)
     return np.where(finite, doubled, 0)
 

@@ -44,12 +44,16 @@ def fold_window(parts: Parts, window: int, combine: Combine) -> Parts:
 
 
 def fold_panel(arrays: Sequence[xr.DataArray], window: int, combine: Combine) -> list[xr.DataArray]:
-    """`fold_window` along `date` of DataArrays of one shape, in float64."""
+    """`fold_window` along `date` of DataArrays of one shape, in float64; integers stay what they are."""
     first = arrays[0]
     axis = first.get_axis_num("date")
-    parts = [np.moveaxis(a.transpose(*first.dims).values.astype(float, copy=False), axis, -1) for a in arrays]
+    parts = [np.moveaxis(_number(a.transpose(*first.dims).values), axis, -1) for a in arrays]
     folded = fold_window(parts, window, combine)
     return [first.copy(data=np.moveaxis(part, -1, axis)) for part in folded]
+
+
+def _number(values: Array) -> Array:
+    return values if values.dtype.kind == "i" else values.astype(np.float64, copy=False)
 
 
 def _extend(recent: Parts, older: Parts, lag: int, combine: Combine) -> Parts:

@@ -34,7 +34,7 @@ def min_present(window: int) -> int:
 
 def rolling_count(x: xr.DataArray, window: int) -> xr.DataArray:
     """Return the number of present values among the last `window` sessions."""
-    return _sum(_one_where_present(x), window)
+    return _sum(x.notnull().astype(np.int16), window).astype(np.float64)
 
 
 def rolling_sum(x: xr.DataArray, window: int) -> xr.DataArray:
@@ -102,7 +102,7 @@ def rolling_ewma(x: xr.DataArray, window: int, half_life: float) -> xr.DataArray
     """
     decay = 0.5 ** (1.0 / half_life)
     weighted = _sum(x.fillna(0.0), window, decay)
-    weights = _sum(_one_where_present(x), window, decay)
+    weights = _sum(x.notnull().astype(np.float64), window, decay)
     return (weighted / weights).where(_enough(x, window).notnull())
 
 
@@ -137,10 +137,6 @@ def _enough(x: xr.DataArray, window: int) -> xr.DataArray:
     """Number of present values, NaN below the required number."""
     count = rolling_count(x, window)
     return count.where(count >= min_present(window))
-
-
-def _one_where_present(x: xr.DataArray) -> xr.DataArray:
-    return x.notnull().astype(np.float64)
 
 
 def _total(x: xr.DataArray, window: int) -> xr.DataArray:
