@@ -117,7 +117,7 @@ def stream_selected(
 
 
 def plan(panel: xr.Dataset, features: Sequence[Feature], execution: Execution) -> Iterator[_Task]:
-    """Yield the blocks, largest kind first, so that one needs no more than its share of the memory.
+    """Yield the blocks, each as large as its share of the memory and of the work.
 
     Raises:
         ValueError: The memory does not hold the smallest block.
@@ -144,7 +144,7 @@ def plan(panel: xr.Dataset, features: Sequence[Feature], execution: Execution) -
 
 
 def _groups(features: Sequence[Feature]) -> Iterator[tuple[Kind, list[Feature]]]:
-    """Features of one kind, those of dates also of like look-back: a block computes its longest twice."""
+    """Features of one kind; those of dates by look-back too, which a block has to read once more."""
     for kind in get_args(Kind):
         bounds = (np.inf,) if kind == "stock" else LOOKBACKS
         least = -1.0

@@ -14,6 +14,7 @@ import xarray as xr
 from gogooku_kedro.features.cross_section import MIN_CROSS_SECTION
 from gogooku_kedro.features.groups import group_ids, leave_one_out_mean
 from gogooku_kedro.features.rolling import min_present, rolling_regression
+from gogooku_kedro.market.panel import mean_over_codes
 
 Residual = Literal["none", "market", "sector", "pca"]
 
@@ -132,18 +133,9 @@ def _market_residual(labels: Array, beta: Array, sectors: npt.NDArray[np.int64] 
     for start in range(0, len(labels), BLOCK):
         rows = slice(start, start + BLOCK)
         values = labels[rows].astype(np.float64)
-        left = values - beta[rows] * _cross_mean(values)[:, None]
+        left = values - beta[rows] * mean_over_codes(values)[:, None]
         residual[rows] = left if sectors is None else left - leave_one_out_mean(left, sectors)
     return residual
-
-
-def _cross_mean(values: Array) -> Array:
-    # bincount adds in code order: a code that is absent changes no bit.
-    session, code = np.nonzero(np.isfinite(values))
-    total = np.bincount(session, values[session, code], len(values))
-    count = np.bincount(session, minlength=len(values))
-    mean: Array = np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
-    return mean
 
 
 def _pca_residual(labels: Array, panel: xr.Dataset, window: int, factors: int, cadence: int) -> Array:

@@ -9,6 +9,7 @@ from gogooku_kedro.features.fold import Parts, fold_panel
 from gogooku_kedro.features.rolling import rolling_mean, rolling_std, rolling_sum
 from gogooku_kedro.features.shared import shared
 from gogooku_kedro.features.trend import simple_mean
+from gogooku_kedro.market.panel import mean_over_codes
 
 
 def index_return(panel: xr.Dataset, window: int) -> xr.DataArray:
@@ -80,11 +81,7 @@ def mean_over_stocks(x: xr.DataArray) -> xr.DataArray:
 
     Added in code order, so that a stock that is absent changes no bit.
     """
-    values = x.transpose("date", "code").values
-    present = np.isfinite(values)
-    count = present.sum(axis=1)
-    total = np.cumsum(np.where(present, values, 0.0), axis=1)[:, -1]
-    mean = np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
+    mean = mean_over_codes(x.transpose("date", "code").values)
     return xr.DataArray(mean, {"date": x["date"]}, ("date",))
 
 

@@ -177,7 +177,7 @@ def _index_return(
     market_index: pd.DataFrame | None, dates: pd.DatetimeIndex, ret_1d: Floats
 ) -> tuple[Floats, str]:
     if market_index is None or market_index.empty:
-        return _equal_weighted(ret_1d), "equal-weighted mean of ret_1d"
+        return mean_over_codes(ret_1d), "equal-weighted mean of ret_1d"
     source = str(market_index.attrs.get("source", "market_index"))
     absent = [name for name in ("Date", "C") if name not in market_index]
     if absent:
@@ -195,10 +195,17 @@ def _index_return(
     return ret, source
 
 
-def _equal_weighted(ret_1d: Floats) -> Floats:
-    # bincount adds one value after the other: a code that is listed only later changes no bit.
-    session, issue = np.nonzero(~np.isnan(ret_1d))
-    total = np.bincount(session, weights=ret_1d[session, issue], minlength=len(ret_1d))
-    count = np.bincount(session, minlength=len(ret_1d))
-    mean: Floats = np.divide(total, count, out=np.full(len(ret_1d), np.nan), where=count > 0)
+def mean_over_codes(values: NDArray[Any]) -> Floats:
+    """Return the mean of the present values of each date, `(date,)`; NaN where there is none.
+
+    `np.bincount` adds one value after the other in code order, so that a code that is absent, or
+    listed only later, changes no bit.
+
+    Args:
+        values: `(date, code)`, NaN where absent.
+    """
+    session, issue = np.nonzero(np.isfinite(values))
+    total = np.bincount(session, weights=values[session, issue], minlength=len(values))
+    count = np.bincount(session, minlength=len(values))
+    mean: Floats = np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
     return mean
