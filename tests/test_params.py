@@ -24,7 +24,7 @@ def problems(**changes) -> list[str]:
         ({"graph__treshold": 0.1}, "graph.treshold: unknown key; did you mean 'threshold'?"),
         (
             {"training__loss__zzz": 1},
-            "training.loss.zzz: unknown key; The keys of training.loss are ic_weight",
+            "training.loss.zzz: unknown key; The keys of training.loss are mse_weight",
         ),
         ({"model__window": ...}, "model.window: missing; write it in conf/base/parameters*.yml"),
         ({"model__fan__top_k": ...}, "model.fan.top_k: missing"),
@@ -65,14 +65,8 @@ def problems(**changes) -> list[str]:
             {"model__temporal__heads": 5},
             "model.temporal.heads: 5 does not divide model.hidden_size (32); choose a divisor such as 4",
         ),
-        (
-            {"model__gat__regularization": ...},
-            "model.gat.regularization is missing: write it out, for example",
-        ),
-        (
-            {"model__gat__regularization": None},
-            "model.gat.regularization is missing: write it out, for example",
-        ),
+        ({"model__gat__regularization": ...}, "model.gat.regularization is missing: write it out"),
+        ({"model__gat__regularization": None}, "model.gat.regularization is missing: write it out"),
         (
             {"model__gat__use_in_training": False},
             "model.gat.use_in_training: false while model.gat.enabled is true",
@@ -92,6 +86,19 @@ def problems(**changes) -> list[str]:
             {"model__fan__top_k": 11},
             "model.fan.top_k: 11 leaves no residual in a window of 20 sessions; choose at most 10",
         ),
+        (
+            {"model__window": 60, "model__fan__top_k": 11},
+            "model.fan.top_k: 11 leaves no residual in the coming 20 sessions; choose at most 10",
+        ),
+        (
+            {"model__window": 60, "model__san__slices": 2},
+            "model.san.slices: slices of 30 sessions are longer than the 20 sessions ahead",
+        ),
+        (
+            {"model__gat__learned_graph__enabled": True, "model__gat__learned_graph__penalty": 0},
+            "model.gat.learned_graph.penalty: 0 with the learned graph enabled; set a positive value",
+        ),
+        ({"debug__gat_verbos": True}, "debug.gat_verbos: unknown key; did you mean 'gat_verbose'?"),
         (
             {"model__quantiles": [0.5, 0.25]},
             "model.quantiles: [0.5, 0.25] must increase strictly inside (0, 1)",
@@ -139,7 +146,15 @@ def test_a_wrong_setting_is_named_with_its_path_and_the_fix(changes, message):
         ("model__quantiles", []),
         ("model__gat__edge_attributes", []),
         ("model__gat__edge_dropout", 1.0),
-        ("model__gat__conv", "gat"),
+        ("model__gat__conv", "gcn"),
+        ("model__gat__layers", 0),
+        ("model__gat__layers", 4),
+        ("model__gat__norm", "batch"),
+        ("model__gat__diffusion__hops", 1),
+        ("model__gat__diffusion__restart", 1.0),
+        ("model__gat__learned_graph__k", 0),
+        ("model__market_gate__temperature", 0),
+        ("model__temporal__local_encoder", "gru"),
         ("model__gat__regularization__edge_weight_penalty", -0.01),
         ("model__san__slices", 1),
         ("features__families", []),

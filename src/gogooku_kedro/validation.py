@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -47,7 +47,11 @@ def _sentence(name: str, section: type[BaseModel], details: Any) -> str:
 
 def _keys(section: type[BaseModel], parents: list[str]) -> list[str]:
     for part in parents:
+        if part.isdigit():  # an entry of a list of sections
+            continue
         annotation = section.model_fields[part].annotation
+        entries = [a for a in get_args(annotation) if isinstance(a, type)]
+        annotation = entries[0] if entries else annotation
         assert isinstance(annotation, type)
         section = annotation
     return list(section.model_fields)
