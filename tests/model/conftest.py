@@ -1,4 +1,4 @@
-"""A small model and a random market chunk of D = 3 days, N = 6 stocks, F = 5 features, C = 2 channels."""
+"""A small model and a random market chunk: D = 3 days, N = 6 stocks, 5 features, 2 channels, 3 of context."""
 
 from typing import Any, NamedTuple
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.params import ModelParams
 
-DAYS, STOCKS, FEATURES, CHANNELS, WINDOW = 3, 6, 5, 2, 6
+DAYS, STOCKS, FEATURES, CHANNELS, CONTEXT, WINDOW = 3, 6, 5, 2, 3, 6
 
 
 def model_params(**changes: Any) -> ModelParams:
@@ -19,17 +19,23 @@ def model_params(**changes: Any) -> ModelParams:
         "window": WINDOW,
         "dropout": 0.0,
         "quantiles": [0.1, 0.5, 0.9],
+        "market_gate": {"enabled": True, "temperature": 2.0},
         "vsn": {"enabled": True, "feature_size": 4},
-        "temporal": {"heads": 2},
+        "temporal": {"heads": 2, "local_encoder": "none"},
         "fan": {"enabled": True, "top_k": 2, "predictor_size": 4},
         "san": {"enabled": True, "slices": 3, "predictor_size": 4},
         "gat": {
             "enabled": True,
             "conv": "gatv2",
+            "layers": 1,
             "heads": 2,
             "edge_attributes": ["correlation", "abs_correlation", "same_sector", "is_self"],
             "edge_dropout": 0.0,
+            "difference": True,
+            "norm": "none",
             "neutralise_scores": True,
+            "diffusion": {"enabled": False, "hops": 2, "restart": 0.2},
+            "learned_graph": {"enabled": False, "k": 2, "perspectives": 2, "penalty": 0.01},
             "use_in_training": True,
             "regularization": {
                 "enabled": False,
@@ -47,6 +53,7 @@ class Chunk(NamedTuple):
     x: Tensor
     present: Tensor
     levels: Tensor
+    context: Tensor
     edge_index: Tensor
     edge_attr: Tensor
 
@@ -64,17 +71,22 @@ def ring_edges(days: int, stocks: int) -> tuple[Tensor, Tensor]:
     return edge_index, attr.repeat(days, 1)
 
 
-def random_chunk(days: int = DAYS, stocks: int = STOCKS, seed: int = 0) -> Chunk:
-    """A chunk with one stock absent on some days of its window and another without any levels."""
+def random_chunk(days: int = DAYS, stocks: int = STOCKS, seed: int = 0, absent: float = 0.0) -> Chunk:
+    """A chunk with one stock absent on some days of its window and another without any levels.
+
+    ``absent`` is the share of the other stock-days that are taken out at random.
+    """
     generator = torch.Generator().manual_seed(seed)
     steps = days + WINDOW - 1
     x = torch.randn(steps, stocks, FEATURES, generator=generator)
     levels = torch.randn(steps, stocks, CHANNELS, generator=generator).cumsum(0)
     present = torch.ones(steps, stocks, dtype=torch.bool)
     present[1:3, 1] = False
-    levels[1:3, 1] = torch.nan
+    present &= torch.rand(steps, stocks, generator=generator) >= absent
+    levels[~present] = torch.nan
     levels[:, 2, 0] = torch.nan
-    return Chunk(x, present, levels, *ring_edges(days, stocks))
+    context = torch.randn(steps, CONTEXT, generator=generator)
+    return Chunk(x, present, levels, context, *ring_edges(days, stocks))
 
 
 @pytest.fixture
@@ -83,6 +95,9 @@ def chunk() -> Chunk:
 
 
 def build(seed: int = 0, **changes: Any) -> ATFTGATFAN:
-    """A model in evaluation mode whose score neutralisation and gates are away from their start."""
+    """A model in evaluation mode whose market gate is away from its start, where it is 1."""
     torch.manual_seed(seed)
-    return ATFTGATFAN(model_params(**changes), FEATURES, CHANNELS).eval()
+    model = ATFTGATFAN(model_params(**changes), FEATURES, CHANNELS, CONTEXT).eval()
+    if model.market_gate is not None:
+        torch.nn.init.normal_(model.market_gate.weight)
+    return model

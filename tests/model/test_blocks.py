@@ -5,21 +5,14 @@ import math
 import pytest
 import torch
 
-from gogooku_kedro.model import GraphAttention, fit_level_scale, normalised_entropy
-from gogooku_kedro.model.fan import FrequencyAdaptiveNorm, split_by_frequency
+from gogooku_kedro.model import vsn
 from gogooku_kedro.model.fusion import GatedFusion
-from gogooku_kedro.model.gat import GraphBlock, PeerNeutralisation
 from gogooku_kedro.model.grn import GLU, GRN
 from gogooku_kedro.model.heads import QuantileHead
-from gogooku_kedro.model.san import SD_FLOOR, SliceAdaptiveNorm, slice_statistics
+from gogooku_kedro.model.local_encoder import LocalEncoder, into_band
+from gogooku_kedro.model.market_gate import MarketGate
 from gogooku_kedro.model.temporal import BandedAttention
 from gogooku_kedro.model.vsn import VariableSelectionNetwork
-
-
-def attention_of(edge_index, alpha) -> GraphAttention:
-    edge_index, alpha = torch.tensor(edge_index), torch.tensor(alpha)
-    gate = torch.ones(edge_index.size(1))
-    return GraphAttention(edge_index, alpha, gate, edge_index[0] == edge_index[1])
 
 
 def test_glu_is_the_gated_linear_map():
@@ -36,19 +29,117 @@ def test_grn_keeps_the_input_where_the_gate_is_shut():
     assert GRN(5, 8, 3, dropout=0.0)(torch.randn(2, 7, 5)).shape == (2, 7, 3)
 
 
-def test_vsn_equals_a_loop_over_features():
+def test_grn_is_the_formula():
+    grn, a = GRN(5, 8, 3, dropout=0.0), torch.randn(4, 5)
+    second, _, first = grn.hidden  # the paper counts from the output: W_2, then W_1
+    eta = first(torch.nn.functional.elu(a @ second.weight.T + second.bias))
+    value, gate = grn.gate.glu.linear(eta).split(3, dim=-1)
+    expected = torch.nn.functional.layer_norm(grn.skip(a) + value * torch.sigmoid(gate), (3,))
+    torch.testing.assert_close(grn(a), expected)
+
+
+def selection_network() -> VariableSelectionNetwork:
     torch.manual_seed(0)
-    vsn, x = VariableSelectionNetwork(3, 4, 6, dropout=0.0), torch.randn(5, 3)
-    output, weights = vsn(x)
-    expected = vsn.projection_bias.expand(5, 6)
+    layer = VariableSelectionNetwork(3, 4, 6, dropout=0.0)
+    for bias in (layer.hidden_bias, layer.glu_bias, layer.norm_bias, layer.projection_bias):
+        torch.nn.init.normal_(bias)  # they start at zero, where a missing one would not show
+    return layer
+
+
+def test_vsn_equals_a_loop_over_features():
+    layer, x = selection_network(), torch.randn(5, 3)
+    output, weights = layer(x)
+    expected = layer.projection_bias.expand(5, 6)
     for j in range(3):
-        embedded = x[:, j : j + 1] * vsn.embedding[j] + vsn.embedding_bias[j]
-        hidden = torch.nn.functional.elu(embedded @ vsn.hidden_weight[j] + vsn.hidden_bias[j])
-        gated = torch.nn.functional.glu(hidden @ vsn.glu_weight[j] + vsn.glu_bias[j])
-        part = torch.nn.functional.layer_norm(embedded + gated, (4,))
-        expected = expected + weights[:, j : j + 1] * part @ vsn.projection[4 * j : 4 * j + 4]
+        embedded = x[:, j : j + 1] * layer.embedding[j] + layer.embedding_bias[j]
+        hidden = torch.nn.functional.elu(embedded @ layer.hidden_weight[j] + layer.hidden_bias[j])
+        gated = torch.nn.functional.glu(hidden @ layer.glu_weight[j] + layer.glu_bias[j])
+        part = torch.nn.functional.layer_norm(embedded + gated, (4,)) + layer.norm_bias[j]
+        expected = expected + weights[:, j : j + 1] * part @ layer.projection[4 * j : 4 * j + 4]
     torch.testing.assert_close(output, expected, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(weights.sum(dim=-1), torch.ones(5))
+    torch.testing.assert_close(weights, layer.selection(x).softmax(dim=-1))
+
+
+def test_blocks_of_tokens_change_neither_the_values_nor_the_gradients(monkeypatch):
+    layer, x = selection_network(), torch.randn(7, 3)
+    results = []
+    for size in (7, 3):
+        monkeypatch.setattr(vsn, "BLOCK", {"cpu": size})
+        layer.zero_grad()
+        output, _ = layer(x)
+        output.square().sum().backward()
+        results.append([output, *(p.grad.clone() for p in layer.parameters())])
+    for whole, in_blocks in zip(*results, strict=True):
+        torch.testing.assert_close(whole, in_blocks, rtol=1e-4, atol=1e-5)
+
+
+def test_vsn_keeps_no_wide_tensor_for_the_backward_pass():
+    kept = []
+    tokens, features, width = 1_000, 3, 4
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+        selection_network()(torch.randn(tokens, features))
+    assert max(t.numel() for t in kept) < tokens * features * width
+
+
+def test_the_market_gate_starts_at_one_and_always_averages_one():
+    gate, x, context = MarketGate(2, 4, temperature=2.0), torch.randn(3, 5, 4), torch.randn(3, 2)
+    torch.testing.assert_close(gate(x, context), x)
+    torch.nn.init.normal_(gate.weight)
+    weights = gate.gate(context)
+    assert weights.shape == (3, 1, 4)
+    assert weights.std() > 0.1
+    torch.testing.assert_close(weights.mean(dim=-1), torch.ones(3, 1))
+    torch.testing.assert_close(gate(x, context)[1, 2], x[1, 2] * weights[1, 0])
+
+
+def test_the_market_gate_by_hand():
+    # Two features, one market feature of 3, temperature 3: exp(1) against exp(0).
+    gate = MarketGate(1, 2, temperature=3.0)
+    with torch.no_grad():
+        gate.weight.copy_(torch.tensor([[1.0], [0.0]]))
+    share = math.e / (math.e + 1)
+    expected = [2 * share, 2 * (1 - share)]
+    assert gate.gate(torch.tensor([[3.0]])).flatten().tolist() == pytest.approx(expected)
+
+
+def test_every_window_of_the_local_encoder_is_unrolled_from_its_own_first_day():
+    torch.manual_seed(0)
+    layer, tokens = LocalEncoder(hidden_size=4, window=3, dropout=0.0), torch.randn(5, 2, 4)
+    present = torch.ones(5, 2, dtype=torch.bool)
+    present[1, 0] = False
+    windows, seen = layer(tokens, present)
+    assert windows.shape == (3, 3 * 2, 4)
+    known = tokens * present.unsqueeze(-1)
+    for day in range(3):
+        for stock in range(2):
+            window = known[day : day + 3, stock]
+            alone = layer.gate(window, layer.lstm(window)[0])
+            torch.testing.assert_close(windows[:, day * 2 + stock], alone)
+            assert seen[:, day * 2 + stock].tolist() == present[day : day + 3, stock].tolist()
+
+
+def test_attention_of_windows_is_laid_onto_their_sessions():
+    attention = torch.tensor([[0.1, 0.9], [0.2, 0.8], [0.3, 0.7], [0.4, 0.6]])  # days x stocks, L = 2
+    first, second = into_band(attention, days=2).tolist()
+    assert first == [pytest.approx([0.1, 0.9, 0.0]), pytest.approx([0.0, 0.3, 0.7])]
+    assert second == [pytest.approx([0.2, 0.8, 0.0]), pytest.approx([0.0, 0.4, 0.6])]
+
+
+def test_attention_equals_a_loop_over_days_and_heads():
+    torch.manual_seed(0)
+    layer, tokens = BandedAttention(4, heads=2, window=3, dropout=0.0), torch.randn(5, 1, 4)
+    output, attention = layer(tokens, torch.ones(5, 1, dtype=torch.bool))
+    q, k, v = layer.query(tokens), layer.key(tokens), layer.value(tokens)
+    for day in range(3):
+        window, weights = slice(day, day + 3), []
+        for head in range(2):
+            part = slice(2 * head, 2 * head + 2)
+            logits = k[window, 0, part] @ q[day + 2, 0, part] / math.sqrt(2)
+            weights.append((logits + layer.recency[head].flip(0)).softmax(dim=0))
+        mean = torch.stack(weights).mean(dim=0)
+        torch.testing.assert_close(attention[0, day, window], mean)
+        summary = layer.out(mean @ v[window, 0])
+        torch.testing.assert_close(output[day, 0], layer.gate(tokens[day + 2, 0], summary))
 
 
 def test_attention_never_leaves_the_band_nor_reads_an_absent_day():
@@ -71,116 +162,6 @@ def test_a_stock_that_is_never_there_has_no_attention():
     output, attention = layer(torch.randn(3, 1, 4), torch.zeros(3, 1, dtype=torch.bool))
     assert (attention == 0).all()
     assert output.isfinite().all()
-
-
-@pytest.mark.parametrize("length", [20, 21])
-def test_fan_parts_add_up_on_every_day(length):
-    x = torch.randn(4, length)
-    main, residual = split_by_frequency(x, top_k=3)
-    torch.testing.assert_close(main + residual, x)
-    assert (main.abs().sum(dim=0) > 0).all()
-
-
-def test_fan_finds_the_frequency_of_a_wave():
-    t = torch.arange(20.0)
-    wave = torch.sin(2 * math.pi * 3 * t / 20)
-    main, residual = split_by_frequency(wave.unsqueeze(0), top_k=1)
-    torch.testing.assert_close(main[0], wave, rtol=0, atol=1e-5)
-    assert residual.abs().max() < 1e-5
-
-
-def test_fan_takes_most_of_the_variance_of_white_noise():
-    """Ye et al.'s split on noise, L = 20: one bin takes about 28% of the variance. Levels only, then."""
-    noise = torch.randn(20_000, 20, generator=torch.Generator().manual_seed(0))
-    share = 1 - split_by_frequency(noise, 1)[1].var() / noise.var()
-    assert share == pytest.approx(0.28, abs=0.02)
-
-
-def test_san_statistics_by_hand():
-    x = torch.tensor([[1.0, 3.0, 10.0, 10.0]])
-    normalised, mean, deviation = slice_statistics(x, slices=2)
-    assert mean.tolist() == [[2.0, 10.0]]
-    expected = math.sqrt(2 + SD_FLOOR**2)  # unbiased variance of (1, 3) is 2, floored
-    assert deviation[0, 0].item() == pytest.approx(expected)
-    assert deviation[0, 1].item() == pytest.approx(SD_FLOOR)
-    assert normalised[0].tolist() == pytest.approx([-1 / expected, 1 / expected, 0, 0])
-
-
-def test_san_refuses_slices_that_would_leave_the_last_day_out():
-    with pytest.raises(ValueError, match=r"model\.san\.slices: 3 does not divide the window of 20"):
-        slice_statistics(torch.randn(2, 20), slices=3)
-
-
-@pytest.mark.parametrize("day", [0, 5, 10, 19])
-def test_fan_and_san_hand_every_day_on(day):
-    torch.manual_seed(0)
-    x = torch.randn(1, 2, 20)
-    changed = x.clone()
-    changed[0, 0, day] += 1.0
-    for layer in (
-        FrequencyAdaptiveNorm(2, 20, 3, 8, 20, 4),
-        SliceAdaptiveNorm(2, 20, 4, 8, 4),
-    ):
-        assert (layer(x) - layer(changed)).abs().max() > 1e-4
-
-
-def test_fan_and_san_keep_the_level_and_scale_they_normalise_away():
-    torch.manual_seed(0)
-    x, san = torch.randn(1, 2, 20), SliceAdaptiveNorm(2, 20, 4, 8, 4)
-    assert (san(x) - san(3 * x)).abs().max() > 1e-3
-    assert (san(x) - san(x + 1)).abs().max() > 1e-3
-
-
-def test_level_scale_by_hand():
-    # One stock, one channel, two windows of two days: deviations from the windows' means are 1 and 2.
-    levels = torch.tensor([0.0, 2.0, 10.0, 14.0]).reshape(4, 1, 1)
-    scale = fit_level_scale(levels, window=2)
-    assert scale.mean.item() == pytest.approx(6.5)
-    assert scale.path_deviation.item() == pytest.approx(math.sqrt((1 + 1 + 4 + 4) / 4))
-    absent = fit_level_scale(torch.full((4, 1, 1), torch.nan), window=2)
-    assert [v.item() for v in absent] == [0.0, 1.0, 1.0]
-
-
-def test_entropy_of_uniform_attention_is_one_and_of_a_single_choice_zero():
-    uniform = attention_of([[0, 1, 2], [2, 2, 2]], [[1 / 3], [1 / 3], [1 / 3]])
-    assert normalised_entropy(uniform, 3).tolist() == [[pytest.approx(1.0, abs=1e-5)]]
-    single = attention_of([[0, 1, 2], [2, 2, 2]], [[1.0], [0.0], [0.0]])
-    assert normalised_entropy(single, 3).tolist() == [[pytest.approx(0.0, abs=1e-5)]]
-
-
-def test_entropy_is_divided_by_the_log_of_the_degree():
-    # (1/2, 1/2, 0, 0): ln 2 of a possible ln 4. A stock with its self loop alone does not count.
-    attention = attention_of([[0, 1, 2, 3, 4], [0, 0, 0, 0, 4]], [[0.5], [0.5], [0.0], [0.0], [1.0]])
-    assert normalised_entropy(attention, 5).tolist() == [[pytest.approx(0.5, abs=1e-5)]]
-
-
-def test_graph_block_shapes_and_attention():
-    block = GraphBlock(8, heads=2, edge_dim=3, sign_channel=0, edge_dropout=0.0)
-    edge_index = torch.tensor([[0, 1, 2, 3, 0], [1, 1, 0, 0, 0]])
-    message, attention = block(torch.randn(4, 8), edge_index, torch.randn(5, 3))
-    assert message.shape == (4, 8)
-    assert attention.alpha.shape == (5, 2)
-    assert attention.is_self.tolist() == [False, True, False, False, True]
-    total = torch.zeros(4, 2).index_add_(0, edge_index[1], attention.alpha)
-    assert total[:2].flatten().tolist() == pytest.approx([1.0] * 4)
-
-
-def test_edge_dropout_spares_self_loops():
-    block = GraphBlock(8, heads=2, edge_dim=1, sign_channel=0, edge_dropout=0.99).train()
-    stock = torch.arange(50)
-    edge_index = torch.cat([torch.stack([stock, stock]), torch.stack([stock, stock.roll(1)])], dim=1)
-    torch.manual_seed(0)
-    _, attention = block(torch.randn(50, 8), edge_index, torch.ones(100, 1))
-    assert attention.is_self.sum() == 50
-    assert (~attention.is_self).sum() < 10
-
-
-def test_neutralisation_takes_half_of_the_peers_mean_at_the_start():
-    layer = PeerNeutralisation(horizons=1)
-    attention = attention_of([[1, 2, 0, 3], [0, 0, 0, 3]], [[0.3], [0.3], [0.4], [1.0]])
-    score = layer(torch.tensor([[1.0], [2.0], [4.0], [5.0]]), attention)
-    # Stock 0 has the peers 1 and 2 with equal weight: 1 - 0.5 * 3. The others have none.
-    assert score.flatten().tolist() == pytest.approx([-0.5, 2.0, 4.0, 5.0])
 
 
 def test_fusion_with_silence_is_not_the_identity_but_uses_the_same_parameters():

@@ -6,13 +6,19 @@ import pytest
 import torch
 from torch import nn
 
-from tests.model.conftest import DAYS, STOCKS, WINDOW, build, model_params, random_chunk
+from tests.model.conftest import DAYS, STOCKS, WINDOW, build, model_params
 
 OFF = {"enabled": False}
+LSTM = {"local_encoder": "lstm"}
 VARIANTS = {
     "+".join(name for name, off in zip(("vsn", "fan", "san", "gat"), switched, strict=True) if not off)
     or "bare": {name: OFF for name, off in zip(("vsn", "fan", "san", "gat"), switched, strict=True) if off}
     for switched in product((False, True), repeat=4)
+}
+VARIANTS |= {
+    "no market gate": {"market_gate": OFF},
+    "lstm": {"temporal": LSTM},
+    "bare lstm": VARIANTS["bare"] | {"market_gate": OFF, "temporal": LSTM},
 }
 variants = pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS.keys())
 
@@ -80,6 +86,19 @@ def test_scores_react_to_every_feature(changes, chunk):
     assert (x.grad[-1, 0].abs() > 0).all()
 
 
+@pytest.mark.parametrize("name", [name for name in VARIANTS if name not in ("no market gate", "bare lstm")])
+def test_scores_react_to_every_value_of_the_context_in_the_window(name, chunk):
+    context = chunk.context.clone().requires_grad_()
+    build(**VARIANTS[name])(*chunk._replace(context=context)).score[-1, 0].sum().backward()
+    assert (context.grad[-WINDOW:].abs() > 0).all()
+    assert (context.grad[: DAYS - 1] == 0).all(), "a day before the window reached the score"
+
+
+def test_without_a_market_gate_the_context_is_not_read(chunk):
+    model = build(market_gate=OFF)
+    assert torch.equal(model(*chunk._replace(context=chunk.context + 1)).score, model(*chunk).score)
+
+
 @pytest.mark.parametrize("changes", [{}, {"fan": OFF}, {"san": OFF}], ids=["both", "san", "fan"])
 def test_scores_react_to_every_day_of_the_levels(changes, chunk):
     levels = chunk.levels.clone().requires_grad_()
@@ -116,7 +135,7 @@ def test_rewiring_the_graph_changes_the_scores(chunk):
 def test_the_sign_of_a_correlation_reaches_the_message(chunk):
     model = build()
     with torch.no_grad():  # attention blind to the attributes: only the message can carry the sign
-        model.gat.conv.lin_edge.weight.zero_()
+        model.gat.layers[0].conv.conv.lin_edge.weight.zero_()
         for parameter in model.gat.edge_gate.parameters():
             parameter.zero_()
     flipped = chunk.edge_attr.clone()
@@ -157,27 +176,10 @@ def test_scores_differ_between_stocks(changes, chunk):
     assert (build(**changes)(*chunk).score.std(dim=1) > 1e-3).all()
 
 
-@variants
-def test_token_once_encoding_equals_one_window_at_a_time(changes):
-    chunk, model = random_chunk(days=5), build(**changes)
-    together = model(*chunk).score
-    per_day = chunk.edge_index.size(1) // 5
-    for day in range(5):
-        window = slice(day, day + WINDOW)
-        edges = slice(day * per_day, (day + 1) * per_day)
-        alone = model(
-            chunk.x[window],
-            chunk.present[window],
-            chunk.levels[window],
-            chunk.edge_index[:, edges] - day * STOCKS,
-            chunk.edge_attr[edges],
-        ).score[0]
-        torch.testing.assert_close(alone, together[day], rtol=0, atol=1e-5)
-
-
 def test_a_stock_does_not_depend_on_how_many_share_its_batch(chunk):
     model = build(gat=OFF)
-    alone = model(chunk.x[:, :1], chunk.present[:, :1], chunk.levels[:, :1], *chunk[3:])
+    one = chunk._replace(x=chunk.x[:, :1], present=chunk.present[:, :1], levels=chunk.levels[:, :1])
+    alone = model(*one)
     torch.testing.assert_close(alone.score[:, 0], model(*chunk).score[:, 0], rtol=0, atol=1e-5)
 
 
@@ -222,7 +224,7 @@ def test_full_width_stays_within_three_million_parameters():
         san={"slices": 12, "predictor_size": 64},
         gat={"heads": 4},
     )
-    assert ATFTGATFAN(params, n_features=182, n_channels=5).n_parameters() <= 3_000_000
+    assert ATFTGATFAN(params, n_features=182, n_channels=5, n_context=35).n_parameters() <= 3_000_000
 
 
 def test_zeroing_the_last_step_is_caught_by_the_gates(chunk):

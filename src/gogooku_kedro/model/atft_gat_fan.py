@@ -2,20 +2,26 @@
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
+from gogooku_kedro.model.attention import GraphAttention
+from gogooku_kedro.model.diffusion import AttentionDiffusion
 from gogooku_kedro.model.fan import FrequencyAdaptiveNorm
 from gogooku_kedro.model.fusion import GatedFusion
-from gogooku_kedro.model.gat import GraphAttention, GraphBlock, PeerNeutralisation
+from gogooku_kedro.model.gat import GraphBlock
 from gogooku_kedro.model.grn import GRN
 from gogooku_kedro.model.heads import QuantileHead, ScoreHead
+from gogooku_kedro.model.learned_graph import LearnedGraph
+from gogooku_kedro.model.level_forecast import LevelForecast
 from gogooku_kedro.model.levels import LevelEncoder
+from gogooku_kedro.model.local_encoder import LocalEncoder, into_band
+from gogooku_kedro.model.market_gate import MarketGate
+from gogooku_kedro.model.neutralise import PeerNeutralisation
 from gogooku_kedro.model.san import SliceAdaptiveNorm
 from gogooku_kedro.model.temporal import BandedAttention
 from gogooku_kedro.model.vsn import VariableSelectionNetwork
 from gogooku_kedro.params import HORIZONS, ModelParams
-
-SIGNED_ATTRIBUTE = "correlation"
 
 
 class ModelOutput(NamedTuple):
@@ -27,6 +33,7 @@ class ModelOutput(NamedTuple):
         selection: ``(D + L - 1, N, F)`` variable selection weights, None without a VSN.
         temporal_attention: ``(N, D, D + L - 1)``, mean over heads.
         graph: Attention over the edges, None with the GAT switched off.
+        forecast: Of the level-like channels, for their losses; None without FAN and SAN.
     """
 
     score: Tensor
@@ -34,6 +41,7 @@ class ModelOutput(NamedTuple):
     selection: Tensor | None
     temporal_attention: Tensor
     graph: GraphAttention | None
+    forecast: LevelForecast | None
 
 
 class StockState(NamedTuple):
@@ -43,11 +51,13 @@ class StockState(NamedTuple):
         hidden: ``(D, N, hidden_size)``.
         selection: ``(D + L - 1, N, F)`` variable selection weights, None without a VSN.
         temporal_attention: ``(N, D, D + L - 1)``, mean over heads.
+        forecast: Of the level-like channels, None without FAN and SAN.
     """
 
     hidden: Tensor
     selection: Tensor | None
     temporal_attention: Tensor
+    forecast: LevelForecast | None
 
 
 class ATFTGATFAN(nn.Module):
@@ -55,38 +65,51 @@ class ATFTGATFAN(nn.Module):
 
     .. code-block:: text
 
-        x ─ VSN ─ banded attention ─ + FAN, SAN of the levels ─ fusion with GAT ─ GRN ─ scores, quantiles
-            (each token once)          (whole window)             (message of the peers)
+        context                                 levels                 graph
+           │                                      │                      │
+        x ─ gate ─ VSN ─ attention ─ + FAN, SAN of the window ─ fusion with GAT ─ GRN ─ scores, quantiles
+            (each token once)                                  (message of the peers)
+
+    With ``model.temporal.local_encoder: lstm`` an LSTM over every window stands before the attention.
 
     All modules are built here and none in ``forward``; an optional part that is switched off is not built,
-    except the fusion, which then receives zeros. No statistic is taken over stocks or over days.
+    except the fusion, which then receives zeros. Setting ``graph_enabled`` to False sends those zeros through
+    a model with a graph, in training as in evaluation, and leaves its parameters as they are. No statistic is
+    taken over days, and over the stocks of a date only where ``model.gat.norm`` asks for it.
 
     Args:
         params: Settings of the model (``model`` in ``conf/base/parameters.yml``).
         n_features: Number of features ``F``.
         n_channels: Number of level-like channels ``C``.
+        n_context: Number of features of the market as a whole ``M``; with 0 there is no gate.
 
     Shapes:
         - **x**: ``(D + L - 1, N, F)`` normalised features, 0 = missing
         - **present**: ``(D + L - 1, N)`` bool, the stock belongs to the cross-section of the day
         - **levels**: ``(D + L - 1, N, C)``, NaN = absent
+        - **context**: ``(D + L - 1, M)``, the state of the market on each date
         - **edge_index**: ``(2, E)`` between nodes ``day * N + stock``, row 0 = source
         - **edge_attr**: ``(E, edge_dim)``
         - **output**: :class:`ModelOutput`
     """
 
-    def __init__(self, params: ModelParams, n_features: int, n_channels: int) -> None:
+    def __init__(self, params: ModelParams, n_features: int, n_channels: int, n_context: int) -> None:
         super().__init__()
         d, p = params.hidden_size, params
         self.window = p.window
+        gated = p.market_gate.enabled and n_context > 0
+        self.market_gate = MarketGate(n_context, n_features, p.market_gate.temperature) if gated else None
         self.vsn: nn.Module
         if p.vsn.enabled:
             self.vsn = VariableSelectionNetwork(n_features, p.vsn.feature_size, d, p.dropout)
         else:
             self.vsn = nn.Linear(n_features, d)
+        unrolled = p.temporal.local_encoder == "lstm"
+        self.local_encoder = LocalEncoder(d, p.window, p.dropout) if unrolled else None
         self.temporal = BandedAttention(d, p.temporal.heads, p.window, p.dropout)
         self.levels = _level_encoder(p, n_channels)
         self.gat = _graph_block(p)
+        self.graph_enabled = True
         self.fusion = GatedFusion(d, p.dropout)
         self.trunk = GRN(d, d, d, p.dropout)
         self.score_head = ScoreHead(d, len(HORIZONS))
@@ -95,39 +118,59 @@ class ATFTGATFAN(nn.Module):
         self.neutralise = PeerNeutralisation(len(HORIZONS)) if neutralise else None
 
     def forward(
-        self, x: Tensor, present: Tensor, levels: Tensor, edge_index: Tensor, edge_attr: Tensor
+        self,
+        x: Tensor,
+        present: Tensor,
+        levels: Tensor,
+        context: Tensor,
+        edge_index: Tensor,
+        edge_attr: Tensor,
     ) -> ModelOutput:
         """Encode every token once, look back, ask the peers, and score ``D`` days."""
-        state = self.encode(x, present, levels)
-        days, stocks, _ = state.hidden.shape
-        score, quantiles, graph = self.rank(state.hidden.flatten(0, 1), edge_index, edge_attr)
+        state = self.encode(x, present, levels, context)
+        days = state.hidden.size(0)
+        score, quantiles, graph = self.rank(state.hidden, present[-days:], edge_index, edge_attr)
         return ModelOutput(
-            score.unflatten(0, (days, stocks)),
-            quantiles.unflatten(0, (days, stocks)),
+            score,
+            quantiles,
             state.selection,
             state.temporal_attention,
             graph,
+            state.forecast,
         )
 
-    def encode(self, x: Tensor, present: Tensor, levels: Tensor) -> StockState:
+    def encode(self, x: Tensor, present: Tensor, levels: Tensor, context: Tensor) -> StockState:
         """Summarise each stock's own window, without its peers: see :class:`StockState`."""
+        if self.market_gate is not None:
+            x = self.market_gate(x, context)
         tokens, selection = self._encode_tokens(x)
-        hidden, temporal_attention = self.temporal(tokens, present)  # (D, N, d)
+        hidden, attention = self._look_back(tokens, present)  # (D, N, d)
+        forecast = None
         if self.levels is not None:
-            hidden = self.levels(hidden, levels)
-        return StockState(hidden, selection, temporal_attention)
+            hidden, forecast = self.levels(hidden, levels)
+        return StockState(hidden, selection, attention, forecast)
 
     def rank(
-        self, hidden: Tensor, edge_index: Tensor, edge_attr: Tensor
+        self, hidden: Tensor, present: Tensor, edge_index: Tensor, edge_attr: Tensor
     ) -> tuple[Tensor, Tensor, GraphAttention | None]:
-        """Let the nodes ``(M, d)`` hear their peers; return scores, quantiles and the attention."""
-        message, graph = hidden.new_zeros(hidden.shape), None
-        if self.gat is not None:
-            message, graph = self.gat(hidden, edge_index, edge_attr)
+        """Let the states hear their peers and score them.
+
+        Args:
+            hidden: ``(D, N, d)``.
+            present: ``(D, N)`` bool.
+            edge_index: ``(2, E)`` between nodes ``day * N + stock``.
+            edge_attr: ``(E, edge_dim)``.
+
+        Returns:
+            Scores ``(D, N, 4)``, quantiles ``(D, N, 4, Q)`` and the attention, None where no graph was heard.
+        """
+        message, graph = torch.zeros_like(hidden), None
+        if self.gat is not None and self.graph_enabled:
+            message, graph = self.gat(hidden, present, edge_index, edge_attr)
         state = self.trunk(self.fusion(hidden, message))
         score = self.score_head(state)
         if self.neutralise is not None and graph is not None:
-            score = self.neutralise(score, graph)
+            score = self.neutralise(score.flatten(0, 1), graph).unflatten(0, present.shape)
         return score, self.quantile_head(state), graph
 
     def _encode_tokens(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -136,6 +179,16 @@ class ATFTGATFAN(nn.Module):
             return self.vsn(x), None
         tokens, weights = self.vsn(x.flatten(0, 1))
         return tokens.unflatten(0, (steps, stocks)), weights.unflatten(0, (steps, stocks))
+
+    def _look_back(self, tokens: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+        summary: tuple[Tensor, Tensor]
+        if self.local_encoder is None:
+            summary = self.temporal(tokens, present)
+            return summary
+        windows, seen = self.local_encoder(tokens, present)  # (L, D*N, d)
+        hidden, attention = self.temporal(windows, seen)  # (1, D*N, d), (D*N, 1, L)
+        days = tokens.size(0) - self.window + 1
+        return hidden.squeeze(0).unflatten(0, (days, -1)), into_band(attention.squeeze(1), days)
 
     def n_parameters(self) -> int:
         """Number of trained parameters."""
@@ -149,13 +202,28 @@ def _level_encoder(p: ModelParams, n_channels: int) -> LevelEncoder | None:
     if p.fan.enabled:
         fan = FrequencyAdaptiveNorm(n_channels, p.window, p.fan.top_k, p.fan.predictor_size, max(HORIZONS), d)
     if p.san.enabled:
-        san = SliceAdaptiveNorm(n_channels, p.window, p.san.slices, p.san.predictor_size, d)
-    return LevelEncoder(d, n_channels, p.window, fan, san, p.dropout)
+        san = SliceAdaptiveNorm(n_channels, p.window, p.san.slices, p.san.predictor_size, max(HORIZONS), d)
+    return LevelEncoder(d, n_channels, p.window, max(HORIZONS), fan, san, p.dropout)
 
 
 def _graph_block(p: ModelParams) -> GraphBlock | None:
     if not p.gat.enabled:
         return None
-    attributes = p.gat.edge_attributes
-    signed = attributes.index(SIGNED_ATTRIBUTE) if SIGNED_ATTRIBUTE in attributes else None
-    return GraphBlock(p.hidden_size, p.gat.heads, len(attributes), signed, p.gat.edge_dropout)
+    d, gat, diffusion, learned = p.hidden_size, p.gat, None, None
+    if gat.diffusion.enabled:
+        diffusion = AttentionDiffusion(gat.heads, gat.diffusion.hops, gat.diffusion.restart)
+    if gat.learned_graph.enabled:
+        learned = LearnedGraph(d, gat.learned_graph.k, gat.learned_graph.perspectives)
+    return GraphBlock(
+        gat.conv,
+        d,
+        gat.layers,
+        gat.heads,
+        gat.edge_attributes,
+        gat.edge_dropout,
+        gated=gat.difference or gat.neutralise_scores,
+        difference=gat.difference,
+        date_norm=gat.norm == "date",
+        diffusion=diffusion,
+        learned=learned,
+    )

@@ -26,25 +26,26 @@ def split_by_frequency(x: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
 
 
 class FrequencyAdaptiveNorm(nn.Module):
-    r"""FAN on level-like channels, with its frequency predictor, as an encoder of the window.
+    r"""FAN on level-like channels, with both its forecasts, as an encoder of the window.
 
     The window is split by :func:`split_by_frequency`. A small network shared by the channels foresees
     the main part of the coming ``horizon`` sessions,
-    :math:`\hat y_{main} = W_3\,\mathrm{relu}(W_2[\mathrm{relu}(W_1 x_{main}); x])` (Ye et al. 2024,
-    section 3.3). Main part, residual and forecast are *all* handed on: a normaliser that keeps what it
-    removes to itself would erase the level differences between stocks.
+    :math:`\hat y_{main} = W_3\,\mathrm{relu}(W_2[\mathrm{relu}(W_1 x_{main}); x])`, and a linear map, which
+    stands for the paper's backbone, their residual part, :math:`\hat y_{res} = W_4\,x_{res}` (Ye et al.
+    2024, section 3.3). Main part, residual and forecasts are *all* handed on: a normaliser that keeps what
+    it removes to itself would erase the level differences between stocks.
 
     Args:
         n_channels: Number of level-like channels ``C``.
         window: Length of the window ``L`` in sessions.
         top_k: Frequency bins in the main part.
         predictor_size: Hidden width of the frequency predictor.
-        horizon: Sessions of the forecast.
+        horizon: Sessions of the forecasts ``H``.
         hidden_size: Width of the output.
 
     Shapes:
         - **x**: ``(B, C, L)``
-        - **output**: ``(B, hidden_size)``
+        - **output**: ``(B, hidden_size)``, the foreseen main and residual part ``(B, C, H)`` each
     """
 
     def __init__(
@@ -59,16 +60,18 @@ class FrequencyAdaptiveNorm(nn.Module):
         super().__init__()
         self.top_k = top_k
         self.main_encoder = nn.Sequential(nn.Linear(window, predictor_size), nn.ReLU())
-        self.forecast = nn.Sequential(
+        self.main_forecast = nn.Sequential(
             nn.Linear(predictor_size + window, predictor_size),
             nn.ReLU(),
             nn.Linear(predictor_size, horizon),
         )
-        self.out = nn.Linear(n_channels * (2 * window + horizon), hidden_size)
+        self.residual_forecast = nn.Linear(window, horizon)
+        self.out = nn.Linear(2 * n_channels * (window + horizon), hidden_size)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Encode both parts of the window and the foreseen main part."""
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Encode both parts of the window and what they foresee, and return the forecasts."""
         main, residual = split_by_frequency(x, self.top_k)
-        coming = self.forecast(torch.cat([self.main_encoder(main), x], dim=-1))  # (B, C, horizon)
-        out: Tensor = self.out(torch.cat([main, residual, coming], dim=-1).flatten(1))
-        return out
+        coming_main = self.main_forecast(torch.cat([self.main_encoder(main), x], dim=-1))  # (B, C, H)
+        coming_residual = self.residual_forecast(residual)
+        parts = torch.cat([main, residual, coming_main, coming_residual], dim=-1)
+        return self.out(parts.flatten(1)), coming_main, coming_residual

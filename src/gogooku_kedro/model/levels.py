@@ -7,6 +7,12 @@ from torch import Tensor, nn
 
 from gogooku_kedro.model.fan import FrequencyAdaptiveNorm
 from gogooku_kedro.model.grn import GatedResidual
+from gogooku_kedro.model.level_forecast import (
+    LevelForecast,
+    coming_levels,
+    fan_loss,
+    san_loss,
+)
 from gogooku_kedro.model.san import SliceAdaptiveNorm
 
 
@@ -53,6 +59,7 @@ class LevelEncoder(nn.Module):
         hidden_size: Width of the stock states.
         n_channels: Number of level-like channels ``C``.
         window: Sessions of a window ``L``.
+        horizon: Sessions that FAN and SAN foresee ``H``.
         fan: The FAN encoder, None to do without.
         san: The SAN encoder, None to do without.
         dropout: Dropout of the gated residual.
@@ -60,7 +67,7 @@ class LevelEncoder(nn.Module):
     Shapes:
         - **h**: ``(D, N, hidden_size)``
         - **levels**: ``(D + L - 1, N, C)``; NaN = absent
-        - **output**: ``(D, N, hidden_size)``
+        - **output**: ``(D, N, hidden_size)`` and :class:`LevelForecast`
     """
 
     mean: Tensor
@@ -72,12 +79,13 @@ class LevelEncoder(nn.Module):
         hidden_size: int,
         n_channels: int,
         window: int,
+        horizon: int,
         fan: FrequencyAdaptiveNorm | None,
         san: SliceAdaptiveNorm | None,
         dropout: float,
     ) -> None:
         super().__init__()
-        self.window, self.fan, self.san = window, fan, san
+        self.window, self.horizon, self.fan, self.san = window, horizon, fan, san
         encoders = (fan is not None) + (san is not None)
         self.gate = GatedResidual(encoders * hidden_size + n_channels, hidden_size, dropout)
         for name in LevelScale._fields:
@@ -88,14 +96,35 @@ class LevelEncoder(nn.Module):
         for name, value in scale._asdict().items():
             getattr(self, name).copy_(value)
 
-    def forward(self, h: Tensor, levels: Tensor) -> Tensor:
-        """Return the states with the windows' frequency and slice information added."""
-        days, stocks = h.shape[:2]
+    def forward(self, h: Tensor, levels: Tensor) -> tuple[Tensor, LevelForecast]:
+        """Return the states with the windows' information added, and the forecasts."""
         windows = levels.unfold(0, self.window, 1).flatten(0, 1)  # (D*N, C, L)
         centre = windows.nanmean(dim=-1)
-        path = (windows - centre.unsqueeze(-1)) / self.path_deviation.unsqueeze(-1)
-        path = torch.nan_to_num(path)
-        parts = [torch.nan_to_num((centre - self.mean) / self.deviation)]
-        parts += [encoder(path) for encoder in (self.fan, self.san) if encoder is not None]
-        out: Tensor = self.gate(h, torch.cat(parts, dim=-1).unflatten(0, (days, stocks)))
-        return out
+        path = torch.nan_to_num((windows - centre.unsqueeze(-1)) / self.path_deviation.unsqueeze(-1))
+        level = torch.nan_to_num((centre - self.mean) / self.deviation)
+        parts = [level]
+        main = residual = mean = deviation = None
+        if self.fan is not None:
+            encoded, main, residual = self.fan(path)
+            parts.append(encoded)
+        if self.san is not None:
+            encoded, mean, deviation = self.san(path, level)
+            parts.append(encoded)
+        out: Tensor = self.gate(h, torch.cat(parts, dim=-1).unflatten(0, h.shape[:2]))
+        return out, LevelForecast(main, residual, mean, deviation, centre)
+
+    def losses(self, forecast: LevelForecast, levels_ahead: Tensor) -> dict[str, Tensor]:
+        """Errors of the forecasts, ``fan`` and ``san``, each where it is built.
+
+        Args:
+            forecast: Of the ``D * N`` windows of a chunk.
+            levels_ahead: ``(D + H - 1, N, C)`` of the sessions that followed, the first one being that
+                after the first day; NaN = absent. Only a loss may read it.
+        """
+        coming = coming_levels(forecast.centre, levels_ahead, self.path_deviation, self.horizon)
+        errors = {}
+        if self.fan is not None and forecast.main is not None and forecast.residual is not None:
+            errors["fan"] = fan_loss(forecast.main, forecast.residual, coming, self.fan.top_k)
+        if self.san is not None and forecast.mean is not None and forecast.deviation is not None:
+            errors["san"] = san_loss(forecast.mean, forecast.deviation, coming, self.san.slice_length)
+        return errors

@@ -5,8 +5,15 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from gogooku_kedro.model.grn import GRN
+
+BLOCK = {"cpu": 512, "cuda": 32_768}
+"""Tokens worked on at a time: on a CPU as many as its cache holds, on a GPU enough to fill it."""
+
+EPSILON = 1e-5
+"""Added to the variance by the norm, as in ``torch.nn.LayerNorm``."""
 
 
 class VariableSelectionNetwork(nn.Module):
@@ -22,7 +29,11 @@ class VariableSelectionNetwork(nn.Module):
     From Lim et al. (2019), section 4.2. Here the per-feature networks are ``feature_size`` wide instead
     of ``hidden_size``, all of them run in one batched product, and the sum is one product of the
     weighted parts, ``[v_1 g_1; ...; v_F g_F] U``: no loop over features and no
-    ``(tokens, F, hidden_size)`` tensor.
+    ``(tokens, F, hidden_size)`` tensor. The scale of each network's norm is part of :math:`U_j`.
+
+    The time goes into moving the ``(F, feature_size, tokens)`` intermediate values, not into products.
+    Tokens lie along the last axis, are worked on in blocks, and only what enters a block is kept for the
+    backward pass, which computes the rest again.
 
     Args:
         n_features: Number of features ``F``.
@@ -44,6 +55,7 @@ class VariableSelectionNetwork(nn.Module):
         self.hidden_bias = nn.Parameter(torch.zeros(n, 1, c))
         self.glu_weight = nn.Parameter(torch.empty(n, c, 2 * c))
         self.glu_bias = nn.Parameter(torch.zeros(n, 1, 2 * c))
+        self.norm_bias = nn.Parameter(torch.zeros(n, 1, c))
         self.selection = GRN(n_features, hidden_size, n_features, dropout)
         self.projection = nn.Parameter(torch.empty(n * c, hidden_size))
         self.projection_bias = nn.Parameter(torch.zeros(hidden_size))
@@ -59,16 +71,46 @@ class VariableSelectionNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the selected representation of each token and the selection weights."""
+        weights = F.softmax(self.selection(x), dim=-1)  # (tokens, F)
         # A feature is one number, so embedding and first layer collapse:
         # W (e x + b) + c = (W e) x + (W b + c).
-        column = x.t().unsqueeze(-1).contiguous()  # (F, tokens, 1)
         slope = self.embedding @ self.hidden_weight  # (F, 1, c)
         intercept = self.embedding_bias @ self.hidden_weight + self.hidden_bias
-        hidden = F.elu(torch.addcmul(intercept, column, slope))  # (F, tokens, c)
-        gated = F.glu(torch.baddbmm(self.glu_bias, hidden, self.glu_weight), dim=-1)
-        embedded = torch.addcmul(self.embedding_bias, column, self.embedding)
-        parts = F.layer_norm(embedded + gated, gated.shape[-1:])  # (F, tokens, c)
+        by_feature = (self.embedding, self.embedding_bias, slope, intercept, self.glu_weight, self.glu_bias)
+        networks = [parameter.transpose(1, 2) for parameter in by_feature]  # channels before tokens
+        if torch.compiler.is_compiling():  # the compiler does its own blocking
+            mixed = _mix(x, weights, self.projection, *networks)
+        else:
+            size = BLOCK.get(x.device.type, len(x))
+            blocks = zip(x.split(size), weights.split(size), strict=True)
+            mixed = torch.cat([self._mix_block(*block, self.projection, *networks) for block in blocks])
+        # sum_j v_j U_j (g_j + beta_j): the shift of each network's norm needs no wide tensor.
+        shift = (self.norm_bias @ self.projection.unflatten(0, (len(self.norm_bias), -1))).squeeze(1)
+        return mixed + torch.addmm(self.projection_bias, weights, shift), weights
 
-        weights = F.softmax(self.selection(x), dim=-1)  # (tokens, F)
-        weighted = parts.permute(1, 0, 2) * weights.unsqueeze(-1)  # (tokens, F, c)
-        return torch.addmm(self.projection_bias, weighted.flatten(1), self.projection), weights
+    def _mix_block(self, *inputs: Tensor) -> Tensor:
+        if not torch.is_grad_enabled():
+            return _mix(*inputs)
+        mixed: Tensor = checkpoint(_mix, *inputs, use_reentrant=False, preserve_rng_state=False)
+        return mixed
+
+
+def _mix(
+    x: Tensor,
+    weights: Tensor,
+    projection: Tensor,
+    slope: Tensor,
+    intercept: Tensor,
+    hidden_slope: Tensor,
+    hidden_intercept: Tensor,
+    glu_weight: Tensor,
+    glu_bias: Tensor,
+) -> Tensor:
+    column = x.t().contiguous().unsqueeze(1)  # (F, 1, tokens)
+    hidden = F.elu(torch.addcmul(hidden_intercept, hidden_slope, column))  # (F, c, tokens)
+    gated = F.glu(torch.baddbmm(glu_bias, glu_weight, hidden), dim=1)
+    parts = torch.addcmul(intercept, slope, column) + gated
+    parts = parts - parts.mean(dim=1, keepdim=True)
+    scale = torch.rsqrt(parts.square().mean(dim=1, keepdim=True) + EPSILON)
+    weighted = parts * (scale * weights.t().unsqueeze(1))  # (F, c, tokens)
+    return weighted.flatten(0, 1).t() @ projection
