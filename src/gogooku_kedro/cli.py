@@ -1,13 +1,25 @@
-"""Project commands beside Kedro's own: ``kedro validate-config`` and ``kedro document-features``."""
+"""Project commands beside Kedro's own: ``validate-config``, ``check-gradients`` and ``document-features``."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
-from kedro.config import MissingConfigException
+from kedro.config import AbstractConfigLoader, MissingConfigException
+from kedro.framework.cli.utils import _split_params
 from kedro.framework.project import settings
 from kedro.framework.startup import bootstrap_project
 
 from gogooku_kedro.validation import configuration_problems
+
+Command = Callable[..., Any]
+
+
+def of_an_environment(command: Command) -> Command:
+    """Give a command the options that choose a configuration."""
+    where = click.option("--conf-source", default=None, help="Folder of the configuration.")
+    which = click.option("--env", default=None, help="Configuration environment, for example gat_production.")
+    return which(where(command))
 
 
 @click.group(name="gogooku_kedro")
@@ -16,22 +28,32 @@ def cli() -> None:
 
 
 @cli.command(name="validate-config")
-@click.option("--env", default=None, help="Configuration environment, for example gat_production.")
-@click.option("--conf-source", default=None, help="Folder of the configuration.")
+@of_an_environment
 def validate_config(env: str | None, conf_source: str | None) -> None:
     """Check every setting that can be checked without running a pipeline."""
-    project = Path.cwd()
-    bootstrap_project(project)
-    loader = settings.CONFIG_LOADER_CLASS(
-        conf_source or str(project / settings.CONF_SOURCE), env=env, **settings.CONFIG_LOADER_ARGS
-    )
-    try:
-        problems = configuration_problems(loader["parameters"])
-    except MissingConfigException as error:
-        raise click.ClickException(str(error)) from error
-    if problems:
-        raise click.ClickException("\n".join(problems))
+    _checked_parameters(_configuration(env, conf_source, {}))
     click.secho(f"configuration of environment {env or 'base'} is valid", fg="green")
+
+
+@cli.command(name="check-gradients")
+@of_an_environment
+@click.option("--params", default="", callback=_split_params, help="As of kedro run: data_root=DIR.")
+def check_gradients(env: str | None, conf_source: str | None, params: dict[str, Any]) -> None:
+    """Show that the task reaches every part of the configured model, and every input its scores."""
+    loader = _configuration(env, conf_source, params)
+    parameters = _checked_parameters(loader)
+    from kedro.io import DataCatalog
+
+    from gogooku_kedro.gradients import check_configured_model
+
+    try:
+        report, tried_on = check_configured_model(parameters, DataCatalog.from_config(loader["catalog"]))
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{report}\ntried on {tried_on}")
+    if not report.passed:
+        raise click.ClickException(f"failed: {', '.join(report.failures)}")
+    click.secho(f"all {len(report.checks)} checks passed", fg="green")
 
 
 @cli.command(name="document-features")
@@ -42,3 +64,28 @@ def document_features() -> None:
     page = Path.cwd() / "docs" / "features.md"
     page.write_text(features_page(), encoding="utf-8")
     click.secho(f"wrote {page}", fg="green")
+
+
+def _configuration(
+    env: str | None, conf_source: str | None, runtime_params: dict[str, Any]
+) -> AbstractConfigLoader:
+    project = Path.cwd()
+    bootstrap_project(project)
+    loader: AbstractConfigLoader = settings.CONFIG_LOADER_CLASS(
+        conf_source or str(project / settings.CONF_SOURCE),
+        env=env,
+        runtime_params=runtime_params,
+        **settings.CONFIG_LOADER_ARGS,
+    )
+    return loader
+
+
+def _checked_parameters(loader: AbstractConfigLoader) -> dict[str, Any]:
+    try:
+        parameters: dict[str, Any] = loader["parameters"]
+    except MissingConfigException as error:
+        raise click.ClickException(str(error)) from error
+    problems = configuration_problems(parameters)
+    if problems:
+        raise click.ClickException("\n".join(problems))
+    return parameters

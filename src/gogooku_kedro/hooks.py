@@ -27,11 +27,11 @@ GPU_TAG = "gpu"
 GAT_TAG = "gat"
 RECORD = "run_record"
 WITHOUT_EFFECT = {
-    "training": {"checkpoint_dir"},
+    "training": {"checkpoint_dir", "keep_checkpoints"},
     "graph": {"cache_dir"},
     "features": {"engine", "scheduler", "workers", "memory_mb"},
 }
-"""Settings that change no result."""
+"""Settings that change no result; the section ``debug`` holds nothing else."""
 
 
 class SettingsError(click.ClickException, ValueError):
@@ -55,7 +55,8 @@ class SettingsCheck:
             from gogooku_kedro.training import resolve_device
 
             try:
-                resolve_device(plain_parameters(catalog)["training"]["device"])
+                training = plain_parameters(catalog)["training"]
+                resolve_device(training["device"], training["devices"])
             except ValueError as error:
                 raise SettingsError(str(error)) from error
 
@@ -95,6 +96,7 @@ class RunRecord:
             "git_sha": git_sha(),
             "config_hash": config_hash(parameters),
             "seed": parameters["training"]["seed"],
+            "seeds": parameters["training"]["seeds"] or [parameters["training"]["seed"]],
             "environment": run_params.get("env") or "base",
             "seconds": {},
         }
@@ -188,7 +190,8 @@ def git_sha() -> str:
 
 def config_hash(parameters: dict[str, Any]) -> str:
     """Hash of the settings that decide a result; where files lie and what computes is not among them."""
-    sections = {k: v for k, v in parameters.items() if k in SECTIONS or k == "signal_strength"}
+    hashed = {*SECTIONS, "signal_strength"} - {"debug"}
+    sections = {k: v for k, v in parameters.items() if k in hashed}
     for name, keys in WITHOUT_EFFECT.items():
         sections[name] = {k: v for k, v in sections[name].items() if k not in keys}
     return hashlib.sha256(json.dumps(sections, sort_keys=True, default=str).encode()).hexdigest()[:16]

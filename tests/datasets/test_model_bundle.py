@@ -1,25 +1,30 @@
-"""A model on disk: safetensors beside JSON, complete or not there at all."""
+"""Models on disk: safetensors beside JSON, complete or not there at all."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from kedro.io import DatasetError
 
 from gogooku_kedro.datasets import ModelBundleDataset
-from gogooku_kedro.training import ModelBundle
+from gogooku_kedro.training import Ensemble, ModelBundle
 from tests.model.conftest import model_params
 
 
 @pytest.fixture
-def bundle() -> ModelBundle:
-    weights = {
-        "layer.weight": np.arange(6, dtype=np.float32).reshape(2, 3),
-        "steps": np.array(7, dtype=np.int64),
-        "seen": np.array([True, False]),
-    }
-    training = {"seed": 1, "device": "cpu", "best_epoch": 0}
-    return ModelBundle(weights, model_params(), 3, 2, "abc", training)
+def ensemble() -> Ensemble:
+    members = []
+    for seed in (1, 12):
+        weights = {
+            "layer.weight": np.arange(6, dtype=np.float32).reshape(2, 3) + seed,
+            "steps": np.array(7, dtype=np.int64),
+            "seen": np.array([True, False]),
+        }
+        training = {"seed": seed, "device": "cpu", "n_parameters": 6, "best_epoch": 0, "seconds": 1.5}
+        members.append(ModelBundle(weights, model_params(), 3, 2, 1, "abc", training))
+    return Ensemble(tuple(members))
 
 
 @pytest.fixture
@@ -27,26 +32,33 @@ def dataset(tmp_path) -> ModelBundleDataset:
     return ModelBundleDataset(filepath=str(tmp_path / "model"), metadata={"kedro-viz": {"layer": "models"}})
 
 
-def test_a_bundle_comes_back_as_it_was_saved(dataset, bundle):
-    dataset.save(bundle)
+def test_models_come_back_as_they_were_saved(dataset, ensemble):
+    dataset.save(ensemble)
+    assert dataset.exists()
     again = dataset.load()
-    assert again.config() == bundle.config()
-    assert again.params == bundle.params
-    assert set(again.weights) == set(bundle.weights)
-    for name, weight in bundle.weights.items():
-        np.testing.assert_array_equal(again.weights[name], weight)
-        assert again.weights[name].dtype == weight.dtype
+    assert (again.seeds, again.params, again.training) == ((1, 12), ensemble.params, ensemble.training)
+    for before, after in zip(ensemble.members, again.members, strict=True):
+        assert after.config() == before.config()
+        assert set(after.weights) == set(before.weights)
+        for name, weight in before.weights.items():
+            np.testing.assert_array_equal(after.weights[name], weight)
+            assert after.weights[name].dtype == weight.dtype
 
 
-def test_the_files_are_open_formats(dataset, bundle, tmp_path):
-    dataset.save(bundle)
-    assert {path.name for path in (tmp_path / "model").iterdir()} == {"weights.safetensors", "config.json"}
-    config = json.loads((tmp_path / "model/config.json").read_text())
-    assert config["feature_hash"] == "abc"
+def test_the_files_are_open_formats(dataset, ensemble, tmp_path):
+    dataset.save(ensemble)
+    files = {str(path.relative_to(tmp_path / "model")) for path in tmp_path.rglob("*") if path.is_file()}
+    members = ("seed_1", "seed_12")
+    assert files == {"config.json"} | {
+        f"{member}/{name}" for member in members for name in ("weights.safetensors", "config.json")
+    }
+    assert json.loads((tmp_path / "model/config.json").read_text())["members"] == list(members)
+    config = json.loads((tmp_path / "model/seed_12/config.json").read_text())
+    assert (config["feature_hash"], config["n_context"]) == ("abc", 1)
     assert config["params"]["gat"]["heads"] == 2
 
 
-def test_a_model_that_is_not_there_says_how_to_get_one(dataset):
+def test_models_that_are_not_there_say_how_to_get_them(dataset):
     assert not dataset.exists()
     with pytest.raises(
         DatasetError, match=r"no trained model in .*: run `kedro run --pipelines=training` first"
@@ -54,21 +66,25 @@ def test_a_model_that_is_not_there_says_how_to_get_one(dataset):
         dataset.load()
 
 
-def test_a_save_that_breaks_off_leaves_no_model(dataset, bundle, monkeypatch):
-    dataset.save(bundle)
+def test_a_save_that_breaks_off_leaves_no_model(dataset, ensemble, monkeypatch):
+    dataset.save(ensemble)
 
     def full_disk(*_):
         raise OSError("no space left")
 
-    monkeypatch.setattr("gogooku_kedro.datasets.model_bundle.save_file", full_disk)
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
     with pytest.raises(DatasetError, match="no space left"):
-        dataset.save(bundle)
+        dataset.save(ensemble)
     assert not dataset.exists()
 
 
-def test_settings_that_are_no_longer_possible_are_refused_on_loading(dataset, bundle, tmp_path):
-    dataset.save(bundle)
-    file = tmp_path / "model/config.json"
+def test_what_cannot_be_read_is_an_error_of_the_dataset_that_names_the_file(dataset, ensemble, tmp_path):
+    dataset.save(ensemble)
+    file = tmp_path / "model/seed_1/config.json"
     file.write_text(file.read_text().replace('"hidden_size": 8', '"hidden_size": 9'))
-    with pytest.raises(DatasetError, match="does not divide"):
+    with pytest.raises(DatasetError, match=rf"(?s)^{file} does not describe .*does not divide") as refusal:
+        dataset.load()
+    assert "kedro run --pipelines=training" in str(refusal.value)
+    shutil.rmtree(file.parent)
+    with pytest.raises(DatasetError, match=rf"no trained model in {file.parent}"):
         dataset.load()

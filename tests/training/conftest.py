@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import lightning.pytorch as pl
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 
 from gogooku_kedro.params import ModelParams, TrainingParams
-from gogooku_kedro.training import MarketTensors, market_tensors
+from gogooku_kedro.training import FitResult, MarketTensors, market_tensors
 from tests.model.conftest import model_params
 
 SESSIONS, STOCKS, FEATURES, CHANNELS = 60, 20, 4, 2
@@ -86,20 +87,74 @@ def model() -> ModelParams:
     )
 
 
+LOSS = {
+    "mse_weight": 1.0,
+    "ic_weight": 0.3,
+    "pairwise_weight": 0.0,
+    "listnet_weight": 0.0,
+    "soft_rank_weight": 0.0,
+    "quantile_weight": 0.1,
+    "fan_weight": 0.05,
+    "san_weight": 0.05,
+}
+
+
+def phase(**changes: Any) -> dict[str, Any]:
+    """One phase that takes all epochs."""
+    settings: dict[str, Any] = {
+        "name": "full",
+        "epochs": None,
+        "graph": True,
+        "learning_rate_factor": 1.0,
+        "horizon_weights": [1.0, 1.0, 1.0, 1.0],
+    }
+    return settings | changes
+
+
 def training_params(folder: Path, **changes: Any) -> TrainingParams:
     """Settings of a short training."""
     settings: dict[str, Any] = {
         "device": "cpu",
+        "devices": 1,
         "precision": "32-true",
+        "compile": False,
         "seed": 0,
+        "seeds": [],
         "max_epochs": 4,
         "patience": 10,
+        "monitor_smoothing": 0.0,
+        "max_batches": None,
+        "time_budget_minutes": None,
         "chunk_days": 5,
+        "accumulate": 1,
+        "warmup_share": 0.1,
         "learning_rate": 0.01,
         "weight_decay": 0.01,
         "gradient_clip": 1.0,
         "ema_decay": 0.9,
-        "loss": {"ic_weight": 0.3, "quantile_weight": 0.1},
+        "phases": [phase()],
+        "loss": LOSS,
+        "keep_checkpoints": 1,
         "checkpoint_dir": str(folder / "checkpoints"),
     }
     return TrainingParams.model_validate(settings | changes)
+
+
+class PowerCut(pl.Callback):
+    """Stop the process, as it were, in the middle of an epoch of the model of ``seed``."""
+
+    def __init__(self, epoch: int, batch: int = 0, seed: int = 0) -> None:
+        self.epoch, self.batch, self.seed = epoch, batch, seed
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+        here = (pl_module.training_params.seed, trainer.current_epoch, batch_idx)
+        if here == (self.seed, self.epoch, self.batch):
+            raise RuntimeError("power cut")
+
+
+def assert_equal_results(one: FitResult, other: FitResult) -> None:
+    """Two trainings have the same history and the same weights, to the last bit."""
+    pd.testing.assert_frame_equal(one.history, other.history, check_exact=True)
+    assert set(one.bundle.weights) == set(other.bundle.weights)
+    for name, weight in one.bundle.weights.items():
+        np.testing.assert_array_equal(weight, other.bundle.weights[name])

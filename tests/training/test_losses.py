@@ -70,7 +70,8 @@ def attention(logits: torch.Tensor) -> GraphAttention:
     edge_index = torch.tensor([[0, 1, 2], [2, 2, 2]])
     alpha = logits.softmax(dim=0).unsqueeze(-1)
     gate = torch.tensor([0.2, 0.6, 1.0])
-    return GraphAttention(edge_index, alpha, gate, edge_index[0] == edge_index[1])
+    is_self = edge_index[0] == edge_index[1]
+    return GraphAttention(edge_index, alpha, gate, torch.ones(3), is_self, torch.zeros(()))
 
 
 def test_descending_the_entropy_penalty_raises_the_entropy():

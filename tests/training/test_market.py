@@ -5,9 +5,15 @@ import pandas as pd
 import pytest
 import torch
 
-from gogooku_kedro.training import market_tensors
+from gogooku_kedro.features import split_mask, split_sessions
+from gogooku_kedro.model import ATFTGATFAN
+from gogooku_kedro.training import MarketTensors, market_tensors
 from gogooku_kedro.training.data import cut_days, steps_per_epoch
-from tests.training.conftest import ATTRIBUTES, STOCKS, tables
+from gogooku_kedro.training.module import CrossSectionModule
+from tests.training import conftest as tiny
+from tests.training.conftest import ATTRIBUTES, CHANNELS, FEATURES, SESSIONS, STOCKS, tables, training_params
+
+AHEAD = 20
 
 
 def test_targets_are_gaussian_ranks_of_members_and_missing_labels_stay_missing(market):
@@ -62,10 +68,102 @@ def test_a_chunk_holds_the_window_before_its_first_day(market):
         market.chunk(first_day=4, days=3, window=6)
 
 
-def test_days_after_the_last_session_are_absent(market):
+def test_days_after_the_last_session_are_absent():
+    market = with_context()
     chunk = market.chunk(first_day=58, days=4, window=6)
-    assert chunk.x.size(0) == 9
+    assert [len(t) for t in (chunk.x, chunk.present, chunk.levels, chunk.context)] == [9] * 4
     assert not chunk.present[-2:].any()
+    assert (chunk.context[-2:] == 0).all()
+    assert (chunk.context[-3] != 0).all()
+    assert chunk.levels_ahead.shape == (4 + AHEAD - 1, STOCKS, CHANNELS)
+    torch.testing.assert_close(chunk.levels_ahead[:1], market.levels[59:])
+    assert chunk.levels_ahead[1:].isnan().all()
+
+
+def test_levels_ahead_begin_after_the_first_day_and_end_20_sessions_after_the_last(market):
+    chunk = market.chunk(first_day=10, days=3, window=6)
+    torch.testing.assert_close(chunk.levels_ahead, market.levels[11 : 12 + AHEAD + 1])
+    torch.testing.assert_close(chunk.levels, market.levels[5:13])
+
+
+def test_no_level_ahead_of_a_training_day_lies_in_the_validation_part(monkeypatch):
+    monkeypatch.setattr(tiny, "SESSIONS", 120)
+    features, labels, edges = tables()
+    market, dates = market_tensors(features, labels, edges, ATTRIBUTES), features.indexes["date"]
+    split = split_sessions(
+        dates,
+        train_end=str(dates[32].date()),
+        valid_end=str(dates[76].date()),
+        purge_sessions=22,
+        warmup=12,
+        max_horizon=AHEAD,
+        entry="next_open",
+    )
+    train, valid = (np.flatnonzero(split_mask(split, dates, part)) for part in ("train", "valid"))
+    assert valid[0] - train[-1] == 23
+    market.levels[valid[0] :] = torch.nan
+    for first, days in cut_days(train[0], train[-1] + 1, 5, shift=2):
+        assert market.chunk(first, days, window=6).levels_ahead.isfinite().all()
+
+
+def test_levels_ahead_are_read_by_the_loss_and_by_nothing_else(model, tmp_path):
+    market = with_context()
+    network = ATFTGATFAN(model, FEATURES - 1, CHANNELS, n_context=1)
+    module = CrossSectionModule(network, model, training_params(tmp_path), 1).eval()
+    chunk = market.chunk(first_day=12, days=3, window=model.window)
+    output = module(chunk)
+    loss = module.loss_terms(output, chunk)
+    for change in (chunk.levels_ahead + 1, torch.full_like(chunk.levels_ahead, torch.nan)):
+        other = chunk._replace(levels_ahead=change)
+        for before, after in zip(module(other)[:4], output[:4], strict=True):
+            assert torch.equal(before, after)
+        assert module.loss_terms(output, other)["fan"] != loss["fan"]
+        assert module.loss_terms(output, other)["mse"] == loss["mse"]
+
+
+def with_context() -> MarketTensors:
+    features, labels, edges = tables()
+    state = np.linspace(1, 2, SESSIONS, dtype=np.float32)
+    features["x"][..., 1] = np.where(features["member"], state[:, None], 0)
+    return market_tensors(features, labels, edges, ATTRIBUTES, ["b"])
+
+
+def test_features_of_the_market_as_a_whole_leave_x_and_become_the_context():
+    features, labels, edges = tables()
+    market = with_context()
+    assert market.x.shape == (SESSIONS, STOCKS, FEATURES - 1)
+    for position, name in enumerate("acd"):
+        np.testing.assert_array_equal(market.x[..., position], features["x"].sel(feature=name))
+    np.testing.assert_allclose(market.context[:, 0], np.linspace(1, 2, SESSIONS))
+    without = market_tensors(features, labels, edges, ATTRIBUTES)
+    assert without.context.shape == (SESSIONS, 0)
+    np.testing.assert_array_equal(without.x, features["x"])
+
+
+def test_the_context_is_that_of_the_first_member_and_zero_without_members():
+    features, labels, edges = tables()
+    features["member"][7, :3] = False
+    features["member"][8] = False
+    features["x"][:, :, 2] = 0.5
+    features["x"][7, :3, 2] = 9.0  # not members
+    context = market_tensors(features, labels, edges, ATTRIBUTES, ["c"]).context
+    assert context[6:10, 0].tolist() == [0.5, 0.5, 0.0, 0.5]
+
+
+def test_the_context_keeps_the_order_of_its_names():
+    features, labels, edges = tables()
+    features["x"][..., 1], features["x"][..., 3] = 1.0, 3.0
+    market = market_tensors(features, labels, edges, ATTRIBUTES, ["d", "b"])
+    assert market.context[0].tolist() == [3.0, 1.0]
+    assert market.x.size(-1) == 2
+
+
+def test_a_context_that_differs_between_stocks_or_is_not_there_is_an_error():
+    features, labels, edges = tables()
+    with pytest.raises(ValueError, match=r"\['a', 'c'\] differ between the stocks of a date"):
+        market_tensors(features, labels, edges, ATTRIBUTES, ["a", "c"])
+    with pytest.raises(ValueError, match=r"\['breadth'\] are not among the features"):
+        market_tensors(features, labels, edges, ATTRIBUTES, ["breadth"])
 
 
 def test_the_fingerprint_sees_every_number():
@@ -74,6 +172,10 @@ def test_the_fingerprint_sees_every_number():
     assert market_tensors(*tables(), ATTRIBUTES).fingerprint() == before
     features["x"][7, 3, 1] += 1e-6
     assert market_tensors(features, labels, edges, ATTRIBUTES).fingerprint() != before
+    market = with_context()
+    before_context = market.fingerprint()
+    market.context[5, 0] += 1e-6
+    assert market.fingerprint() != before_context
     edges.loc[edges.index[3], "correlation"] += 1e-6
     assert market_tensors(*tables()[:2], edges, ATTRIBUTES).fingerprint() != before
 

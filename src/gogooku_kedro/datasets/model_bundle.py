@@ -1,21 +1,20 @@
-"""Kedro dataset of a trained model: safetensors weights beside a JSON configuration, never pickle."""
+"""Kedro dataset of trained models: safetensors weights beside JSON configurations, never pickle."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kedro.io import AbstractDataset, DatasetError
-from safetensors.numpy import load_file, save_file
 
 if TYPE_CHECKING:
-    from gogooku_kedro.training import ModelBundle
+    from gogooku_kedro.training import Ensemble
 
 
-class ModelBundleDataset(AbstractDataset["ModelBundle", "ModelBundle"]):
-    """Save and load a :class:`gogooku_kedro.training.ModelBundle` in a folder.
+class ModelBundleDataset(AbstractDataset["Ensemble", "Ensemble"]):
+    """Save and load a :class:`gogooku_kedro.training.Ensemble` in a folder.
 
     Args:
-        filepath: Folder that holds ``weights.safetensors`` and ``config.json``.
+        filepath: Folder that holds ``config.json`` and for every member a folder such as ``seed_0`` with
+            ``weights.safetensors`` and ``config.json``.
         metadata: Arbitrary metadata, for example the layer in kedro-viz.
     """
 
@@ -23,27 +22,23 @@ class ModelBundleDataset(AbstractDataset["ModelBundle", "ModelBundle"]):
         self._filepath = Path(filepath)
         self.metadata = metadata
 
-    def load(self) -> "ModelBundle":
-        """Load the bundle.
+    def load(self) -> "Ensemble":
+        """Load the models.
 
         Raises:
-            DatasetError: If the folder does not hold a model.
+            DatasetError: If the folder does not hold them, or a file is damaged, exchanged or of another
+                version; it names the file.
         """
-        from gogooku_kedro.training import ModelBundle  # noqa: PLC0415  torch: only when a model is read
+        from gogooku_kedro.training import Ensemble  # noqa: PLC0415  torch: only when a model is read
 
-        if not self._exists():
-            raise DatasetError(
-                f"no trained model in {self._filepath}: run `kedro run --pipelines=training` first"
-            )
-        config = json.loads((self._filepath / "config.json").read_text())
-        return ModelBundle.from_config(load_file(self._filepath / "weights.safetensors"), config)
+        try:
+            return Ensemble.load(self._filepath)
+        except ValueError as error:
+            raise DatasetError(str(error)) from error
 
-    def save(self, data: "ModelBundle") -> None:
-        """Write weights and configuration, the configuration last: it marks the bundle complete."""
-        self._filepath.mkdir(parents=True, exist_ok=True)
-        (self._filepath / "config.json").unlink(missing_ok=True)
-        save_file(data.weights, self._filepath / "weights.safetensors")
-        (self._filepath / "config.json").write_text(json.dumps(data.config(), indent=2))
+    def save(self, data: "Ensemble") -> None:
+        """Write weights and configurations, the list of members last: it marks all of them complete."""
+        data.save(self._filepath)
 
     def _exists(self) -> bool:
         return (self._filepath / "config.json").exists()

@@ -2,20 +2,26 @@
 
 from gogooku_kedro.training.bundle import ModelBundle
 from gogooku_kedro.training.device import describe_device, resolve_device, resolve_precision
-from gogooku_kedro.training.fit import FitResult, fit_model
+from gogooku_kedro.training.ensemble import Ensemble, combine, predict_parts
+from gogooku_kedro.training.fit import EnsembleResult, FitResult, fit_ensemble, fit_model
 from gogooku_kedro.training.market import DayChunk, GraphTensors, MarketTensors, market_tensors
 from gogooku_kedro.training.predict import predict_days, predictions_frame
 
 __all__ = [
     "DayChunk",
+    "Ensemble",
+    "EnsembleResult",
     "FitResult",
     "GraphTensors",
     "MarketTensors",
     "ModelBundle",
+    "combine",
     "describe_device",
+    "fit_ensemble",
     "fit_model",
     "market_tensors",
     "predict_days",
+    "predict_parts",
     "predictions_frame",
     "resolve_device",
     "resolve_precision",

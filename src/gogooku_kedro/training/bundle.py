@@ -1,14 +1,25 @@
 """A trained model with all that is needed to use it: weights, settings, feature hash, sizes."""
 
+import hashlib
+import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import BaseModel, ValidationError
+from safetensors import SafetensorError
+from safetensors import numpy as safetensors
 
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.params import ModelParams
+from gogooku_kedro.training.market import MarketTensors
+
+FORMAT = 2
+WEIGHTS, CONFIG = "weights.safetensors", "config.json"
+TRAIN_AGAIN = "train again with `kedro run --pipelines=training`"
 
 
 @dataclass(frozen=True)
@@ -20,6 +31,7 @@ class ModelBundle:
         params: Settings of the model.
         n_features: Number of features ``F``.
         n_channels: Number of level-like channels ``C``.
+        n_context: Number of values of the market's state ``M``.
         feature_hash: Hash of the feature manifest the model was trained on.
         training: What is worth knowing of the training run (seed, device, best epoch, seconds).
     """
@@ -28,6 +40,7 @@ class ModelBundle:
     params: ModelParams
     n_features: int
     n_channels: int
+    n_context: int
     feature_hash: str
     training: dict[str, Any]
 
@@ -36,32 +49,54 @@ class ModelBundle:
         cls,
         model: ATFTGATFAN,
         params: ModelParams,
-        sizes: tuple[int, int],
+        sizes: tuple[int, int, int],
         feature_hash: str,
         training: dict[str, Any],
     ) -> Self:
-        """Take the weights out of a model; ``sizes`` are its features and channels."""
+        """Take the weights out of a model; ``sizes`` are its features, channels and context values."""
         weights = {k: v.detach().cpu().numpy().copy() for k, v in model.state_dict().items()}
         return cls(weights, params, *sizes, feature_hash, training)
 
-    def build(self, feature_hash: str) -> ATFTGATFAN:
+    def build(self, feature_hash: str, model_params: ModelParams) -> ATFTGATFAN:
         """Rebuild the model, in evaluation mode.
 
         Args:
             feature_hash: Hash of the manifest of the features it is about to read.
+            model_params: Settings of the section ``model`` it is about to run with.
 
         Raises:
-            ValueError: If these are not the features the model was trained on.
+            ValueError: If features or settings are not those the model was trained with, or the weights
+                do not fit them.
         """
         if feature_hash != self.feature_hash:
             raise ValueError(
                 f"the model was trained on features {self.feature_hash[:12]}, but these are "
-                f"{feature_hash[:12]}: rebuild the features with the settings of the model, or train "
-                f"again with `kedro run --pipelines=training`"
+                f"{feature_hash[:12]}: rebuild the features with the settings of the model, or {TRAIN_AGAIN}"
             )
-        model = ATFTGATFAN(self.params, self.n_features, self.n_channels)
+        different = differing_settings(self.params, model_params, "model")
+        if different:
+            raise ValueError(
+                f"the model was trained with other settings: {'; '.join(different)}. Set them back, "
+                f"or {TRAIN_AGAIN}"
+            )
+        model = ATFTGATFAN(self.params, self.n_features, self.n_channels, self.n_context)
+        self._check_weights(model)
         model.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in self.weights.items()})
         return model.eval()
+
+    def check_market(self, market: MarketTensors) -> None:
+        """Hold the sizes of a market against those the model was trained on.
+
+        Raises:
+            ValueError: If the market has other numbers of features, channels or context values.
+        """
+        wanted, there = (self.n_features, self.n_channels, self.n_context), market_sizes(market)
+        if wanted != there:
+            raise ValueError(
+                f"the model reads {wanted[0]} features, {wanted[1]} levels and {wanted[2]} values of the "
+                f"market's state, but the market has {there[0]}, {there[1]} and {there[2]}: rebuild the "
+                f"features with the settings of the model, or {TRAIN_AGAIN}"
+            )
 
     def config(self) -> dict[str, Any]:
         """Everything but the weights, as JSON types."""
@@ -73,3 +108,89 @@ class ModelBundle:
     def from_config(cls, weights: dict[str, npt.NDArray[Any]], config: dict[str, Any]) -> Self:
         """The inverse of :meth:`config`."""
         return cls(weights=weights, **(config | {"params": ModelParams.model_validate(config["params"])}))
+
+    def save(self, folder: Path) -> None:
+        """Write weights and configuration, the configuration last: it marks the model complete."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / CONFIG).unlink(missing_ok=True)
+        content = safetensors.save(self.weights)
+        (folder / WEIGHTS).write_bytes(content)
+        seal = {"format": FORMAT, "weights_sha256": hashlib.sha256(content).hexdigest()}
+        (folder / CONFIG).write_text(json.dumps(seal | self.config(), indent=2))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            ValueError: If a file is missing, damaged, exchanged or of another version, naming the file.
+        """
+        config = read_config(folder)
+        wanted = config.pop("weights_sha256", None)
+        try:
+            content = (folder / WEIGHTS).read_bytes()
+        except FileNotFoundError:
+            raise ValueError(f"{folder / WEIGHTS} is missing: {TRAIN_AGAIN}") from None
+        if hashlib.sha256(content).hexdigest() != wanted:
+            raise ValueError(
+                f"{folder / WEIGHTS} is not the file that {folder / CONFIG} was written with (its SHA-256 "
+                f"differs): it is truncated or was exchanged; restore both, or {TRAIN_AGAIN}"
+            )
+        try:
+            return cls.from_config(safetensors.load(content), config)
+        except (KeyError, TypeError, ValidationError, SafetensorError) as error:
+            raise ValueError(
+                f"{folder / CONFIG} does not describe a model of this version ({error}): {TRAIN_AGAIN}"
+            ) from error
+
+    def _check_weights(self, model: ATFTGATFAN) -> None:
+        wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+        there = {name: value.shape for name, value in self.weights.items()}
+        if wanted != there:
+            names = sorted(k for k in wanted.keys() | there.keys() if wanted.get(k) != there.get(k))
+            raise ValueError(
+                f"the weights do not fit the model of this version, which differs in {', '.join(names[:5])} "
+                f"({len(names)} in all): {TRAIN_AGAIN}"
+            )
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The ``config.json`` of a folder, without its format.
+
+    Raises:
+        ValueError: If it is missing, is no JSON object, or is of another format.
+    """
+    file = folder / CONFIG
+    try:
+        config: Any = json.loads(file.read_text())
+    except FileNotFoundError:
+        raise ValueError(
+            f"no trained model in {folder}: run `kedro run --pipelines=training` first"
+        ) from None
+    except ValueError as error:
+        raise ValueError(f"{file} is not JSON ({error}): {TRAIN_AGAIN}") from error
+    written = config.pop("format", 1) if isinstance(config, dict) else "unknown"
+    if written != FORMAT:
+        raise ValueError(f"{file} has format {written}, but this version reads {FORMAT}: {TRAIN_AGAIN}")
+    return dict(config)
+
+
+def market_sizes(market: MarketTensors) -> tuple[int, int, int]:
+    """Numbers of features, level-like channels and context values of a market."""
+    return market.x.size(-1), market.levels.size(-1), market.context.size(-1)
+
+
+def differing_settings(trained: BaseModel, configured: BaseModel, path: str) -> list[str]:
+    """Where two settings of one class differ, each with its dotted path and both values."""
+    different = []
+    for key in type(trained).model_fields:
+        before, now = getattr(trained, key), getattr(configured, key)
+        if isinstance(before, BaseModel) and isinstance(now, BaseModel):
+            different += differing_settings(before, now, f"{path}.{key}")
+        elif before != now:
+            different.append(f"{path}.{key}: {_shown(before)} then, {_shown(now)} now")
+    return different
+
+
+def _shown(value: Any) -> str:
+    return json.dumps(list(value) if isinstance(value, tuple) else value)

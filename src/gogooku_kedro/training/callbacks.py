@@ -1,22 +1,25 @@
 """Callbacks of a training run: history, one line per epoch, and randomness that survives a restart."""
 
 import logging
+import math
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 import pandas as pd
 import torch
 
-from gogooku_kedro.training.module import MONITOR
+from gogooku_kedro.training.module import MONITOR, CrossSectionModule
 
 logger = logging.getLogger(__name__)
 
 
 class SeedEveryStep(pl.Callback):
-    """Seed PyTorch's generators by ``(seed, step)`` before every training step.
+    """Seed PyTorch's generators by ``(seed, epoch, first day of the chunk)`` before every training step.
 
-    Dropout then draws the same numbers in a step whether or not the run was interrupted before it, and
-    whatever else drew random numbers in between (a data loader does when it starts).
+    Dropout then draws the same numbers for a chunk whether or not the run was interrupted before it,
+    whatever else drew random numbers in between (a data loader does when it starts), and whichever of
+    several processes the chunk is dealt to.
     """
 
     def __init__(self, seed: int) -> None:
@@ -26,7 +29,9 @@ class SeedEveryStep(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Seed the generators of all devices."""
-        torch.manual_seed(self.seed * 1_000_003 + trainer.global_step)
+        entropy = (self.seed, trainer.current_epoch, int(batch.first_day))
+        (state,) = np.random.SeedSequence(entropy).generate_state(1, np.uint64)
+        torch.manual_seed(int(state))
 
 
 class History(pl.Callback):
@@ -57,21 +62,29 @@ class EpochLog(pl.Callback):
     """Write one INFO line per epoch."""
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Log loss, validation rank IC and what the graph does."""
+        """Log phase, loss, validation rank IC and ICIR, and what the graph does."""
         metrics = trainer.callback_metrics
+        assert isinstance(pl_module, CrossSectionModule)
+        chosen_by = f"smoothed {metrics[MONITOR]:+.3f}"
+        if math.isinf(metrics[MONITOR]):
+            chosen_by = "without graph, not to be kept"
         graph = ""
         if "gat/attention_entropy" in metrics:
             graph = (
                 f" | gat entropy {metrics['gat/attention_entropy']:.3f} degree {metrics['gat/degree']:.1f}"
             )
         logger.info(
-            "epoch %d/%s | loss %.4f | valid rank IC %+.4f (1d %+.4f, 5d %+.4f, 20d %+.4f)%s",
+            "epoch %d/%s %s | loss %.4f | valid rank IC %+.4f (1d %+.4f, 5d %+.4f, 20d %+.4f), "
+            "ICIR %+.3f (%s)%s",
             trainer.current_epoch + 1,
             trainer.max_epochs,
+            pl_module.phase.name,
             metrics["train/loss"],
-            metrics[MONITOR],
+            metrics["valid/rank_ic"],
             metrics["valid/rank_ic_1d"],
             metrics["valid/rank_ic_5d"],
             metrics["valid/rank_ic_20d"],
+            metrics["valid/rank_icir"],
+            chosen_by,
             graph,
         )

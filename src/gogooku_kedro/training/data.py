@@ -1,5 +1,6 @@
 """Feed a Trainer with chunks of consecutive days that already lie in the device's memory."""
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -28,7 +29,10 @@ class DayChunkDataModule(pl.LightningDataModule):
     """Training and validation chunks of a market.
 
     Every epoch cuts the training sessions anew, with a first cut and an order that depend on
-    ``(seed, epoch)`` only: an interrupted run meets the same chunks when it goes on.
+    ``(seed, epoch)`` only: an interrupted run meets the same chunks when it goes on. Chunks are dealt to
+    the processes in turn, so that ``R`` processes which accumulate ``A`` chunks see in each optimiser step
+    the same ``R·A`` chunks as one process which accumulates ``R·A``; the last step of an epoch is filled
+    up with the epoch's first chunks. Every process validates the whole validation part.
 
     Args:
         market: The market; moved to the trainer's device once.
@@ -37,6 +41,8 @@ class DayChunkDataModule(pl.LightningDataModule):
         chunk_days: Days of a chunk ``D``.
         window: Sessions of the model's window ``L``.
         seed: Seed of the cuts.
+        accumulate: Chunks of one optimiser step in one process ``A``.
+        max_batches: Chunks of an epoch, and of a validation, at most.
     """
 
     def __init__(
@@ -47,10 +53,13 @@ class DayChunkDataModule(pl.LightningDataModule):
         chunk_days: int,
         window: int,
         seed: int,
+        accumulate: int = 1,
+        max_batches: int | None = None,
     ) -> None:
         super().__init__()
         self.market, self.train, self.valid = market, train, valid
         self.chunk_days, self.window, self.seed = chunk_days, window, seed
+        self.accumulate, self.max_batches = accumulate, max_batches
 
     def setup(self, stage: str) -> None:
         """Move the whole market into the memory of the trainer's device."""
@@ -58,15 +67,30 @@ class DayChunkDataModule(pl.LightningDataModule):
             self.market = self.market.to(self.trainer.strategy.root_device)
 
     def train_dataloader(self) -> DataLoader[DayChunk]:
-        """Chunks of this epoch, in random order."""
-        epoch = self.trainer.current_epoch if self.trainer is not None else 0
+        """Chunks of this epoch for this process, in random order."""
+        if self.trainer is None:
+            return self._loader(self.epoch_cuts(0))
+        rank, processes = self.trainer.global_rank, self.trainer.world_size
+        return self._loader(self.epoch_cuts(self.trainer.current_epoch, rank, processes))
+
+    def epoch_cuts(self, epoch: int, rank: int = 0, processes: int = 1) -> list[tuple[int, int]]:
+        """First day and number of days of the chunks of one process in an epoch.
+
+        Args:
+            epoch: The epoch, counted from 0.
+            rank: The process, counted from 0.
+            processes: Number of processes.
+        """
         rng = np.random.default_rng((self.seed, epoch))
         cuts = cut_days(*self.train, self.chunk_days, shift=int(rng.integers(self.chunk_days)))
-        return self._loader([cuts[i] for i in rng.permutation(len(cuts))])
+        order = rng.permutation(len(cuts))[: self.max_batches]
+        group = processes * self.accumulate
+        filled = np.resize(order, math.ceil(len(order) / group) * group)
+        return [cuts[i] for i in filled[rank::processes]]
 
     def val_dataloader(self) -> DataLoader[DayChunk]:
         """Chunks of the validation part, in order of time."""
-        return self._loader(cut_days(*self.valid, self.chunk_days, shift=0))
+        return self._loader(cut_days(*self.valid, self.chunk_days, shift=0)[: self.max_batches])
 
     def _loader(self, cuts: Sequence[tuple[int, int]]) -> DataLoader[DayChunk]:
         return DataLoader(DayChunks(self.market, cuts, self.window), batch_size=None)
@@ -88,6 +112,15 @@ def cut_days(start: int, stop: int, days: int, shift: int) -> list[tuple[int, in
     return [(a, b - a) for a, b in pairwise(borders)]
 
 
-def steps_per_epoch(start: int, stop: int, days: int) -> int:
-    """Largest number of chunks that :func:`cut_days` makes of ``start`` to ``stop - 1``."""
-    return len(cut_days(start, stop, days, shift=min(1, days - 1)))
+def steps_per_epoch(start: int, stop: int, days: int, group: int = 1, max_batches: int | None = None) -> int:
+    """Largest number of optimiser steps that the days ``start`` to ``stop - 1`` make in an epoch.
+
+    Args:
+        start: First day.
+        stop: Last day plus one.
+        days: Days of a chunk.
+        group: Chunks of one optimiser step, all processes together.
+        max_batches: Chunks of an epoch at most.
+    """
+    chunks = len(cut_days(start, stop, days, shift=min(1, days - 1))[:max_batches])
+    return math.ceil(chunks / group)

@@ -1,6 +1,7 @@
 """The market as tensors that stay in the device's memory, cut into chunks of consecutive days."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import NamedTuple, Self
 
@@ -13,6 +14,10 @@ from torch import Tensor
 
 from gogooku_kedro.features import gaussian_rank_labels
 from gogooku_kedro.graph import asof_index
+from gogooku_kedro.params import HORIZONS
+
+AHEAD = max(HORIZONS)
+"""Sessions after a day whose levels the model learns to foresee; no more than the longest label."""
 
 
 class DayChunk(NamedTuple):
@@ -22,18 +27,23 @@ class DayChunk(NamedTuple):
         x: ``(D + L - 1, N, F)`` normalised features, 0 = missing.
         present: ``(D + L - 1, N)`` bool.
         levels: ``(D + L - 1, N, C)``, NaN = absent.
+        context: ``(D + L - 1, M)`` features of the market as a whole.
         edge_index: ``(2, E)`` between nodes ``day * N + stock``.
         edge_attr: ``(E, A)``.
         target: ``(D, N, 4)`` per-date Gaussian ranks of the label, NaN = no label.
+        levels_ahead: ``(D + H - 1, N, C)`` levels from the session after ``first_day`` to the ``H``-th after
+            the last day, NaN = absent or beyond the last session. Label side: only the loss may read it.
         first_day: Index of the first of the ``D`` days in the market's sessions.
     """
 
     x: Tensor
     present: Tensor
     levels: Tensor
+    context: Tensor
     edge_index: Tensor
     edge_attr: Tensor
     target: Tensor
+    levels_ahead: Tensor
     first_day: int
 
 
@@ -86,6 +96,7 @@ class MarketTensors:
         x: ``(T, N, F)``.
         present: ``(T, N)`` bool, the stock belongs to the cross-section of the day.
         levels: ``(T, N, C)``, NaN = absent.
+        context: ``(T, M)`` features of the market as a whole, 0 = missing.
         target: ``(T, N, 4)`` per-date Gaussian ranks, NaN = no label.
         graph: Edges by as-of date.
     """
@@ -93,6 +104,7 @@ class MarketTensors:
     x: Tensor
     present: Tensor
     levels: Tensor
+    context: Tensor
     target: Tensor
     graph: GraphTensors
 
@@ -103,6 +115,7 @@ class MarketTensors:
             self.x.to(device),
             self.present.to(device),
             self.levels.to(device),
+            self.context.to(device),
             self.target.to(device),
             GraphTensors(**moved),
         )
@@ -121,22 +134,25 @@ class MarketTensors:
                 f"day {first_day} has no window of {window} sessions before it; "
                 f"the first usable day is {window - 1}"
             )
+        coming = slice(first_day + 1, stop + AHEAD)
         present = _padded(self.present[start:stop], stop - start, False)
         edge_index, edge_attr = self.graph.edges(first_day, present[window - 1 :])
         return DayChunk(
             _padded(self.x[start:stop], stop - start, 0.0),
             present,
             _padded(self.levels[start:stop], stop - start, torch.nan),
+            _padded(self.context[start:stop], stop - start, 0.0),
             edge_index,
             edge_attr,
             _padded(self.target[first_day:stop], days, torch.nan),
+            _padded(self.levels[coming], days + AHEAD - 1, torch.nan),
             first_day,
         )
 
     def fingerprint(self) -> str:
         """SHA-256 over every number the model can see; equal markets have equal fingerprints."""
         digest = hashlib.sha256()
-        tensors = [self.x, self.present, self.levels, self.target]
+        tensors = [self.x, self.present, self.levels, self.context, self.target]
         tensors += [self.graph.edge_index, self.graph.edge_attr, self.graph.graph_of_day]
         for tensor in tensors:
             digest.update(np.ascontiguousarray(tensor.cpu().numpy()).data)
@@ -144,7 +160,11 @@ class MarketTensors:
 
 
 def market_tensors(
-    features: xr.Dataset, labels: xr.Dataset, edges: pd.DataFrame, edge_attributes: tuple[str, ...]
+    features: xr.Dataset,
+    labels: xr.Dataset,
+    edges: pd.DataFrame,
+    edge_attributes: tuple[str, ...],
+    context_names: Sequence[str] = (),
 ) -> MarketTensors:
     """Put features, labels and graph into tensors.
 
@@ -153,10 +173,12 @@ def market_tensors(
         labels: ``target`` (date, code, horizon), on the same dates and codes; ranked over members.
         edges: Long table ``asof, source, target`` and the attributes.
         edge_attributes: Columns of ``edges`` that the model reads, in this order.
+        context_names: Features with one value per date, the same for every member: they leave ``x`` and
+            become ``context``.
 
     Raises:
-        ValueError: If labels and features are not on the same sessions and stocks, or an edge attribute
-            is missing.
+        ValueError: If labels and features are not on the same sessions and stocks, an edge attribute or a
+            feature of the context is missing, or the latter differs between the stocks of a date.
     """
     for dim in ("date", "code"):
         if not features.indexes[dim].equals(labels.indexes[dim]):
@@ -166,10 +188,12 @@ def market_tensors(
             )
     member = features["member"].transpose("date", "code")
     target = gaussian_rank_labels(labels["target"], member).transpose("date", "code", "horizon")
+    x, context = _split_context(features["x"].transpose("date", "code", "feature"), member, context_names)
     return MarketTensors(
-        torch.from_numpy(_values(features["x"].transpose("date", "code", "feature"))),
+        torch.from_numpy(x),
         torch.from_numpy(member.to_numpy().astype(bool)),
         torch.from_numpy(_values(features["levels"].transpose("date", "code", "channel"))),
+        torch.from_numpy(context),
         torch.from_numpy(_values(target)),
         graph_tensors(edges, features.indexes["date"], features.indexes["code"], edge_attributes),
     )
@@ -203,6 +227,33 @@ def graph_tensors(
         torch.from_numpy(np.append(first, len(order)).astype(np.int64)),
         torch.from_numpy(np.asarray(asof_index(asof_dates, pd.DatetimeIndex(dates)), np.int64)),
     )
+
+
+def _split_context(
+    x: xr.DataArray, member: xr.DataArray, names: Sequence[str]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    columns = x.indexes["feature"]
+    missing = [name for name in names if name not in columns]
+    if missing:
+        raise ValueError(
+            f"features of the market as a whole {missing} are not among the features: rebuild them with "
+            f"`kedro run --pipelines=features`"
+        )
+    values, here = _values(x), member.to_numpy().astype(bool)
+    if not names:
+        return values, values[:, 0, :0]
+    positions = [columns.get_loc(name) for name in names]
+    of_market = values[..., positions]  # (T, N, M)
+    first_member = here.argmax(axis=1)
+    context = of_market[np.arange(len(here)), first_member] * here.any(axis=1, keepdims=True)
+    differs = ((of_market != context[:, None]) & here[..., None]).any(axis=(0, 1))
+    varying = [name for name, different in zip(names, differs, strict=True) if different]
+    if varying:
+        raise ValueError(
+            f"features of the market as a whole {varying} differ between the stocks "
+            f"of a date: rebuild the features with `kedro run --pipelines=features`"
+        )
+    return np.delete(values, positions, axis=2), context
 
 
 def _values(array: xr.DataArray) -> npt.NDArray[np.float32]:

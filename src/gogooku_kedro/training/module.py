@@ -1,38 +1,39 @@
-"""The LightningModule: one step on a chunk of days, every loss term and every graph figure by name."""
+"""The LightningModule: one step on a chunk of days, every loss term and every figure by name."""
 
+import logging
 import math
+from collections.abc import Callable
 from typing import Any
 
 import lightning.pytorch as pl
-import numpy as np
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
-from torch import Tensor, nn
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
 
-from gogooku_kedro.evaluation import rank_ic
-from gogooku_kedro.model import ATFTGATFAN, GraphAttention, ModelOutput, normalised_entropy
-from gogooku_kedro.params import HORIZONS, ModelParams, TrainingParams
-from gogooku_kedro.training.losses import (
-    edge_weight_penalty,
-    entropy_penalty,
-    information_coefficient,
-    pinball,
-    rank_mse,
-)
+from gogooku_kedro.model import ATFTGATFAN, ModelOutput
+from gogooku_kedro.params import ModelParams, PhaseParams, TrainingParams
+from gogooku_kedro.training import losses, monitor
 from gogooku_kedro.training.market import DayChunk
 
-MONITOR = "valid/rank_ic"
-WARMUP_SHARE = 0.1
+MONITOR = "valid/rank_icir_smooth"
+"""What chooses the epoch: smoothed validation rank ICIR; -inf in an epoch that must not be chosen."""
+
+logger = logging.getLogger(__name__)
 
 
 class CrossSectionModule(pl.LightningModule):
     """Train ATFT-GAT-FAN on chunks of days.
+
+    The phase of an epoch (``training.phases``) says whether the graph is on, in training and validation
+    alike, how the horizons weigh and what the learning rate is multiplied by.
 
     Args:
         model: The network.
         model_params: Its settings, for quantile levels and graph penalties.
         training: Optimisation settings.
         total_steps: Optimiser steps of the whole schedule.
+        gat_verbose: Write one DEBUG line per step with the graph's figures and the GAT's task gradient.
     """
 
     levels: Tensor
@@ -43,83 +44,179 @@ class CrossSectionModule(pl.LightningModule):
         model_params: ModelParams,
         training: TrainingParams,
         total_steps: int,
+        gat_verbose: bool = False,
     ) -> None:
         super().__init__()
         self.model, self.params, self.training_params = model, model_params, training
-        self.total_steps = total_steps
+        self.total_steps, self.gat_verbose = total_steps, gat_verbose and model.gat is not None
         self.register_buffer("levels", torch.tensor(model_params.quantiles), persistent=False)
-        self._scores: list[Tensor] = []
-        self._targets: list[Tensor] = []
+        self.enter(training.phase_of(0))
+        self.smoothed_icir: float | None = None
+        self._probes: frozenset[int] = frozenset()
+        self._validated: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def enter(self, phase: PhaseParams) -> None:
+        """Begin a phase, with the graph on or off."""
+        self.phase = phase
+        self.model.graph_enabled = phase.graph
+
+    def idle_parts(self) -> frozenset[str]:
+        """Parts of the model to which the task gives no gradient in this phase, and rightly so."""
+        idle = {"gat", "neutralise"} if not self.phase.graph else set()
+        return frozenset(
+            idle | ({"quantile_head"} if not self.training_params.loss.quantile_weight else set())
+        )
 
     def forward(self, chunk: DayChunk) -> ModelOutput:
         """Score a chunk of days."""
         output: ModelOutput = self.model(
-            chunk.x, chunk.present, chunk.levels, chunk.edge_index, chunk.edge_attr
+            chunk.x, chunk.present, chunk.levels, chunk.context, chunk.edge_index, chunk.edge_attr
         )
         return output
 
+    def on_train_epoch_start(self) -> None:
+        """Enter the phase of the epoch and choose the batches on which the task's gradient is measured."""
+        self.enter(self.training_params.phase_of(self.current_epoch))
+        self._probes = monitor.probe_batches(int(self.trainer.num_training_batches))
+        scheduler = self.lr_schedulers()
+        if isinstance(scheduler, LambdaLR):  # the first step of a phase has the phase's factor already
+            for group, base in zip(scheduler.optimizer.param_groups, scheduler.base_lrs, strict=True):
+                group["lr"] = base * self._schedule(scheduler.last_epoch)
+
+    def on_fit_end(self) -> None:
+        """Leave the graph switched on, as the model is used from here on."""
+        self.model.graph_enabled = True
+
     def training_step(self, chunk: DayChunk, batch_idx: int) -> Tensor:
         """Return the total loss of a chunk and log its terms."""
+        probe = batch_idx in self._probes
+        norms = self._task_gradient_norms(chunk) if probe or self.gat_verbose else {}
         output = self(chunk)
         terms = self.loss_terms(output, chunk)
         loss = torch.stack(list(terms.values())).sum()
         days = chunk.target.size(0)
-        logged = {f"train/{name}": value for name, value in terms.items()} | {"train/loss": loss}
-        if output.graph is not None:
-            logged |= graph_figures(output.graph, chunk.target.size(0) * chunk.target.size(1))
-        self.log_dict(logged, on_step=False, on_epoch=True, batch_size=days)
+        figures = {f"train/{name}": value for name, value in terms.items()} | {"train/loss": loss}
+        figures["train/score_dispersion"] = monitor.score_dispersion(output.score, chunk.present[-days:])
+        if self.model.gat is not None:
+            figures |= monitor.graph_figures(output.graph, days * chunk.target.size(1))
+        if self.gat_verbose:
+            _log_step(self.global_step, figures | norms)
+        if probe:
+            figures |= norms
+        # Lightning averages the weights over processes as whole numbers, so they are multiples of theirs.
+        self._log(figures, days * self.trainer.world_size)
         return loss
 
-    def loss_terms(self, output: ModelOutput, chunk: DayChunk) -> dict[str, Tensor]:
-        """Every term of the loss, already weighted; their sum is the loss.
+    def _log(self, figures: dict[str, Tensor], weight: int) -> None:
+        # A figure that is 0 for want of a graph is made on the CPU, and later ones on the device.
+        figures = {name: value.to(self.device) for name, value in figures.items()}
+        self.log_dict(figures, on_step=False, on_epoch=True, batch_size=weight, sync_dist=True)
 
-        Returns:
-            ``mse``, ``ic``, ``quantile`` and, with the GAT's regularisation, ``gat_entropy``, ``gat_edge``.
+    def _task_gradient_norms(self, chunk: DayChunk) -> dict[str, Tensor]:
+        # In a pass of its own, before that of the loss: a compiled model may not be asked twice for the
+        # gradient of one pass (the second comes out wrong), and two graphs would need twice the memory.
+        # The random numbers are put back, so that looking changes nothing.
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices):
+            task = torch.stack(list(self.task_terms(self(chunk), chunk).values())).sum()
+            norms = monitor.task_gradient_norms(self.model, task)
+        return {f"task_grad_norm/{name}": norm for name, norm in norms.items()}
+
+    def loss_terms(self, output: ModelOutput, chunk: DayChunk) -> dict[str, Tensor]:
+        """Every term of the loss that has a weight, already weighted; their sum is the loss."""
+        return (
+            self.task_terms(output, chunk) | self.auxiliary_terms(output, chunk) | self.penalty_terms(output)
+        )
+
+    def task_terms(self, output: ModelOutput, chunk: DayChunk) -> dict[str, Tensor]:
+        """Terms of scores and quantiles: ``mse ic pairwise listnet soft_rank quantile``, those with a weight.
 
         Raises:
-            ValueError: If no stock of the chunk has a label.
+            ValueError: If no stock of the chunk has a label of a horizon that counts.
         """
-        weights, target = self.training_params.loss, chunk.target
-        if target.isnan().all():
-            raise ValueError(f"no label on the chunk of days that begins at {chunk.first_day}")
-        terms = {
-            "mse": rank_mse(output.score, target).nanmean(),
-            "ic": weights.ic_weight * (1 - information_coefficient(output.score, target)).nanmean(),
-            "quantile": weights.quantile_weight * pinball(output.quantiles, target, self.levels).nanmean(),
-        }
-        regularization = self.params.gat.regularization
-        if output.graph is not None and regularization.enabled:
-            nodes = target.size(0) * target.size(1)
-            terms["gat_entropy"] = regularization.attention_entropy_penalty * entropy_penalty(
-                output.graph, nodes
+        weights, score, target = self.training_params.loss, output.score, chunk.target
+        horizon_weights = self.levels.new_tensor(self.phase.horizon_weights)
+        if target[..., horizon_weights > 0].isnan().all():
+            raise ValueError(
+                f"no label on the chunk of days that begins at {chunk.first_day}, of the horizons with a "
+                f"weight in phase {self.phase.name!r} ({list(self.phase.horizon_weights)})"
             )
-            terms["gat_edge"] = regularization.edge_weight_penalty * edge_weight_penalty(output.graph)
+        terms: dict[str, tuple[float, Callable[[], Tensor]]] = {
+            "mse": (weights.mse_weight, lambda: losses.rank_mse(score, target)),
+            "ic": (weights.ic_weight, lambda: 1 - losses.information_coefficient(score, target)),
+            "pairwise": (weights.pairwise_weight, lambda: losses.sampled_pairwise(score, target)),
+            "listnet": (weights.listnet_weight, lambda: losses.listnet(score, target)),
+            "soft_rank": (weights.soft_rank_weight, lambda: 1 - losses.soft_spearman(score, target)),
+            "quantile": (
+                weights.quantile_weight,
+                lambda: losses.pinball(output.quantiles, target, self.levels),
+            ),
+        }
+        return {
+            name: weight * losses.over_dates_and_horizons(term(), horizon_weights)
+            for name, (weight, term) in terms.items()
+            if weight > 0
+        }
+
+    def auxiliary_terms(self, output: ModelOutput, chunk: DayChunk) -> dict[str, Tensor]:
+        """Terms of the forecasts of the level-like channels, ``fan`` and ``san``."""
+        if self.model.levels is None or output.forecast is None:
+            return {}
+        weights = self.training_params.loss
+        weight = {"fan": weights.fan_weight, "san": weights.san_weight}
+        terms = self.model.levels.losses(output.forecast, chunk.levels_ahead)
+        return {name: weight[name] * term for name, term in terms.items() if weight[name] > 0}
+
+    def penalty_terms(self, output: ModelOutput) -> dict[str, Tensor]:
+        """Penalties of the graph: ``gat_entropy``, ``gat_edge``, ``gat_learned_graph``, of what is built."""
+        gat, regularization = self.params.gat, self.params.gat.regularization
+        if output.graph is None or not regularization.enabled:
+            return {}
+        days, stocks, _ = output.score.shape
+        entropy = losses.entropy_penalty(output.graph, days * stocks)
+        terms = {"gat_entropy": regularization.attention_entropy_penalty * entropy}
+        if self.model.gat is not None and self.model.gat.edge_gate is not None:
+            gate = losses.edge_weight_penalty(output.graph)
+            terms["gat_edge"] = regularization.edge_weight_penalty * gate
+        if gat.learned_graph.enabled:
+            terms["gat_learned_graph"] = gat.learned_graph.penalty * output.graph.similarity_penalty
         return terms
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Log the gradient norm of every part of the model."""
-        norms = {f"grad_norm/{name}": _gradient_norm(part) for name, part in self.model.named_children()}
-        self.log_dict(norms, on_step=False, on_epoch=True, batch_size=1)
+        norms = monitor.gradient_norms(self.model)
+        self._log({f"grad_norm/{name}": norm for name, norm in norms.items()}, self.trainer.world_size)
 
     def validation_step(self, chunk: DayChunk, batch_idx: int) -> None:
         """Keep the scores of a chunk for the metrics of the epoch."""
-        output = self(chunk)
-        self._scores.append(output.score.float().cpu())
-        self._targets.append(chunk.target.float().cpu())
+        score, days = self(chunk).score, chunk.target.size(0)
+        self._validated.append((score.float().cpu(), chunk.target.float().cpu(), chunk.present[-days:].cpu()))
 
     def on_validation_epoch_end(self) -> None:
-        """Log rank IC per horizon, its mean over horizons and the dispersion of the scores."""
-        score, target = (torch.cat(parts).numpy() for parts in (self._scores, self._targets))
-        self._scores, self._targets = [], []
-        daily = [rank_ic(score[..., h], target[..., h]) for h in range(len(HORIZONS))]
-        means = [_nan_mean(series) for series in daily]
-        for horizon, mean, series in zip(HORIZONS, means, daily, strict=True):
-            self.log(f"valid/rank_ic_{horizon}d", mean)
-            self.log(f"valid/rank_icir_{horizon}d", mean / (float(np.nanstd(series)) + 1e-12))
-        self.log(MONITOR, float(np.mean(means)))
-        labelled = ~np.isnan(target[:, :, 0])
-        spread = [np.std(s[k]) for s, k in zip(score[:, :, 0], labelled, strict=True) if k.any()]
-        self.log("valid/score_dispersion", _nan_mean(spread))
+        """Log rank IC and ICIR, the dispersion of the scores, and the monitor."""
+        score, target, present = (torch.cat(parts) for parts in zip(*self._validated, strict=True))
+        self._validated = []
+        figures = monitor.validation_figures(score.numpy(), target.numpy())
+        self.log_dict({f"valid/{name}": value for name, value in figures.items()})
+        self.log("valid/score_dispersion", monitor.score_dispersion(score, present).float())
+        self.log(MONITOR, self._smooth(figures["rank_icir"]))
+        self.log_dict(monitor.neutralisation_figures(self.model))
+
+    def _smooth(self, icir: float) -> float:
+        if self.model.gat is not None and not self.phase.graph:
+            self.smoothed_icir = None  # a model whose GAT has not been trained must not be chosen
+            return -math.inf
+        share = self.training_params.monitor_smoothing if self.smoothed_icir is not None else 0.0
+        self.smoothed_icir = share * (self.smoothed_icir or 0.0) + (1 - share) * icir
+        return self.smoothed_icir
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the smoothed monitor."""
+        checkpoint["smoothed_icir"] = self.smoothed_icir
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the smoothed monitor."""
+        self.smoothed_icir = checkpoint["smoothed_icir"]
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW (no decay on vectors) with a linear warm-up and a cosine decay to zero."""
@@ -133,46 +230,22 @@ class CrossSectionModule(pl.LightningModule):
             ],
             lr=training.learning_rate,
         )
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._schedule)
         return {
             "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+            "lr_scheduler": {"scheduler": LambdaLR(optimizer, self._schedule), "interval": "step"},
         }
 
     def _schedule(self, step: int) -> float:
-        warmup = max(1, int(WARMUP_SHARE * self.total_steps))
+        warmup = max(1, int(self.training_params.warmup_share * self.total_steps))
+        factor = self.phase.learning_rate_factor
         if step < warmup:
-            return (step + 1) / warmup
+            return factor * (step + 1) / warmup
         progress = (step - warmup) / max(1, self.total_steps - warmup)
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+        return factor * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
-def graph_figures(attention: GraphAttention, n_nodes: int) -> dict[str, Tensor]:
-    """Figures of the graph for the log, under the names that dashboards rely on.
-
-    Args:
-        attention: Attention before dropout.
-        n_nodes: Number of nodes, ``days * stocks``.
-    """
-    entropy = normalised_entropy(attention.__class__(*(t.detach() for t in attention)), n_nodes)
-    between = ~attention.is_self
-    edges = between.sum().float()
-    nodes = torch.unique(attention.edge_index[1]).numel()
-    nothing = attention.alpha.new_zeros(())
-    return {
-        "gat/attention_entropy": entropy.mean() if entropy.numel() else nothing,
-        "gat/edge_regularization": edge_weight_penalty(attention).detach(),
-        "gat/edge_count": edges,
-        "gat/avg_attention": attention.alpha.detach()[between].mean() if edges > 0 else nothing,
-        "gat/degree": edges / max(1, nodes),
-    }
-
-
-def _gradient_norm(part: nn.Module) -> Tensor:
-    squares = [p.grad.float().square().sum() for p in part.parameters() if p.grad is not None]
-    return torch.stack(squares).sum().sqrt() if squares else torch.zeros(())
-
-
-def _nan_mean(series: Any) -> float:
-    known = np.asarray(series)[~np.isnan(series)]
-    return float(known.mean()) if known.size else 0.0
+def _log_step(step: int, figures: dict[str, Tensor]) -> None:
+    shown = [
+        f"{n} {float(v):.4g}" for n, v in figures.items() if n.startswith(("gat/", "task_grad_norm/gat"))
+    ]
+    logger.debug("step %d | %s", step, " | ".join(shown))

@@ -12,6 +12,8 @@ from gogooku_kedro.params import HORIZONS, ModelParams
 from gogooku_kedro.training.market import MarketTensors
 
 CHUNK_DAYS = 32
+SCORES = tuple(f"score_{h}d" for h in HORIZONS)
+"""Columns of the scores, high = expected to do better."""
 
 
 def predict_days(
@@ -40,11 +42,12 @@ def predict_days(
         for block in sorted({(day - anchor) // CHUNK_DAYS for day in wanted}):
             first = anchor + block * CHUNK_DAYS
             chunk = market.chunk(first, CHUNK_DAYS, model.window)
-            hidden = model.encode(chunk.x, chunk.present, chunk.levels).hidden
+            hidden = model.encode(chunk.x, chunk.present, chunk.levels, chunk.context).hidden
             for day in (d for d in wanted if first <= d < first + CHUNK_DAYS):
-                edges = market.graph.edges(day, market.present[day : day + 1])
-                score, quantiles, _ = model.rank(hidden[day - first], *edges)
-                yield day, score.float().cpu(), quantiles.float().cpu()
+                present = market.present[day : day + 1]
+                at = slice(day - first, day - first + 1)
+                score, quantiles, _ = model.rank(hidden[at], present, *market.graph.edges(day, present))
+                yield day, score[0].float().cpu(), quantiles[0].float().cpu()
 
 
 def predictions_frame(
@@ -72,7 +75,7 @@ def predictions_frame(
         per-date Gaussian rank of the return (0 = median stock, 1 = one standard deviation better).
     """
     part_of_day = {day: part for part, days in parts.items() for day in days}
-    names = [f"score_{h}d" for h in HORIZONS]
+    names = [*SCORES]
     names += [f"q{round(100 * q):02d}_{h}d" for h in HORIZONS for q in params.quantiles]
     frames = []
     for day, score, quantiles in predict_days(model, market, list(part_of_day), device):

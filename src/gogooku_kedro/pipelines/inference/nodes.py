@@ -6,30 +6,33 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from gogooku_kedro.params import TrainingParams
+from gogooku_kedro.features import market_columns
+from gogooku_kedro.params import ModelParams, TrainingParams
 
-Bundle = Any
-"""A ``training.ModelBundle``: naming the class here would import torch, and a hint that cannot be resolved
+Models = Any
+"""A ``training.Ensemble``: naming the class here would import torch, and a hint that cannot be resolved
 would make Kedro pass the parameters unvalidated."""
 
 
 def rank_latest(
-    model_bundle: Bundle,
+    model_bundle: Models,
     features: xr.Dataset,
     labels: xr.Dataset,
     graph_edges: pd.DataFrame,
     feature_manifest: dict[str, Any],
+    model: ModelParams,
     training: TrainingParams,
 ) -> pd.DataFrame:
     """Score the last session that has a cross-section, the best stock of the longest horizon first."""
-    from gogooku_kedro.training import market_tensors, predictions_frame, resolve_device
+    from gogooku_kedro.training import market_tensors, predict_parts, resolve_device
 
-    params = model_bundle.params
-    market = market_tensors(features, labels, graph_edges, params.gat.edge_attributes)
+    context = market_columns(feature_manifest) if model.market_gate.enabled else ()
+    market = market_tensors(features, labels, graph_edges, model.gat.edge_attributes, context)
     latest = int(np.flatnonzero(features["member"].any("code").to_numpy())[-1])
-    ranking = predictions_frame(
-        model_bundle.build(feature_manifest["hash"]),
-        params,
+    ranking, _ = predict_parts(
+        model_bundle,
+        feature_manifest["hash"],
+        model,
         market,
         {"latest": [latest]},
         pd.DatetimeIndex(features.indexes["date"]),

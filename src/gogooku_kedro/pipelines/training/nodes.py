@@ -11,11 +11,11 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from gogooku_kedro import evaluation
-from gogooku_kedro.features import split_mask
-from gogooku_kedro.params import ModelParams, TrainingParams
+from gogooku_kedro.features import market_columns, split_mask
+from gogooku_kedro.params import DebugParams, ModelParams, TrainingParams
 
-Bundle = Any
-"""A ``training.ModelBundle``: naming the class here would import torch, and a hint that cannot be resolved
+Models = Any
+"""A ``training.Ensemble``: naming the class here would import torch, and a hint that cannot be resolved
 would make Kedro pass the parameters unvalidated."""
 
 
@@ -27,34 +27,40 @@ def train_model(
     feature_manifest: dict[str, Any],
     model: ModelParams,
     training: TrainingParams,
-) -> tuple[Bundle, pd.DataFrame]:
-    """Train ATFT-GAT-FAN on the training part; the validation part chooses the epoch."""
-    from gogooku_kedro.training import fit_model, market_tensors
+    debug: DebugParams,
+) -> tuple[Models, pd.DataFrame]:
+    """Train ATFT-GAT-FAN on the training part, once per seed; the validation part chooses the epoch."""
+    from gogooku_kedro.training import fit_ensemble, market_tensors
 
-    market = market_tensors(features, labels, graph_edges, model.gat.edge_attributes)
+    context = market_columns(feature_manifest) if model.market_gate.enabled else ()
+    market = market_tensors(features, labels, graph_edges, model.gat.edge_attributes, context)
     train, valid = (_day_range(split, features, part) for part in ("train", "valid"))
-    result = fit_model(market, train, valid, feature_manifest["hash"], model, training)
-    return result.bundle, result.history
+    result = fit_ensemble(
+        market, train, valid, feature_manifest["hash"], model, training, gat_verbose=debug.gat_verbose
+    )
+    return result.ensemble, result.history
 
 
 def predict_scores(
-    model_bundle: Bundle,
+    model_bundle: Models,
     features: xr.Dataset,
     labels: xr.Dataset,
     graph_edges: pd.DataFrame,
     split: dict[str, Any],
     feature_manifest: dict[str, Any],
+    model: ModelParams,
     training: TrainingParams,
-) -> pd.DataFrame:
-    """Score the validation and the test part with the trained model."""
-    from gogooku_kedro.training import market_tensors, predictions_frame, resolve_device
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Score the validation and the test part with the trained models, together and each by itself."""
+    from gogooku_kedro.training import market_tensors, predict_parts, resolve_device
 
-    params = model_bundle.params
-    market = market_tensors(features, labels, graph_edges, params.gat.edge_attributes)
+    context = market_columns(feature_manifest) if model.market_gate.enabled else ()
+    market = market_tensors(features, labels, graph_edges, model.gat.edge_attributes, context)
     parts = {part: list(range(*_day_range(split, features, part))) for part in ("valid", "test")}
-    return predictions_frame(
-        model_bundle.build(feature_manifest["hash"]),
-        params,
+    return predict_parts(
+        model_bundle,
+        feature_manifest["hash"],
+        model,
         market,
         parts,
         pd.DatetimeIndex(features.indexes["date"]),

@@ -15,15 +15,15 @@ def create_pipeline() -> Pipeline:
         [
             node(
                 nodes.train_model,
-                [*MARKET, "params:model", "params:training"],
+                [*MARKET, "params:model", "params:training", "params:debug"],
                 ["model_bundle", "training_history"],
                 name="train_model",
                 tags=["gpu", "gat"],
             ),
             node(
                 nodes.predict_scores,
-                ["model_bundle", *MARKET, "params:training"],
-                "predictions",
+                ["model_bundle", *MARKET, "params:model", "params:training"],
+                ["predictions", "member_predictions"],
                 name="predict_scores",
                 tags=["gpu"],
             ),

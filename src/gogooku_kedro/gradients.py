@@ -1,0 +1,61 @@
+"""Check the gradients of the configured model, on the first training sessions if a run has made any."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from kedro.io import DataCatalog
+
+from gogooku_kedro.features import market_columns, split_mask
+from gogooku_kedro.model import ATFTGATFAN, fit_level_scale
+from gogooku_kedro.params import ModelParams, TrainingParams
+from gogooku_kedro.training import MarketTensors, market_tensors
+from gogooku_kedro.training.gradient_check import check_gradients
+from gogooku_kedro.training.gradient_report import GradientReport
+from gogooku_kedro.training.market import AHEAD, DayChunk
+from gogooku_kedro.training.random_chunk import random_chunk
+
+MARKET = ("features", "labels", "graph_edges", "split", "feature_manifest")
+
+
+def check_configured_model(parameters: Mapping[str, Any], catalog: DataCatalog) -> tuple[GradientReport, str]:
+    """Build the model of a configuration as training would, and check its gradients.
+
+    Args:
+        parameters: The merged configuration, valid.
+        catalog: Where the data of a run would lie; what is missing is not made.
+
+    Returns:
+        The report and what the model was tried on: the first training chunk of the data, or random numbers
+        where no run has made any.
+    """
+    model = ModelParams.model_validate(parameters["model"])
+    training = TrainingParams.model_validate(parameters["training"])
+    if all(catalog.exists(name) for name in MARKET):
+        market = _first_days(catalog, model, training.chunk_days)
+        chunk = market.chunk(model.window - 1, training.chunk_days, model.window)
+        tried_on = f"the first {training.chunk_days} training sessions, {chunk.x.size(1)} stocks"
+    else:
+        chunk = random_chunk(model, training.seed)
+        tried_on = "random numbers, as there are no features, labels and graph yet"
+    return check_gradients(_network(model, training, chunk), chunk, model, training), tried_on
+
+
+def _network(params: ModelParams, training: TrainingParams, chunk: DayChunk) -> ATFTGATFAN:
+    torch.manual_seed(training.seed)
+    network = ATFTGATFAN(params, chunk.x.size(-1), chunk.levels.size(-1), chunk.context.size(-1))
+    if network.levels is not None:
+        network.levels.set_scale(fit_level_scale(chunk.levels, params.window))
+    return network
+
+
+def _first_days(catalog: DataCatalog, params: ModelParams, days: int) -> MarketTensors:
+    features, labels, edges, split, manifest = (catalog.load(name) for name in MARKET)
+    train = np.flatnonzero(split_mask(split, features.indexes["date"], "train"))
+    first = max(int(train[0]), params.window - 1)
+    around = {"date": slice(first - params.window + 1, first + days + AHEAD)}
+    context = market_columns(manifest) if params.market_gate.enabled else ()
+    return market_tensors(
+        features.isel(around), labels.isel(around), edges, params.gat.edge_attributes, context
+    )

@@ -1,0 +1,127 @@
+"""Checkpoints of a training run: one file an epoch, the newest and the best kept, never unpickled as code."""
+
+import hashlib
+import json
+import math
+import struct
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch.callbacks import Checkpoint
+
+from gogooku_kedro.params import ModelParams, TrainingParams
+from gogooku_kedro.training.module import MONITOR
+
+WITHOUT_EFFECT = {"checkpoint_dir", "keep_checkpoints", "time_budget_minutes", "seeds"}
+"""Settings of ``training`` that change nothing in an epoch; of ``seeds`` each member's is its ``seed``."""
+
+PARTS = {"state_dict", "current_model_state", "callbacks", "loops", "optimizer_states", "lr_schedulers"}
+UNREADABLE = (UnpicklingError, EOFError, LookupError, RuntimeError, TypeError, ValueError, struct.error)
+
+
+def run_key(
+    fingerprint: str,
+    feature_hash: str,
+    train: tuple[int, int],
+    valid: tuple[int, int],
+    model_params: ModelParams,
+    training: TrainingParams,
+) -> str:
+    """Name of the training of one model: equal data and settings, and only they, have equal keys.
+
+    Args:
+        fingerprint: ``MarketTensors.fingerprint()``.
+        feature_hash: Hash of the feature manifest.
+        train: Days of the training part.
+        valid: Days of the validation part.
+        model_params: Settings of the model.
+        training: Settings of the optimisation, ``seed`` that of the model.
+    """
+    settings = {
+        "model": model_params.model_dump(mode="json"),
+        "training": training.model_dump(mode="json", exclude=WITHOUT_EFFECT),
+        "parts": [train, valid],
+        "market": [fingerprint, feature_hash],
+    }
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class EpochCheckpoints(Checkpoint):
+    """Save every epoch; keep the last ``keep`` of them and the best by the monitored metric.
+
+    An epoch whose metric is not finite, as in a phase without the graph, is never the best. The best
+    epoch is part of the state, so that a restart from any of the files finds the file it speaks of.
+
+    Args:
+        folder: Folder of the run.
+        keep: Number of the newest epochs that are kept.
+    """
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        self.folder, self.keep = folder, keep
+        self.best_epoch: int | None = None
+        self.best_score = -math.inf
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save the epoch, then remove what is neither new nor the best."""
+        score = float(trainer.callback_metrics[MONITOR])
+        if math.isfinite(score) and score > self.best_score:
+            self.best_epoch, self.best_score = trainer.current_epoch, score
+        trainer.save_checkpoint(self.path(trainer.current_epoch), weights_only=False)
+        if trainer.is_global_zero:
+            for old in saved_epochs(self.folder)[: -self.keep]:
+                if self.best_epoch is None or old != self.path(self.best_epoch):
+                    old.unlink()
+
+    def path(self, epoch: int) -> Path:
+        """File of an epoch."""
+        return self.folder / f"epoch_{epoch:05d}.ckpt"
+
+    def state_dict(self) -> dict[str, Any]:
+        """Best epoch and its score."""
+        return {"best_epoch": self.best_epoch, "best_score": self.best_score}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the best epoch before an interruption."""
+        self.best_epoch, self.best_score = state_dict["best_epoch"], state_dict["best_score"]
+
+
+class PlainCheckpoints(TorchCheckpointIO):
+    """Read checkpoints as tensors and plain values only: a file cannot make Python call anything."""
+
+    def load_checkpoint(self, path: Any, *_: Any, **__: Any) -> dict[str, Any]:
+        """The content of a checkpoint, on the CPU.
+
+        Raises:
+            ValueError: If the file holds anything else, or is damaged.
+        """
+        return read_checkpoint(Path(path))
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint, tensors on the CPU.
+
+    Raises:
+        ValueError: If the file is damaged, is no checkpoint, or holds more than tensors and plain values.
+    """
+    try:
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        reason = "" if isinstance(content, dict) and content.keys() >= PARTS else "no checkpoint"
+    except UNREADABLE as error:  # its message may suggest to execute what is in the file
+        reason = type(error).__name__
+    if reason:
+        raise ValueError(
+            f"training.checkpoint_dir: {path} is damaged or was not written by this program ({reason}); "
+            f"nothing in it was executed. Remove the file to go on from the epoch before it, or its folder "
+            f"to train from the start"
+        )
+    return dict(content)
+
+
+def saved_epochs(folder: Path) -> list[Path]:
+    """Checkpoints of a run, the oldest first."""
+    return sorted(folder.glob("epoch_*.ckpt"))

@@ -1,0 +1,143 @@
+"""Figures of a training run: the graph at work, gradients by part of the model, quality of the scores."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from gogooku_kedro.evaluation import icir, rank_ic
+from gogooku_kedro.model import ATFTGATFAN, GraphAttention, effective_neighbours, normalised_entropy
+from gogooku_kedro.params import HORIZONS
+from gogooku_kedro.training.losses import edge_weight_penalty
+
+PROBES = 4
+"""Batches of an epoch on which the gradient of the task alone is measured."""
+
+GRAPH_FIGURES = (
+    "gat/attention_entropy",
+    "gat/edge_regularization",
+    "gat/edge_count",
+    "gat/avg_attention",
+    "gat/degree",
+    "gat/effective_neighbours",
+    "gat/gate_mean",
+)
+
+
+def probe_batches(batches: int) -> frozenset[int]:
+    """Up to :data:`PROBES` batches spread evenly over an epoch, the first always among them."""
+    return frozenset(batches * probe // PROBES for probe in range(PROBES))
+
+
+def graph_figures(attention: GraphAttention | None, n_nodes: int) -> dict[str, Tensor]:
+    """Figures of the graph for the log, under the names that dashboards rely on.
+
+    Args:
+        attention: Attention before dropout; None in a phase without graph, whose figures are all 0.
+        n_nodes: Number of nodes, ``days * stocks``.
+
+    Returns:
+        Averages over the edges between different stocks; self loops count in the entropy, the effective
+        neighbours and ``gat/gate_mean``. ``gat/edge_regularization`` is the penalty before its weight.
+    """
+    if attention is None:
+        return {name: torch.zeros(()) for name in GRAPH_FIGURES}
+    attention = attention._replace(alpha=attention.alpha.detach(), gate=attention.gate.detach())
+    entropy = normalised_entropy(attention, n_nodes)
+    neighbours = effective_neighbours(attention, n_nodes)
+    between = ~attention.is_self
+    edges = between.sum().float()
+    heard = torch.zeros(n_nodes, device=between.device).index_fill(0, attention.edge_index[1], 1.0).sum()
+    values = (
+        _mean(entropy),
+        edge_weight_penalty(attention),
+        edges,
+        (attention.alpha.float().mean(dim=-1) * between).sum() / edges.clamp_min(1),
+        edges / heard.clamp_min(1),
+        _mean(neighbours),
+        _mean(attention.gate.float()),
+    )
+    return dict(zip(GRAPH_FIGURES, values, strict=True))
+
+
+def neutralisation_figures(model: ATFTGATFAN) -> dict[str, Tensor]:
+    """Share of the peers' score taken out, per horizon; nothing for a model that does not neutralise."""
+    if model.neutralise is None:
+        return {}
+    shares = torch.sigmoid(model.neutralise.strength.detach())
+    return {f"gat/lambda_{h}d": share for h, share in zip(HORIZONS, shares, strict=True)}
+
+
+def gradient_norms(model: nn.Module) -> dict[str, Tensor]:
+    """Norm of the gradient that every part of a model has received, by the part's name."""
+    return {name: norm(p.grad for p in ps) for name, ps in parameters_by_part(model).items()}
+
+
+def task_gradient_norms(model: nn.Module, task_loss: Tensor) -> dict[str, Tensor]:
+    """Norm of the gradient of ``task_loss``, by part of the model; ``.grad`` stays as it is.
+
+    The autograd graph of ``task_loss`` is used up.
+    """
+    parts = parameters_by_part(model)
+    flat = [p for ps in parts.values() for p in ps]
+    gradients = iter(torch.autograd.grad(task_loss, flat, allow_unused=True))
+    return {name: norm([next(gradients) for _ in ps]) for name, ps in parts.items()}
+
+
+def parameters_by_part(model: nn.Module) -> dict[str, list[nn.Parameter]]:
+    """Parameters of every child of a model that has some."""
+    parts = {name: list(part.parameters()) for name, part in model.named_children()}
+    return {name: parameters for name, parameters in parts.items() if parameters}
+
+
+def norm(gradients: Iterable[Tensor | None]) -> Tensor:
+    """Euclidean norm of gradients taken together; None is no gradient."""
+    squares = [g.detach().float().square().sum() for g in gradients if g is not None]
+    return torch.stack(squares).sum().sqrt() if squares else torch.zeros(())
+
+
+def score_dispersion(score: Tensor, present: Tensor) -> Tensor:
+    """Standard deviation of the scores over the stocks of a date, of the horizon where it is least.
+
+    Args:
+        score: ``(D, N, 4)``.
+        present: ``(D, N)`` bool; other stocks do not count.
+
+    Returns:
+        Mean over the dates that have a stock, in float64: equal scores give exactly 0.
+    """
+    known = present.unsqueeze(-1)
+    count = known.sum(dim=1).clamp_min(1)
+    s = torch.where(known, score.detach().double(), 0.0)
+    deviation = torch.where(known, s - (s.sum(dim=1) / count).unsqueeze(1), 0.0)
+    per_date = (deviation.square().sum(dim=1) / count).sqrt()  # (D, 4)
+    return (per_date.sum(dim=0) / present.any(dim=1).sum().clamp_min(1)).min()
+
+
+def validation_figures(score: npt.NDArray[np.float32], target: npt.NDArray[np.float32]) -> dict[str, float]:
+    """Rank IC and its ICIR per horizon, and the means over horizons.
+
+    Args:
+        score: ``(D, N, 4)``.
+        target: ``(D, N, 4)``, NaN = no label.
+
+    Returns:
+        ``rank_ic_1d``, ``rank_icir_1d``, ..., ``rank_ic``, ``rank_icir``. What is not defined (no labels, a
+        single date) is left out of the means and stands as 0.
+    """
+    daily = [rank_ic(score[..., h], target[..., h]) for h in range(len(HORIZONS))]
+    means, ratios = [_nan_mean(series) for series in daily], [icir(series) for series in daily]
+    figures = {f"rank_ic_{h}d": mean for h, mean in zip(HORIZONS, means, strict=True)}
+    figures |= {f"rank_icir_{h}d": float(np.nan_to_num(r)) for h, r in zip(HORIZONS, ratios, strict=True)}
+    return figures | {"rank_ic": float(np.mean(means)), "rank_icir": _nan_mean(np.array(ratios))}
+
+
+def _mean(values: Tensor) -> Tensor:
+    return values.mean() if values.numel() else values.new_zeros(())
+
+
+def _nan_mean(series: npt.NDArray[np.float64]) -> float:
+    known = series[~np.isnan(series)]
+    return float(known.mean()) if known.size else 0.0

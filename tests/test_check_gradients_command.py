@@ -1,0 +1,65 @@
+"""`kedro check-gradients` shows whether the configured model can learn, on the data of a run if any."""
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from gogooku_kedro.cli import cli
+from gogooku_kedro.model.fusion import GatedFusion
+from tests.conftest import ENVIRONMENTS, ROOT, listing
+
+
+@pytest.fixture
+def check(monkeypatch, tmp_path):
+    """The command, where no data lies unless `--params data_root=...` comes later."""
+    monkeypatch.chdir(ROOT)
+    nowhere = ["--params", f"data_root={tmp_path / 'data'}"]
+    return lambda *arguments: CliRunner().invoke(cli, ["check-gradients", *nowhere, *arguments])
+
+
+@pytest.mark.parametrize("env", [env for env in ENVIRONMENTS if env != "ohlcv"])
+def test_the_models_of_the_project_pass(check, env):
+    result = check("--env", env)
+    assert result.exit_code == 0, result.output
+    *table, tried_on, verdict = result.output.splitlines()
+    assert all(line.endswith("  ok") for line in table)
+    assert tried_on == "tried on random numbers, as there are no features, labels and graph yet"
+    assert verdict == f"all {len(table)} checks passed"
+
+
+def test_a_model_that_cannot_learn_fails_with_the_names_of_the_checks(check, monkeypatch):
+    fuse = GatedFusion.forward
+    monkeypatch.setattr(GatedFusion, "forward", lambda self, *inputs: fuse(self, *inputs) * 0.0)
+    result = check("--env", "test")
+    assert result.exit_code == 1
+    last = result.output.splitlines()[-1]
+    assert last.startswith("Error: failed: ")
+    assert "task_gradient_of_fusion" in last
+    assert "FAILED: the task teaches 'fusion' nothing" in result.output
+
+
+def test_nothing_is_written(check, tmp_path):
+    before = listing(ROOT / "conf"), listing(ROOT / "data")
+    assert check("--env", "test").exit_code == 0
+    assert (listing(ROOT / "conf"), listing(ROOT / "data")) == before
+    assert listing(tmp_path) == []
+
+
+def test_wrong_settings_are_named_before_anything_is_built(check, tmp_path):
+    conf = tmp_path / "conf"
+    for folder in ("base", "local"):
+        (conf / folder).mkdir(parents=True)
+    for file in (ROOT / "conf" / "base").glob("*.yml"):
+        (conf / "base" / file.name).write_text(file.read_text())
+    settings = {"model": {"gat": {"use_in_training": False}}}
+    (conf / "local" / "parameters.yml").write_text(yaml.safe_dump(settings))
+    result = check("--conf-source", str(conf), "--env", "local")
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: model.gat.use_in_training: false while")
+
+
+@pytest.mark.pipeline
+def test_after_a_run_its_first_training_sessions_are_used(check, finished_run):
+    result = check("--env", "test", "--params", f"data_root={finished_run}")
+    assert result.exit_code == 0, result.output
+    assert "tried on the first 16 training sessions, 60 stocks" in result.output
