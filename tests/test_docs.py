@@ -111,6 +111,7 @@ def test_the_legal_words_are_those_of_the_settings():
     rows = dict(re.findall(r"(?m)^\| `([\w.]+)` \|.*\| ([^|]+) \| [^|]+ \|$", GAT_PAGE.read_text()))
     for key, words in {
         "model.gat.conv": get_args(GatParams.model_fields["conv"].annotation),
+        "model.gat.norm": get_args(GatParams.model_fields["norm"].annotation),
         "graph.residual": get_args(GraphParams.model_fields["residual"].annotation),
         "graph.correlation": get_args(GraphParams.model_fields["correlation"].annotation),
         "graph.join": get_args(GraphParams.model_fields["join"].annotation),
@@ -124,6 +125,7 @@ def test_the_legal_words_are_those_of_the_settings():
         {"model": {"gat": {"regularization": None}}},
         {"model": {"gat": {"regularization": {"edge_weight_penalty": 0.0}}}},
         {"model": {"gat": {"use_in_training": False}}},
+        {"model": {"gat": {"learned_graph": {"enabled": True, "penalty": 0.0}}}},
         {"model": {"gat": {"heads": 5}}},
         {"graph": {"min_observations": 200}},
         {"graph": {"residual": "pca", "pca_factors": 100}},
@@ -201,6 +203,7 @@ def test_the_parameter_counts_are_those_of_the_network():
     rows = re.findall(r"(?m)^\| \**([\w, ]+?)\** \| \**([\d,]+)\** \| \**([\d,]+)\** \|$", page)
     said = {name: [int(n.replace(",", "")) for n in counts] for name, *counts in rows}
     blocks = {
+        "market gate": ["market_gate"],
         "variable selection": ["vsn"],
         "attention over time": ["temporal"],
         "FAN, SAN and their gate": ["levels"],
@@ -211,9 +214,9 @@ def test_the_parameter_counts_are_those_of_the_network():
     }
     base = base_parameters()["model"]
     production = OmegaConf.merge(base, OmegaConf.load(ROOT / "conf/gat_production/parameters.yml")["model"])
-    for column, (settings, n_features) in enumerate([(base, 291), (production, 182)]):
+    for column, (settings, n_features) in enumerate([(base, 256), (production, 182)]):
         params = ModelParams.model_validate(OmegaConf.to_container(settings))
-        model = ATFTGATFAN(params, n_features, n_channels=5)
+        model = ATFTGATFAN(params, n_features, n_channels=5, n_context=35)
         size = {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}
         for block, parts in blocks.items():
             assert said[block][column] == sum(size[part] for part in parts), block

@@ -71,8 +71,15 @@ class TestSettingsCheck:
         check(pipeline=Pipeline([step()]), catalog=catalog)
         with pytest.raises(SettingsError, match=r"training\.device: cuda, but PyTorch sees no CUDA device"):
             check(pipeline=Pipeline([step(tags=["gpu"])]), catalog=catalog)
-        on_cpu = catalog_of(settings_of(training__device="cpu"))
+        on_cpu = catalog_of(settings_of(training__device="cpu", training__devices=2))
         check(pipeline=Pipeline([step(tags=["gpu"])]), catalog=on_cpu)
+
+    def test_there_are_as_many_devices_as_are_asked_for(self, monkeypatch):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+        catalog = catalog_of(settings_of(training__device="auto", training__devices=2))
+        with pytest.raises(SettingsError, match=r"training\.devices: 2, but PyTorch sees 1 CUDA device"):
+            SettingsCheck().before_pipeline_run(pipeline=Pipeline([step(tags=["gpu"])]), catalog=catalog)
 
 
 class TestGraphMatchesModel:
@@ -116,8 +123,8 @@ class TestRunRecord:
     def test_it_holds_what_ran_and_the_seconds_of_every_stage(self, tmp_path):
         nodes = [step("train_model"), step("predict_scores"), step("fit_ridge", namespace="evaluation")]
         record = self.run(tmp_path, settings_of(training__seed=7), nodes)
-        assert set(record) == {"git_sha", "config_hash", "seed", "environment", "seconds"}
-        assert (record["seed"], record["environment"]) == (7, "test")
+        assert set(record) == {"git_sha", "config_hash", "seed", "seeds", "environment", "seconds"}
+        assert (record["seed"], record["seeds"], record["environment"]) == (7, [7], "test")
         assert {stage: set(seconds) for stage, seconds in record["seconds"].items()} == {
             "training": {"train_model", "predict_scores"},
             "evaluation": {"fit_ridge"},
@@ -132,6 +139,10 @@ class TestRunRecord:
         assert set(changed["seconds"]) == {"training"}
         assert changed["config_hash"] != later["config_hash"]
 
+    def test_the_seeds_of_an_ensemble_are_those_that_are_trained(self, tmp_path):
+        record = self.run(tmp_path, settings_of(training__seeds=[3, 4]))
+        assert record["seeds"] == [3, 4]
+
     def test_a_run_without_environment_is_one_of_base(self, tmp_path):
         assert self.run(tmp_path, settings_of(), env=None)["environment"] == "base"
 
@@ -141,9 +152,11 @@ def test_the_config_hash_follows_results_and_not_places():
         return hooks.config_hash(settings_of(**changes))
 
     assert digest() == digest(data_root="/elsewhere", training__checkpoint_dir="/elsewhere", ohlcv_path="x")
+    assert digest() == digest(training__keep_checkpoints=9) == digest(debug__gat_verbose=True)
     assert digest() == digest(graph__cache_dir="/elsewhere") == digest(graph__cache_dir=None)
     others = [digest(training__seed=1), digest(signal_strength=0), digest(model__gat__heads=8)]
-    assert len({digest(), *others}) == 4
+    others += [digest(training__seeds=[0, 1]), digest(training__time_budget_minutes=5.0)]
+    assert len({digest(), *others}) == 6
 
 
 def test_the_config_hash_does_not_depend_on_the_order_of_keys():

@@ -143,6 +143,12 @@ def test_baselines_have_one_row_per_model():
     assert len(Predictions.validate(both)) == 4
 
 
+def test_members_of_an_ensemble_have_one_row_per_seed():
+    both = pd.concat([predictions().assign(seed=seed) for seed in (0, 1)])
+    assert len(Predictions.validate(both)) == 4
+    assert "one row per date, code" in failures(Predictions, both.assign(seed=0).reset_index(drop=True))
+
+
 def test_the_catalog_refuses_a_bad_table_in_words(tmp_path):
     entry = {
         "type": "pandas.ParquetDataset",

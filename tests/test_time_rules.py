@@ -102,7 +102,7 @@ def flow(tables: Tables, residual: str = "market", normalisation: str = "gaussia
 
     market = market_tensors(features, data.labels, data.edges, ATTRIBUTES)
     torch.manual_seed(0)
-    network = ATFTGATFAN(model_params(), market.x.size(-1), market.levels.size(-1)).eval()
+    network = ATFTGATFAN(model_params(), market.x.size(-1), market.levels.size(-1), n_context=0).eval()
     network.levels.set_scale(fit_level_scale(market.levels[FIRST_SCORED - 50 : FIRST_SCORED], network.window))
     days = list(range(FIRST_SCORED, min(LAST_KNOWN + 10, market.x.size(0))))
     scores = {day: score for day, score, _ in predict_days(network, market, days, "cpu")}

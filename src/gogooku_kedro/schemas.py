@@ -129,7 +129,7 @@ class Predictions(pa.DataFrameModel):
     score_20d: Series[float] = pa.Field()
 
     class Config:
-        """Quantiles (q05_1d, ...) and, for baselines, `model` may follow."""
+        """Quantiles (q05_1d, ...), and `model` for baselines or `seed` for members, may follow."""
 
         strict = False
         coerce = True
@@ -141,11 +141,11 @@ class Predictions(pa.DataFrameModel):
         scores = predictions[[f"score_{horizon}" for horizon in HORIZONS]]
         return bool(np.isfinite(scores.to_numpy(dtype=np.float64)).all())
 
-    @pa.dataframe_check(error="one row per date, code (and model)")
+    @pa.dataframe_check(error="one row per date, code (and model or seed)")
     @classmethod
     def is_unique(cls, predictions: pd.DataFrame) -> bool:
-        """One prediction per stock-day and model."""
-        keys = ["date", "code", *(["model"] if "model" in predictions else [])]
+        """One prediction per stock-day, and model or seed."""
+        keys = ["date", "code", *(key for key in ("model", "seed") if key in predictions)]
         return not bool(predictions.duplicated(keys).any())
 
 

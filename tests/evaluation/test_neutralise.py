@@ -1,8 +1,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
-from gogooku_kedro.evaluation import neutralise_scores
+from gogooku_kedro.evaluation import neutralise_factors, neutralise_peers
 
 DAYS = pd.to_datetime(["2024-01-09", "2024-01-10", "2024-01-11"])
 
@@ -37,35 +38,92 @@ def by_code(frame: pd.DataFrame, day: int, column: str = "score_1d") -> dict[str
 
 
 def test_score_is_in_excess_of_the_weighted_peers() -> None:
-    neutral = neutralise_scores(predictions(SCORES), GRAPH)
+    neutral = neutralise_peers(predictions(SCORES), GRAPH)
     # A: 1 - (0.3*4 + 0.6*7)/0.9 = -5; B: 4 - 1 = 3; C has only itself: 7 - mean 4 = 3
     assert by_code(neutral, 0) == {"A": -5.0, "B": 3.0, "C": 3.0}
     assert by_code(neutral, 0, "score_5d") == {"A": -10.0, "B": 6.0, "C": 6.0}
-    assert neutral["model"].unique().tolist() == ["model_neutral"]
+    assert list(neutral) == ["date", "code", "split", "score_1d", "score_5d"]
 
 
 def test_messages_flow_from_source_to_target_only() -> None:
-    neutral = neutralise_scores(predictions(SCORES), edges(("2024-01-01", "C", "B", 1.0)))
+    neutral = neutralise_peers(predictions(SCORES), edges(("2024-01-01", "C", "B", 1.0)))
     assert by_code(neutral, 0) == {"A": -3.0, "B": -3.0, "C": 3.0}
 
 
 def test_day_uses_the_last_graph_known_on_that_day() -> None:
     graph = edges(("2024-01-10", "B", "A", 1.0), ("2024-01-11", "C", "A", 1.0))
-    neutral = neutralise_scores(predictions(SCORES), graph)
+    neutral = neutralise_peers(predictions(SCORES), graph)
     assert [by_code(neutral, day)["A"] for day in range(3)] == [-3.0, -3.0, -6.0]
     assert [by_code(neutral, day)["B"] for day in range(3)] == [0.0, 0.0, 0.0]
-    before_any_graph = neutralise_scores(predictions({"A": [1.0] * 3, "B": [5.0] * 3}), graph)
+    before_any_graph = neutralise_peers(predictions({"A": [1.0] * 3, "B": [5.0] * 3}), graph)
     assert by_code(before_any_graph, 0) == {"A": -2.0, "B": 2.0}
     assert by_code(before_any_graph, 1)["A"] == -4.0
 
 
 def test_peer_without_a_score_is_left_out_of_the_mean() -> None:
     scores = {**SCORES, "C": [7.0, np.nan, 7.0]}
-    neutral = neutralise_scores(predictions(scores), GRAPH)
+    neutral = neutralise_peers(predictions(scores), GRAPH)
     assert by_code(neutral, 1)["A"] == pytest.approx(-3.0)
     assert np.isnan(by_code(neutral, 1)["C"])
 
 
 def test_missing_column_is_named() -> None:
     with pytest.raises(ValueError, match="graph_edges lacks the column 'correlation'"):
-        neutralise_scores(predictions(SCORES), GRAPH.drop(columns="correlation"))
+        neutralise_peers(predictions(SCORES), GRAPH.drop(columns="correlation"))
+
+
+def factor_market(sessions: int = 80, codes: int = 40) -> xr.Dataset:
+    """Returns of two factors with known exposures and a little noise."""
+    rng = np.random.default_rng(0)
+    exposure = rng.normal(size=(2, codes))
+    returns = 0.02 * rng.normal(size=(sessions, 2)) @ exposure + 0.0005 * rng.normal(size=(sessions, codes))
+    dates = pd.bdate_range("2024-01-01", periods=sessions)
+    names = [f"{code:04d}" for code in range(codes)]
+    panel = xr.Dataset({"ret_1d": (("date", "code"), returns)}, {"date": dates, "code": names})
+    return panel.assign(exposure=(("factor", "code"), exposure))
+
+
+def long_scores(panel: xr.Dataset, score: np.ndarray, days: range) -> pd.DataFrame:
+    rows = [
+        {"date": panel.indexes["date"][d], "code": code, "split": "test", "score_1d": score[i]}
+        for d in days
+        for i, code in enumerate(panel.indexes["code"])
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_what_the_factors_explain_is_gone_and_the_rest_stays() -> None:
+    panel = factor_market()
+    exposure = panel["exposure"].values
+    own = np.random.default_rng(1).normal(size=40)
+    design = np.column_stack([np.ones(40), exposure.T])
+    own -= design @ np.linalg.lstsq(design, own, rcond=None)[0]
+    predictions = long_scores(panel, own + 3 * exposure[0] - 2 * exposure[1] + 5, range(70, 80))
+    neutral = neutralise_factors(predictions, panel, factors=2, window=60, cadence=10)
+    left = neutral["score_1d"].to_numpy().reshape(10, 40)
+    assert np.abs(left - own).max() < 0.1
+    assert predictions["score_1d"].std() > 3
+
+
+def test_without_loadings_a_score_is_in_excess_of_the_mean_of_its_date() -> None:
+    panel = factor_market()
+    predictions = long_scores(panel, np.arange(40.0), range(5))  # before the first window is full
+    neutral = neutralise_factors(predictions, panel, factors=2, window=60, cadence=10)
+    assert neutral["score_1d"].to_numpy()[:40].tolist() == (np.arange(40.0) - 19.5).tolist()
+
+
+def test_factor_neutral_scores_do_not_see_later_returns() -> None:
+    panel = factor_market()
+    predictions = long_scores(panel, np.arange(40.0) ** 2, range(60, 80))
+    later = panel.copy(deep=True)
+    later["ret_1d"].values[75:] = np.random.default_rng(2).normal(size=(5, 40))
+    first, changed = (neutralise_factors(predictions, p, 2, 60, 5)["score_1d"] for p in (panel, later))
+    assert first[: 15 * 40].equals(changed[: 15 * 40])
+    assert not first.equals(changed)
+
+
+def test_scores_of_another_market_are_an_error() -> None:
+    panel = factor_market()
+    predictions = long_scores(panel, np.arange(40.0), range(70, 71))
+    with pytest.raises(ValueError, match="dates or codes that the panel has not"):
+        neutralise_factors(predictions, panel.isel(code=slice(30)), 2, 60, 10)

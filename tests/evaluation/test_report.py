@@ -22,6 +22,7 @@ from gogooku_kedro.evaluation import (
     summarise_metrics,
     summary_table,
 )
+from gogooku_kedro.evaluation.report_sections import run_facts
 from gogooku_kedro.evaluation.summary import EN_DASH, format_interval, format_number
 
 SPLIT = {
@@ -214,3 +215,22 @@ def test_cumulative_rank_ic_ends_at_the_sum_of_the_test_part(daily) -> None:
     rows = daily[(daily["model"] == "model") & (daily["horizon"] == "1d")]
     trace = next(trace for trace in figure.data if trace.name == "model")
     assert trace.y[-1] == pytest.approx(rows["rank_ic"].sum(), abs=1e-4)
+
+
+def test_the_training_of_several_seeds_has_a_line_for_each_and_one_legend() -> None:
+    rows = {"epoch": [0, 1], "train/loss": [1.0, 0.9], "valid/rank_ic_1d": [-np.inf, 0.02]}
+    both = pd.concat([pd.DataFrame(rows).assign(seed=seed) for seed in (3, 4)], ignore_index=True)
+    one, two = loss_curves(both[both["seed"] == 3]), loss_curves(both)
+    assert [trace.name for trace in one.data] == ["train/loss", "rank IC 1d"]
+    assert [trace.name for trace in two.data] == ["train/loss", "rank IC 1d"] * 2
+    assert [trace.showlegend for trace in two.data] == [True, True, False, False]
+    assert two.data[1].y == two.data[3].y == (None, 0.02)
+    assert two.data[1].line.color == two.data[3].line.color
+
+
+@pytest.mark.parametrize(
+    ("run", "shown"), [({"seeds": [0, 1, 2], "seed": 7}, "0, 1, 2"), ({"seed": 7}, "7"), ({}, "–")]
+)
+def test_the_page_names_the_seeds_of_the_models(run, shown) -> None:
+    facts = dict(run_facts({"run": run}, SPLIT, {}))
+    assert facts["Seeds"] == shown

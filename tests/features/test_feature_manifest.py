@@ -1,6 +1,14 @@
 import pytest
 
-from gogooku_kedro.features import FAMILIES, FEATURES, compute_features, feature_manifest, warmup, without
+from gogooku_kedro.features import (
+    FAMILIES,
+    FEATURES,
+    compute_features,
+    feature_manifest,
+    market_columns,
+    warmup,
+    without,
+)
 
 SETTINGS = {"normalisation": "gaussian_rank", "normalisation_of": {}, "sector_neutral": (), "clip": 8.0}
 CHOSEN = ["returns", "volume", "regime"]
@@ -24,6 +32,13 @@ def test_the_manifest_describes_the_columns_in_order(panel):
     first = manifest["features"][0]
     assert first["formula"] == "close[t] / close[t-1] - 1"
     assert first["source"] == "Jegadeesh, Titman (1993)"
+
+
+def test_market_columns_are_those_with_one_value_per_date_and_no_masks(panel):
+    columns = market_columns(manifest_of(panel))
+    assert len(columns) == len(FAMILIES["regime"])
+    assert columns[0] == "index_return_1d_past_z"
+    assert not [name for name in columns if name.startswith("missing_")]
 
 
 def test_raw_and_normalised_features_never_share_a_name(panel):

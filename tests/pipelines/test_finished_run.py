@@ -17,7 +17,7 @@ pytestmark = pytest.mark.pipeline
 HORIZONS = ["1d", "5d", "10d", "20d"]
 MODELS = {
     *("model", "model_neutral", "lightgbm", "ridge", "reversal_1d", "reversal_5d", "momentum_20d", "random"),
-    *("oracle", "oracle_without_graph"),
+    *("oracle", "oracle_without_graph", "model_pca_neutral", "lightgbm_neutral", "lightgbm_pca_neutral"),
 }
 FIGURES = {
     *("rank_ic", "rank_ic_t", "ic", "icir", "rank_icir", "hit_rate", "decile_spread", "turnover"),

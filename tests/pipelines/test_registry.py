@@ -34,6 +34,7 @@ def test_every_section_reaches_its_nodes_as_a_typed_object(pipelines):
         "graph": params.GraphParams,
         "model": params.ModelParams,
         "training": params.TrainingParams,
+        "debug": params.DebugParams,
         "evaluation": params.EvaluationParams,
     }
     assert TypeExtractor(pipelines).extract_types_from_pipelines() == expected == params.SECTIONS
@@ -78,7 +79,7 @@ def test_every_dataset_is_in_the_catalog_and_nothing_stays_in_memory(pipelines, 
     assert pipelines["__default__"].inputs() - raw - {"run_record"} == {
         f"params:{name}" for name in params.SECTIONS
     }
-    assert pipelines["inference"].inputs() <= produced | {"params:training"}
+    assert pipelines["inference"].inputs() <= produced | {"params:model", "params:training"}
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         summarise_extras,
         summarise_metrics,
     )
-    from gogooku_kedro.evaluation.neutralise import neutralise_scores
+    from gogooku_kedro.evaluation.neutralise import neutralise_factors, neutralise_peers
     from gogooku_kedro.evaluation.oracle import oracle_bounds, oracle_predictions
     from gogooku_kedro.evaluation.plots import (
         cumulative_net_return,
@@ -67,7 +67,8 @@ __all__ = [
     "long_only",
     "long_short",
     "loss_curves",
-    "neutralise_scores",
+    "neutralise_factors",
+    "neutralise_peers",
     "newey_west_lag",
     "newey_west_t",
     "oracle_bounds",
@@ -86,7 +87,7 @@ _MODULES = {
     "baselines": ("rule_baselines",),
     "learned_baselines": ("LearningRows", "fit_lightgbm", "fit_ridge", "learning_rows"),
     "metrics": ("daily_metrics", "decile_profile", "hit_rate", "summarise_extras", "summarise_metrics"),
-    "neutralise": ("neutralise_scores",),
+    "neutralise": ("neutralise_factors", "neutralise_peers"),
     "oracle": ("oracle_bounds", "oracle_predictions"),
     "plots": (
         "cumulative_net_return",

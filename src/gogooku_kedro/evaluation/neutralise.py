@@ -1,4 +1,4 @@
-"""Scores without what a stock shares with its peers on the graph."""
+"""Scores without what a stock shares with its peers on the graph, and with the market's factors."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Sequence
 import bottleneck as bn
 import numpy as np
 import pandas as pd
+import xarray as xr
 from numpy.typing import NDArray
 from scipy import sparse
 
 from gogooku_kedro.evaluation.wide import check_columns
+from gogooku_kedro.features.label_residual import pca_residual
 
 FloatArray = NDArray[np.float64]
 
-MODEL_NEUTRAL = "model_neutral"
 
-
-def neutralise_scores(predictions: pd.DataFrame, graph_edges: pd.DataFrame) -> pd.DataFrame:
+def neutralise_peers(predictions: pd.DataFrame, graph_edges: pd.DataFrame) -> pd.DataFrame:
     """Return predictions whose scores are in excess of the stock's peers.
 
     neutral_i = score_i - sum_j |c_ij| * score_j / sum_j |c_ij| over the sources j of the edges
@@ -30,8 +30,7 @@ def neutralise_scores(predictions: pd.DataFrame, graph_edges: pd.DataFrame) -> p
             later graph; days before the first asof have no peers. Self loops are left out.
 
     Returns:
-        date, code, split, score_<h>d in the row order of `predictions`, and model =
-        "model_neutral". A missing score stays NaN.
+        date, code, split, score_<h>d in the row order of `predictions`. A missing score stays NaN.
 
     Raises:
         ValueError: A column is missing or predictions have no score column.
@@ -39,9 +38,7 @@ def neutralise_scores(predictions: pd.DataFrame, graph_edges: pd.DataFrame) -> p
     check_columns(predictions, ["date", "code", "split"], "predictions")
     columns = ["asof", "source", "target", "correlation"]
     check_columns(graph_edges, columns, "graph_edges")
-    scores = [name for name in predictions.columns if name.startswith("score_")]
-    if not scores:
-        raise ValueError(f"predictions have no score_<h>d column: {list(predictions.columns)}")
+    scores = _score_columns(predictions)
     row, dates = pd.factorize(predictions["date"], sort=True)
     column, codes = pd.factorize(predictions["code"].astype(str), sort=True)
     wide = np.full((len(scores), len(dates), len(codes)), np.nan)
@@ -59,11 +56,56 @@ def neutralise_scores(predictions: pd.DataFrame, graph_edges: pd.DataFrame) -> p
     return _long(predictions, scores, neutral[:, row, column])
 
 
+def neutralise_factors(
+    predictions: pd.DataFrame, panel: xr.Dataset, factors: int, window: int, cadence: int
+) -> pd.DataFrame:
+    """Return predictions whose scores are residuals of the market's principal components.
+
+    On each date the scores are regressed over the stocks on a constant and the stocks' loadings on
+    `factors` principal components of the past `window` one-day returns, refitted every `cadence` sessions;
+    what is left is the neutral score. A stock without loadings keeps its score minus the mean score of
+    the date. It is what a graph has to beat: taking out what stocks have in common needs no network.
+
+    Args:
+        predictions: date, code, split, score_<h>d, on sessions and stocks of the panel.
+        panel: `ret_1d`.
+        factors: Principal components.
+        window: Sessions of past returns behind the loadings.
+        cadence: Sessions between two refits.
+
+    Returns:
+        date, code, split, score_<h>d in the row order of `predictions`. A missing score stays NaN.
+
+    Raises:
+        ValueError: A column is missing, there is no score column, or a date or code is not the panel's.
+    """
+    check_columns(predictions, ["date", "code", "split"], "predictions")
+    scores = _score_columns(predictions)
+    row = panel.indexes["date"].get_indexer(pd.DatetimeIndex(predictions["date"]))
+    column = panel.indexes["code"].get_indexer(pd.Index(predictions["code"].astype(str)))
+    if (row < 0).any() or (column < 0).any():
+        raise ValueError(
+            "predictions have dates or codes that the panel has not: rebuild both from one source"
+        )
+    wide = np.full((panel.sizes["date"], panel.sizes["code"], len(scores)), np.nan)
+    wide[row, column] = predictions[scores].to_numpy(np.float64)
+    left = pca_residual(wide, panel, window, factors, cadence).astype(np.float64)
+    centred = wide - bn.nanmean(wide, axis=1)[:, None]
+    neutral = np.where(np.isfinite(left), left, centred)
+    return _long(predictions, scores, neutral[row, column].T)
+
+
+def _score_columns(predictions: pd.DataFrame) -> list[str]:
+    scores = [name for name in predictions.columns if name.startswith("score_")]
+    if not scores:
+        raise ValueError(f"predictions have no score_<h>d column: {list(predictions.columns)}")
+    return scores
+
+
 def _long(predictions: pd.DataFrame, scores: Sequence[str], values: NDArray[np.float64]) -> pd.DataFrame:
     out = predictions[["date", "code", "split"]].copy()
     for name, column in zip(scores, values, strict=True):
         out[name] = column.astype(np.float32)
-    out["model"] = MODEL_NEUTRAL
     return out
 
 

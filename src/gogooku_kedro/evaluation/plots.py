@@ -14,7 +14,10 @@ from gogooku_kedro.evaluation.wide import check_columns
 COLOURS = {
     "model": "#0072B2",
     "model_neutral": "#56B4E9",
+    "model_pca_neutral": "#0B3C5D",
     "lightgbm": "#D55E00",
+    "lightgbm_neutral": "#F2A65A",
+    "lightgbm_pca_neutral": "#8A3A00",
     "ridge": "#E69F00",
     "reversal_1d": "#009E73",
     "reversal_5d": "#CC79A7",
@@ -130,23 +133,35 @@ def loss_curves(history: pd.DataFrame) -> go.Figure:
     """Return training loss and validation rank IC per epoch, one above the other.
 
     Args:
-        history: epoch, train/loss, and any valid/rank_ic_<h>d columns; NaN = not measured.
+        history: epoch, train/loss, and any valid/rank_ic_<h>d columns; NaN = not measured. With a column
+            seed, every model has its own line and models share colour and legend.
     """
     check_columns(history, ["epoch", "train/loss"], "history")
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.08)
-    epochs = history["epoch"].tolist()
     losses = [name for name in ("train/loss", "valid/loss") if name in history]
-    for name, dash in zip(losses, ("solid", "dash"), strict=False):
-        line = {"color": FALLBACK_COLOUR, "dash": dash}
-        values = _numbers(history[name], DECIMALS)
-        figure.add_scatter(x=epochs, y=values, name=name, line=line, row=1, col=1)
+    styles = {
+        name: (name, 1, {"color": FALLBACK_COLOUR, "dash": dash})
+        for name, dash in zip(losses, ("solid", "dash"), strict=False)
+    }
     palette = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
     curves = [name for name in history.columns if name.startswith("valid/rank_ic_")]
     for number, name in enumerate(curves):
-        line = {"color": palette[number % len(palette)]}
-        values = _numbers(history[name], DECIMALS)
         label = f"rank IC {name.removeprefix('valid/rank_ic_')}"
-        figure.add_scatter(x=epochs, y=values, name=label, line=line, row=2, col=1)
+        styles[name] = (label, 2, {"color": palette[number % len(palette)]})
+    seeds = history["seed"] if "seed" in history else pd.Series(0, index=history.index)
+    for position, seed in enumerate(seeds.unique()):
+        epochs = history[seeds == seed]
+        for name, (label, row, line) in styles.items():
+            figure.add_scatter(
+                x=epochs["epoch"].tolist(),
+                y=_numbers(epochs[name], DECIMALS),
+                name=label,
+                legendgroup=label,
+                showlegend=position == 0,
+                line=line,
+                row=row,
+                col=1,
+            )
     figure.update_traces(mode="lines+markers", marker_size=5)
     figure.update_yaxes(title="Valid rank IC", row=2, col=1)
     figure.update_xaxes(title="Epoch", row=2, col=1)
@@ -213,9 +228,9 @@ def _running_sums(daily: pd.DataFrame, horizon: str, column: str) -> go.Figure:
 
 
 def _numbers(values: pd.Series[float], decimals: int) -> list[float | None]:
-    """Rounded plain numbers (binary arrays would not be readable in a preview), NaN as null."""
+    """Rounded plain numbers (binary arrays would not be readable in a preview), NaN and infinity as null."""
     rounded = values.astype(float).round(decimals)
-    return [None if np.isnan(value) else value for value in rounded.tolist()]
+    return [value if np.isfinite(value) else None for value in rounded.tolist()]
 
 
 def _styled(figure: go.Figure, *, title: str, x: str | None, y: str | None) -> go.Figure:

@@ -25,7 +25,7 @@ def run_facts(
         "Git": str(run.get("git_sha") or EN_DASH)[:12],
         "Config hash": str(run.get("config_hash") or EN_DASH)[:12],
         "Data hash": str(run.get("data_hash") or EN_DASH)[:12],
-        "Seed": _count(run.get("seed")),
+        "Seeds": ", ".join(str(seed) for seed in run.get("seeds") or [run.get("seed", EN_DASH)]),
         "Device": str(run.get("device") or EN_DASH),
         "Parameters": _count(run.get("n_parameters")),
         "Run time": f"{sum(seconds.values()):,.0f} s" if seconds else EN_DASH,

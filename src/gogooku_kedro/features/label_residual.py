@@ -72,7 +72,7 @@ def residual_target(
         for k in market:
             target[..., k] = _market_residual(labels[..., k], beta, ids if residual[k] == "sector" else None)
     if pca:
-        target[..., pca] = _pca_residual(labels[..., pca], panel, window, factors, cadence)
+        target[..., pca] = pca_residual(labels[..., pca], panel, window, factors, cadence)
     _check_target(target, returns.values, residual, window)
     return returns.copy(data=target).rename("target")
 
@@ -138,7 +138,20 @@ def _market_residual(labels: Array, beta: Array, sectors: npt.NDArray[np.int64] 
     return residual
 
 
-def _pca_residual(labels: Array, panel: xr.Dataset, window: int, factors: int, cadence: int) -> Array:
+def pca_residual(labels: Array, panel: xr.Dataset, window: int, factors: int, cadence: int) -> Array:
+    """Residual, date by date, of values on a constant and the `pca_loadings` of the last refit.
+
+    Args:
+        labels: `(date, code, …)` on the panel's sessions and stocks, with one axis behind; NaN where absent.
+        panel: `ret_1d`.
+        window: Sessions of past returns behind a loading.
+        factors: PCA factors.
+        cadence: Sessions between two refits.
+
+    Returns:
+        float32 of the same shape; NaN where absent, without loadings, and on dates with fewer than 5 more
+        values than coefficients.
+    """
     residual = np.full(labels.shape, np.nan, np.float32)
     for days, past in refits(len(labels), window, cadence):
         returns = panel["ret_1d"][{"date": past}].transpose("date", "code").values

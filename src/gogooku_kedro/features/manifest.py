@@ -74,6 +74,11 @@ def without(manifest: Mapping[str, Any], dropped: Mapping[str, str]) -> dict[str
     return _manifest(kept, {**manifest["dropped"], **dropped}, manifest["clip"])
 
 
+def market_columns(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the columns of x that have one value per date: the state of the market as a whole."""
+    return tuple(entry["column"] for entry in manifest["features"] if entry["kind"] == "market")
+
+
 def _manifest(entries: Sequence[dict[str, Any]], dropped: Mapping[str, str], clip: float) -> dict[str, Any]:
     families = list(dict.fromkeys(entry["family"] for entry in entries))
     columns = [entry["column"] for entry in entries] + [MASK.format(family=family) for family in families]

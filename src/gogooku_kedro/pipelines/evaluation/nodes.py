@@ -30,9 +30,20 @@ def fit_lightgbm(
     return evaluation.fit_lightgbm(_rows(features, labels, split), seed=params.seed)
 
 
-def neutralise_scores(predictions: pd.DataFrame, graph_edges: pd.DataFrame) -> pd.DataFrame:
-    """Take the peers' mean score out of every score."""
-    return evaluation.neutralise_scores(predictions, graph_edges)
+def neutralise_scores(
+    predictions: pd.DataFrame,
+    lightgbm_predictions: pd.DataFrame,
+    graph_edges: pd.DataFrame,
+    panel: xr.Dataset,
+    params: EvaluationParams,
+) -> pd.DataFrame:
+    """Take out of the scores of model and trees the peers' mean, and then the market's factors."""
+    frames = []
+    for name, scores in (("model", predictions), ("lightgbm", lightgbm_predictions)):
+        peers = evaluation.neutralise_peers(scores, graph_edges)
+        both = evaluation.neutralise_factors(peers, panel, *params.factors.model_dump().values())
+        frames += [peers.assign(model=f"{name}_neutral"), both.assign(model=f"{name}_pca_neutral")]
+    return pd.concat(frames, ignore_index=True)
 
 
 def measure_days(
@@ -50,7 +61,7 @@ def measure_days(
     """Measure every model date by date; draw the returns of the model's score deciles."""
     frames = [
         predictions.assign(model="model"),
-        neutral_predictions.assign(model="model_neutral"),
+        neutral_predictions,
         lightgbm_predictions,
         ridge_predictions,
         rule_predictions,

@@ -21,14 +21,14 @@ def create_pipeline() -> Pipeline:
     reported = ["metrics", "daily_metrics", *FIGURES, *MARKET, LABELLING, SETTINGS]
     daily = ["daily_metrics", "decile_returns"]
     boosted = [*LEARNED_FROM, SETTINGS]
-    peers = ["predictions", "graph_edges"]
+    scored = ["predictions", "lightgbm_predictions", "graph_edges", "panel", SETTINGS]
     return stage(
         "evaluation",
         [
             node(nodes.predict_rules, rules, "rule_predictions", name="predict_rules"),
             node(nodes.fit_ridge, LEARNED_FROM, "ridge_predictions", name="fit_ridge"),
             node(nodes.fit_lightgbm, boosted, "lightgbm_predictions", name="fit_lightgbm"),
-            node(nodes.neutralise_scores, peers, "neutral_predictions", name="neutralise_scores"),
+            node(nodes.neutralise_scores, scored, "neutral_predictions", name="neutralise_scores"),
             node(nodes.measure_days, measured, daily, name="measure_days"),
             node(
                 nodes.summarise_metrics,
