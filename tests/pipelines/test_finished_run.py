@@ -60,7 +60,7 @@ def test_metrics_say_what_ran(metrics):
     assert required <= set(run)
     assert set(run["seconds"]) == {"ingestion", "features", "graph", "training", "evaluation"}
     assert all(seconds >= 0 for seconds in run["seconds"].values())
-    assert (run["environment"], run["device"], run["seed"]) == ("test", "cpu", 0)
+    assert (run["environment"], run["device"], run["seed"], run["seeds"]) == ("test", "cpu", 0, [0])
     assert re.fullmatch(r"[0-9a-f]{12}\+?|unknown", run["git_sha"])
     assert run["n_parameters"] > 1000
 
@@ -148,7 +148,7 @@ def test_the_terminal_shows_the_table_and_where_the_report_is(finished_process: 
 def test_the_log_is_short_and_free_of_warnings(finished_process: FinishedProcess):
     output = finished_process.output
     assert not re.search(r"warning|error|traceback|deprecat", output, re.IGNORECASE)
-    assert len(re.findall(r"epoch \d+/2 \| loss", output)) == EPOCHS
+    assert len(re.findall(r"epoch \d+/2 full \| loss", output)) == EPOCHS
     assert output.count("[GAT-INIT]") == 1
     lines = [line for line in output.splitlines() if " INFO " in line]
     # One of the graph cache, one that counts the features, eight of the learned baselines, one of the

@@ -83,7 +83,7 @@ def test_other_settings_are_refused_each_by_its_path_with_both_values(trained):
 
 
 @pytest.mark.parametrize(
-    ("part", "message"), [("x", "has 5, 2 and"), ("levels", "has 4, 3 and"), ("context", "has 4, 2 and")]
+    ("part", "message"), [("x", "has 5, 2 and"), ("levels", "has 4, 3 and"), ("context", "has 4, 2 and 1")]
 )
 def test_a_market_of_other_sizes_is_refused(trained, part, message):
     market, model, ensemble = trained

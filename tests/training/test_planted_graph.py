@@ -1,0 +1,122 @@
+"""On a market whose signal runs along a known graph, the network learns the graph and invents nothing.
+
+On five such markets the network closed 0.57 to 0.84 of the gap between the best rank IC without and with
+the graph, with t values of 10 and more over the network without GAT on the three where that was measured too;
+its controls lay 0 to 1.2 standard errors below the best without the graph. The market of the tests is a
+typical one of them: share 0.76, t 14, area under the curve of the attention 0.98.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks.planted import (
+    SHOCK,
+    PlantedMarket,
+    PlantedSettings,
+    area_under_curve,
+    clairvoyant,
+    closed_form,
+    graph_edges,
+    simulate,
+    spill_over,
+)
+from benchmarks.planted_market import ArmResult, Parts, train_arm
+from gogooku_kedro.evaluation import newey_west_lag, newey_west_t
+
+MARKET = PlantedSettings(stocks=160, sessions=460, peers=4, own=0.004, gain=1.0)
+PARTS = Parts(train=(10, 350), valid=(351, 400), test=(401, 460))
+
+
+class Planted(NamedTuple):
+    market: PlantedMarket
+    best: dict[str, np.ndarray]
+    arms: dict[str, ArmResult]
+
+
+@pytest.fixture(scope="module")
+def planted() -> Planted:
+    market = simulate(MARKET)
+    best = clairvoyant(market, graph_edges(market), PARTS.test_days())
+    arms = {arm: train_arm(market, arm, PARTS) for arm in ("on", "off", "identity", "permuted")}
+    return Planted(market, best, arms)
+
+
+def standard_error(series: np.ndarray) -> float:
+    return float(series.std(ddof=1) / np.sqrt(len(series)))
+
+
+@pytest.mark.training
+def test_the_graph_closes_more_than_half_of_the_gap_to_the_best_rank_ic(planted):
+    on, off = planted.arms["on"].rank_ic, planted.arms["off"].rank_ic
+    own, graph = planted.best["own"].mean(), planted.best["graph"].mean()
+    assert own + 0.5 * (graph - own) < on.mean() < graph
+    assert newey_west_t(on - off, newey_west_lag(1)) > 5
+
+
+@pytest.mark.training
+def test_attention_ranks_true_peers_above_distractors(planted):
+    assert planted.arms["on"].attention_auc > 0.8
+
+
+@pytest.mark.training
+@pytest.mark.parametrize("arm", ["off", "identity", "permuted"])
+def test_without_the_true_graph_the_model_is_as_good_as_its_own_signal_and_no_better(planted, arm):
+    reached, own = planted.arms[arm].rank_ic, planted.best["own"]
+    assert reached.mean() > 0.85 * own.mean()
+    assert (reached - own).mean() < 2 * standard_error(reached)
+
+
+def test_the_best_scores_have_the_rank_ic_of_the_formulas():
+    # 400 stocks on 1,000 days: the mean has a standard error of about 0.05 / sqrt(1000).
+    market = simulate(PlantedSettings(stocks=400, sessions=1000, peers=4, own=0.004, gain=1.0))
+    best = clairvoyant(market, graph_edges(market), list(range(1000)))
+    for name, expected in closed_form(market.settings).items():
+        assert best[name].mean() == pytest.approx(expected, abs=4 * standard_error(best[name])), name
+    assert best["own"].mean() < best["attainable"].mean() < best["graph"].mean()
+
+
+def test_followers_feel_the_mean_shock_of_their_peers_the_day_after():
+    market = simulate(MARKET)
+    expected = MARKET.spill_over * market.shock[100, market.peers[7]].mean()
+    assert spill_over(market)[100, 7] == pytest.approx(expected)
+    np.testing.assert_array_equal(market.x[..., 1] * SHOCK, market.shock)
+    felt = np.corrcoef(spill_over(market)[:-1].ravel(), market.ret[:-1].ravel())[0, 1]
+    assert felt == pytest.approx(np.sqrt(3) * MARKET.own / market.ret.std(), abs=0.02)
+
+
+def test_a_stock_hears_its_true_peers_as_many_distractors_and_itself():
+    market = simulate(MARKET)
+    edges = graph_edges(market)
+    assert (edges["true_peer"] == _is_peer(market, edges)).all()
+    counts = edges.groupby(["asof", "target"])[["true_peer", "is_self"]].agg(["sum", "size"])
+    assert (counts[("true_peer", "sum")] == 4).all()
+    assert (counts[("is_self", "sum")] == 1).all()
+    assert (counts[("is_self", "size")] == 9).all()
+    between = edges[edges["is_self"] == 0].groupby("true_peer")["correlation"]
+    assert between.mean().to_dict() == pytest.approx({False: 0.217, True: 0.351}, abs=0.005)
+    assert (between.min() > 0.2).all()
+    assert between.max()[False] > between.quantile(0.1)[True]  # they overlap
+
+
+@pytest.mark.parametrize(("graph", "most"), [("permuted", 0.1), ("mean", 0.1), ("identity", 0.0)])
+def test_the_other_graphs_know_nothing_of_the_peers(graph, most):
+    market = simulate(MARKET)
+    edges = graph_edges(market, graph)
+    between = edges[edges["is_self"] == 0]
+    assert _is_peer(market, between).mean() <= most
+    assert len(between) == 10 if graph == "identity" else len(between) > 0.95 * 10 * 160 * 8
+    assert (edges[edges["is_self"] == 1].groupby("asof").size() == 160).all()
+
+
+def test_area_under_the_curve_by_hand():
+    # The first positive beats two of three negatives, the second beats none and ties with one.
+    area = area_under_curve(np.array([3.0, 1.0, 2.0, 1.0, 4.0]), np.array([True, True, False, False, False]))
+    assert area == pytest.approx((2 + 0.5) / 6)
+
+
+def _is_peer(market: PlantedMarket, edges: pd.DataFrame) -> np.ndarray:
+    source, target = (market.codes.get_indexer(edges[end]) for end in ("source", "target"))
+    return market.is_peer()[target, source]
