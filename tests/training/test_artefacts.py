@@ -96,9 +96,7 @@ def test_a_market_of_other_sizes_is_refused(trained, part, message):
             else torch.cat([tensor, tensor[..., :1]], -1)
         },
     )
-    with pytest.raises(
-        ValueError, match=rf"reads 4 features, 2 levels .* {message} .*: rebuild the features"
-    ):
+    with pytest.raises(ValueError, match=rf"reads 4 features, 2 levels .* {message}.*: rebuild the features"):
         predict_parts(ensemble, "abc", model, wider, {"test": [50]}, None, None, "cpu")
 
 

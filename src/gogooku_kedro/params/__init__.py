@@ -152,4 +152,3 @@ def check_top_level(names: set[str]) -> None:
             f"unknown top-level parameter {', '.join(hints)}: the sections are "
             f"{', '.join(SECTIONS)} and --params also takes {', '.join(sorted(RUNTIME_PARAMETERS))}"
         )
-
