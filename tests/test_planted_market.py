@@ -70,14 +70,16 @@ def daily_rank_ic(market: Market, p: dict[str, Any]) -> pd.DataFrame:
         market.manifest,
         p["model"],
         p["training"],
+        p["debug"],
     )
-    predictions = training_nodes.predict_scores(
+    predictions, _ = training_nodes.predict_scores(
         bundle,
         market.features,
         market.labels,
         market.edges,
         market.split,
         market.manifest,
+        p["model"],
         p["training"],
     )
     frames = [
