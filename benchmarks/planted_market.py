@@ -155,20 +155,24 @@ def arm_rows(daily: Mapping[str, Array], areas: Mapping[str, Array]) -> list[dic
         areas: By arm, AUC of the attention ``(seeds,)``.
     """
     own, graph = daily["own"].mean(), daily["graph"].mean()
-    return [
-        {
+    rows: list[dict[str, Any]] = []
+    for name, series in daily.items():
+        row = {
             "score": name,
             "rank_ic": round(float(series.mean()), 4),
             "standard_error": round(standard_error(series), 4),
-            "share_of_gap": round(float((series.mean() - own) / (graph - own)), 3),
-            "less_own": round(float((series - daily["own"]).mean()), 4),
-            "t_less_own": paired_t(series, daily["own"]),
-            "t_less_off": paired_t(series, daily["off"]),
             "by_seed": [round(float(v), 4) for v in series.mean(axis=1)],
             "attention_auc": [round(float(v), 3) for v in areas.get(name, ()) if np.isfinite(v)],
         }
-        for name, series in daily.items()
-    ]
+        if name != "noise":  # another market, with nothing to compare
+            row |= {
+                "share_of_gap": round(float((series.mean() - own) / (graph - own)), 3),
+                "less_own": round(float((series - daily["own"]).mean()), 4),
+                "t_less_own": paired_t(series, daily["own"]),
+                "t_less_off": paired_t(series, daily["off"]),
+            }
+        rows.append(row)
+    return rows
 
 
 def acceptance(daily: Mapping[str, Array], areas: Mapping[str, Array]) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from gogooku_kedro.model.attention import GraphAttention
 from gogooku_kedro.model.convolution import graph_convolution
 from gogooku_kedro.model.date_norm import DateNorm
 from gogooku_kedro.model.diffusion import AttentionDiffusion
+from gogooku_kedro.model.edge_scale import EdgeScale
 from gogooku_kedro.model.learned_graph import ATTRIBUTES as LEARNED_ATTRIBUTES
 from gogooku_kedro.model.learned_graph import LearnedGraph
 
@@ -127,7 +128,7 @@ class GraphBlock(nn.Module):
                 "another model.gat.conv"
             )
         self.edge_attributes, self.edge_dropout = tuple(edge_attributes), edge_dropout
-        self.learned = learned
+        self.learned, self.scale = learned, EdgeScale(len(edge_attributes))
         edge_dim = len(edge_attributes) + (len(LEARNED_ATTRIBUTES) if learned is not None else 0)
         self.layers = nn.ModuleList(
             GraphLayer(conv, hidden_size, heads, edge_dim, difference, date_norm, diffusion)
@@ -154,6 +155,8 @@ class GraphBlock(nn.Module):
             edge_index, edge_attr, penalty = self.learned(h, present, edge_index, edge_attr)
         edge_index, edge_attr = self._drop(edge_index, edge_attr)
         sign = edge_sign(edge_attr, self.edge_attributes)
+        is_self = edge_index[0] == edge_index[1]
+        edge_attr = self.scale(edge_attr, is_self)
         gate = torch.ones_like(sign)
         if self.edge_gate is not None:
             gate = torch.sigmoid(self.edge_gate(edge_attr)).squeeze(-1)  # (E,)
@@ -164,7 +167,6 @@ class GraphBlock(nn.Module):
             alphas.append(alpha)
             if depth < len(self.between):
                 state = self.between[depth](state + F.elu(message))
-        is_self = edge_index[0] == edge_index[1]
         attention = GraphAttention(edge_index, torch.cat(alphas, dim=1), gate, sign, is_self, penalty)
         return message.unflatten(0, present.shape), attention
 

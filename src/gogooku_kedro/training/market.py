@@ -63,6 +63,20 @@ class GraphTensors:
     offset: Tensor
     graph_of_day: Tensor
 
+    def of_days(self, first_day: int, stop_day: int) -> tuple[Tensor, Tensor]:
+        """Edges ``(2, E)`` between stocks and attributes ``(E, A)`` of the graphs in force on the days.
+
+        Args:
+            first_day: Index of the first day.
+            stop_day: Index of the last day plus one.
+        """
+        graphs = self.graph_of_day[first_day:stop_day]
+        graphs = graphs[graphs >= 0]
+        if not len(graphs):
+            return self.edge_index[:, :0], self.edge_attr[:0]
+        edges = slice(int(self.offset[graphs[0]]), int(self.offset[graphs[-1] + 1]))
+        return self.edge_index[:, edges], self.edge_attr[edges]
+
     def edges(self, first_day: int, present: Tensor) -> tuple[Tensor, Tensor]:
         """Edges of consecutive days between stocks that are present on the day.
 

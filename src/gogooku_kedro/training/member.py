@@ -130,6 +130,8 @@ def _build(market: MarketTensors, job: Job) -> ATFTGATFAN:
     model = ATFTGATFAN(params, *market_sizes(market))
     if model.levels is not None:
         model.levels.set_scale(fit_level_scale(market.levels[slice(*job.train)], params.window))
+    if model.gat is not None:
+        model.gat.scale.fit(*market.graph.of_days(*job.train))
     if job.training.compile:  # in place: the names of the weights stay as they are
         model.compile(dynamic=True)
     return model
