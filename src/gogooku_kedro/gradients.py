@@ -8,7 +8,7 @@ import torch
 from kedro.io import DataCatalog
 
 from gogooku_kedro.features import market_columns, split_mask
-from gogooku_kedro.model import ATFTGATFAN, fit_level_scale
+from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.params import ModelParams, TrainingParams
 from gogooku_kedro.training import MarketTensors, market_tensors
 from gogooku_kedro.training.gradient_check import check_gradients
@@ -45,8 +45,7 @@ def check_configured_model(parameters: Mapping[str, Any], catalog: DataCatalog) 
 def _network(params: ModelParams, training: TrainingParams, chunk: DayChunk) -> ATFTGATFAN:
     torch.manual_seed(training.seed)
     network = ATFTGATFAN(params, chunk.x.size(-1), chunk.levels.size(-1), chunk.context.size(-1))
-    if network.levels is not None:
-        network.levels.set_scale(fit_level_scale(chunk.levels, params.window))
+    network.fit_scales(chunk.levels, chunk.edge_index, chunk.edge_attr)
     return network
 
 

@@ -14,7 +14,7 @@ from gogooku_kedro.model.grn import GRN
 from gogooku_kedro.model.heads import QuantileHead, ScoreHead
 from gogooku_kedro.model.learned_graph import LearnedGraph
 from gogooku_kedro.model.level_forecast import LevelForecast
-from gogooku_kedro.model.levels import LevelEncoder
+from gogooku_kedro.model.levels import LevelEncoder, fit_level_scale
 from gogooku_kedro.model.local_encoder import LocalEncoder, into_band
 from gogooku_kedro.model.market_gate import MarketGate
 from gogooku_kedro.model.neutralise import PeerNeutralisation
@@ -116,6 +116,19 @@ class ATFTGATFAN(nn.Module):
         self.quantile_head = QuantileHead(d, len(HORIZONS), len(p.quantiles))
         neutralise = p.gat.enabled and p.gat.neutralise_scores
         self.neutralise = PeerNeutralisation(len(HORIZONS)) if neutralise else None
+
+    def fit_scales(self, levels: Tensor, edge_index: Tensor, edge_attr: Tensor) -> None:
+        """Measure the scales of levels and edge attributes; they travel with the weights.
+
+        Args:
+            levels: ``(T, N, C)`` of the training sessions.
+            edge_index: ``(2, E)`` edges in force on them, and of no later graph.
+            edge_attr: ``(E, edge_dim)``.
+        """
+        if self.levels is not None:
+            self.levels.set_scale(fit_level_scale(levels, self.window))
+        if self.gat is not None:
+            self.gat.scale.fit(edge_index, edge_attr)
 
     def forward(
         self,

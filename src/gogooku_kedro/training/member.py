@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, Timer
 from lightning.pytorch.loggers import Logger, MLFlowLogger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
-from gogooku_kedro.model import ATFTGATFAN, fit_level_scale
+from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.params import ModelParams, TrainingParams
 from gogooku_kedro.training.bundle import ModelBundle, market_sizes
 from gogooku_kedro.training.callbacks import EpochLog, History, SeedEveryStep
@@ -128,10 +128,7 @@ def train_member(market: MarketTensors, job: Job) -> None:
 def _build(market: MarketTensors, job: Job) -> ATFTGATFAN:
     params = job.model_params
     model = ATFTGATFAN(params, *market_sizes(market))
-    if model.levels is not None:
-        model.levels.set_scale(fit_level_scale(market.levels[slice(*job.train)], params.window))
-    if model.gat is not None:
-        model.gat.scale.fit(*market.graph.of_days(*job.train))
+    model.fit_scales(market.levels[slice(*job.train)], *market.graph.of_days(*job.train))
     if job.training.compile:  # in place: the names of the weights stay as they are
         model.compile(dynamic=True)
     return model

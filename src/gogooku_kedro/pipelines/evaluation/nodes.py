@@ -38,10 +38,10 @@ def neutralise_scores(
     params: EvaluationParams,
 ) -> pd.DataFrame:
     """Take out of the scores of model and trees the peers' mean, and then the market's factors."""
-    frames = []
+    frames, factors = [], params.factors
     for name, scores in (("model", predictions), ("lightgbm", lightgbm_predictions)):
         peers = evaluation.neutralise_peers(scores, graph_edges)
-        both = evaluation.neutralise_factors(peers, panel, *params.factors.model_dump().values())
+        both = evaluation.neutralise_factors(peers, panel, factors.number, factors.window, factors.cadence)
         frames += [peers.assign(model=f"{name}_neutral"), both.assign(model=f"{name}_pca_neutral")]
     return pd.concat(frames, ignore_index=True)
 
