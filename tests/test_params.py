@@ -98,6 +98,15 @@ def problems(**changes) -> list[str]:
             {"model__gat__learned_graph__enabled": True, "model__gat__learned_graph__penalty": 0},
             "model.gat.learned_graph.penalty: 0 with the learned graph enabled; set a positive value",
         ),
+        (
+            {
+                "model__gat__learned_graph__enabled": True,
+                "model__gat__conv": "sage",
+                "model__gat__difference": False,
+                "model__gat__neutralise_scores": False,
+            },
+            "model.gat.learned_graph.enabled: true with model.gat.conv: sage, which reads no edge attributes",
+        ),
         ({"debug__gat_verbos": True}, "debug.gat_verbos: unknown key; did you mean 'gat_verbose'?"),
         (
             {"model__quantiles": [0.5, 0.25]},

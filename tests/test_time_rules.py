@@ -15,12 +15,12 @@ import pytest
 import torch
 import xarray as xr
 
-from gogooku_kedro.features import FAMILIES, FEATURES, LeakError
+from gogooku_kedro.features import FAMILIES, FEATURES, LeakError, market_columns
 from gogooku_kedro.market.sample import SampleMarketSettings, generate_sample_market
-from gogooku_kedro.model import ATFTGATFAN, fit_level_scale
+from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.params import FeaturesParams, GraphParams, IngestionParams, LabelsParams
 from gogooku_kedro.pipelines.features import nodes as features_nodes
-from gogooku_kedro.training import market_tensors, predict_days
+from gogooku_kedro.training import MarketTensors, market_tensors, predict_days
 from tests.flow import EVENT_TABLES, TABLES, Data, data_flow, normalised
 from tests.graph.conftest import graph_params as small_graph_params
 from tests.model.conftest import model_params
@@ -100,13 +100,24 @@ def flow(tables: Tables, residual: str = "market", normalisation: str = "gaussia
     data = data_flow(tables, INGESTION, params, graph_params(residual), labels_params())
     features = normalised(data, data.candidates, params)
 
-    market = market_tensors(features, data.labels, data.edges, ATTRIBUTES)
-    torch.manual_seed(0)
-    network = ATFTGATFAN(model_params(), market.x.size(-1), market.levels.size(-1), n_context=0).eval()
-    network.levels.set_scale(fit_level_scale(market.levels[FIRST_SCORED - 50 : FIRST_SCORED], network.window))
+    context = market_columns(data.candidates)
+    market = market_tensors(features, data.labels, data.edges, ATTRIBUTES, context)
+    network = network_of(market)
     days = list(range(FIRST_SCORED, min(LAST_KNOWN + 10, market.x.size(0))))
     scores = {day: score for day, score, _ in predict_days(network, market, days, "cpu")}
     return Flow(data, features, scores)
+
+
+def network_of(market: MarketTensors) -> ATFTGATFAN:
+    """A network with every part, the market's gate open, and scales of the 50 days before the scored ones."""
+    torch.manual_seed(0)
+    sizes = (market.x.size(-1), market.levels.size(-1), market.context.size(-1))
+    network = ATFTGATFAN(model_params(), *sizes).eval()
+    assert network.market_gate is not None
+    torch.nn.init.normal_(network.market_gate.weight)
+    fitted = (FIRST_SCORED - 50, FIRST_SCORED)
+    network.fit_scales(market.levels[slice(*fitted)], *market.graph.of_days(*fitted))
+    return network
 
 
 def after(table: pd.DataFrame, t: pd.Timestamp) -> pd.Series:

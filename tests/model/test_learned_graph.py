@@ -147,13 +147,6 @@ def test_products_of_edges_have_the_gradient_of_the_formula_whatever_the_blocks(
     assert edge_products(states, edge_index[:, :0]).shape == (0,)
 
 
-def test_a_learned_graph_that_nothing_reads_is_refused():
-    with pytest.raises(
-        ValueError, match=r"model\.gat\.learned_graph\.enabled: true with model\.gat\.conv: sage"
-    ):
-        GraphBlock("sage", 8, 1, 2, ("is_self",), 0.0, False, False, False, None, LearnedGraph(8, 2, 2))
-
-
 GROUPS, SIZE = 8, 5
 
 

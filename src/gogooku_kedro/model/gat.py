@@ -121,12 +121,6 @@ class GraphBlock(nn.Module):
         learned: LearnedGraph | None,
     ) -> None:
         super().__init__()
-        if learned is not None and conv == "sage" and not gated:
-            raise ValueError(
-                "model.gat.learned_graph.enabled: true with model.gat.conv: sage, which reads no edge "
-                "attributes, so that nothing would train the graph; set model.gat.difference: true, or "
-                "another model.gat.conv"
-            )
         self.edge_attributes, self.edge_dropout = tuple(edge_attributes), edge_dropout
         self.learned, self.scale = learned, EdgeScale(len(edge_attributes))
         edge_dim = len(edge_attributes) + (len(LEARNED_ATTRIBUTES) if learned is not None else 0)

@@ -131,6 +131,17 @@ class GatParams(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _a_learned_graph_is_read(self) -> Self:
+        unread = self.conv == "sage" and not self.difference and not self.neutralise_scores
+        if self.learned_graph.enabled and unread:
+            raise ValueError(
+                "model.gat.learned_graph.enabled: true with model.gat.conv: sage, which reads no edge "
+                "attributes, so that nothing would train the graph; set model.gat.difference: true, or "
+                "another model.gat.conv"
+            )
+        return self
+
 
 class ModelParams(Section):
     """ATFT-GAT-FAN: ``hidden_size`` is the total width of every layer, ``window`` is in sessions."""

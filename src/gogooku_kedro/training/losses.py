@@ -127,8 +127,7 @@ def soft_spearman(score: Tensor, target: Tensor, temperature: float = TEMPERATUR
         ``(D, 4)``; NaN where a date has no label at all. A constant score has a correlation of 0.
     """
     s, t, known = _known(score, target)
-    count = known.sum(dim=1, keepdim=True).clamp_min(1)
-    centred = torch.where(known, s - s.sum(dim=1, keepdim=True) / count, 0.0)
+    centred, count = _centred(s, known)
     spread = (centred.square().sum(dim=1, keepdim=True) / count + 1e-6).sqrt()
     ranks = _soft_ranks(centred / (temperature * spread), known)
     wanted = _average_ranks(torch.where(known, t, torch.inf))
@@ -186,12 +185,16 @@ def _known(score: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _correlation(s: Tensor, t: Tensor, known: Tensor) -> Tensor:
-    count = known.sum(dim=1, keepdim=True).clamp_min(1)
-    s = torch.where(known, s - s.sum(dim=1, keepdim=True) / count, 0.0)
-    t = torch.where(known, t - t.sum(dim=1, keepdim=True) / count, 0.0)
+    (s, count), (t, _) = _centred(s, known), _centred(t, known)
     floor = 1e-6 * count.squeeze(1)
     scale = ((s.square().sum(dim=1) + floor) * (t.square().sum(dim=1) + floor)).sqrt()
     return torch.where(known.any(dim=1), (s * t).sum(dim=1) / scale, torch.nan)
+
+
+def _centred(values: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    # 0 where the label is missing, as the values themselves must be; the count is that of a date's stocks.
+    count = known.sum(dim=1, keepdim=True).clamp_min(1)
+    return torch.where(known, values - values.sum(dim=1, keepdim=True) / count, 0.0), count
 
 
 def _soft_ranks(z: Tensor, known: Tensor) -> Tensor:
