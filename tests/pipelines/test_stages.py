@@ -12,8 +12,8 @@ from tests.conftest import config_loader, kedro
 
 pytestmark = pytest.mark.pipeline
 
-SETTINGS = {"training": ",training.max_epochs=1"}
-STAGES = ("ingestion", "features", "graph", "data", "training", "inference", "evaluation")
+SETTINGS = {"training": ",training.max_epochs=1", "walk_forward": ",training.max_epochs=1"}
+STAGES = ("ingestion", "features", "graph", "data", "training", "inference", "evaluation", "walk_forward")
 
 
 @pytest.fixture(scope="module")
