@@ -8,10 +8,10 @@ from gogooku_kedro.features.label_residual import market_beta, pca_loadings, res
 from gogooku_kedro.features.label_returns import Status, entry_lag, forward_returns
 from gogooku_kedro.features.labels import gaussian_rank_labels, make_labels
 from gogooku_kedro.features.levels import CHANNELS, level_channels
-from gogooku_kedro.features.manifest import feature_manifest, market_columns, warmup, without
+from gogooku_kedro.features.manifest import feature_manifest, first_session, market_columns, warmup, without
 from gogooku_kedro.features.normalise import normalise
 from gogooku_kedro.features.registry import FAMILIES, FEATURES, select_features
-from gogooku_kedro.features.split import split_mask, split_sessions
+from gogooku_kedro.features.split import check_purge, split_mask, split_sessions
 
 __all__ = [
     "CHANNELS",
@@ -23,9 +23,11 @@ __all__ = [
     "LeakError",
     "Status",
     "check_features",
+    "check_purge",
     "compute_features",
     "entry_lag",
     "feature_manifest",
+    "first_session",
     "forward_returns",
     "gaussian_rank",
     "gaussian_rank_labels",

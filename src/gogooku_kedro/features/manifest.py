@@ -143,3 +143,24 @@ def warmup(manifest: Mapping[str, Any], graph_window: int) -> int:
         int(entry["lookback"]) + (graph_window if entry["family"] == "peers" else 0)
         for entry in manifest["features"]
     )
+
+
+def first_session(
+    manifest: Mapping[str, Any],
+    *,
+    graph_window: int,
+    graph_cadence: int,
+    model_window: int,
+    residual_window: int,
+) -> int:
+    """Return the position of the first session that a model may be trained on.
+
+    Args:
+        manifest: From `feature_manifest`.
+        graph_window: Sessions before the first graph.
+        graph_cadence: Sessions between two graphs.
+        model_window: Sessions that a stock looks back over.
+        residual_window: Sessions of past returns behind residual targets; 0 when returns are learned.
+    """
+    computed = warmup(manifest, graph_window)
+    return max(computed + max(model_window, graph_cadence), residual_window)

@@ -54,12 +54,7 @@ def split_sessions(
     sessions = pd.DatetimeIndex(dates)
     if not sessions.is_monotonic_increasing or not sessions.is_unique:
         raise ValueError("split: the panel's dates must increase; sort them and drop duplicates")
-    needed = max_horizon + entry_lag(entry)
-    if purge_sessions < needed:
-        raise ValueError(
-            f"split.purge_sessions = {purge_sessions}: labels of {max_horizon} sessions with entry "
-            f"'{entry}' need at least {needed}; raise it"
-        )
+    check_purge(purge_sessions, max_horizon, entry)
     if warmup >= len(sessions):
         raise ValueError(
             f"split: {len(sessions)} sessions are no more than the warm-up of {warmup}; provide a "
@@ -76,6 +71,20 @@ def split_sessions(
     iso = sessions.strftime("%Y-%m-%d")
     parts = {part: [str(iso[first]), str(iso[last])] for part, (first, last) in bounds.items()}
     return {**parts, "purge_sessions": purge_sessions}
+
+
+def check_purge(purge_sessions: int, max_horizon: int, entry: Entry) -> None:
+    """Refuse a purge across which the label of one part would reach into the next.
+
+    Raises:
+        ValueError: `purge_sessions` is below `max_horizon` plus the entry lag.
+    """
+    needed = max_horizon + entry_lag(entry)
+    if purge_sessions < needed:
+        raise ValueError(
+            f"split.purge_sessions = {purge_sessions}: labels of {max_horizon} sessions with entry "
+            f"'{entry}' need at least {needed}; raise it"
+        )
 
 
 def split_mask(

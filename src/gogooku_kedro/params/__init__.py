@@ -33,6 +33,7 @@ from gogooku_kedro.params.model import (
     TemporalParams,
     VsnParams,
 )
+from gogooku_kedro.params.research import WalkForwardParams
 from gogooku_kedro.params.training import DebugParams, LossParams, PhaseParams, TrainingParams
 
 __all__ = [
@@ -61,6 +62,7 @@ __all__ = [
     "TemporalParams",
     "TrainingParams",
     "VsnParams",
+    "WalkForwardParams",
     "check_top_level",
 ]
 
@@ -125,6 +127,7 @@ SECTIONS: dict[str, type[Section]] = {
     "training": TrainingParams,
     "debug": DebugParams,
     "evaluation": EvaluationParams,
+    "walk_forward": WalkForwardParams,
 }
 """Top-level sections of the configuration."""
 

@@ -46,3 +46,7 @@ class LabelsParams(Section):
                 f"({self.residual_window}); lower it or widen the window"
             )
         return self
+
+    def fitted_sessions(self) -> int:
+        """Sessions of past returns behind the targets: ``residual_window``, 0 when returns are learned."""
+        return self.residual_window if set(self.residual) != {"none"} else 0

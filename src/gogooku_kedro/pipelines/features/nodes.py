@@ -84,9 +84,13 @@ def split_sessions(
     model: ModelParams,
 ) -> dict[str, Any]:
     """Split the sessions by date, purged; the training part begins when everything has warmed up."""
-    learned = labels.residual_window if set(labels.residual) != {"none"} else 0
-    computed = library.warmup(candidate_features, graph.window)
-    warmup = max(computed + max(model.window, graph.cadence), learned)
+    warmup = library.first_session(
+        candidate_features,
+        graph_window=graph.window,
+        graph_cadence=graph.cadence,
+        model_window=model.window,
+        residual_window=labels.fitted_sessions(),
+    )
     return dict(
         library.split_sessions(
             panel["date"].to_numpy(),
