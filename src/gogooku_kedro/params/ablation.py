@@ -3,7 +3,7 @@
 from difflib import get_close_matches
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from gogooku_kedro.params.base import Section
 from gogooku_kedro.params.research import WalkForwardParams
@@ -39,6 +39,23 @@ class AblationParams(Section):
     goals: GoalsParams
     run: tuple[str, ...]
     arms: dict[str, ArmParams]
+
+    @field_validator("run", mode="before")
+    @classmethod
+    def _yaml_reads_on_as_true(cls, run: Any) -> Any:
+        names = {True: "on", False: "off"}
+        if not isinstance(run, list | tuple):
+            return run
+        return [names[name] if isinstance(name, bool) else name for name in run]
+
+    @field_validator("arms", mode="before")
+    @classmethod
+    def _names_are_no_booleans(cls, arms: Any) -> Any:
+        if isinstance(arms, dict) and not all(isinstance(name, str) for name in arms):
+            raise ValueError(
+                'ablation.arms: YAML reads a bare on and off as true and false; write "on" and "off" in quotes'
+            )
+        return arms
 
     @model_validator(mode="after")
     def _seeds_differ(self) -> Self:

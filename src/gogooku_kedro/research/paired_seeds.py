@@ -97,8 +97,12 @@ def paired_seeds(
     values of all its seeds together. A draw takes days in blocks (Politis and Romano, 1994; see
     `block_length`), the same for both arms, and seeds anew for each arm and fold, with replacement:
     a model of fold 2 is another training than that of the same seed in fold 1, and equal seeds of two
-    networks of different shape share nothing. With :math:`S` seeds, resampling shows :math:`(S-1)/S` of their
-    variance, so their weights are stretched about the mean by :math:`\sqrt{S/(S-1)}` (Rao and Wu, 1988).
+    networks of different shape share nothing.
+
+    Drawing days already shows how far the means of seeds differ for having been measured on few days;
+    drawing seeds as well would count that three times (Owen, 2007). The weights of the seeds are therefore
+    spread as much as gives the mean of :math:`S` seeds the variance :math:`\sigma^2/S`, with the variance
+    between trainings :math:`\sigma^2` = that of the seeds' means less what the days explain, not below 0.
     One seed says nothing about seeds: the interval is then one over days.
 
     Args:
@@ -123,9 +127,7 @@ def paired_seeds(
     counts = np.stack([np.bincount(draw, minlength=days) for draw in positions]).astype(np.float64)
     by_days = [_statistic(x, folds, _equal(x, folds), counts, statistic) for x in (one, two)]
     rng = np.random.default_rng(seed)
-    drawn = [
-        _statistic(x, folds, _drawn(x, folds, replications, rng), counts, statistic) for x in (one, two)
-    ]
+    drawn = [_statistic(x, folds, _drawn(x, folds, counts, rng), counts, statistic) for x in (one, two)]
     differences = drawn[0] - drawn[1]
     with np.errstate(divide="ignore", invalid="ignore"):
         gains = differences / np.abs(drawn[1])
@@ -162,15 +164,31 @@ def _equal(x: FloatArray, folds: NDArray[np.int64]) -> FloatArray:
 
 
 def _drawn(
-    x: FloatArray, folds: NDArray[np.int64], replications: int, rng: np.random.Generator
+    x: FloatArray, folds: NDArray[np.int64], counts: FloatArray, rng: np.random.Generator
 ) -> FloatArray:
     """Weights of the seeds, (draw, fold, seed), each fold's summing to 1."""
-    seeds = x.shape[1]
+    seeds, size = x.shape[1], (len(counts), folds.max() + 1)
     if seeds == 1:
         return _equal(x, folds)
-    drawn = rng.multinomial(seeds, np.full(seeds, 1.0 / seeds), size=(replications, folds.max() + 1)) / seeds
-    stretched: FloatArray = 1.0 / seeds + (drawn - 1.0 / seeds) * math.sqrt(seeds / (seeds - 1.0))
-    return stretched
+    drawn = rng.multinomial(seeds, np.full(seeds, 1.0 / seeds), size=size) / seeds
+    spread = math.sqrt(seeds / (seeds - 1.0)) * _spread_of_seeds(x, folds, counts)
+    weights: FloatArray = 1.0 / seeds + (drawn - 1.0 / seeds) * spread
+    return weights
+
+
+def _spread_of_seeds(x: FloatArray, folds: NDArray[np.int64], counts: FloatArray) -> float:
+    """Standard deviation between trainings, as a share of that of the seeds' means over drawn days."""
+    deviation, seeds = x - x.mean(axis=1, keepdims=True), x.shape[1]
+    observed, by_days = [], []
+    for fold in range(folds.max() + 1):
+        inside = folds == fold
+        drawn_days = counts[:, inside]
+        means = (drawn_days @ deviation[inside])[drawn_days.any(axis=1)]
+        means /= drawn_days.sum(axis=1)[drawn_days.any(axis=1), None]
+        observed.append(deviation[inside].mean(axis=0).var(ddof=1))
+        by_days.append(means.var(axis=0).sum() / (seeds - 1.0))
+    between, noise = float(np.mean(observed)), float(np.mean(by_days))
+    return math.sqrt(max(between - noise, 0.0) / (between + noise)) if between + noise > 0.0 else 0.0
 
 
 def _statistic(
