@@ -91,6 +91,21 @@ class ArmSeries:
             seed=self.seed,
         )
 
+    def standard_error(self, arm: str, kind: str, horizon: str) -> float:
+        """Standard error of an arm's mean rank IC over days and seeds."""
+        own = self.series(arm, kind, horizon, "rank_ic")
+        nothing = own.iloc[:, :1] * 0.0
+        sessions = int(horizon.removesuffix("d"))
+        found = paired_seeds(
+            own,
+            nothing,
+            self.statistics["rank_ic"],
+            horizon=sessions,
+            replications=self.replications,
+            seed=self.seed,
+        )
+        return found.standard_error
+
 
 def gat_effect(series: ArmSeries, goals: Mapping[str, float]) -> dict[str, Any]:
     """Return gat_effect.json: the effect per horizon, the controls, seeds, folds and a legend.
@@ -134,7 +149,7 @@ def _effects(series: ArmSeries, kind: str, goals: Mapping[str, float]) -> dict[s
             for horizon in series.horizons
         }
         for control in CONTROLS
-        if series.has(control, kind)
+        if series.has(control, kind) and (kind == "raw" or control != "pca_neutral")
     }
     return found
 
