@@ -104,6 +104,14 @@ class TestGraphMatchesModel:
         inputs["graph_edges"] = edges().iloc[:0]
         self.check(inputs)
 
+    def test_the_training_part_of_every_fold_is_looked_at(self):
+        inputs = node_inputs()
+        later = inputs.pop("split")
+        self.check(inputs | {"walk_forward_splits": [later, later]})
+        before_the_first_graph = {"train": ["2020-01-03", "2020-01-31"]}
+        with pytest.raises(SettingsError, match=r"graph\.window: the first graph is of 2020-01-06"):
+            self.check(inputs | {"walk_forward_splits": [before_the_first_graph, later]})
+
     def test_other_nodes_are_not_looked_at(self):
         self.check({}, tags=())
 
@@ -154,6 +162,7 @@ def test_the_config_hash_follows_results_and_not_places():
     assert digest() == digest(data_root="/elsewhere", training__checkpoint_dir="/elsewhere", ohlcv_path="x")
     assert digest() == digest(training__keep_checkpoints=9) == digest(debug__gat_verbose=True)
     assert digest() == digest(graph__cache_dir="/elsewhere") == digest(graph__cache_dir=None)
+    assert digest() == digest(walk_forward__folder="/elsewhere")
     others = [digest(training__seed=1), digest(signal_strength=0), digest(model__gat__heads=8)]
     others += [digest(training__seeds=[0, 1]), digest(training__time_budget_minutes=5.0)]
     assert len({digest(), *others}) == 6

@@ -127,6 +127,14 @@ def problems(**changes) -> list[str]:
             {"graph__gates__degree_min": 40},
             "graph.gates.degree_min: 40 is not below graph.gates.degree_max (40); lower it or raise",
         ),
+        (
+            {"walk_forward__scheme": "rolling"},
+            "walk_forward.train_sessions: null with walk_forward.scheme: rolling; write the sessions",
+        ),
+        (
+            {"walk_forward__train_sessions": 500},
+            "walk_forward.train_sessions: 500 with walk_forward.scheme: expanding, which trains on all",
+        ),
         ({"graph__symmetric": True}, "graph.symmetric: unknown key; The keys of graph are window,"),
         ({"graph__cache_dir": ...}, "graph.cache_dir: missing; write it in conf/base/parameters*.yml"),
     ],
@@ -201,6 +209,12 @@ def test_a_wrong_setting_is_named_with_its_path_and_the_fix(changes, message):
         ("evaluation__cost_bps", -1),
         ("evaluation__sessions_per_year", 0),
         ("evaluation__bootstrap_samples", 0),
+        ("walk_forward__scheme", "sliding"),
+        ("walk_forward__folds", 0),
+        ("walk_forward__test_sessions", 19),
+        ("walk_forward__valid_sessions", 19),
+        ("walk_forward__train_sessions", 19),
+        ("walk_forward__embargo_sessions", -1),
     ],
 )
 def test_a_value_out_of_range_is_named_with_its_path(path, value):
@@ -238,6 +252,7 @@ def test_a_value_out_of_range_is_named_with_its_path(path, value):
         {"training__ema_decay": 0},
         {"evaluation__cost_bps": 0},
         {"ingestion__calendar": None},
+        {"walk_forward__scheme": "rolling", "walk_forward__train_sessions": 20},
         {"data_root": "/elsewhere", "ohlcv_path": "prices.csv", "signal_strength": 0.5},
     ],
 )

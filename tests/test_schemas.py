@@ -5,7 +5,14 @@ import pytest
 from kedro.io import DataCatalog
 from kedro.validation.exceptions import DataValidationError
 
-from gogooku_kedro.schemas import DailyBars, GraphEdges, Predictions, rises_strictly
+from gogooku_kedro.schemas import (
+    DailyBars,
+    GraphEdges,
+    Predictions,
+    WalkForwardDailyMetrics,
+    WalkForwardPredictions,
+    rises_strictly,
+)
 
 
 def daily_bars():
@@ -147,6 +154,25 @@ def test_members_of_an_ensemble_have_one_row_per_seed():
     both = pd.concat([predictions().assign(seed=seed) for seed in (0, 1)])
     assert len(Predictions.validate(both)) == 4
     assert "one row per date, code" in failures(Predictions, both.assign(seed=0).reset_index(drop=True))
+
+
+def test_a_session_is_tested_in_one_fold():
+    folds = predictions().assign(fold=1, model="model")
+    later = folds.assign(fold=2, date=pd.Timestamp("2024-01-05"))
+    assert len(WalkForwardPredictions.validate(pd.concat([folds, later]))) == 4
+    twice = pd.concat([folds, folds.assign(fold=2, model="ridge")], ignore_index=True)
+    assert "every session is tested in one fold" in failures(WalkForwardPredictions, twice)
+    assert "isin" in failures(WalkForwardPredictions, folds.assign(split="valid"))
+
+
+def test_a_session_of_a_fold_is_measured_once():
+    row = {"model": "model", "split": "test", "horizon": "1d", "date": pd.Timestamp("2024-01-04"), "n": 30}
+    daily = pd.DataFrame([row | {"fold": 1, "rank_ic": np.nan, "turnover": 0.5, "long_short_net": -0.01}])
+    assert len(WalkForwardDailyMetrics.validate(daily)) == 1
+    twice = pd.concat([daily, daily], ignore_index=True)
+    assert "one row per model (and seed)" in failures(WalkForwardDailyMetrics, twice)
+    assert len(WalkForwardDailyMetrics.validate(twice.assign(seed=[0, 1]))) == 2
+    assert "isin" in failures(WalkForwardDailyMetrics, daily.assign(horizon="2d"))
 
 
 def test_the_catalog_refuses_a_bad_table_in_words(tmp_path):

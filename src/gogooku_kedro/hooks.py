@@ -8,6 +8,7 @@ import json
 import logging
 import subprocess
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -26,10 +27,14 @@ logger = logging.getLogger(__name__)
 GPU_TAG = "gpu"
 GAT_TAG = "gat"
 RECORD = "run_record"
+SHOWN = {"metrics": ("metrics", "report"), "walk_forward_metrics": ("walk_forward_metrics",)}
+"""Tables of figures that are logged and printed when they were written, and the files to point at."""
+
 WITHOUT_EFFECT = {
     "training": {"checkpoint_dir", "keep_checkpoints"},
     "graph": {"cache_dir"},
     "features": {"engine", "scheduler", "workers", "memory_mb"},
+    "walk_forward": {"folder"},
 }
 """Settings that change no result; the section ``debug`` holds nothing else."""
 
@@ -66,7 +71,7 @@ class GraphMatchesModel:
 
     @hook_impl
     def before_node_run(self, node: Node, inputs: dict[str, Any]) -> None:
-        """Check nodes tagged ``gat``: edges on the training dates, attributes the model reads."""
+        """Check nodes tagged ``gat``: edges on the training dates, those of every fold, and attributes."""
         if GAT_TAG not in node.tags:
             return
         from gogooku_kedro.graph import check_graph
@@ -76,8 +81,10 @@ class GraphMatchesModel:
             model = ModelParams.model_validate(model)
         if not model.gat.enabled:
             return
+        splits = [inputs["split"]] if "split" in inputs else inputs["walk_forward_splits"]
         try:
-            check_graph(inputs["graph_edges"], model.gat.edge_attributes, inputs["split"]["train"])
+            for split in splits:
+                check_graph(inputs["graph_edges"], model.gat.edge_attributes, split["train"])
         except ValueError as error:
             raise SettingsError(str(error)) from error
 
@@ -146,17 +153,16 @@ class MlflowRecord:
     @hook_impl(tryfirst=True)
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Log the test metrics and the report, and print the short table."""
-        if "metrics" not in pipeline.all_outputs():
-            return
         import mlflow
 
-        metrics = catalog.load("metrics")
-        if mlflow.active_run() is not None:
-            figures = flatten({part: metrics[part] for part in ("valid", "test")}, "/")
-            mlflow.log_metrics({k: float(v) for k, v in figures.items() if isinstance(v, int | float)})
-            if "report" in pipeline.all_outputs():
-                mlflow.log_text(catalog.load("report"), "report.html")
-        print_summary(metrics, catalog)
+        written, tracked = pipeline.all_outputs(), mlflow.active_run() is not None
+        for name in (name for name in SHOWN if name in written):
+            metrics = catalog.load(name)
+            if tracked:
+                log_figures(metrics, name.removesuffix("metrics").rstrip("_"))
+            print_summary(metrics, SHOWN[name], catalog)
+        if tracked and "report" in written:
+            mlflow.log_text(catalog.load("report"), "report.html")
 
 
 def plain_parameters(catalog: DataCatalog) -> dict[str, Any]:
@@ -165,8 +171,17 @@ def plain_parameters(catalog: DataCatalog) -> dict[str, Any]:
     return {k: v.model_dump(mode="json") if isinstance(v, Section) else v for k, v in parameters.items()}
 
 
-def print_summary(metrics: dict[str, Any], catalog: DataCatalog) -> None:
-    """Print the model beside the baselines, and where the report is."""
+def log_figures(metrics: dict[str, Any], prefix: str) -> None:
+    """Log the figures of the parts of the split to the open MLflow run, under their path."""
+    import mlflow
+
+    parts = {part: metrics[part] for part in ("valid", "test") if part in metrics}
+    figures = flatten({prefix: parts} if prefix else parts, "/")
+    mlflow.log_metrics({k: float(v) for k, v in figures.items() if isinstance(v, int | float)})
+
+
+def print_summary(metrics: dict[str, Any], files: Iterable[str], catalog: DataCatalog) -> None:
+    """Print the model beside the baselines, and where the files with more are."""
     from rich.console import Console
 
     from gogooku_kedro.evaluation import oracle_bounds, summary_table
@@ -175,7 +190,7 @@ def print_summary(metrics: dict[str, Any], catalog: DataCatalog) -> None:
     entry = plain_parameters(catalog)["labels"]["entry"]
     bounds = oracle_bounds(catalog.load("market_oracle"), entry)
     console.print(summary_table(metrics, bounds))
-    for name in filter(catalog.exists, ("metrics", "report")):
+    for name in filter(catalog.exists, files):
         console.print(f"{name}: {catalog[name]._describe()['filepath']}", soft_wrap=True)
 
 

@@ -149,6 +149,52 @@ class Predictions(pa.DataFrameModel):
         return not bool(predictions.duplicated(keys).any())
 
 
+class WalkForwardPredictions(Predictions):
+    """Scores of the test parts of all folds, by model or by seed."""
+
+    fold: Series[int] = pa.Field(ge=1)
+    split: Series[str] = pa.Field(isin=["test"])
+
+    class Config:
+        """As of predictions."""
+
+        strict = False
+        coerce = True
+
+    @pa.dataframe_check(error="every session is tested in one fold")
+    @classmethod
+    def is_tested_once(cls, predictions: pd.DataFrame) -> bool:
+        """The test parts of the folds do not overlap."""
+        return bool((predictions.groupby("date")["fold"].nunique() == 1).all())
+
+
+class WalkForwardDailyMetrics(pa.DataFrameModel):
+    """Figures of every test session of all folds, by model and horizon; of single seeds with `seed`."""
+
+    fold: Series[int] = pa.Field(ge=1)
+    model: Series[str] = pa.Field()
+    split: Series[str] = pa.Field(isin=["test"])
+    horizon: Series[str] = pa.Field(isin=list(HORIZONS))
+    date: Series[_DATE] = pa.Field()  # type: ignore[valid-type]
+    rank_ic: Series[float] = pa.Field(ge=-1, le=1, nullable=True)
+    turnover: Series[float] = pa.Field(ge=0, nullable=True)
+    long_short_net: Series[float] = pa.Field(nullable=True)
+    n: Series[int] = pa.Field(ge=0)
+
+    class Config:
+        """Further figures are allowed; the date unit is made nanoseconds."""
+
+        strict = False
+        coerce = True
+
+    @pa.dataframe_check(error="one row per model (and seed), horizon and date")
+    @classmethod
+    def is_unique(cls, daily: pd.DataFrame) -> bool:
+        """Every session is measured once."""
+        keys = ["model", "horizon", "date", *(["seed"] if "seed" in daily else [])]
+        return not bool(daily.duplicated(keys).any())
+
+
 def rises_strictly(frame: pd.DataFrame, keys: list[str]) -> bool:
     """Return whether rows are sorted by `keys` and unique on them, whatever the index.
 

@@ -18,6 +18,7 @@ VERBS = {
     *("standardise", "build", "compute", "describe", "normalise", "make", "split", "check", "summarise"),
     *("plot", "train", "predict", "fit", "neutralise", "measure", "write", "rank"),
 }
+RESEARCH = {"walk_forward"}  # settings of pipelines beside the default one
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,7 @@ def test_every_section_reaches_its_nodes_as_a_typed_object(pipelines):
         "training": params.TrainingParams,
         "debug": params.DebugParams,
         "evaluation": params.EvaluationParams,
+        "walk_forward": params.WalkForwardParams,
     }
     assert TypeExtractor(pipelines).extract_types_from_pipelines() == expected == params.SECTIONS
 
@@ -54,6 +56,13 @@ def test_the_default_pipeline_is_the_sum_of_its_stages(pipelines):
     summed = sum((pipelines[name] for name in names), start=pipelines["data"])
     assert {node.name for node in pipelines["__default__"].nodes} == {node.name for node in summed.nodes}
     assert 20 <= len(pipelines["__default__"].nodes) <= 30
+
+
+def test_walk_forward_runs_on_what_the_data_stages_leave(pipelines):
+    read = {name for name in pipelines["walk_forward"].inputs() if not name.startswith("params:")}
+    assert read - {"run_record"} <= pipelines["data"].all_outputs()
+    both = pipelines["data"] + pipelines["walk_forward"]
+    assert len(both.nodes) == len(pipelines["data"].nodes) + len(pipelines["walk_forward"].nodes)
 
 
 def test_nodes_are_named_verb_object_after_their_function(pipelines):
@@ -77,7 +86,7 @@ def test_every_dataset_is_in_the_catalog_and_nothing_stays_in_memory(pipelines, 
     produced = register_pipelines()["__default__"].all_outputs() | {"run_record"}
     raw = {name for name, e in loader["catalog"].items() if e["metadata"]["kedro-viz"]["layer"] == "raw"}
     assert pipelines["__default__"].inputs() - raw - {"run_record"} == {
-        f"params:{name}" for name in params.SECTIONS
+        f"params:{name}" for name in params.SECTIONS.keys() - RESEARCH
     }
     assert pipelines["inference"].inputs() <= produced | {"params:model", "params:training"}
 
@@ -110,6 +119,7 @@ def test_data_root_moves_every_path():
     assert all(entry["filepath"].startswith("/elsewhere/") for entry in catalog.values())
     moved = config_loader(data_root="/elsewhere")["parameters"]
     assert moved["training"]["checkpoint_dir"].startswith("/elsewhere/")
+    assert moved["walk_forward"]["folder"].startswith("/elsewhere/")
 
 
 def test_listing_the_pipelines_imports_no_heavy_library():

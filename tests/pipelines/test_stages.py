@@ -12,8 +12,8 @@ from tests.conftest import config_loader, kedro
 
 pytestmark = pytest.mark.pipeline
 
-SETTINGS = {"training": ",training.max_epochs=1"}
-STAGES = ("ingestion", "features", "graph", "data", "training", "inference", "evaluation")
+SETTINGS = {"training": ",training.max_epochs=1", "walk_forward": ",training.max_epochs=1"}
+STAGES = ("ingestion", "features", "graph", "data", "training", "inference", "evaluation", "walk_forward")
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +66,24 @@ def test_evaluation_measures_the_predictions_that_are_there(data_root, finished_
     assert one["test"]["model"] != two["test"]["model"]
     assert one["test"]["ridge"] == two["test"]["ridge"]
     assert one["run"]["data_hash"] == two["run"]["data_hash"]
+
+
+def test_walk_forward_measures_every_fold_beside_the_baselines(data_root):
+    metrics = json.loads((data_root / "08_reporting/walk_forward_metrics.json").read_text())
+    plan, splits = metrics["plan"], [fold["split"] for fold in metrics["folds"]]
+    assert (plan["folds"], plan["test_sessions"], len(splits)) == (2, 60, 2)
+    assert splits[0]["test"] < splits[1]["test"]
+    assert {"model", "model_neutral", "model_pca_neutral", "lightgbm", "ridge", "random"} <= set(
+        metrics["test"]
+    )
+    for horizons in metrics["test"].values():
+        assert list(horizons) == ["1d", "5d", "10d", "20d"]
+        assert set(horizons["5d"]["folds"]) == {"1", "2"}
+        assert horizons["1d"]["days"] > horizons["20d"]["days"] > 60
+    predictions = pd.read_parquet(data_root / "07_model_output/walk_forward_predictions.parquet")
+    spans = predictions.groupby("fold")["date"].agg(["min", "max"]).astype(str)
+    assert spans.to_numpy().tolist() == [split["test"] for split in splits]
+    daily = pd.read_parquet(data_root / "08_reporting/walk_forward_daily_metrics.parquet")
+    own = daily[(daily["model"] == "model") & (daily["horizon"] == "5d")]
+    assert metrics["test"]["model"]["5d"]["rank_ic"] == pytest.approx(own["rank_ic"].mean())
+    assert len(list((data_root / "06_models/walk_forward").iterdir())) == 2

@@ -23,9 +23,19 @@ def newey_west_lag(horizon: int) -> int:
 
 
 def newey_west_t(series: ArrayLike, lag: int) -> float:
-    """Return the t-value of the mean of a daily series under serial correlation.
+    """Return the t-value of the mean of a daily series: mean / `newey_west_error`.
 
-    t = mean / sqrt(S / n),  S = g_0 + 2 * sum_{l=1..lag} (1 - l / (lag + 1)) * g_l,
+    NaN when fewer than `MIN_DAYS` days are present or the series does not vary.
+    """
+    values = _present(series)
+    error = newey_west_error(values, lag)
+    return float(values.mean() / error) if error > 0 else math.nan
+
+
+def newey_west_error(series: ArrayLike, lag: int) -> float:
+    """Return the standard error of the mean of a daily series under serial correlation.
+
+    error = sqrt(S / n),  S = g_0 + 2 * sum_{l=1..lag} (1 - l / (lag + 1)) * g_l,
     g_l = sum_t d_t * d_{t-l} / n with d = deviation from the mean (Newey and West, 1987).
 
     Args:
@@ -43,7 +53,7 @@ def newey_west_t(series: ArrayLike, lag: int) -> float:
     lags = np.arange(1, min(lag, n - 1) + 1)
     autocovariance = np.array([deviation[k:] @ deviation[:-k] / n for k in lags])
     long_run = deviation @ deviation / n + 2.0 * ((1.0 - lags / (lag + 1.0)) @ autocovariance)
-    return float(values.mean() / math.sqrt(long_run / n))
+    return math.sqrt(long_run / n)
 
 
 def icir(series: ArrayLike) -> float:

@@ -1,6 +1,9 @@
-"""Research: walk-forward folds, every one a market of its own."""
+"""Research: walk-forward folds, every one a market of its own.
+
+The package itself loads neither torch nor LightGBM; `research.walk_forward` does.
+"""
 
 from gogooku_kedro.research.folds import walk_forward_splits
-from gogooku_kedro.research.refit import Fold, refit_fold
+from gogooku_kedro.research.refit import Fold, History, refit_fold
 
-__all__ = ["Fold", "refit_fold", "walk_forward_splits"]
+__all__ = ["Fold", "History", "refit_fold", "walk_forward_splits"]

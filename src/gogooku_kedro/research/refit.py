@@ -44,6 +44,38 @@ class Fold:
     manifest: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class History:
+    """What the data stages leave, all sessions: the source that folds are cut from.
+
+    Attributes:
+        raw_features: From `compute_features`; may be opened lazily.
+        panel: Market panel.
+        labels: From `make_labels`.
+        graph_edges: asof, source, target and attributes.
+        candidate_features: Manifest before the gates.
+    """
+
+    raw_features: xr.Dataset
+    panel: xr.Dataset
+    labels: xr.Dataset
+    graph_edges: pd.DataFrame
+    candidate_features: Mapping[str, Any]
+
+    def fold(self, number: int, split: Split, features_params: FeaturesParams) -> Fold:
+        """Return `refit_fold` of this history."""
+        return refit_fold(
+            number,
+            split,
+            raw_features=self.raw_features,
+            panel=self.panel,
+            labels=self.labels,
+            graph_edges=self.graph_edges,
+            candidate_features=self.candidate_features,
+            features_params=features_params,
+        )
+
+
 def refit_fold(
     number: int,
     split: Split,

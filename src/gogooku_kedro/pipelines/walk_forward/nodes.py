@@ -1,0 +1,122 @@
+"""The history becomes folds; every fold is fitted, trained, tested once, and all are measured together.
+
+What imports torch or arch is imported inside the functions, so that other commands start in seconds.
+"""
+
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+import xarray as xr
+
+from gogooku_kedro import research
+from gogooku_kedro.features import first_session
+from gogooku_kedro.params import (
+    HORIZONS,
+    DebugParams,
+    EvaluationParams,
+    FeaturesParams,
+    GraphParams,
+    LabelsParams,
+    ModelParams,
+    SplitParams,
+    TrainingParams,
+    WalkForwardParams,
+)
+
+
+def split_folds(
+    panel: xr.Dataset,
+    candidate_features: dict[str, Any],
+    params: WalkForwardParams,
+    split: SplitParams,
+    labels: LabelsParams,
+    graph: GraphParams,
+    model: ModelParams,
+) -> list[dict[str, Any]]:
+    """Split the sessions into folds whose test parts end with the data, purged like the split."""
+    warmup = first_session(
+        candidate_features,
+        graph_window=graph.window,
+        graph_cadence=graph.cadence,
+        model_window=model.window,
+        residual_window=labels.fitted_sessions(),
+    )
+    return research.walk_forward_splits(
+        panel["date"].to_numpy(),
+        params,
+        purge_sessions=split.purge_sessions,
+        warmup=warmup,
+        max_horizon=max(HORIZONS),
+        entry=labels.entry,
+    )
+
+
+def train_folds(
+    raw_features: xr.Dataset,
+    panel: xr.Dataset,
+    labels: xr.Dataset,
+    graph_edges: pd.DataFrame,
+    candidate_features: dict[str, Any],
+    walk_forward_splits: list[dict[str, Any]],
+    params: WalkForwardParams,
+    features: FeaturesParams,
+    model: ModelParams,
+    training: TrainingParams,
+    evaluation: EvaluationParams,
+    debug: DebugParams,
+) -> tuple[pd.DataFrame, pd.DataFrame, list[dict[str, Any]]]:
+    """Fit, train and predict every fold that is not finished yet, model and baselines."""
+    from gogooku_kedro.research.store import FoldSettings
+    from gogooku_kedro.research.walk_forward import stacked, walk_forward
+
+    history = research.History(raw_features, panel, labels, graph_edges, candidate_features)
+    settings = FoldSettings(features, model, training, evaluation, debug.gat_verbose)
+    results = walk_forward(history, walk_forward_splits, settings, params.folder)
+    predictions, members = stacked(results)
+    return predictions, members, [{"fold": n} | r.facts for n, r in enumerate(results, start=1)]
+
+
+def measure_folds(
+    walk_forward_predictions: pd.DataFrame,
+    walk_forward_member_predictions: pd.DataFrame,
+    labels: xr.Dataset,
+    walk_forward_splits: list[dict[str, Any]],
+    params: EvaluationParams,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Measure every model, and every seed by itself, date by date over the test parts of all folds."""
+    from gogooku_kedro.research import fold_table
+
+    rules = (labels, walk_forward_splits, params.cost_bps)
+    daily = fold_table.measure_folds(walk_forward_predictions, *rules)
+    return daily, fold_table.measure_members(walk_forward_member_predictions, *rules)
+
+
+def summarise_folds(
+    walk_forward_daily_metrics: pd.DataFrame,
+    walk_forward_member_metrics: pd.DataFrame,
+    walk_forward_folds: list[dict[str, Any]],
+    run_record: dict[str, Any],
+    quality_report: dict[str, Any],
+    params: EvaluationParams,
+    folds: WalkForwardParams,
+) -> dict[str, Any]:
+    """Make one table over the folds: all test days together, every fold, and how far folds differ."""
+    from gogooku_kedro.research import fold_table
+
+    run = {name: run_record[name] for name in ("git_sha", "config_hash", "seeds", "environment")}
+    run |= {"data_hash": quality_report["data_hash"], "cost_bps": params.cost_bps}
+    year = params.sessions_per_year
+    test = fold_table.summarise_folds(
+        walk_forward_daily_metrics, year, replications=params.bootstrap_samples, seed=params.seed
+    )
+    seeds = fold_table.summarise_members(walk_forward_member_metrics, year)
+    plan = folds.model_dump(mode="json", exclude={"folder"})
+    return {"run": run, "plan": plan, "folds": walk_forward_folds, "test": test, "seeds": seeds}
+
+
+def plot_folds(walk_forward_metrics: dict[str, Any], walk_forward_splits: list[dict[str, Any]]) -> go.Figure:
+    """Draw the rank IC of every fold, with its interval, for the model and the learned baselines."""
+    from gogooku_kedro.research.fold_plots import rank_ic_by_fold
+
+    return rank_ic_by_fold(walk_forward_metrics["test"], walk_forward_splits)
