@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any, get_args
+from typing import Any, TypeGuard, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -27,11 +27,18 @@ def configuration_problems(parameters: Mapping[str, Any]) -> list[str]:
         try:
             section.model_validate(parameters[name])
         except ValidationError as error:
-            problems += [_sentence(name, section, details) for details in error.errors()]
+            problems += [sentence(name, section, details) for details in error.errors()]
     return problems
 
 
-def _sentence(name: str, section: type[BaseModel], details: Any) -> str:
+def sentence(name: str, section: type[BaseModel], details: Any) -> str:
+    """One problem that pydantic found in a section.
+
+    Args:
+        name: YAML path of the section.
+        section: Its class.
+        details: An entry of ``ValidationError.errors()``.
+    """
     *parents, key = (str(part) for part in details["loc"]) if details["loc"] else ("",)
     path = ".".join(part for part in (name, *parents, key) if part)
     if details["type"] == "value_error":  # our own validators: they name path and fix
@@ -47,11 +54,13 @@ def _sentence(name: str, section: type[BaseModel], details: Any) -> str:
 
 def _keys(section: type[BaseModel], parents: list[str]) -> list[str]:
     for part in parents:
-        if part.isdigit():  # an entry of a list of sections
+        if part not in section.model_fields:  # an entry of a list or of a table of sections
             continue
         annotation = section.model_fields[part].annotation
-        entries = [a for a in get_args(annotation) if isinstance(a, type)]
-        annotation = entries[0] if entries else annotation
-        assert isinstance(annotation, type)
-        section = annotation
+        sections = [a for a in (annotation, *get_args(annotation)) if _is_section(a)]
+        section = sections[0]
     return list(section.model_fields)
+
+
+def _is_section(annotation: Any) -> TypeGuard[type[BaseModel]]:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

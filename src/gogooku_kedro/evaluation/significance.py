@@ -185,6 +185,21 @@ def paired_difference(
     )
 
 
+def resampled_days(days: int, block: int, replications: int, seed: int) -> NDArray[np.int64]:
+    """Return the positions of the days that stationary-bootstrap draws hold, (replication, days).
+
+    What is measured day by day on several models is drawn on the same days for all of them.
+
+    Args:
+        days: Number of days.
+        block: Mean block in sessions (`block_length`).
+        replications: Draws.
+        seed: Seed of the draws.
+    """
+    positions = np.arange(days, dtype=np.float64)[:, None]
+    return _resampled(positions, block, replications, seed)[..., 0].astype(np.int64)
+
+
 def _resampled(values: FloatArray, block: int, replications: int, seed: int) -> FloatArray:
     """Stationary-bootstrap draws, (replication, days, series)."""
     bootstrap = StationaryBootstrap(block, values, seed=seed)

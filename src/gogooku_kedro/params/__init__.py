@@ -16,6 +16,7 @@ from pydantic import (
     field_validator,
 )
 
+from gogooku_kedro.params.ablation import AblationParams, ArmParams, GoalsParams
 from gogooku_kedro.params.base import Section
 from gogooku_kedro.params.features import FeaturesParams
 from gogooku_kedro.params.graph import GraphParams
@@ -40,6 +41,8 @@ __all__ = [
     "HORIZONS",
     "RUNTIME_PARAMETERS",
     "SECTIONS",
+    "AblationParams",
+    "ArmParams",
     "DebugParams",
     "DiffusionParams",
     "EvaluationParams",
@@ -48,6 +51,7 @@ __all__ = [
     "FeaturesParams",
     "GatParams",
     "GatRegularizationParams",
+    "GoalsParams",
     "GraphParams",
     "IngestionParams",
     "LabelsParams",
@@ -128,6 +132,7 @@ SECTIONS: dict[str, type[Section]] = {
     "debug": DebugParams,
     "evaluation": EvaluationParams,
     "walk_forward": WalkForwardParams,
+    "ablation": AblationParams,
 }
 """Top-level sections of the configuration."""
 

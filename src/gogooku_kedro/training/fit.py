@@ -85,13 +85,22 @@ def fit_ensemble(
     training: TrainingParams,
     callbacks: Sequence[pl.Callback] = (),
     gat_verbose: bool = False,
+    isolated: bool = False,
 ) -> EnsembleResult:
     """Train one model for each of ``training.members()``; arguments and errors as of :func:`fit_model`.
 
     A finished member waits in ``training.checkpoint_dir`` for the others, so a run that is cut off later
     does not train it again. ``training.time_budget_minutes`` is shared out equally.
+
+    ``isolated`` says that the graph is a control with self loops alone. Without it a GAT that hears nobody
+    stops the training, see :class:`~gogooku_kedro.training.information_flow.InformationFlow`.
+
+    Raises:
+        ValueError: Also if ``isolated`` and there is an edge between two stocks.
     """
     _check_parts(train, model_params)
+    if isolated and (market.graph.edge_index[0] != market.graph.edge_index[1]).any():
+        raise ValueError("isolated: the graph has edges between different stocks; pass the self loops alone")
     resolve_device(training.device, training.devices)
     _announce_gat(model_params)
     seeds, fingerprint = training.members(), market.fingerprint()
@@ -110,6 +119,7 @@ def fit_ensemble(
                 training=own,
                 callbacks=tuple(callbacks),
                 gat_verbose=gat_verbose,
+                isolated=isolated,
                 mlflow=_mlflow_run(f"seed_{seed}" if len(seeds) > 1 else ""),
             )
         )

@@ -33,7 +33,14 @@ class InformationFlow(pl.Callback):
 
     each of them also when it is NaN; and before a step, an optimiser that does not hold the model's
     parameters, as after a layer was built in ``forward``.
+
+    Args:
+        isolated: The graph has self loops alone, on purpose: no edge is missed, and the neutralisation of
+            scores by peers has nothing to learn from.
     """
+
+    def __init__(self, isolated: bool = False) -> None:
+        self.isolated = isolated
 
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
@@ -54,24 +61,28 @@ class InformationFlow(pl.Callback):
         """
         assert isinstance(pl_module, CrossSectionModule)
         figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        _raise(trainer, information_problems(figures, pl_module.idle_parts()))
+        _raise(trainer, information_problems(figures, pl_module.idle_parts(), self.isolated))
 
 
-def information_problems(figures: Mapping[str, float], idle: frozenset[str]) -> list[str]:
+def information_problems(
+    figures: Mapping[str, float], idle: frozenset[str], isolated: bool = False
+) -> list[str]:
     """What is wrong with the figures of an epoch, one sentence each.
 
     Args:
         figures: Means over the epoch by name; a mean of norms is 0 only when each of them is.
         idle: Parts that have nothing to learn in this phase.
+        isolated: Whether the stocks are meant to hear nobody but themselves.
     """
-    problems = []
+    problems, deaf = [], isolated or "gat" in idle
+    idle = idle | ({"neutralise"} if isolated else set())
     for name, value in sorted(figures.items()):
         kind, _, part = name.partition("/")
         if kind == "task_grad_norm" and part not in idle and not value > SMALLEST_GRADIENT:
             problems.append(_gradient_problem(part, value))
         if part == "score_dispersion" and not value > SMALLEST_DISPERSION:
             problems.append(_dispersion_problem(name, value))
-        if name == "gat/edge_count" and "gat" not in idle and not value > 0:
+        if name == "gat/edge_count" and not deaf and not value > 0:
             problems.append(
                 "gat/edge_count is 0: no edge between two stocks reached the GAT in the whole epoch; look at "
                 "graph_edges on the training dates and at how edges are handed to the model, or set "

@@ -67,6 +67,7 @@ class Job:
         training: Settings of the optimisation; ``seed`` is that of the one model.
         callbacks: Further Lightning callbacks.
         gat_verbose: Log every step of the GAT at DEBUG.
+        isolated: The graph has self loops alone, on purpose.
         mlflow: Tracking URI and id of the MLflow run to log to, and what its metrics begin with.
     """
 
@@ -78,6 +79,7 @@ class Job:
     training: TrainingParams
     callbacks: tuple[pl.Callback, ...]
     gat_verbose: bool
+    isolated: bool
     mlflow: tuple[str, str, str] | None
 
 
@@ -179,7 +181,7 @@ def _trainer(job: Job, callbacks: list[pl.Callback]) -> pl.Trainer:
         callbacks=[
             SeedEveryStep(training.seed),
             EMAWeightAveraging(decay=training.ema_decay),
-            InformationFlow(),
+            InformationFlow(job.isolated),
             EpochLog(),
             *([TQDMProgressBar(leave=False)] if interactive else []),
             *callbacks,

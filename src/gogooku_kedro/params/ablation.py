@@ -1,0 +1,82 @@
+"""Typed settings of the section ``ablation``."""
+
+from difflib import get_close_matches
+from typing import Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from gogooku_kedro.params.base import Section
+from gogooku_kedro.params.research import WalkForwardParams
+
+REQUIRED_ARMS = ("on", "off")
+"""The two arms whose difference is the effect of the GAT."""
+
+
+class ArmParams(Section):
+    """What one arm changes: settings of ``model``, the graph it hears, and which of its scores count.
+
+    ``scores: pca_neutral`` takes the principal components out of the arm's finished scores.
+    """
+
+    model: dict[str, Any]
+    graph: Literal["as_is", "identity", "permuted", "mean"]
+    scores: Literal["raw", "pca_neutral"]
+
+
+class GoalsParams(Section):
+    """Gains of ``on`` over ``off``, as a share of what ``off`` reaches; 0 asks for any gain."""
+
+    rank_ic: float = Field(ge=0)
+    rank_icir: float = Field(ge=0)
+    sharpe_net: float = Field(ge=0)
+
+
+class AblationParams(Section):
+    """Arms to train on every fold with every seed; ``walk_forward.folder`` keeps the finished ones."""
+
+    seeds: tuple[int, ...] = Field(min_length=1)
+    walk_forward: WalkForwardParams
+    goals: GoalsParams
+    run: tuple[str, ...]
+    arms: dict[str, ArmParams]
+
+    @field_validator("run", mode="before")
+    @classmethod
+    def _yaml_reads_on_as_true(cls, run: Any) -> Any:
+        names = {True: "on", False: "off"}
+        if not isinstance(run, list | tuple):
+            return run
+        return [names[name] if isinstance(name, bool) else name for name in run]
+
+    @field_validator("arms", mode="before")
+    @classmethod
+    def _names_are_no_booleans(cls, arms: Any) -> Any:
+        if isinstance(arms, dict) and not all(isinstance(name, str) for name in arms):
+            raise ValueError(
+                'ablation.arms: YAML reads a bare on and off as true and false; write "on" and "off" in quotes'
+            )
+        return arms
+
+    @model_validator(mode="after")
+    def _seeds_differ(self) -> Self:
+        if len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
+            raise ValueError(
+                f"ablation.seeds: {list(self.seeds)} must be different numbers, none negative, such as [0, 1, 2]"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _the_arms_to_run_are_written(self) -> Self:
+        for name in self.run:
+            if name not in self.arms:
+                near = "".join(f"did you mean {m!r}? " for m in get_close_matches(name, self.arms, 1))
+                raise ValueError(
+                    f"ablation.run: {name!r} is no arm; {near}ablation.arms has {', '.join(self.arms)}"
+                )
+        missing = [name for name in REQUIRED_ARMS if name not in self.run]
+        if missing or len(set(self.run)) < len(self.run):
+            raise ValueError(
+                f"ablation.run: {list(self.run)} must hold {' and '.join(REQUIRED_ARMS)}, whose difference is "
+                f"the effect of the GAT, and no arm twice"
+            )
+        return self

@@ -1,0 +1,66 @@
+"""Finished arms on disk: each under a key of all that it was computed from, never computed twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+FORMAT = 1
+SUMMARY, DAILY, SCORES = "summary.json", "daily.parquet", "member_scores.parquet"
+
+
+@dataclass(frozen=True)
+class ArmResult:
+    """One arm on one fold.
+
+    Attributes:
+        daily: Table of `measure_members`.
+        member_scores: date, code, split, seed, score_<h>d on the test part.
+        n_parameters: Trained parameters of one model.
+        seconds: Training and scoring of all seeds.
+    """
+
+    daily: pd.DataFrame
+    member_scores: pd.DataFrame
+    n_parameters: int
+    seconds: float
+
+
+def arm_key(inputs: dict[str, Any]) -> str:
+    """Return the name of a computation: equal inputs, and only they, have equal keys.
+
+    Args:
+        inputs: Everything the result depends on, as JSON types.
+    """
+    content = json.dumps(inputs | {"format": FORMAT}, sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def save_arm(folder: Path, result: ArmResult, inputs: dict[str, Any]) -> None:
+    """Write a finished arm; the summary comes last and marks it complete."""
+    folder.mkdir(parents=True, exist_ok=True)
+    result.daily.to_parquet(folder / DAILY, index=False)
+    result.member_scores.to_parquet(folder / SCORES, index=False)
+    summary = {"n_parameters": result.n_parameters, "seconds": result.seconds, "inputs": inputs}
+    (folder / SUMMARY).write_text(json.dumps(summary, indent=2))
+
+
+def load_arm(folder: Path) -> ArmResult | None:
+    """Return what `save_arm` wrote, None where an arm is not finished.
+
+    Raises:
+        ValueError: A file is damaged; the message names the folder.
+    """
+    if not (folder / SUMMARY).exists():
+        return None
+    try:
+        summary = json.loads((folder / SUMMARY).read_text())
+        tables = pd.read_parquet(folder / DAILY), pd.read_parquet(folder / SCORES)
+        return ArmResult(*tables, summary["n_parameters"], summary["seconds"])
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(f"{folder} is damaged ({error}); remove it to train this arm again") from error
