@@ -11,6 +11,7 @@ from gogooku_kedro.evaluation.rank_ic import ic, rank_ic
 
 if TYPE_CHECKING:
     from gogooku_kedro.evaluation.baselines import rule_baselines
+    from gogooku_kedro.evaluation.books import backtest_books, describe_books
     from gogooku_kedro.evaluation.learned_baselines import (
         LearningRows,
         fit_lightgbm,
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
         loss_curves,
     )
     from gogooku_kedro.evaluation.portfolio import book_returns, long_only, long_short
+    from gogooku_kedro.evaluation.portfolio_metrics import summarise_books
+    from gogooku_kedro.evaluation.portfolio_plots import book_drawdown, book_equity
     from gogooku_kedro.evaluation.report import render_report
     from gogooku_kedro.evaluation.significance import (
         PairedDifference,
@@ -50,6 +53,9 @@ if TYPE_CHECKING:
 __all__ = [
     "LearningRows",
     "PairedDifference",
+    "backtest_books",
+    "book_drawdown",
+    "book_equity",
     "book_returns",
     "bootstrap_sharpe_ci",
     "compare_models",
@@ -59,6 +65,7 @@ __all__ = [
     "decile_profile",
     "decile_returns",
     "degree_histogram",
+    "describe_books",
     "fit_lightgbm",
     "fit_ridge",
     "hit_rate",
@@ -80,6 +87,7 @@ __all__ = [
     "render_report",
     "rule_baselines",
     "sharpe",
+    "summarise_books",
     "summarise_extras",
     "summarise_metrics",
     "summary_table",
@@ -87,6 +95,7 @@ __all__ = [
 
 _MODULES = {
     "baselines": ("rule_baselines",),
+    "books": ("backtest_books", "describe_books"),
     "learned_baselines": ("LearningRows", "fit_lightgbm", "fit_ridge", "learning_rows"),
     "metrics": ("daily_metrics", "decile_profile", "hit_rate", "summarise_extras", "summarise_metrics"),
     "neutralise": ("neutralise_factors", "neutralise_peers"),
@@ -99,6 +108,8 @@ _MODULES = {
         "loss_curves",
     ),
     "portfolio": ("book_returns", "long_only", "long_short"),
+    "portfolio_metrics": ("summarise_books",),
+    "portfolio_plots": ("book_drawdown", "book_equity"),
     "report": ("render_report",),
     "significance": (
         "PairedDifference",

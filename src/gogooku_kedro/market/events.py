@@ -59,7 +59,8 @@ def build_events(
         stmt_revision_balance (raised minus lowered forecasts in a year),
         stmt_revision_sessions_since. NaN when the last forecast is more than 200 sessions old.
         margin_{long,short}, margin_{long,short}_standardised, margin_{long,short}_{1,4,13}w
-        (adjusted shares, comparable with adj_volume); NaN when more than 15 sessions old.
+        (adjusted shares, comparable with adj_volume) and, where the table has IssType, margin_loanable
+        (1: can be sold short, 0: cannot); NaN when more than 15 sessions old.
         `(date,)`: flow_* of `investor_flow_series`; margin_sessions_since (of the latest
         publication about any issue).
 

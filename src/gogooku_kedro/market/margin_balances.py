@@ -24,6 +24,8 @@ VOLUMES = {
     "short_standardised": "ShrtStdVol",
 }
 REQUIRED = ("Date", "Code", *VOLUMES.values())
+LOANABLE = 2
+"""IssType of the issues that can be sold short; 1 can be bought on margin only."""
 
 LAGS = (1, 4, 13)
 """Weeks back of the earlier balances."""
@@ -41,7 +43,8 @@ class MarginState:
         available: Position of the first session on which the row is usable.
         latest: Position of the session from which the latest balance known was usable.
         values: Adjusted shares (those of `adj_volume`) by name: long, short, the standardised part
-            of each, and long and short 1, 4 and 13 weeks before as `long_1w`, …
+            of each, and long and short 1, 4 and 13 weeks before as `long_1w`, …; and, where the table
+            has IssType, loanable: 1 for an issue that can be sold short, 0 for another.
     """
 
     issue: Ints
@@ -80,26 +83,29 @@ def known_margin_balances(margin_balances: pd.DataFrame, panel: xr.Dataset, axis
     rows = keys.sort_values(["issue", "available", "date"], kind="stable").index.to_numpy(dtype=np.int64)
     issue, available = issue[rows], available[rows]
     adjustment = adjustment_at(_volume_adjustment(panel), axis.position(date)[rows], issue)
-    volumes = {
+    figures = {
         name: table.numbers(column).to_numpy(dtype=np.float64)[rows] * adjustment
         for name, column in VOLUMES.items()
     }
+    if "IssType" in margin_balances:
+        kind = table.numbers("IssType").to_numpy(dtype=np.float64)[rows]
+        figures["loanable"] = np.where(np.isnan(kind), np.nan, kind == LOANABLE)
     day = date.to_numpy().astype("datetime64[D]").astype(np.int64)[rows]
-    return _state(issue, available, day, volumes)
+    return _state(issue, available, day, figures)
 
 
-def _state(issue: Ints, available: Ints, day: Ints, volumes: dict[str, Floats]) -> MarginState:
+def _state(issue: Ints, available: Ints, day: Ints, figures: dict[str, Floats]) -> MarginState:
     bound = np.arange(len(issue), dtype=np.int64)
     newest = highest_so_far(day, issue)
     by_day, by_week = KnownRows(issue, day), KnownRows(issue, _week(day))
     now = by_day.last(issue, newest, bound)
-    values = {name: figure(volume, now) for name, volume in volumes.items()}
+    values = {name: figure(reported, now) for name, reported in figures.items()}
     for lag in LAGS:
         week = _week(newest) - lag
         earlier = by_week.last(issue, week, bound)
         earlier = np.where(earlier >= 0, earlier, by_week.last(issue, week - 1, bound))
         for name in ("long", "short"):
-            values[f"{name}_{lag}w"] = figure(volumes[name], earlier)
+            values[f"{name}_{lag}w"] = figure(figures[name], earlier)
     first = by_day.first(issue, newest, bound)
     return MarginState(issue, available, figure(available.astype(np.float64), first), values)
 

@@ -9,7 +9,6 @@ from difflib import get_close_matches
 from typing import Any, Literal
 
 from pydantic import (
-    Field,
     PositiveFloat,
     PositiveInt,
     ValidationInfo,
@@ -18,6 +17,7 @@ from pydantic import (
 
 from gogooku_kedro.params.ablation import AblationParams, ArmParams, GoalsParams
 from gogooku_kedro.params.base import Section
+from gogooku_kedro.params.evaluation import EvaluationParams, FactorsParams, PortfolioParams
 from gogooku_kedro.params.features import FeaturesParams
 from gogooku_kedro.params.graph import GraphParams
 from gogooku_kedro.params.labels import LabelsParams
@@ -60,6 +60,7 @@ __all__ = [
     "MarketGateParams",
     "ModelParams",
     "PhaseParams",
+    "PortfolioParams",
     "SanParams",
     "Section",
     "SplitParams",
@@ -101,24 +102,6 @@ class SplitParams(Section):
             raise ValueError(
                 f"split.{info.field_name}: {value!r} is neither a date such as 2021-06-30 nor auto"
             ) from None
-
-
-class FactorsParams(Section):
-    """Principal components that ``pca_neutral`` scores are without; ``window``, ``cadence`` in sessions."""
-
-    number: PositiveInt
-    window: PositiveInt
-    cadence: PositiveInt
-
-
-class EvaluationParams(Section):
-    """``cost_bps`` is basis points per side on traded notional, annualisation uses ``sessions_per_year``."""
-
-    cost_bps: float = Field(ge=0)
-    sessions_per_year: PositiveInt
-    bootstrap_samples: PositiveInt
-    factors: FactorsParams
-    seed: int = Field(ge=0)
 
 
 SECTIONS: dict[str, type[Section]] = {

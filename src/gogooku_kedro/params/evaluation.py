@@ -1,0 +1,84 @@
+"""Typed settings of the section ``evaluation``."""
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, PositiveInt, ValidationInfo, field_validator, model_validator
+
+from gogooku_kedro.params.base import Section
+
+
+class FactorsParams(Section):
+    """Principal components that ``pca_neutral`` scores are without; ``window``, ``cadence`` in sessions."""
+
+    number: PositiveInt
+    window: PositiveInt
+    cadence: PositiveInt
+
+
+class PortfolioParams(Section):
+    """Books that are simulated session by session; shares, caps and bands are fractions.
+
+    ``costs_bps`` are basis points per side, ``turnover_cap`` is of the notional of one leg and session,
+    ``participation`` of a stock's 20-session median traded value.
+    """
+
+    decile_share: float
+    top_k: PositiveInt
+    costs_bps: tuple[float, ...] = Field(min_length=1)
+    hysteresis: float | None
+    turnover_cap: float | None
+    sector_cap: float | None
+    loanable: Literal["all", "none"]
+    participation: float
+
+    @field_validator("decile_share")
+    @classmethod
+    def _legs_do_not_meet(cls, share: float) -> float:
+        if not 0 < share <= 0.5:
+            raise ValueError(
+                f"evaluation.portfolio.decile_share: {share:g} of the stocks in either leg is not possible; "
+                f"write a fraction above 0 and up to 0.5, such as 0.1"
+            )
+        return share
+
+    @field_validator("costs_bps")
+    @classmethod
+    def _costs_rise(cls, costs: tuple[float, ...]) -> tuple[float, ...]:
+        if min(costs) < 0 or list(costs) != sorted(set(costs)):
+            raise ValueError(
+                f"evaluation.portfolio.costs_bps: {list(costs)} must be basis points of 0 or more in "
+                f"increasing order, such as [0, 5, 10, 20]"
+            )
+        return costs
+
+    @field_validator("turnover_cap", "sector_cap", "participation")
+    @classmethod
+    def _is_a_fraction(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is not None and not 0 < value <= 1:
+            unlimited = "" if info.field_name == "participation" else ", or null for none"
+            raise ValueError(
+                f"evaluation.portfolio.{info.field_name}: {value:g} is not a fraction; write a number "
+                f"above 0 and up to 1{unlimited}"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _band_is_wider_than_the_leg(self) -> Self:
+        if self.hysteresis is not None and not self.decile_share < self.hysteresis <= 0.5:
+            raise ValueError(
+                f"evaluation.portfolio.hysteresis: {self.hysteresis:g} must be wider than "
+                f"evaluation.portfolio.decile_share ({self.decile_share:g}) and at most 0.5; "
+                f"write null for no band"
+            )
+        return self
+
+
+class EvaluationParams(Section):
+    """``cost_bps`` is basis points per side on traded notional, annualisation uses ``sessions_per_year``."""
+
+    cost_bps: float = Field(ge=0)
+    sessions_per_year: PositiveInt
+    bootstrap_samples: PositiveInt
+    factors: FactorsParams
+    portfolio: PortfolioParams
+    seed: int = Field(ge=0)

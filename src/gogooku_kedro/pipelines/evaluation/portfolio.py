@@ -1,0 +1,41 @@
+"""Books of every model held session by session, under the rules of ``evaluation.portfolio``."""
+
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+import xarray as xr
+
+from gogooku_kedro import evaluation
+from gogooku_kedro.params import HORIZONS, EvaluationParams
+from gogooku_kedro.params.labels import LabelsParams
+
+
+def measure_books(
+    predictions: pd.DataFrame,
+    oracle_scores: pd.DataFrame,
+    panel: xr.Dataset,
+    events: xr.Dataset,
+    labels: xr.Dataset,
+    split: dict[str, Any],
+    labelling: LabelsParams,
+    params: EvaluationParams,
+    *others: pd.DataFrame,
+) -> tuple[pd.DataFrame, dict[str, Any], go.Figure, go.Figure]:
+    """Hold the books of the model and of all others, day by day; measure and draw them.
+
+    The ``others`` are prediction tables with a column ``model``.
+    """
+    clairvoyant = evaluation.oracle_predictions(oracle_scores, predictions, split, HORIZONS, labelling.entry)
+    stacked = pd.concat(
+        [predictions.assign(model="model"), *others, *clairvoyant], join="inner", ignore_index=True
+    )
+    rules, entry = params.portfolio, labelling.entry
+    costs = sorted({*rules.costs_bps, params.cost_bps})
+    returns = evaluation.backtest_books(stacked, labels, panel, events, entry, rules, costs)
+    measured = evaluation.summarise_books(
+        returns, params.sessions_per_year, replications=params.bootstrap_samples, seed=params.seed
+    )
+    rules_here = {"rules": evaluation.describe_books(panel, events, entry, rules)}
+    figures = (draw(returns, params.cost_bps) for draw in (evaluation.book_equity, evaluation.book_drawdown))
+    return returns, rules_here | measured, *figures
