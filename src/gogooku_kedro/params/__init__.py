@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from gogooku_kedro.params.base import Section
+from gogooku_kedro.params.explanation import ExplanationParams
 from gogooku_kedro.params.features import FeaturesParams
 from gogooku_kedro.params.graph import GraphParams
 from gogooku_kedro.params.labels import LabelsParams
@@ -42,6 +43,7 @@ __all__ = [
     "DebugParams",
     "DiffusionParams",
     "EvaluationParams",
+    "ExplanationParams",
     "FactorsParams",
     "FanParams",
     "FeaturesParams",
@@ -125,6 +127,7 @@ SECTIONS: dict[str, type[Section]] = {
     "training": TrainingParams,
     "debug": DebugParams,
     "evaluation": EvaluationParams,
+    "explanation": ExplanationParams,
 }
 """Top-level sections of the configuration."""
 
