@@ -6,7 +6,7 @@ pipelines under a name of its own would fail (tests/pipelines/test_registry.py).
 
 from kedro.pipeline import Pipeline
 
-from gogooku_kedro.pipelines import evaluation, features, graph, inference, ingestion, training
+from gogooku_kedro.pipelines import evaluation, explanation, features, graph, inference, ingestion, training
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -14,7 +14,8 @@ def register_pipelines() -> dict[str, Pipeline]:
 
     Returns:
         The stages, ``data`` (everything before training), ``inference`` (rank the latest session with a
-        stored model) and ``__default__`` (from raw bars to the report).
+        stored model), ``explanation`` (what a stored model learned) and ``__default__`` (from raw bars to the
+        report).
     """
     stages = {
         "ingestion": ingestion.create_pipeline(),
@@ -27,5 +28,6 @@ def register_pipelines() -> dict[str, Pipeline]:
     return stages | {
         "data": data,
         "inference": inference.create_pipeline(),
+        "explanation": explanation.create_pipeline(),
         "__default__": data + stages["training"] + stages["evaluation"],
     }

@@ -63,17 +63,15 @@ def seed_agreement(by_seed: pd.DataFrame) -> "pd.Series[float]":
         by_seed: ``seed, source, target, attention``; sources that not every seed has are left out.
     """
     wide = by_seed.pivot(index=["target", "source"], columns="seed", values="attention").dropna()
-    agreement = {
-        target: kendalls_w(sources.to_numpy().T) for target, sources in wide.groupby(level="target")
-    }
+    agreement = {target: kendalls_w(sources.to_numpy().T) for target, sources in wide.groupby(level="target")}
     return pd.Series(agreement, dtype=float)
 
 
 def kendalls_w(ratings: npt.NDArray[np.float64]) -> float:
     """Kendall's coefficient of concordance of ``(raters, items)``, corrected for ties.
 
-    1 = all raters order the items alike, 0 = no more alike than chance would have it at best. NaN with one rater,
-    fewer than three items, or where no rater tells any items apart.
+    1 = all raters order the items alike, 0 = their orders cancel out. NaN with one rater, fewer than three
+    items, or where no rater tells any items apart.
     """
     raters, items = ratings.shape
     if raters < 2 or items < 3 or (np.ptp(ratings, axis=1) == 0).all():
@@ -98,9 +96,9 @@ def _mean_attention(model: ATFTGATFAN, subject: Subject, days: Sequence[int]) ->
 
 def _add(sums: dict[str, csr_array], heard: HeardDay, size: int) -> None:
     where = (heard.source, heard.target)
-    for name in sums:
-        values = np.ones(len(heard.source)) if name == "days" else getattr(heard, name)
-        sums[name] = sums[name] + coo_array((values, where), shape=(size, size)).tocsr()
+    values = {name: getattr(heard, name) for name in MEANS} | {"days": np.ones(len(heard.source))}
+    for name, of_day in values.items():
+        sums[name] = sums[name] + coo_array((of_day, where), shape=(size, size)).tocsr()
 
 
 def _at(

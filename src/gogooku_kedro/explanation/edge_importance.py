@@ -69,8 +69,9 @@ def effect_agreement(table: pd.DataFrame) -> dict[str, Any]:
 
     Returns:
         ``edges`` and, for every horizon, the Spearman correlation of ``|effect|`` with ``attention`` over all
-        edges, and the mean of those within a stock's incoming edges of a session and member (``within_stock``);
-        for the shortest horizon also that of either explainer's mask. None where there is none.
+        edges, and the mean of the correlations among a stock's incoming edges of a session and member
+        (``attention_within_stock``); for the shortest horizon also those of either explainer's mask. None
+        where there is none.
     """
     agreement: dict[str, Any] = {"edges": len(table)}
     for effect in EFFECTS:

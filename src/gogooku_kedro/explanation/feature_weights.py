@@ -37,8 +37,8 @@ def feature_weights(daily: pd.DataFrame, features: pd.DataFrame) -> pd.DataFrame
         features: ``feature, family``.
 
     Returns:
-        ``feature, family, weight`` (over sessions, then seeds; sums to 1), ``ratio`` to the uniform weight 1/F,
-        and the lowest and highest ratio of a single seed.
+        ``feature, family, weight`` (over sessions, then seeds; sums to 1), ``ratio`` to the uniform weight
+        1/F, and the lowest and highest ratio of a single seed.
     """
     if daily.empty:
         return pd.DataFrame(columns=COLUMNS)

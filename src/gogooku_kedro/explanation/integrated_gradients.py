@@ -37,9 +37,9 @@ def integrated_gradients(
     r"""Integrated gradients (Sundararajan et al. 2017) of a score with respect to the stock's features.
 
     :math:`x_{lf} \int_0^1 \partial s(\alpha x)/\partial x_{lf}\, d\alpha` along the straight line from 0, the
-    median stock, to the window, by Gauss-Legendre with ``steps`` points. Only the features of the stock itself
-    move: levels, the state of the market and all other stocks stay, and the score takes every way through the
-    graph.
+    median stock, to the window, by Gauss-Legendre with ``steps`` points. Only the features of the stock
+    itself move: levels, the state of the market and all other stocks stay, and the score takes every way
+    through the graph.
 
     Args:
         subject: Models and market.

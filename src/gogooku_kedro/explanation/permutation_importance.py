@@ -22,7 +22,9 @@ Change = Callable[[DayChunk], DayChunk]
 LEVELS = "level channels"
 """Name of what FAN and SAN read, beside the families of features."""
 
-COLUMNS = ["family", "features", "horizon", "rank_ic", "rank_ic_permuted", "drop", "low", "high", "t", "days"]
+COLUMNS = [
+    *("family", "features", "horizon", "rank_ic", "rank_ic_permuted", "drop", "low", "high", "t", "days"),
+]
 
 
 def family_importance(
@@ -30,11 +32,11 @@ def family_importance(
 ) -> pd.DataFrame:
     """Permute one family at a time and measure the drop in daily rank IC, per horizon.
 
-    A stock's whole window is exchanged: one permutation of the stocks serves a chunk of sessions, so that every
-    window stays that of one stock. Stocks are dealt among those present when the chunk begins; where a stock's
-    donor is absent later, it keeps its own values. Members see the same permutations, and their scores
-    are put together as in the predictions. Features of the market as a whole are equal for all stocks
-    and have nothing to permute.
+    A stock's whole window is exchanged: one permutation of the stocks serves a chunk of sessions, so that
+    every window stays that of one stock. Stocks are dealt among those present when the chunk begins; where
+    a stock's donor is absent later, it keeps its own values. Members see the same permutations, and their
+    scores are put together as in the predictions. Features of the market as a whole are equal for all
+    stocks and have nothing to permute.
 
     Args:
         subject: Models and market.
@@ -45,9 +47,9 @@ def family_importance(
         seed: Of permutations and bootstrap.
 
     Returns:
-        One row per family and horizon: ``family, features, horizon, rank_ic`` and ``rank_ic_permuted`` (means
-        over the sessions), ``drop`` = the difference, its 95 % stationary-bootstrap interval ``low, high``, the
-        Newey-West ``t`` and ``days``. NaN where there are too few sessions.
+        One row per family and horizon: ``family, features, horizon, rank_ic`` and ``rank_ic_permuted``
+        (means over the sessions), ``drop`` = the difference, its 95 % stationary-bootstrap interval ``low,
+        high``, the Newey-West ``t`` and ``days``. NaN where there are too few sessions.
     """
     returns = labels["ret"].transpose("date", "code", "horizon").to_numpy()[list(days)]
     whole = _daily_rank_ic(subject, days, returns, None)

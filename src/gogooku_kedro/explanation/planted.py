@@ -20,10 +20,10 @@ def planted_precision(pairs: pd.DataFrame, planted: pd.DataFrame, top: int) -> d
         top: Number of strongest pairs looked at.
 
     Returns:
-        ``pairs`` and ``planted_pairs`` among them, ``graph_recall`` (share of all planted pairs between stocks
-        of the table that were connected at all), ``base_rate`` (what a random order gets), and for the orders
-        by ``attention``, ``lift`` and ``abs_correlation``: ``auc`` and the precision ``precision_at_<top>``
-        and ``precision_at_planted`` (as many pairs as are planted). None where nothing is planted.
+        ``pairs`` and ``planted_pairs`` among them, ``graph_recall`` (share of all planted pairs between
+        stocks of the table that were connected at all), ``base_rate`` (what a random order gets), and for
+        the orders by ``attention``, ``lift`` and ``abs_correlation``: ``auc``, ``precision_at_<top>`` and
+        ``precision_at_planted`` (among as many pairs as are planted). None where nothing is planted.
     """
     wanted = pd.MultiIndex.from_frame(planted[["source", "target"]].astype(str))
     hit = pd.MultiIndex.from_frame(pairs[["source", "target"]]).isin(wanted)
