@@ -1,6 +1,8 @@
-"""Project commands beside Kedro's own: ``validate-config``, ``check-gradients`` and ``document-features``."""
+"""Project commands beside Kedro's own: validate-config, check-gradients, explain, document-features."""
 
+import json
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from kedro.framework.cli.utils import _split_params
 from kedro.framework.project import settings
 from kedro.framework.startup import bootstrap_project
 
+from gogooku_kedro.params import HORIZONS
 from gogooku_kedro.validation import configuration_problems
 
 Command = Callable[..., Any]
@@ -54,6 +57,42 @@ def check_gradients(env: str | None, conf_source: str | None, params: dict[str, 
     if not report.passed:
         raise click.ClickException(f"failed: {', '.join(report.failures)}")
     click.secho(f"all {len(report.checks)} checks passed", fg="green")
+
+
+@cli.command(name="explain")
+@of_an_environment
+@click.option("--params", default="", callback=_split_params, help="As of kedro run: data_root=DIR.")
+@click.option("--code", required=True, help="The stock, for example 7203.")
+@click.option("--date", type=click.DateTime(["%Y-%m-%d"]), help="The session; the latest without it.")
+@click.option("--horizon", type=click.Choice([str(h) for h in HORIZONS]), default="5", show_default=True)
+@click.option("--top", type=click.IntRange(min=1), default=10, show_default=True, help="Rows of every table.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+def explain(
+    env: str | None,
+    conf_source: str | None,
+    params: dict[str, Any],
+    code: str,
+    date: datetime | None,
+    horizon: str,
+    top: int,
+    as_json: bool,
+) -> None:
+    """Say why the stored model scores a stock as it does on a session."""
+    loader = _configuration(env, conf_source, params)
+    parameters = _checked_parameters(loader)
+    import pandas as pd
+    from kedro.io import DataCatalog
+
+    from gogooku_kedro.explain import explain_prediction
+    from gogooku_kedro.explanation.terminal import render
+
+    session = None if date is None else pd.Timestamp(date)
+    try:
+        catalog = DataCatalog.from_config(loader["catalog"])
+        why = explain_prediction(parameters, catalog, code, session, int(horizon))
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(json.dumps(why.as_dict(top), indent=2) if as_json else render(why, top))
 
 
 @cli.command(name="document-features")

@@ -6,7 +6,16 @@ pipelines under a name of its own would fail (tests/pipelines/test_registry.py).
 
 from kedro.pipeline import Pipeline
 
-from gogooku_kedro.pipelines import evaluation, features, graph, inference, ingestion, training, walk_forward
+from gogooku_kedro.pipelines import (
+    evaluation,
+    explanation,
+    features,
+    graph,
+    inference,
+    ingestion,
+    training,
+    walk_forward,
+)
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -14,8 +23,8 @@ def register_pipelines() -> dict[str, Pipeline]:
 
     Returns:
         The stages, ``data`` (everything before training), ``inference`` (rank the latest session with a
-        stored model), ``walk_forward`` (train and test fold by fold, on what ``data`` left) and
-        ``__default__`` (from raw bars to the report).
+        stored model), ``explanation`` (what a stored model learned), ``walk_forward`` (train and test fold
+        by fold, on what ``data`` left) and ``__default__`` (from raw bars to the report).
     """
     stages = {
         "ingestion": ingestion.create_pipeline(),
@@ -29,5 +38,6 @@ def register_pipelines() -> dict[str, Pipeline]:
         "data": data,
         "inference": inference.create_pipeline(),
         "walk_forward": walk_forward.create_pipeline(),
+        "explanation": explanation.create_pipeline(),
         "__default__": data + stages["training"] + stages["evaluation"],
     }

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch_geometric.utils import scatter
 
 from gogooku_kedro.model.attention import GraphAttention
 from gogooku_kedro.model.convolution import graph_convolution
@@ -14,6 +13,7 @@ from gogooku_kedro.model.diffusion import AttentionDiffusion
 from gogooku_kedro.model.edge_scale import EdgeScale
 from gogooku_kedro.model.learned_graph import ATTRIBUTES as LEARNED_ATTRIBUTES
 from gogooku_kedro.model.learned_graph import LearnedGraph
+from gogooku_kedro.model.peer_sum import PeerSum
 
 
 class GraphLayer(nn.Module):
@@ -56,6 +56,7 @@ class GraphLayer(nn.Module):
         # A norm over the stocks would take a bias out again and leave it without a gradient.
         self.conv = graph_convolution(conv, hidden_size, heads, edge_dim, bias=not date_norm)
         self.difference = nn.Linear(hidden_size, hidden_size, bias=False) if difference else None
+        self.peers = PeerSum() if difference else None
         self.norm = DateNorm(hidden_size) if date_norm else None
         self.diffusion = diffusion
 
@@ -66,10 +67,8 @@ class GraphLayer(nn.Module):
         message, alpha = self.conv(h, edge_index, edge_attr)
         if self.diffusion is not None:
             message = self.diffusion(message, edge_index, alpha)
-        if self.difference is not None:
-            source, target = edge_index
-            weight = (alpha.mean(dim=1) * weight).unsqueeze(-1)
-            peers = scatter(weight * h[source], target, dim=0, dim_size=h.size(0))
+        if self.difference is not None and self.peers is not None:
+            peers = self.peers(h, edge_index, alpha.mean(dim=1) * weight)
             message = message + self.difference(h - peers)
         if self.norm is not None:
             message = self.norm(message.unflatten(0, present.shape), present).flatten(0, 1)

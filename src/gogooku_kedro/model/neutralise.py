@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch_geometric.utils import scatter
 
 from gogooku_kedro.model.attention import EPSILON, GraphAttention
+from gogooku_kedro.model.peer_sum import PeerSum
 
 
 class PeerNeutralisation(nn.Module):
@@ -26,12 +27,13 @@ class PeerNeutralisation(nn.Module):
     def __init__(self, horizons: int) -> None:
         super().__init__()
         self.strength = nn.Parameter(torch.zeros(horizons))
+        self.peers = PeerSum()
 
     def forward(self, score: Tensor, attention: GraphAttention) -> Tensor:
         """Return the scores, less a share of their neighbours' scores."""
-        source, target = attention.edge_index
+        target = attention.edge_index[1]
         weight = attention.alpha.mean(dim=1) * attention.gate * ~attention.is_self
         total = scatter(weight, target, dim=0, dim_size=score.size(0))
         share = weight / (total[target] + EPSILON) * attention.sign
-        peers: Tensor = scatter(share.unsqueeze(-1) * score[source], target, dim=0, dim_size=score.size(0))
+        peers: Tensor = self.peers(score, attention.edge_index, share)
         return score - torch.sigmoid(self.strength) * peers

@@ -18,6 +18,7 @@ from pydantic import (
 from gogooku_kedro.params.ablation import AblationParams, ArmParams, GoalsParams
 from gogooku_kedro.params.base import Section
 from gogooku_kedro.params.evaluation import EvaluationParams, FactorsParams, PortfolioParams
+from gogooku_kedro.params.explanation import ExplanationParams
 from gogooku_kedro.params.features import FeaturesParams
 from gogooku_kedro.params.graph import GraphParams
 from gogooku_kedro.params.labels import LabelsParams
@@ -46,6 +47,7 @@ __all__ = [
     "DebugParams",
     "DiffusionParams",
     "EvaluationParams",
+    "ExplanationParams",
     "FactorsParams",
     "FanParams",
     "FeaturesParams",
@@ -116,6 +118,7 @@ SECTIONS: dict[str, type[Section]] = {
     "evaluation": EvaluationParams,
     "walk_forward": WalkForwardParams,
     "ablation": AblationParams,
+    "explanation": ExplanationParams,
 }
 """Top-level sections of the configuration."""
 

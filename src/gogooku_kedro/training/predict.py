@@ -1,6 +1,7 @@
 """Score days with a trained model, the same way for validation, test and today."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -9,21 +10,70 @@ from torch import Tensor
 
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.params import HORIZONS, ModelParams
-from gogooku_kedro.training.market import MarketTensors
+from gogooku_kedro.training.market import DayChunk, MarketTensors
 
 CHUNK_DAYS = 32
 SCORES = tuple(f"score_{h}d" for h in HORIZONS)
 """Columns of the scores, high = expected to do better."""
 
 
+class EncodedDay(NamedTuple):
+    """What a model knows of each stock on a day before it hears the peers, and the day's graph.
+
+    Attributes:
+        day: Position of the day.
+        hidden: ``(1, N, hidden_size)``.
+        present: ``(1, N)`` bool.
+        edge_index: ``(2, E)`` between stocks.
+        edge_attr: ``(E, A)``.
+        selection: ``(N, F)`` variable selection weights of the day's tokens, None without a VSN.
+    """
+
+    day: int
+    hidden: Tensor
+    present: Tensor
+    edge_index: Tensor
+    edge_attr: Tensor
+    selection: Tensor | None
+
+
+def encode_days(
+    model: ATFTGATFAN,
+    market: MarketTensors,
+    days: list[int],
+    change: Callable[[DayChunk], DayChunk] | None = None,
+) -> Iterator[EncodedDay]:
+    """Encode the window of every stock on each day, without gradients.
+
+    Windows are encoded in chunks whose borders lie at fixed sessions and whose shape never changes, and
+    every day has a graph of its own: what is known of a day cannot depend, not even in the last bit, on what
+    comes after it.
+
+    Args:
+        model: The model, in evaluation mode, on the device of the market.
+        market: The market.
+        days: Positions of the days; each needs a whole window before it.
+        change: What is done to a chunk before it is encoded; None takes it as it is.
+    """
+    wanted, anchor = sorted(days), model.window - 1
+    for block in sorted({(day - anchor) // CHUNK_DAYS for day in wanted}):
+        first = anchor + block * CHUNK_DAYS
+        chunk = market.chunk(first, CHUNK_DAYS, model.window)
+        if change is not None:
+            chunk = change(chunk)
+        with torch.no_grad():
+            state = model.encode(chunk.x, chunk.present, chunk.levels, chunk.context)
+        for day in (d for d in wanted if first <= d < first + CHUNK_DAYS):
+            at, present = day - first, market.present[day : day + 1]
+            selection = None if state.selection is None else state.selection[at + anchor]
+            edges = market.graph.edges(day, present)
+            yield EncodedDay(day, state.hidden[at : at + 1], present, *edges, selection)
+
+
 def predict_days(
     model: ATFTGATFAN, market: MarketTensors, days: list[int], device: str
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """Score the cross-section of each day.
-
-    Windows are encoded in chunks whose borders lie at fixed sessions and whose shape never changes, and
-    every day's graph is scored by itself: a day's scores cannot depend, not even in the last bit, on what
-    comes after it.
+    """Score the cross-section of each day; nothing of a score depends on what comes after its day.
 
     Args:
         model: The model, in evaluation mode.
@@ -35,19 +85,10 @@ def predict_days(
         The day, its scores ``(N, 4)`` and quantiles ``(N, 4, Q)``, on the CPU.
     """
     model = model.to(device)
-    market = market.to(torch.device(device))
-    wanted = sorted(days)
-    anchor = model.window - 1
-    with torch.inference_mode():
-        for block in sorted({(day - anchor) // CHUNK_DAYS for day in wanted}):
-            first = anchor + block * CHUNK_DAYS
-            chunk = market.chunk(first, CHUNK_DAYS, model.window)
-            hidden = model.encode(chunk.x, chunk.present, chunk.levels, chunk.context).hidden
-            for day in (d for d in wanted if first <= d < first + CHUNK_DAYS):
-                present = market.present[day : day + 1]
-                at = slice(day - first, day - first + 1)
-                score, quantiles, _ = model.rank(hidden[at], present, *market.graph.edges(day, present))
-                yield day, score[0].float().cpu(), quantiles[0].float().cpu()
+    for of in encode_days(model, market.to(torch.device(device)), days):
+        with torch.no_grad():
+            score, quantiles, _ = model.rank(of.hidden, of.present, of.edge_index, of.edge_attr)
+        yield of.day, score[0].float().cpu(), quantiles[0].float().cpu()
 
 
 def predictions_frame(

@@ -1,0 +1,46 @@
+"""What a trained model learned: attention, edges, features, and the reasons of a single prediction."""
+
+from gogooku_kedro.explanation.attention_pairs import attention_pairs, kendalls_w
+from gogooku_kedro.explanation.edge_importance import edge_importance, effect_agreement
+from gogooku_kedro.explanation.explainers import attention_explainer, gnn_explainer
+from gogooku_kedro.explanation.feature_weights import (
+    daily_weights,
+    family_weights,
+    feature_weights,
+    feature_weights_by_month,
+    seed_correlation,
+)
+from gogooku_kedro.explanation.graph_part import GraphPart
+from gogooku_kedro.explanation.integrated_gradients import WindowAttribution, integrated_gradients
+from gogooku_kedro.explanation.permutation_importance import family_importance
+from gogooku_kedro.explanation.planted import planted_precision
+from gogooku_kedro.explanation.plots import attention_network, importance_bars, weights_by_month
+from gogooku_kedro.explanation.subject import Subject
+from gogooku_kedro.explanation.terminal import render
+from gogooku_kedro.explanation.why import Why, explain_stock
+
+__all__ = [
+    "GraphPart",
+    "Subject",
+    "Why",
+    "WindowAttribution",
+    "attention_explainer",
+    "attention_network",
+    "attention_pairs",
+    "daily_weights",
+    "edge_importance",
+    "effect_agreement",
+    "explain_stock",
+    "family_importance",
+    "family_weights",
+    "feature_weights",
+    "feature_weights_by_month",
+    "gnn_explainer",
+    "importance_bars",
+    "integrated_gradients",
+    "kendalls_w",
+    "planted_precision",
+    "render",
+    "seed_correlation",
+    "weights_by_month",
+]

@@ -1,0 +1,134 @@
+"""What a family of features is worth: the rank IC lost when its values are dealt to other stocks."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+import xarray as xr
+from torch import Tensor
+
+from gogooku_kedro.evaluation import paired_difference, rank_ic
+from gogooku_kedro.explanation.subject import Subject, combined_scores
+from gogooku_kedro.params import HORIZONS
+from gogooku_kedro.training.market import DayChunk
+from gogooku_kedro.training.predict import encode_days
+
+FloatArray = npt.NDArray[np.float64]
+Change = Callable[[DayChunk], DayChunk]
+
+LEVELS = "level channels"
+"""Name of what FAN and SAN read, beside the families of features."""
+
+COLUMNS = [
+    *("family", "features", "horizon", "rank_ic", "rank_ic_permuted", "drop", "low", "high", "t", "days"),
+]
+
+
+def family_importance(
+    subject: Subject, days: Sequence[int], labels: xr.Dataset, repeats: int, replications: int, seed: int
+) -> pd.DataFrame:
+    """Permute one family at a time and measure the drop in daily rank IC, per horizon.
+
+    A stock's whole window is exchanged: one permutation of the stocks serves a chunk of sessions, so that
+    every window stays that of one stock. Stocks are dealt among those present when the chunk begins; where
+    a stock's donor is absent later, it keeps its own values. Members see the same permutations, and their
+    scores are put together as in the predictions. Features of the market as a whole are equal for all
+    stocks and have nothing to permute.
+
+    Args:
+        subject: Models and market.
+        days: Positions of the sessions.
+        labels: ``ret`` (date, code, horizon) on the market's sessions and stocks.
+        repeats: Permutations of every family; a session's rank IC is their mean.
+        replications: Bootstrap draws behind the interval.
+        seed: Of permutations and bootstrap.
+
+    Returns:
+        One row per family and horizon: ``family, features, horizon, rank_ic`` and ``rank_ic_permuted``
+        (means over the sessions), ``drop`` = the difference, its 95 % stationary-bootstrap interval ``low,
+        high``, the Newey-West ``t`` and ``days``. NaN where there are too few sessions.
+    """
+    returns = labels["ret"].transpose("date", "code", "horizon").to_numpy()[list(days)]
+    whole = _daily_rank_ic(subject, days, returns, None)
+    rows = []
+    for family, columns in _families(subject).items():
+        deals = [Deal(columns, family == LEVELS, (seed, repeat)) for repeat in range(repeats)]
+        permuted = np.mean([_daily_rank_ic(subject, days, returns, change) for change in deals], axis=0)
+        for h, horizon in enumerate(HORIZONS):
+            drop = paired_difference(
+                whole[:, h], permuted[:, h], horizon=horizon, replications=replications, seed=seed
+            )
+            measured = (drop.first, drop.second, drop.difference, drop.low, drop.high, drop.t, drop.days)
+            rows.append((family, len(columns), f"{horizon}d", *measured))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+@dataclass(frozen=True)
+class Deal:
+    """Deal the values of some columns to other stocks, by one permutation per chunk.
+
+    Attributes:
+        columns: Positions in ``x``, or in the levels.
+        of_levels: Whether the columns are level-like channels.
+        entropy: Seed and number of the repeat; the chunk's first day is added to them.
+    """
+
+    columns: Tensor
+    of_levels: bool
+    entropy: tuple[int, int]
+
+    def __call__(self, chunk: DayChunk) -> DayChunk:
+        """The chunk with other values in the columns."""
+        order = self.order(chunk)
+        if self.of_levels:
+            return chunk._replace(levels=deal(chunk.levels, chunk.present, order))
+        x = chunk.x.clone()
+        x[..., self.columns] = deal(x[..., self.columns], chunk.present, order)
+        return chunk._replace(x=x)
+
+    def order(self, chunk: DayChunk) -> Tensor:
+        """``(N,)``: whose values each stock receives, known when the first day of the chunk is."""
+        first = chunk.present[-chunk.target.size(0)].cpu()
+        here, order = first.nonzero().flatten(), torch.arange(len(first))
+        rng = np.random.default_rng((*self.entropy, chunk.first_day))
+        order[here] = here[torch.from_numpy(rng.permutation(len(here)))]
+        return order.to(chunk.x.device)
+
+
+def deal(values: Tensor, present: Tensor, order: Tensor) -> Tensor:
+    """Give every stock the values of another one on the days on which both are present.
+
+    Args:
+        values: ``(T, N, C)``.
+        present: ``(T, N)`` bool.
+        order: ``(N,)``, stock ``i`` receives from ``order[i]``.
+    """
+    both = present & present[:, order]
+    return torch.where(both.unsqueeze(-1), values[:, order], values)
+
+
+def _families(subject: Subject) -> dict[str, Tensor]:
+    families = subject.features.groupby("family", sort=False).indices
+    columns = {str(family): torch.from_numpy(rows) for family, rows in families.items()}
+    if any(model.levels is not None for model in subject.models):
+        columns[LEVELS] = torch.arange(subject.market.levels.size(-1))
+    return columns
+
+
+def _daily_rank_ic(
+    subject: Subject, days: Sequence[int], returns: npt.NDArray[np.float32], change: Change | None
+) -> FloatArray:
+    """Rank IC ``(D, 4)`` of the members together."""
+    members = []
+    for model in subject.models:
+        scores = []
+        for day in encode_days(model, subject.market, list(days), change):
+            with torch.no_grad():
+                score = model.rank(day.hidden, day.present, day.edge_index, day.edge_attr)[0]
+            scores.append(score[0].masked_fill(~day.present[0].unsqueeze(-1), torch.nan).float().cpu())
+        members.append(torch.stack(scores).numpy())
+    score = combined_scores(members)
+    return np.stack([rank_ic(score[..., h], returns[..., h]) for h in range(len(HORIZONS))], axis=1)

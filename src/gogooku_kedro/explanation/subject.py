@@ -1,0 +1,170 @@
+"""What is explained: trained models, the market they score, and the names of what they read."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+import xarray as xr
+from torch import Tensor
+
+from gogooku_kedro.features import gaussian_rank, market_columns
+from gogooku_kedro.model import ATFTGATFAN, GraphAttention
+from gogooku_kedro.model.attention import in_degree
+from gogooku_kedro.params import ModelParams
+from gogooku_kedro.training import Ensemble, GraphTensors, MarketTensors, market_tensors
+from gogooku_kedro.training.market import graph_tensors
+from gogooku_kedro.training.predict import EncodedDay, encode_days
+
+MASK = "missing_"
+FACTS = ("correlation", "same_sector")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Trained models beside the market they score.
+
+    Attributes:
+        models: The members of the ensemble, in evaluation mode.
+        seeds: Seed of each.
+        market: The market, on the device of the models.
+        facts: The graph of the market with :data:`FACTS` as attributes, the edges in the same order.
+        features: ``feature`` and ``family`` of every column of the market's ``x``.
+        dates: Sessions of the market.
+        codes: Stocks of the market.
+    """
+
+    models: tuple[ATFTGATFAN, ...]
+    seeds: tuple[int, ...]
+    market: MarketTensors
+    facts: GraphTensors
+    features: pd.DataFrame
+    dates: pd.DatetimeIndex
+    codes: pd.Index
+
+    @classmethod
+    def of(
+        cls,
+        ensemble: Ensemble,
+        features: xr.Dataset,
+        labels: xr.Dataset,
+        edges: pd.DataFrame,
+        manifest: Mapping[str, Any],
+        params: ModelParams,
+        device: str,
+    ) -> Self:
+        """Put trained models and their market together.
+
+        Args:
+            ensemble: The trained models.
+            features: ``x``, ``levels``, ``member``.
+            labels: ``target``, on the same dates and codes.
+            edges: The graph.
+            manifest: Names and families of the features.
+            params: Settings of the section ``model``.
+            device: ``cpu`` or ``cuda``.
+
+        Raises:
+            ValueError: If features, settings or sizes are not those of the training.
+        """
+        context = market_columns(manifest) if params.market_gate.enabled else ()
+        market = market_tensors(features, labels, edges, params.gat.edge_attributes, context)
+        models = []
+        for member in ensemble.members:
+            member.check_market(market)
+            models.append(member.build(manifest["hash"], params).to(device))
+        dates, codes = pd.DatetimeIndex(features.indexes["date"]), features.indexes["code"]
+        return cls(
+            tuple(models),
+            ensemble.seeds,
+            market.to(torch.device(device)),
+            graph_tensors(edges, dates, codes, FACTS),
+            feature_names(manifest, context),
+            dates,
+            codes,
+        )
+
+    def encoded(self, days: Sequence[int]) -> Iterator[tuple[int, ATFTGATFAN, EncodedDay]]:
+        """Seed, model and encoding of every member and day, member by member."""
+        for seed, model in zip(self.seeds, self.models, strict=True):
+            for day in encode_days(model, self.market, list(days)):
+                yield seed, model, day
+
+    def heard(self, model: ATFTGATFAN, day: EncodedDay) -> "HeardDay | None":
+        """What the stocks of a day attended to, None for a model without graph."""
+        with torch.no_grad():
+            attention = model.rank(day.hidden, day.present, day.edge_index, day.edge_attr)[2]
+        if attention is None:
+            return None
+        _, facts = self.facts.edges(day.day, day.present.cpu())
+        return HeardDay.of(attention, facts, day.present.size(1))
+
+
+class HeardDay(NamedTuple):
+    """The edges of a day with the attention on them, every array ``(E,)``, on the CPU.
+
+    Attributes:
+        source: Position of the neighbour.
+        target: Position of the stock that hears it; equal to ``source`` for a self loop.
+        attention: Mean over layers and heads, in [0, 1].
+        lift: Attention times the number of incoming edges of the target: 1 = uniform.
+        sign: -1 where the two move against each other, else 1.
+        correlation: NaN for an edge that the model found itself.
+        same_sector: 1 or 0, NaN likewise.
+    """
+
+    source: npt.NDArray[np.int64]
+    target: npt.NDArray[np.int64]
+    attention: npt.NDArray[np.float64]
+    lift: npt.NDArray[np.float64]
+    sign: npt.NDArray[np.float64]
+    correlation: npt.NDArray[np.float64]
+    same_sector: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, heard: GraphAttention, facts: Tensor, n_stocks: int) -> Self:
+        """Take the figures out of a model's attention; ``facts`` are of the first edges."""
+        source, target = heard.edge_index.cpu()
+        attention = heard.alpha.double().mean(dim=1).cpu()
+        lift = attention * in_degree(heard.edge_index, n_stocks).cpu()[target]
+        known = torch.full((len(source), facts.size(1)), torch.nan, dtype=torch.float64)
+        known[: len(facts)] = facts.cpu().double()
+        arrays = (source, target, attention, lift, heard.sign.double().cpu(), *known.unbind(dim=1))
+        return cls(*(array.numpy() for array in arrays))
+
+
+def feature_names(manifest: Mapping[str, Any], context: Sequence[str]) -> pd.DataFrame:
+    """``feature`` and ``family`` of the columns that a model reads of each stock, in their order.
+
+    Args:
+        manifest: The feature manifest.
+        context: Columns that describe the market as a whole and are not among them.
+    """
+    family = {entry["column"]: entry["family"] for entry in manifest["features"]}
+    family |= {MASK + name: name for name in manifest["masks"]}
+    columns = [name for name in manifest["columns"] if name not in context]
+    return pd.DataFrame({"feature": columns, "family": [family[name] for name in columns]})
+
+
+def combined_scores(members: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+    """Scores of an ensemble as predictions have them, from those of its members.
+
+    Args:
+        members: ``(D, N, H)`` of each, NaN = not in the cross-section.
+
+    Returns:
+        The scores of a single member as they are; of several, the mean of their Gaussian ranks.
+    """
+    if len(members) == 1:
+        return members[0]
+    ranks = [gaussian_rank(member.swapaxes(1, 2)).swapaxes(1, 2) for member in members]
+    mean: npt.NDArray[np.float32] = np.mean(ranks, axis=0)
+    return mean
+
+
+def sampled(days: Sequence[int], number: int, rng: np.random.Generator) -> list[int]:
+    """``number`` of the days, drawn without replacement, in order of time; all where there are no more."""
+    return sorted(rng.choice(np.asarray(days), size=min(number, len(days)), replace=False).tolist())

@@ -1,0 +1,132 @@
+"""A trained model is asked what it learned: whom it attends to, what edges do, which features count.
+
+torch is imported inside the functions, so that commands which do not explain start in seconds.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import xarray as xr
+
+from gogooku_kedro.features import split_mask
+from gogooku_kedro.params import EvaluationParams, ExplanationParams, ModelParams, TrainingParams
+
+Models = Any
+"""A ``training.Ensemble``: naming the class here would import torch, and a hint that cannot be resolved
+would make Kedro pass the parameters unvalidated."""
+
+
+def measure_attention(
+    model_bundle: Models,
+    features: xr.Dataset,
+    labels: xr.Dataset,
+    graph_edges: pd.DataFrame,
+    split: dict[str, Any],
+    feature_manifest: dict[str, Any],
+    panel: xr.Dataset,
+    planted_peers: pd.DataFrame,
+    model: ModelParams,
+    training: TrainingParams,
+    params: ExplanationParams,
+) -> tuple[pd.DataFrame, dict[str, Any], pd.DataFrame, dict[str, Any]]:
+    """Tabulate attention by pair, hold it against the planted pairs, and drop edges one by one."""
+    from gogooku_kedro import explanation
+
+    subject = _subject(model_bundle, features, labels, graph_edges, feature_manifest, model, training)
+    days = _days(split, features, params)
+    pairs = explanation.attention_pairs(subject, days, panel["sector"].to_series())
+    effects = explanation.edge_importance(
+        subject, days, params.days, params.edges, params.explainer_steps, params.seed
+    )
+    planted = explanation.planted_precision(pairs, planted_peers, params.top_pairs)
+    return pairs, planted, effects, explanation.effect_agreement(effects)
+
+
+def measure_features(
+    model_bundle: Models,
+    features: xr.Dataset,
+    labels: xr.Dataset,
+    graph_edges: pd.DataFrame,
+    split: dict[str, Any],
+    feature_manifest: dict[str, Any],
+    model: ModelParams,
+    training: TrainingParams,
+    params: ExplanationParams,
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+    """Average the weights of variable selection by feature, and by family and month."""
+    from gogooku_kedro import explanation
+
+    subject = _subject(model_bundle, features, labels, graph_edges, feature_manifest, model, training)
+    daily = explanation.daily_weights(subject, _days(split, features, params))
+    weights = explanation.feature_weights(daily, subject.features)
+    summary = {
+        "seeds": list(subject.seeds),
+        "seed_correlation": explanation.seed_correlation(daily),
+        "families": explanation.family_weights(weights).to_dict("records"),
+    }
+    return weights, explanation.feature_weights_by_month(daily, subject.features), summary
+
+
+def measure_families(
+    model_bundle: Models,
+    features: xr.Dataset,
+    labels: xr.Dataset,
+    graph_edges: pd.DataFrame,
+    split: dict[str, Any],
+    feature_manifest: dict[str, Any],
+    model: ModelParams,
+    training: TrainingParams,
+    params: ExplanationParams,
+    evaluating: EvaluationParams,
+) -> pd.DataFrame:
+    """Measure the rank IC lost when a family's values are dealt to other stocks."""
+    from gogooku_kedro import explanation
+
+    subject = _subject(model_bundle, features, labels, graph_edges, feature_manifest, model, training)
+    return explanation.family_importance(
+        subject,
+        _days(split, features, params),
+        labels,
+        repeats=params.repeats,
+        replications=evaluating.bootstrap_samples,
+        seed=params.seed,
+    )
+
+
+def plot_explanations(
+    attention_pairs: pd.DataFrame,
+    feature_weights_by_month: pd.DataFrame,
+    family_importance: pd.DataFrame,
+    params: ExplanationParams,
+) -> tuple[go.Figure, go.Figure, go.Figure]:
+    """Draw the attention of one sector, the families by month, and what each family is worth."""
+    from gogooku_kedro import explanation
+
+    return (
+        explanation.attention_network(attention_pairs, params.top_pairs),
+        explanation.weights_by_month(feature_weights_by_month),
+        explanation.importance_bars(family_importance),
+    )
+
+
+def _subject(
+    models: Models,
+    features: xr.Dataset,
+    labels: xr.Dataset,
+    edges: pd.DataFrame,
+    manifest: dict[str, Any],
+    model: ModelParams,
+    training: TrainingParams,
+) -> Any:
+    from gogooku_kedro.explanation import Subject
+    from gogooku_kedro.training import resolve_device
+
+    device = resolve_device(training.device)
+    return Subject.of(models, features, labels, edges, manifest, model, device)
+
+
+def _days(split: dict[str, Any], features: xr.Dataset, params: ExplanationParams) -> list[int]:
+    days = np.flatnonzero(split_mask(split, features.indexes["date"], params.part))
+    return [int(day) for day in days]
