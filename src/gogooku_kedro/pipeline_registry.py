@@ -6,7 +6,7 @@ pipelines under a name of its own would fail (tests/pipelines/test_registry.py).
 
 from kedro.pipeline import Pipeline
 
-from gogooku_kedro.pipelines import evaluation, features, graph, inference, ingestion, training
+from gogooku_kedro.pipelines import baselines, evaluation, features, graph, inference, ingestion, training
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -21,11 +21,12 @@ def register_pipelines() -> dict[str, Pipeline]:
         "features": features.create_pipeline(),
         "graph": graph.create_pipeline(),
         "training": training.create_pipeline(),
+        "baselines": baselines.create_pipeline(),
         "evaluation": evaluation.create_pipeline(),
     }
     data = stages["ingestion"] + stages["features"] + stages["graph"]
     return stages | {
         "data": data,
         "inference": inference.create_pipeline(),
-        "__default__": data + stages["training"] + stages["evaluation"],
+        "__default__": data + stages["training"] + stages["baselines"] + stages["evaluation"],
     }
