@@ -8,6 +8,7 @@ from typing import get_args
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
+from gogooku_kedro.evaluation.metrics import MEANS_OF_DAYS
 from gogooku_kedro.features.document import features_page
 from gogooku_kedro.validation import configuration_problems
 
@@ -194,6 +195,7 @@ def test_every_number_of_metrics_json_is_defined():
     function = source.split("def summarise_metrics(")[1].split("\ndef ")[0]
     numbers = set(re.findall(r'(?m)^\s+"(\w+)": ', function))
     assert {"rank_ic", "sharpe_net_ci", "days"} <= numbers
+    numbers |= set(MEANS_OF_DAYS)
     described = set(re.findall(r"(?m)^\| `(\w+)` \|", METRICS_PAGE.read_text()))
     assert numbers - described == set()
 

@@ -7,6 +7,7 @@ pipelines under a name of its own would fail (tests/pipelines/test_registry.py).
 from kedro.pipeline import Pipeline
 
 from gogooku_kedro.pipelines import (
+    baselines,
     evaluation,
     explanation,
     features,
@@ -31,6 +32,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "features": features.create_pipeline(),
         "graph": graph.create_pipeline(),
         "training": training.create_pipeline(),
+        "baselines": baselines.create_pipeline(),
         "evaluation": evaluation.create_pipeline(),
     }
     data = stages["ingestion"] + stages["features"] + stages["graph"]
@@ -39,5 +41,5 @@ def register_pipelines() -> dict[str, Pipeline]:
         "inference": inference.create_pipeline(),
         "walk_forward": walk_forward.create_pipeline(),
         "explanation": explanation.create_pipeline(),
-        "__default__": data + stages["training"] + stages["evaluation"],
+        "__default__": data + stages["training"] + stages["baselines"] + stages["evaluation"],
     }

@@ -12,6 +12,7 @@ from gogooku_kedro.evaluation.rank_ic import ic, rank_ic
 if TYPE_CHECKING:
     from gogooku_kedro.evaluation.baselines import rule_baselines
     from gogooku_kedro.evaluation.books import backtest_books, describe_books
+    from gogooku_kedro.evaluation.deciles import daily_deciles, decile_profile, monotonicity
     from gogooku_kedro.evaluation.learned_baselines import (
         LearningRows,
         fit_lightgbm,
@@ -20,13 +21,18 @@ if TYPE_CHECKING:
     )
     from gogooku_kedro.evaluation.metrics import (
         daily_metrics,
-        decile_profile,
         hit_rate,
         summarise_extras,
         summarise_metrics,
     )
-    from gogooku_kedro.evaluation.neutralise import neutralise_factors, neutralise_peers
+    from gogooku_kedro.evaluation.neutralise import (
+        neutral_versions,
+        neutralise_factors,
+        neutralise_peers,
+        neutralise_sectors,
+    )
     from gogooku_kedro.evaluation.oracle import oracle_bounds, oracle_predictions
+    from gogooku_kedro.evaluation.peer_means import with_peer_means
     from gogooku_kedro.evaluation.plots import (
         cumulative_net_return,
         cumulative_rank_ic,
@@ -37,9 +43,17 @@ if TYPE_CHECKING:
     from gogooku_kedro.evaluation.portfolio import book_returns, long_only, long_short
     from gogooku_kedro.evaluation.portfolio_metrics import summarise_books
     from gogooku_kedro.evaluation.portfolio_plots import book_drawdown, book_equity
+    from gogooku_kedro.evaluation.quantiles import daily_quantiles, quantile_calibration
     from gogooku_kedro.evaluation.report import render_report
+    from gogooku_kedro.evaluation.score_statistics import (
+        autocorrelation,
+        coverage,
+        dispersion,
+        distinct_share,
+    )
     from gogooku_kedro.evaluation.significance import (
         PairedDifference,
+        bootstrap_mean_ci,
         bootstrap_sharpe_ci,
         icir,
         newey_west_error,
@@ -56,16 +70,23 @@ __all__ = [
     "backtest_books",
     "book_drawdown",
     "book_equity",
+    "autocorrelation",
     "book_returns",
+    "bootstrap_mean_ci",
     "bootstrap_sharpe_ci",
     "compare_models",
+    "coverage",
     "cumulative_net_return",
     "cumulative_rank_ic",
+    "daily_deciles",
     "daily_metrics",
+    "daily_quantiles",
     "decile_profile",
     "decile_returns",
     "degree_histogram",
     "describe_books",
+    "dispersion",
+    "distinct_share",
     "fit_lightgbm",
     "fit_ridge",
     "hit_rate",
@@ -75,14 +96,18 @@ __all__ = [
     "long_only",
     "long_short",
     "loss_curves",
+    "monotonicity",
+    "neutral_versions",
     "neutralise_factors",
     "neutralise_peers",
     "newey_west_error",
+    "neutralise_sectors",
     "newey_west_lag",
     "newey_west_t",
     "oracle_bounds",
     "oracle_predictions",
     "paired_difference",
+    "quantile_calibration",
     "rank_ic",
     "render_report",
     "rule_baselines",
@@ -91,15 +116,18 @@ __all__ = [
     "summarise_extras",
     "summarise_metrics",
     "summary_table",
+    "with_peer_means",
 ]
 
 _MODULES = {
     "baselines": ("rule_baselines",),
     "books": ("backtest_books", "describe_books"),
     "learned_baselines": ("LearningRows", "fit_lightgbm", "fit_ridge", "learning_rows"),
-    "metrics": ("daily_metrics", "decile_profile", "hit_rate", "summarise_extras", "summarise_metrics"),
-    "neutralise": ("neutralise_factors", "neutralise_peers"),
+    "deciles": ("daily_deciles", "decile_profile", "monotonicity"),
+    "metrics": ("daily_metrics", "hit_rate", "summarise_extras", "summarise_metrics"),
+    "neutralise": ("neutral_versions", "neutralise_factors", "neutralise_peers", "neutralise_sectors"),
     "oracle": ("oracle_bounds", "oracle_predictions"),
+    "peer_means": ("with_peer_means",),
     "plots": (
         "cumulative_net_return",
         "cumulative_rank_ic",
@@ -110,9 +138,12 @@ _MODULES = {
     "portfolio": ("book_returns", "long_only", "long_short"),
     "portfolio_metrics": ("summarise_books",),
     "portfolio_plots": ("book_drawdown", "book_equity"),
+    "quantiles": ("daily_quantiles", "quantile_calibration"),
     "report": ("render_report",),
+    "score_statistics": ("autocorrelation", "coverage", "dispersion", "distinct_share"),
     "significance": (
         "PairedDifference",
+        "bootstrap_mean_ci",
         "bootstrap_sharpe_ci",
         "icir",
         "newey_west_error",

@@ -30,12 +30,17 @@ PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 SETTINGS: dict[str, str | int | float | bool] = {
     "objective": "regression",
     "metric": "None",
-    "feature_fraction": 0.8,
+    "feature_fraction": 0.2,
+    "max_bin": 63,
     "deterministic": True,
     "force_col_wise": True,
     "verbosity": -1,
 }
-"""LightGBM settings that no argument changes; the stopping metric is `_valid_correlation`."""
+"""LightGBM settings that no argument changes; the stopping metric is `_valid_correlation`.
+
+Features are ranks, which 63 bins resolve, and hundreds of them, of which a fifth per tree is enough: on the
+sample market the valid rank IC is that of 255 bins and four fifths, in a quarter of the time.
+"""
 
 SMOOTHING = 10
 """Rounds over which the stopping metric of LightGBM is averaged."""
@@ -131,6 +136,7 @@ def fit_ridge(rows: LearningRows, penalties: Sequence[float] = PENALTIES) -> pd.
 def fit_lightgbm(
     rows: LearningRows,
     *,
+    model: str = "lightgbm",
     seed: int = 0,
     num_threads: int = 2,
     max_rounds: int = 300,
@@ -148,6 +154,7 @@ def fit_lightgbm(
 
     Args:
         rows: Row matrices of `learning_rows`.
+        model: Name in the column `model`.
         seed: Seed of the feature sampling; the same seed gives the same scores.
         num_threads: Threads of LightGBM.
         max_rounds: Most trees per horizon.
@@ -156,7 +163,7 @@ def fit_lightgbm(
         num_leaves: Leaves per tree.
 
     Returns:
-        date, code, split, score_<h>d, model = "lightgbm".
+        date, code, split, score_<h>d, model.
     """
     train, valid = rows.parts["train"], rows.parts["valid"]
     settings = SETTINGS | {
@@ -182,8 +189,8 @@ def fit_lightgbm(
         for part, values in scores.items():
             values.append(np.asarray(booster.predict(rows.parts[part].x, num_threads=num_threads)))
         quality = _mean_rank_ic(scores["valid"][-1], valid, k)
-        logger.info("lightgbm %dd: %d trees, valid rank IC %.4f", horizon, booster.best_iteration, quality)
-    return _predictions(rows, scores, "lightgbm")
+        logger.info("%s %dd: %d trees, valid rank IC %.4f", model, horizon, booster.best_iteration, quality)
+    return _predictions(rows, scores, model)
 
 
 def _labelled(binned: lgb.Dataset, target: Float32Array, settings: Mapping[str, object]) -> lgb.Dataset:

@@ -11,7 +11,8 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from gogooku_kedro.evaluation import significance
+from gogooku_kedro.evaluation import score_statistics, significance
+from gogooku_kedro.evaluation.deciles import monotonicity, profile_monotonicity
 from gogooku_kedro.evaluation.portfolio import (
     BookReturns,
     decile_legs,
@@ -33,6 +34,16 @@ from gogooku_kedro.evaluation.wide import WidePart, check_columns, horizon_name,
 FloatArray = NDArray[np.float64]
 Summary = dict[str, dict[str, dict[str, dict[str, Any]]]]
 
+MEANS_OF_DAYS = (
+    "coverage",
+    "dispersion",
+    "distinct_share",
+    "score_autocorrelation",
+    "score_autocorrelation_h",
+    "monotonicity",
+)
+"""Columns whose mean over the days stands in metrics.json under the same name."""
+
 DAILY_COLUMNS = [
     "model",
     "split",
@@ -49,10 +60,17 @@ DAILY_COLUMNS = [
     "n",
     "long_only_gross",
     "long_only_net",
+    *MEANS_OF_DAYS,
 ]
 
 
-def daily_metrics(predictions: pd.DataFrame, labels: xr.Dataset, cost_bps: float) -> pd.DataFrame:
+def daily_metrics(
+    predictions: pd.DataFrame,
+    labels: xr.Dataset,
+    cost_bps: float,
+    *,
+    member: xr.DataArray | None = None,
+) -> pd.DataFrame:
     """Return every metric of every date, long: one row per model, split, horizon and session.
 
     Args:
@@ -60,12 +78,16 @@ def daily_metrics(predictions: pd.DataFrame, labels: xr.Dataset, cost_bps: float
             High score = expected to do better.
         labels: `ret` (date, code, horizon), fractions, NaN = missing; horizon 1 prices the books.
         cost_bps: Cost per side of the books, in basis points.
+        member: (date, code) bool on the dates and codes of the labels, the stocks that should have a
+            score; without it there is no `coverage`.
 
     Returns:
         Columns `DAILY_COLUMNS`. `horizon` is a name ("1d"); `n` counts the stocks with score and
         label; long_short_* are fractions per session, long_only_* are in excess of the equally
         weighted universe; `rank_ic_one_day_late` holds yesterday's score against today's label.
-        NaN = not defined on that date.
+        `coverage`, `dispersion`, `distinct_share` and `score_autocorrelation` (with the session before,
+        `_h` with h sessions before) are of the scores alone (`score_statistics`), `monotonicity` of the
+        date's ten decile returns. NaN = not defined on that date.
 
     Raises:
         ValueError: Columns or codes do not fit (`wide_parts`), or the labels lack horizon 1.
@@ -76,7 +98,7 @@ def daily_metrics(predictions: pd.DataFrame, labels: xr.Dataset, cost_bps: float
             "books are priced with one-session returns: add 1 to labels.horizons"
         )
     frames = [
-        _horizon_metrics(part, horizon, cost_bps)
+        _horizon_metrics(part, horizon, cost_bps, member)
         for part in wide_parts(predictions, labels)
         for horizon in part.scores
     ]
@@ -104,41 +126,20 @@ def one_day_late(score: FloatArray) -> FloatArray:
     return np.vstack([np.full((1, score.shape[1]), np.nan), score[:-1]])
 
 
-def decile_profile(predictions: pd.DataFrame, labels: xr.Dataset) -> pd.DataFrame:
-    """Return the mean label of each score decile: model, split, horizon, decile, mean_return.
-
-    Deciles run from 1 (lowest score) to 10; mean_return is a fraction over the whole horizon,
-    averaged over dates, in excess of the date's mean over all deciles.
-    """
-    frames = []
-    for part in wide_parts(predictions, labels):
-        for horizon, score in part.scores.items():
-            means = decile_means(score, part.returns[horizon])
-            means = means[np.isfinite(means).any(axis=1)]
-            excess = means - np.nanmean(means, axis=1, keepdims=True)
-            average = np.nanmean(excess, axis=0) if len(means) else np.full(10, np.nan)
-            frames.append(
-                pd.DataFrame(
-                    {
-                        "model": part.model,
-                        "split": part.split,
-                        "horizon": horizon_name(horizon),
-                        "decile": np.arange(1, 11),
-                        "mean_return": average,
-                    }
-                )
-            )
-    return pd.concat(frames, ignore_index=True)
-
-
 def summarise_metrics(
-    daily: pd.DataFrame, sessions_per_year: float, *, replications: int = 1000, seed: int = 0
+    daily: pd.DataFrame,
+    sessions_per_year: float,
+    *,
+    deciles: pd.DataFrame | None = None,
+    replications: int = 1000,
+    seed: int = 0,
 ) -> Summary:
     """Return {split: {model: {horizon: numbers}}} as metrics.json holds it.
 
     Args:
         daily: Table of `daily_metrics`.
         sessions_per_year: Trading sessions in a year (about 245 in Tokyo).
+        deciles: Table of `daily_deciles`; without it there is no `profile_monotonicity`.
         replications: Bootstrap draws of the Sharpe interval.
         seed: Seed of the draws.
 
@@ -149,6 +150,7 @@ def summarise_metrics(
     """
     check_columns(daily, DAILY_COLUMNS, "daily metrics")
     summary: Summary = {}
+    profile = {} if deciles is None else profile_monotonicity(deciles).to_dict()
     for (split, model, name), days in daily.groupby(["split", "model", "horizon"], sort=False):
         horizon = int(str(name).removesuffix("d"))
         low, high = significance.bootstrap_sharpe_ci(
@@ -172,6 +174,8 @@ def summarise_metrics(
             "sharpe_net": number(significance.sharpe(days["long_short_net"], sessions_per_year)),
             "sharpe_net_ci": [number(low), number(high)],
             "rank_ic_one_day_late": number(days["rank_ic_one_day_late"].mean()),
+            **{column: number(days[column].mean()) for column in MEANS_OF_DAYS},
+            "profile_monotonicity": number(profile.get((model, split, name), math.nan)),
             "days": int(days["rank_ic"].notna().sum()),
         }
     return summary
@@ -205,7 +209,9 @@ def number(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _horizon_metrics(part: WidePart, horizon: int, cost_bps: float) -> pd.DataFrame:
+def _horizon_metrics(
+    part: WidePart, horizon: int, cost_bps: float, member: xr.DataArray | None
+) -> pd.DataFrame:
     score, session_return = part.scores[horizon], part.returns[1]
     scores, returns = matched(score, part.returns[horizon])
     score_ranks, return_ranks = row_ranks(scores), row_ranks(returns)
@@ -228,8 +234,21 @@ def _horizon_metrics(part: WidePart, horizon: int, cost_bps: float) -> pd.DataFr
             "n": np.isfinite(scores).sum(axis=1),
             "long_only_gross": top_decile.gross,
             "long_only_net": top_decile.net,
+            "coverage": _coverage(part, score, member),
+            "dispersion": score_statistics.dispersion(score),
+            "distinct_share": score_statistics.distinct_share(score),
+            "score_autocorrelation": score_statistics.autocorrelation(score, 1),
+            "score_autocorrelation_h": score_statistics.autocorrelation(score, horizon),
+            "monotonicity": monotonicity(decile_means(score, part.returns[horizon])),
         }
     )
+
+
+def _coverage(part: WidePart, score: FloatArray, member: xr.DataArray | None) -> FloatArray:
+    if member is None:
+        return np.full(len(score), np.nan)
+    inside = member.transpose("date", "code").sel(date=part.dates, code=part.codes)
+    return score_statistics.coverage(score, inside.to_numpy())
 
 
 def _spread(ranks: FloatArray, returns: FloatArray, constant: NDArray[np.bool_]) -> FloatArray:

@@ -1,7 +1,8 @@
-"""Scores without what a stock shares with its peers on the graph, and with the market's factors."""
+"""Scores without what a stock shares with its peers, with the market's factors, and with its sector."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import bottleneck as bn
@@ -11,10 +12,13 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy import sparse
 
+from gogooku_kedro.evaluation.peer_means import adjacency_by_asof
 from gogooku_kedro.evaluation.wide import check_columns
+from gogooku_kedro.features.groups import group_ids, group_mean
 from gogooku_kedro.features.label_residual import pca_residual
 
 FloatArray = NDArray[np.float64]
+logger = logging.getLogger(__name__)
 
 
 def neutralise_peers(predictions: pd.DataFrame, graph_edges: pd.DataFrame) -> pd.DataFrame:
@@ -45,7 +49,7 @@ def neutralise_peers(predictions: pd.DataFrame, graph_edges: pd.DataFrame) -> pd
     wide[:, row, column] = predictions[scores].to_numpy(np.float64).T
 
     neutral = wide - bn.nanmean(wide, axis=2)[:, :, None]
-    adjacency = _adjacency(graph_edges, pd.Index(codes))
+    adjacency = adjacency_by_asof(graph_edges, pd.Index(codes))
     asofs = pd.DatetimeIndex(sorted(adjacency))
     last_asof = asofs.searchsorted(pd.DatetimeIndex(dates), side="right") - 1
     for position in np.unique(last_asof[last_asof >= 0]):
@@ -79,20 +83,114 @@ def neutralise_factors(
     Raises:
         ValueError: A column is missing, there is no score column, or a date or code is not the panel's.
     """
-    check_columns(predictions, ["date", "code", "split"], "predictions")
     scores = _score_columns(predictions)
-    row = panel.indexes["date"].get_indexer(pd.DatetimeIndex(predictions["date"]))
-    column = panel.indexes["code"].get_indexer(pd.Index(predictions["code"].astype(str)))
-    if (row < 0).any() or (column < 0).any():
-        raise ValueError(
-            "predictions have dates or codes that the panel has not: rebuild both from one source"
-        )
+    row, column = _positions(predictions, panel)
     wide = np.full((panel.sizes["date"], panel.sizes["code"], len(scores)), np.nan)
     wide[row, column] = predictions[scores].to_numpy(np.float64)
     left = pca_residual(wide, panel, window, factors, cadence).astype(np.float64)
     centred = wide - bn.nanmean(wide, axis=1)[:, None]
     neutral = np.where(np.isfinite(left), left, centred)
     return _long(predictions, scores, neutral[row, column].T)
+
+
+def neutralise_sectors(predictions: pd.DataFrame, panel: xr.Dataset) -> pd.DataFrame:
+    """Return predictions whose scores are in excess of the mean score of the stock's sector on the date.
+
+    A stock of unknown sector keeps its score minus the mean score of the date; one that is alone in its
+    sector gets 0.
+
+    Args:
+        predictions: date, code, split, score_<h>d, on sessions and stocks of the panel.
+        panel: The coordinate `sector` (code).
+
+    Returns:
+        date, code, split, score_<h>d in the row order of `predictions`. A missing score stays NaN.
+
+    Raises:
+        ValueError: A column is missing, there is no score column, or a date or code is not the panel's.
+    """
+    scores = _score_columns(predictions)
+    row, column = _positions(predictions, panel)
+    ids = group_ids(panel["sector"].values)
+    wide = np.full((len(scores), panel.sizes["date"], panel.sizes["code"]), np.nan)
+    wide[:, row, column] = predictions[scores].to_numpy(np.float64).T
+    known = ids >= 0
+    of_date = bn.nanmean(wide, axis=2)[:, :, None]
+    expected = [
+        np.where(known, group_mean(each, ids), mean) for each, mean in zip(wide, of_date, strict=True)
+    ]
+    return _long(predictions, scores, (wide - np.stack(expected))[:, row, column])
+
+
+def neutral_versions(
+    predictions: pd.DataFrame,
+    graph_edges: pd.DataFrame,
+    panel: xr.Dataset,
+    *,
+    factors: int,
+    window: int,
+    cadence: int,
+) -> pd.DataFrame:
+    """Return the neutral versions of every model of a table.
+
+    `<model>_neutral` is without the peers (`neutralise_peers`), `<model>_pca_neutral` without the peers
+    and then the factors (`neutralise_factors`), `<model>_sector_neutral` without the sector
+    (`neutralise_sectors`); the last one is left out, with a line in the log, where no stock of the panel
+    has a known sector.
+
+    Args:
+        predictions: date, code, split, score_<h>d, model.
+        graph_edges: As for `neutralise_peers`.
+        panel: `ret_1d` and the coordinate `sector`.
+        factors: Principal components.
+        window: Sessions of past returns behind the loadings.
+        cadence: Sessions between two refits.
+
+    Returns:
+        date, code, split, score_<h>d, model; the versions one after the other.
+    """
+    check_columns(predictions, ["model"], "predictions")
+    sectors = bool((group_ids(panel["sector"].values) >= 0).any())
+    if not sectors:
+        logger.info("No stock has a known sector: there are no sector-neutral scores")
+    frames = []
+    for model, rows in predictions.groupby("model", sort=False):
+        distinct, scores = _distinct_scores(rows)
+        peers = neutralise_peers(distinct, graph_edges)
+        versions = {
+            "neutral": peers,
+            "pca_neutral": neutralise_factors(peers, panel, factors, window, cadence),
+        }
+        if sectors:
+            versions["sector_neutral"] = neutralise_sectors(distinct, panel)
+        for name, version in versions.items():
+            frames.append(_all_scores(version, scores).assign(model=f"{model}_{name}"))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _distinct_scores(predictions: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """A rule has one score for all horizons: it is made neutral once. Also all score columns."""
+    scores = _score_columns(predictions)
+    first = predictions[scores[0]].to_numpy()
+    same = all(np.array_equal(first, predictions[name].to_numpy(), equal_nan=True) for name in scores[1:])
+    return (predictions.drop(columns=scores[1:]) if same else predictions), scores
+
+
+def _all_scores(version: pd.DataFrame, scores: Sequence[str]) -> pd.DataFrame:
+    missing = {name: version[scores[0]] for name in scores if name not in version}
+    return version.assign(**missing)
+
+
+def _positions(predictions: pd.DataFrame, panel: xr.Dataset) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Row and column of every prediction on the panel's grid."""
+    check_columns(predictions, ["date", "code", "split"], "predictions")
+    row = panel.indexes["date"].get_indexer(pd.DatetimeIndex(predictions["date"]))
+    column = panel.indexes["code"].get_indexer(pd.Index(predictions["code"].astype(str)))
+    if (row < 0).any() or (column < 0).any():
+        raise ValueError(
+            "predictions have dates or codes that the panel has not: rebuild both from one source"
+        )
+    return row, column
 
 
 def _score_columns(predictions: pd.DataFrame) -> list[str]:
@@ -107,23 +205,6 @@ def _long(predictions: pd.DataFrame, scores: Sequence[str], values: NDArray[np.f
     for name, column in zip(scores, values, strict=True):
         out[name] = column.astype(np.float32)
     return out
-
-
-def _adjacency(edges: pd.DataFrame, codes: pd.Index[str]) -> dict[pd.Timestamp, sparse.csr_array]:
-    """|correlation| by (target, source) for each as-of date; an as-of without edges is empty."""
-    n = len(codes)
-    source = codes.get_indexer(pd.Index(edges["source"].astype(str)))
-    target = codes.get_indexer(pd.Index(edges["target"].astype(str)))
-    between = (source >= 0) & (target >= 0) & (source != target)
-    weight = edges["correlation"].abs().to_numpy(np.float64)
-    matrices = {}
-    number, asofs = pd.factorize(edges["asof"], sort=True)
-    for position, asof in enumerate(pd.DatetimeIndex(asofs)):
-        rows = np.flatnonzero(number == position)
-        kept = rows[between[rows]]
-        entries = (weight[kept], (target[kept], source[kept]))
-        matrices[asof] = sparse.csr_array(entries, shape=(n, n))
-    return matrices
 
 
 def _peer_mean(block: FloatArray, adjacency: sparse.csr_array) -> FloatArray:

@@ -9,15 +9,18 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from gogooku_kedro.evaluation.names import headline_models
 from gogooku_kedro.evaluation.wide import check_columns
 
 COLOURS = {
     "model": "#0072B2",
     "model_neutral": "#56B4E9",
     "model_pca_neutral": "#0B3C5D",
+    "model_sector_neutral": "#7FA6C9",
     "lightgbm": "#D55E00",
-    "lightgbm_neutral": "#F2A65A",
-    "lightgbm_pca_neutral": "#8A3A00",
+    "lightgbm_own": "#F2A65A",
+    "lightgbm_peers": "#8A3A00",
+    "lstm": "#882255",
     "ridge": "#E69F00",
     "reversal_1d": "#009E73",
     "reversal_5d": "#CC79A7",
@@ -29,6 +32,9 @@ COLOURS = {
 """Colours of Okabe and Ito (2008), told apart under the common colour-vision deficiencies."""
 
 DASHES = {
+    "model_neutral": "dash",
+    "model_pca_neutral": "dash",
+    "model_sector_neutral": "dash",
     "reversal_1d": "dash",
     "reversal_5d": "dash",
     "momentum_20d": "dash",
@@ -50,6 +56,8 @@ def model_order(models: Sequence[str]) -> list[str]:
 
 def cumulative_rank_ic(daily: pd.DataFrame, horizon: str) -> go.Figure:
     """Return the running sum of daily rank IC per model; the test part is shaded.
+
+    Of the neutral versions only the model's own are drawn.
 
     The sum starts again at 0 with the test part, so its last value divided by the test days is
     the test rank IC.
@@ -197,7 +205,7 @@ def _running_sums(daily: pd.DataFrame, horizon: str, column: str) -> go.Figure:
     check_columns(daily, ["model", "split", "horizon", "date", column], "daily metrics")
     rows = daily[daily["horizon"] == horizon]
     figure = go.Figure()
-    for model in model_order(list(rows["model"].unique())):
+    for model in headline_models(model_order(list(rows["model"].unique()))):
         days = rows[rows["model"] == model].sort_values("date")
         total = days[column].fillna(0.0).groupby(days["split"]).cumsum()
         starts = days["split"].ne(days["split"].shift()) & (days["split"] == "test")

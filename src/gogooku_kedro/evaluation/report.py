@@ -15,6 +15,7 @@ from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 
 from gogooku_kedro.evaluation import summary
+from gogooku_kedro.evaluation.names import headline_models
 from gogooku_kedro.evaluation.plots import model_order
 from gogooku_kedro.evaluation.report_sections import flat_rows, limits_of_evidence, run_facts
 from gogooku_kedro.evaluation.summary import (
@@ -34,7 +35,11 @@ COLUMNS = {
     "rank_ic_one_day_late": ("rank IC, one day late", "+.4f"),
     "hit_rate": ("hit rate", ".1%"),
     "decile_spread": ("decile spread", "+.2%"),
+    "profile_monotonicity": ("monotonicity of deciles", "+.2f"),
     "turnover": ("turnover a session", ".0%"),
+    "score_autocorrelation": ("autocorrelation of scores", "+.2f"),
+    "coverage": ("coverage", ".1%"),
+    "dispersion": ("dispersion of scores", ".3g"),
     "sharpe_gross": ("Sharpe, gross", "+.2f"),
     "sharpe_net": ("Sharpe, net", "+.2f"),
     "sharpe_net_ci": ("95% interval, net", "+.1f"),
@@ -204,7 +209,7 @@ def _rank_ic_table(metrics: Metrics, oracle: Oracle | None) -> TextTable:
     names, part = summary.horizon_names(metrics), metrics.get("test", {})
     rows = [
         [model, *(summary.rank_ic_cell(part[model].get(name)) for name in names)]
-        for model in model_order(list(part))
+        for model in headline_models(model_order(list(part)))
     ]
     for key, label in summary.ORACLE_ROWS.items():
         if oracle is not None and key in oracle:
@@ -216,7 +221,7 @@ def _sharpe_table(metrics: Metrics, cost_bps: float) -> TextTable:
     names, part = summary.horizon_names(metrics), metrics.get("test", {})
     rows = [
         [model, *(summary.sharpe_cell(part[model].get(name)) for name in names)]
-        for model in model_order(list(part))
+        for model in headline_models(model_order(list(part)))
     ]
     caption = f"Test net Sharpe a year [95% interval], {cost_bps:g} bps a side"
     return TextTable(caption, ["", *names], rows)

@@ -113,6 +113,28 @@ def bootstrap_sharpe_ci(
     return low, high
 
 
+def bootstrap_mean_ci(
+    series: ArrayLike,
+    *,
+    horizon: int,
+    replications: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Return the percentile interval (low, high) of the mean of a daily series.
+
+    Days are drawn as in `bootstrap_sharpe_ci`.
+
+    Returns:
+        (NaN, NaN) when fewer than `MIN_DAYS` days are present or the series does not vary.
+    """
+    values = _present(series)
+    if len(values) < MIN_DAYS or np.ptp(values) == 0.0:
+        return math.nan, math.nan
+    draws = _resampled(values[:, None], block_length(values, horizon), replications, seed)[..., 0]
+    return _percentiles(draws.mean(axis=1), confidence)
+
+
 @dataclass(frozen=True)
 class PairedDifference:
     """A statistic of two daily series measured on the same days, and their difference.

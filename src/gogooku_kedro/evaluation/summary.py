@@ -11,6 +11,7 @@ import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from gogooku_kedro.evaluation.names import headline_models, short_name
 from gogooku_kedro.evaluation.plots import model_order
 from gogooku_kedro.evaluation.significance import PairedDifference, paired_difference
 
@@ -126,6 +127,9 @@ def sharpe_cell(numbers: Mapping[str, Any] | None) -> str:
 def summary_table(metrics: Metrics, oracle: Oracle | None = None, split: str = "test") -> Table:
     """Return a terminal table: rank IC (t) and net Sharpe per model and horizon.
 
+    Of the neutral versions only the model's own are shown; names are short (`short_name`) so that the table
+    fits into 80 columns.
+
     Args:
         metrics: metrics.json as a mapping; only `split` is read.
         oracle: {"with_graph" | "without_graph": {"1d": rank IC, ...}} of a sample market.
@@ -138,12 +142,12 @@ def summary_table(metrics: Metrics, oracle: Oracle | None = None, split: str = "
         box=SIMPLE_HEAD,
         pad_edge=False,
     )
-    table.add_column("", min_width=13)
+    table.add_column("", no_wrap=True)
     for name in names:
         table.add_column(name, justify="right", no_wrap=True)
-    for model in model_order(list(part)):
+    for model in headline_models(model_order(list(part))):
         cells = [_terminal_cell(part[model].get(name)) for name in names]
-        table.add_row(model, *cells, style="bold" if model == "model" else None)
+        table.add_row(short_name(model), *cells, style="bold" if model == "model" else None)
     for key, label in ORACLE_ROWS.items():
         if oracle is not None and key in oracle:
             bounds = [format_number(oracle[key].get(name)) for name in names]

@@ -25,6 +25,11 @@ def score_column(horizon: int) -> str:
     return f"score_{horizon_name(horizon)}"
 
 
+def quantile_column(level: float, horizon: int) -> str:
+    """Return the prediction column of a quantile: 0.05 and 5 -> "q05_5d"."""
+    return f"q{round(100 * level):02d}_{horizon_name(horizon)}"
+
+
 def horizons_of(labels: xr.Dataset) -> list[int]:
     """Return the horizons of a labels dataset, in sessions, as plain integers."""
     return [int(horizon) for horizon in labels["horizon"].values]

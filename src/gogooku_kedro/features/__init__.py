@@ -8,7 +8,15 @@ from gogooku_kedro.features.label_residual import market_beta, pca_loadings, res
 from gogooku_kedro.features.label_returns import Status, entry_lag, forward_returns
 from gogooku_kedro.features.labels import gaussian_rank_labels, make_labels
 from gogooku_kedro.features.levels import CHANNELS, level_channels
-from gogooku_kedro.features.manifest import feature_manifest, first_session, market_columns, warmup, without
+from gogooku_kedro.features.manifest import (
+    feature_manifest,
+    first_session,
+    graph_columns,
+    market_columns,
+    own_columns,
+    warmup,
+    without,
+)
 from gogooku_kedro.features.normalise import normalise
 from gogooku_kedro.features.registry import FAMILIES, FEATURES, select_features
 from gogooku_kedro.features.split import check_purge, split_mask, split_sessions
@@ -31,12 +39,14 @@ __all__ = [
     "forward_returns",
     "gaussian_rank",
     "gaussian_rank_labels",
+    "graph_columns",
     "level_channels",
     "make_labels",
     "market_beta",
     "market_columns",
     "membership",
     "normalise",
+    "own_columns",
     "pca_loadings",
     "residual_target",
     "robust_z",

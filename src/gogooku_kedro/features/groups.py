@@ -46,6 +46,23 @@ def leave_one_out_mean(values: Array, ids: npt.NDArray[np.int64], weights: Array
     return np.where((others > 0) & (ids >= 0), means, np.nan)
 
 
+def group_mean(values: Array, ids: npt.NDArray[np.int64]) -> Array:
+    """Return, for every code, the mean of the present codes of its group, itself among them.
+
+    The sums run in code order, as in `leave_one_out_mean`.
+
+    Args:
+        values: `(date, code)`, NaN where absent.
+        ids: `(code,)` from `group_ids`.
+
+    Returns:
+        `(date, code)` float64; NaN for codes of unknown group and where no code is present.
+    """
+    present = np.isfinite(values) & (ids >= 0)
+    total, count = _group_sums(np.where(present, values, 0.0), ids), _group_sums(present, ids)
+    return np.where((count > 0) & (ids >= 0), total / np.maximum(count, 1), np.nan)
+
+
 def group_rank(values: Array, ids: npt.NDArray[np.int64]) -> Array:
     """Return (rank - 1/2) / n inside the group of every code, in (0, 1); ties share a rank.
 

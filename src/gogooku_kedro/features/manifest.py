@@ -14,6 +14,7 @@ from gogooku_kedro.features.registry import FAMILIES, FEATURES, select_features
 
 SUFFIX = {"gaussian_rank": "rank", "robust_z": "z", "past_z": "past_z"}
 MASK = "missing_{family}"
+GRAPH_FAMILY = "peers"
 
 
 def feature_manifest(
@@ -79,6 +80,22 @@ def market_columns(manifest: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(entry["column"] for entry in manifest["features"] if entry["kind"] == "market")
 
 
+def graph_columns(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the columns of x that are made from the graph: the family `peers` and its mask."""
+    named = [entry["column"] for entry in manifest["features"] if entry["family"] == GRAPH_FAMILY]
+    masks = [MASK.format(family=family) for family in manifest["masks"] if family == GRAPH_FAMILY]
+    return (*named, *masks)
+
+
+def own_columns(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the columns of x that say something of one stock by itself: neither graph, market nor mask."""
+    return tuple(
+        entry["column"]
+        for entry in manifest["features"]
+        if entry["family"] != GRAPH_FAMILY and entry["kind"] != "market"
+    )
+
+
 def _manifest(entries: Sequence[dict[str, Any]], dropped: Mapping[str, str], clip: float) -> dict[str, Any]:
     families = list(dict.fromkeys(entry["family"] for entry in entries))
     columns = [entry["column"] for entry in entries] + [MASK.format(family=family) for family in families]
@@ -140,7 +157,7 @@ def warmup(manifest: Mapping[str, Any], graph_window: int) -> int:
         graph_window: Sessions before the first graph; features of the family `peers` start from there.
     """
     return max(
-        int(entry["lookback"]) + (graph_window if entry["family"] == "peers" else 0)
+        int(entry["lookback"]) + (graph_window if entry["family"] == GRAPH_FAMILY else 0)
         for entry in manifest["features"]
     )
 

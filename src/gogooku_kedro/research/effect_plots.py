@@ -83,7 +83,9 @@ def arm_forest(table: pd.DataFrame, kind: str = "raw") -> go.Figure:
             **place,
         )
         figure.add_vline(x=0.0, line={"color": COLOURS[ON], "dash": "dot"}, **place)
-    figure = _styled(figure, "Mean rank IC of an arm less that of on<br><sup>95% interval, days and seeds</sup>")
+    figure = _styled(
+        figure, "Mean rank IC of an arm less that of on<br><sup>95% interval, days and seeds</sup>"
+    )
     tallest = rows["arm"].nunique()
     return figure.update_layout(height=260 + 44 * tallest, hovermode="closest")
 

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from gogooku_kedro.evaluation.wide import quantile_column
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.params import HORIZONS, ModelParams
 from gogooku_kedro.training.market import DayChunk, MarketTensors
@@ -117,7 +118,7 @@ def predictions_frame(
     """
     part_of_day = {day: part for part, days in parts.items() for day in days}
     names = [*SCORES]
-    names += [f"q{round(100 * q):02d}_{h}d" for h in HORIZONS for q in params.quantiles]
+    names += [quantile_column(q, h) for h in HORIZONS for q in params.quantiles]
     frames = []
     for day, score, quantiles in predict_days(model, market, list(part_of_day), device):
         values = np.concatenate([score.numpy(), quantiles.flatten(1).numpy()], axis=1)

@@ -7,43 +7,9 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from gogooku_kedro import evaluation
-from gogooku_kedro.params import HORIZONS, EvaluationParams
+from gogooku_kedro.features import gaussian_rank_labels
+from gogooku_kedro.params import HORIZONS, EvaluationParams, ModelParams
 from gogooku_kedro.params.labels import LabelsParams
-
-
-def predict_rules(
-    panel: xr.Dataset, features: xr.Dataset, split: dict[str, Any], params: EvaluationParams
-) -> pd.DataFrame:
-    """Score with one-line rules: reversal, momentum, and a random score."""
-    return evaluation.rule_baselines(panel, features["member"], split, HORIZONS, seed=params.seed)
-
-
-def fit_ridge(features: xr.Dataset, labels: xr.Dataset, split: dict[str, Any]) -> pd.DataFrame:
-    """Fit ridge regression on the same features, targets and dates."""
-    return evaluation.fit_ridge(_rows(features, labels, split))
-
-
-def fit_lightgbm(
-    features: xr.Dataset, labels: xr.Dataset, split: dict[str, Any], params: EvaluationParams
-) -> pd.DataFrame:
-    """Fit gradient-boosted trees on the same features, targets and dates."""
-    return evaluation.fit_lightgbm(_rows(features, labels, split), seed=params.seed)
-
-
-def neutralise_scores(
-    predictions: pd.DataFrame,
-    lightgbm_predictions: pd.DataFrame,
-    graph_edges: pd.DataFrame,
-    panel: xr.Dataset,
-    params: EvaluationParams,
-) -> pd.DataFrame:
-    """Take out of the scores of model and trees the peers' mean, and then the market's factors."""
-    frames, factors = [], params.factors
-    for name, scores in (("model", predictions), ("lightgbm", lightgbm_predictions)):
-        peers = evaluation.neutralise_peers(scores, graph_edges)
-        both = evaluation.neutralise_factors(peers, panel, factors.number, factors.window, factors.cadence)
-        frames += [peers.assign(model=f"{name}_neutral"), both.assign(model=f"{name}_pca_neutral")]
-    return pd.concat(frames, ignore_index=True)
 
 
 def measure_days(
@@ -52,28 +18,52 @@ def measure_days(
     rule_predictions: pd.DataFrame,
     ridge_predictions: pd.DataFrame,
     lightgbm_predictions: pd.DataFrame,
+    lightgbm_pair_predictions: pd.DataFrame,
+    lstm_predictions: pd.DataFrame,
     oracle_scores: pd.DataFrame,
+    features: xr.Dataset,
     labels: xr.Dataset,
     split: dict[str, Any],
     labelling: LabelsParams,
     params: EvaluationParams,
-) -> tuple[pd.DataFrame, go.Figure]:
+) -> tuple[pd.DataFrame, pd.DataFrame, go.Figure]:
     """Measure every model date by date; draw the returns of the model's score deciles."""
-    frames = [
-        predictions.assign(model="model"),
-        neutral_predictions,
-        lightgbm_predictions,
-        ridge_predictions,
-        rule_predictions,
-        *evaluation.oracle_predictions(oracle_scores, predictions, split, HORIZONS, labelling.entry),
+    learned = [ridge_predictions, lightgbm_predictions, lightgbm_pair_predictions, lstm_predictions]
+    others = [*learned, rule_predictions, neutral_predictions]
+    oracles = evaluation.oracle_predictions(oracle_scores, predictions, split, HORIZONS, labelling.entry)
+    stacked = pd.concat(
+        [predictions.assign(model="model"), *others, *oracles], join="inner", ignore_index=True
+    )
+    daily = evaluation.daily_metrics(stacked, labels, params.cost_bps, member=features["member"])
+    deciles = evaluation.daily_deciles(stacked, labels)
+    return daily, deciles, evaluation.decile_returns(evaluation.decile_profile(deciles))
+
+
+def measure_members(
+    member_predictions: pd.DataFrame,
+    predictions: pd.DataFrame,
+    features: xr.Dataset,
+    labels: xr.Dataset,
+    model: ModelParams,
+    params: EvaluationParams,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Measure what only the network has: the days of every seed by itself, and its quantiles."""
+    member = features["member"]
+    seeds = [
+        evaluation.daily_metrics(rows, labels, params.cost_bps, member=member).assign(seed=seed)
+        for seed, rows in member_predictions.groupby("seed", sort=True)
     ]
-    stacked = pd.concat(frames, join="inner", ignore_index=True)
-    daily = evaluation.daily_metrics(stacked, labels, params.cost_bps)
-    return daily, evaluation.decile_returns(evaluation.decile_profile(stacked, labels))
+    ranks = gaussian_rank_labels(labels["target"], member)
+    quantiles = evaluation.daily_quantiles(predictions, ranks, model.quantiles)
+    calibration = evaluation.quantile_calibration(
+        quantiles, replications=params.bootstrap_samples, seed=params.seed
+    )
+    return pd.concat(seeds, ignore_index=True), quantiles, calibration
 
 
 def summarise_metrics(
     daily_metrics: pd.DataFrame,
+    daily_deciles: pd.DataFrame,
     run_record: dict[str, Any],
     model_bundle: Any,
     feature_manifest: dict[str, Any],
@@ -97,6 +87,7 @@ def summarise_metrics(
     measured = evaluation.summarise_metrics(
         daily_metrics,
         params.sessions_per_year,
+        deciles=daily_deciles,
         replications=params.bootstrap_samples,
         seed=params.seed,
     )
@@ -139,7 +130,3 @@ def write_report(
         oracle=evaluation.oracle_bounds(market_oracle, labelling.entry),
         title="gogooku_kedro: ATFT-GAT-FAN beside simple baselines",
     )
-
-
-def _rows(features: xr.Dataset, labels: xr.Dataset, split: dict[str, Any]) -> Any:
-    return evaluation.learning_rows(features["x"], features["member"], labels["target"], split)

@@ -1,4 +1,4 @@
-"""Evaluation: predictions to metrics, plots and report, beside baselines."""
+"""Evaluation: predictions of network and baselines to metrics, plots and report."""
 
 from kedro.pipeline import Pipeline, node
 
@@ -6,8 +6,7 @@ from gogooku_kedro.pipelines.evaluation import nodes, portfolio
 from gogooku_kedro.pipelines.stage import stage
 
 SETTINGS, LABELLING = "params:evaluation", "params:labels"
-LEARNED_FROM = ["features", "labels", "split"]
-LEARNED = ["ridge_predictions", "lightgbm_predictions"]
+LEARNED = ["ridge_predictions", "lightgbm_predictions", "lightgbm_pair_predictions", "lstm_predictions"]
 SCORED = ["predictions", "neutral_predictions", "rule_predictions", *LEARNED, "oracle_scores"]
 RUN = ["run_record", "model_bundle", "feature_manifest", "quality_report", "split"]
 FIGURES = ["cumulative_rank_ic", "decile_returns", "loss_curves", "degree_histogram"]
@@ -18,8 +17,10 @@ MARKET = ["quality_report", "feature_manifest", "market_oracle"]
 
 def create_pipeline() -> Pipeline:
     """Build the stage ``evaluation``."""
-    rules = ["panel", "features", "split", SETTINGS]
-    measured = [*SCORED, "labels", "split", LABELLING, SETTINGS]
+    measured = [*SCORED, "features", "labels", "split", LABELLING, SETTINGS]
+    daily = ["daily_metrics", "daily_deciles"]
+    members = ["member_predictions", "predictions", "features", "labels", "params:model", SETTINGS]
+    of_members = ["member_daily_metrics", "daily_quantiles", "quantile_calibration"]
     reported = ["metrics", "daily_metrics", *FIGURES, *MARKET, LABELLING, SETTINGS]
     held = [
         "predictions",
@@ -32,21 +33,15 @@ def create_pipeline() -> Pipeline:
         SETTINGS,
         *OTHERS,
     ]
-    daily = ["daily_metrics", "decile_returns"]
-    boosted = [*LEARNED_FROM, SETTINGS]
-    scored = ["predictions", "lightgbm_predictions", "graph_edges", "panel", SETTINGS]
     return stage(
         "evaluation",
         [
-            node(nodes.predict_rules, rules, "rule_predictions", name="predict_rules"),
-            node(nodes.fit_ridge, LEARNED_FROM, "ridge_predictions", name="fit_ridge"),
-            node(nodes.fit_lightgbm, boosted, "lightgbm_predictions", name="fit_lightgbm"),
-            node(nodes.neutralise_scores, scored, "neutral_predictions", name="neutralise_scores"),
-            node(nodes.measure_days, measured, daily, name="measure_days"),
+            node(nodes.measure_days, measured, [*daily, "decile_returns"], name="measure_days"),
+            node(nodes.measure_members, members, of_members, name="measure_members"),
             node(portfolio.measure_books, held, BOOKS, name="measure_books"),
             node(
                 nodes.summarise_metrics,
-                ["daily_metrics", *RUN, SETTINGS],
+                [*daily, *RUN, SETTINGS],
                 "metrics",
                 name="summarise_metrics",
             ),

@@ -1,0 +1,106 @@
+"""What the network has to beat: rules, ridge, trees without and with the graph, an LSTM; and neutral scores.
+
+torch is imported inside the function that needs it, so that commands which do not train start in seconds.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from gogooku_kedro import evaluation
+from gogooku_kedro.features import graph_columns, own_columns, split_mask
+from gogooku_kedro.features.split import PARTS
+from gogooku_kedro.params import HORIZONS, EvaluationParams, ModelParams, TrainingParams
+
+NOT_NEUTRALISED = ("random", "lightgbm_own")
+
+
+def predict_rules(
+    panel: xr.Dataset, features: xr.Dataset, split: dict[str, Any], params: EvaluationParams
+) -> pd.DataFrame:
+    """Score with one-line rules: reversal, momentum, and a random score."""
+    return evaluation.rule_baselines(panel, features["member"], split, HORIZONS, seed=params.seed)
+
+
+def fit_ridge(features: xr.Dataset, labels: xr.Dataset, split: dict[str, Any]) -> pd.DataFrame:
+    """Fit ridge regression on the same features, targets and dates as the network."""
+    return evaluation.fit_ridge(_rows(features["x"], features, labels, split))
+
+
+def fit_lightgbm(
+    features: xr.Dataset, labels: xr.Dataset, split: dict[str, Any], params: EvaluationParams
+) -> pd.DataFrame:
+    """Fit gradient-boosted trees on the same features, targets and dates as the network."""
+    return evaluation.fit_lightgbm(_rows(features["x"], features, labels, split), seed=params.seed)
+
+
+def fit_lightgbm_pair(
+    features: xr.Dataset,
+    labels: xr.Dataset,
+    graph_edges: pd.DataFrame,
+    split: dict[str, Any],
+    feature_manifest: dict[str, Any],
+    params: EvaluationParams,
+) -> pd.DataFrame:
+    """Fit the same trees without anything made from the graph, and with the neighbours' mean features."""
+    x, member = features["x"], features["member"]
+    own = x.drop_sel(feature=list(graph_columns(feature_manifest)))
+    peers = evaluation.with_peer_means(x, member, graph_edges, own_columns(feature_manifest))
+    frames = [
+        evaluation.fit_lightgbm(_rows(chosen, features, labels, split), model=model, seed=params.seed)
+        for model, chosen in (("lightgbm_own", own), ("lightgbm_peers", peers))
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+def fit_lstm(
+    features: xr.Dataset,
+    labels: xr.Dataset,
+    split: dict[str, Any],
+    model: ModelParams,
+    training: TrainingParams,
+    params: EvaluationParams,
+) -> pd.DataFrame:
+    """Train an LSTM ranker on the same features, targets, dates and window as the network."""
+    from gogooku_kedro import training as library
+
+    days = {part: np.flatnonzero(split_mask(split, features.indexes["date"], part)) for part in PARTS}
+    return library.fit_lstm(
+        features,
+        labels,
+        {part: (int(where[0]), int(where[-1]) + 1) for part, where in days.items()},
+        window=model.window,
+        seed=params.seed,
+        device=library.resolve_device(training.device),
+    )
+
+
+def neutralise_scores(
+    predictions: pd.DataFrame,
+    rule_predictions: pd.DataFrame,
+    ridge_predictions: pd.DataFrame,
+    lightgbm_predictions: pd.DataFrame,
+    lightgbm_pair_predictions: pd.DataFrame,
+    lstm_predictions: pd.DataFrame,
+    graph_edges: pd.DataFrame,
+    panel: xr.Dataset,
+    params: EvaluationParams,
+) -> pd.DataFrame:
+    """Take out of every model's scores the peers' mean, the market's factors, and the sector's mean."""
+    learned = [ridge_predictions, lightgbm_predictions, lightgbm_pair_predictions, lstm_predictions]
+    frames = [predictions.assign(model="model"), *learned, rule_predictions]
+    scores = pd.concat(frames, join="inner", ignore_index=True)
+    return evaluation.neutral_versions(
+        scores[~scores["model"].isin(NOT_NEUTRALISED)],
+        graph_edges,
+        panel,
+        factors=params.factors.number,
+        window=params.factors.window,
+        cadence=params.factors.cadence,
+    )
+
+
+def _rows(x: xr.DataArray, features: xr.Dataset, labels: xr.Dataset, split: dict[str, Any]) -> Any:
+    return evaluation.learning_rows(x, features["member"], labels["target"], split)
