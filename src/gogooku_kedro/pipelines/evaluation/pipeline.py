@@ -22,7 +22,7 @@ def create_pipeline() -> Pipeline:
     members = ["member_predictions", "predictions", "features", "labels", "params:model", SETTINGS]
     of_members = ["member_daily_metrics", "daily_quantiles", "quantile_calibration"]
     reported = ["metrics", "daily_metrics", *FIGURES, *MARKET, LABELLING, SETTINGS]
-    held = [
+    held = ["predictions", "oracle_scores", "panel", "events", "labels", "split", LABELLING, SETTINGS]
         "predictions",
         "oracle_scores",
         "panel",
@@ -38,7 +38,7 @@ def create_pipeline() -> Pipeline:
         [
             node(nodes.measure_days, measured, [*daily, "decile_returns"], name="measure_days"),
             node(nodes.measure_members, members, of_members, name="measure_members"),
-            node(portfolio.measure_books, held, BOOKS, name="measure_books"),
+            node(portfolio.measure_books, [*held, *OTHERS], BOOKS, name="measure_books"),
             node(
                 nodes.summarise_metrics,
                 [*daily, *RUN, SETTINGS],
