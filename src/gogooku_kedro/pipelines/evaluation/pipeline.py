@@ -23,16 +23,6 @@ def create_pipeline() -> Pipeline:
     of_members = ["member_daily_metrics", "daily_quantiles", "quantile_calibration"]
     reported = ["metrics", "daily_metrics", *FIGURES, *MARKET, LABELLING, SETTINGS]
     held = ["predictions", "oracle_scores", "panel", "events", "labels", "split", LABELLING, SETTINGS]
-        "predictions",
-        "oracle_scores",
-        "panel",
-        "events",
-        "labels",
-        "split",
-        LABELLING,
-        SETTINGS,
-        *OTHERS,
-    ]
     return stage(
         "evaluation",
         [
