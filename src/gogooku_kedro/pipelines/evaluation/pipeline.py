@@ -11,8 +11,6 @@ LEARNED = ["ridge_predictions", "lightgbm_predictions"]
 SCORED = ["predictions", "neutral_predictions", "rule_predictions", *LEARNED, "oracle_scores"]
 RUN = ["run_record", "model_bundle", "feature_manifest", "quality_report", "split"]
 FIGURES = ["cumulative_rank_ic", "decile_returns", "loss_curves", "degree_histogram"]
-OTHERS = [name for name in SCORED if name not in ("predictions", "oracle_scores")]
-BOOKS = ["book_returns", "portfolio_metrics", "book_equity", "book_drawdown"]
 MARKET = ["quality_report", "feature_manifest", "market_oracle"]
 
 
@@ -21,17 +19,6 @@ def create_pipeline() -> Pipeline:
     rules = ["panel", "features", "split", SETTINGS]
     measured = [*SCORED, "labels", "split", LABELLING, SETTINGS]
     reported = ["metrics", "daily_metrics", *FIGURES, *MARKET, LABELLING, SETTINGS]
-    held = [
-        "predictions",
-        "oracle_scores",
-        "panel",
-        "events",
-        "labels",
-        "split",
-        LABELLING,
-        SETTINGS,
-        *OTHERS,
-    ]
     daily = ["daily_metrics", "decile_returns"]
     boosted = [*LEARNED_FROM, SETTINGS]
     scored = ["predictions", "lightgbm_predictions", "graph_edges", "panel", SETTINGS]
@@ -43,7 +30,7 @@ def create_pipeline() -> Pipeline:
             node(nodes.fit_lightgbm, boosted, "lightgbm_predictions", name="fit_lightgbm"),
             node(nodes.neutralise_scores, scored, "neutral_predictions", name="neutralise_scores"),
             node(nodes.measure_days, measured, daily, name="measure_days"),
-            node(portfolio.measure_books, held, BOOKS, name="measure_books"),
+            portfolio.books_node(SCORED),
             node(
                 nodes.summarise_metrics,
                 ["daily_metrics", *RUN, SETTINGS],
