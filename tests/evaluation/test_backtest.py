@@ -106,6 +106,13 @@ def test_a_stock_is_marked_at_its_last_close_while_it_has_no_open() -> None:
     np.testing.assert_allclose(book["gross"], [0.2, 0.0], atol=1e-6)
 
 
+def test_a_stock_that_opens_late_is_not_marked_at_the_close_of_that_session() -> None:
+    opens, closes = flat(5, A={2: 130.0}), flat(5, A={2: 130.0})
+    opens[2, 0] = NAN  # trades on session 2, but has no open
+    book = one_book(books(make_panel(opens, closes), np.stack([ABC, ABC])))
+    np.testing.assert_allclose(book["gross"], [0.0, 0.3], atol=1e-6)
+
+
 def test_nothing_is_filled_at_the_open_of_an_invalid_jump() -> None:
     jump = np.zeros((5, 6), dtype=bool)
     jump[1, 0] = True
