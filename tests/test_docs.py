@@ -18,7 +18,10 @@ GAT_PAGE = ROOT / "docs" / "gat_configuration.md"
 METRICS_PAGE = ROOT / "docs" / "metrics.md"
 TOP_FOLDERS = ("src", "conf", "tests", "docs", "notebooks", "benchmarks")
 ABSENT = "absent"  # stands for a key that is not written
-SECTIONS = ("ingestion", "features", "labels", "split", "graph", "model", "training", "evaluation")
+SECTIONS = (
+    *("ingestion", "features", "labels", "split", "graph", "model", "training", "evaluation"),
+    "explanation",
+)
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 

@@ -27,7 +27,9 @@ def panel(of: Subject) -> xr.Dataset:
     )
 
 
-def explained(of: Subject, code: str = "13050", date: str | None = None, horizon: int = 5, steps: int = 16) -> Why:
+def explained(
+    of: Subject, code: str = "13050", date: str | None = None, horizon: int = 5, steps: int = 16
+) -> Why:
     session = of.dates[DAY] if date is None else pd.Timestamp(date)
     return explain_stock(of, panel(of), QUANTILES, code, session, horizon, steps)
 
@@ -135,8 +137,14 @@ def test_the_last_zero_of_a_code_may_be_left_out(of):
     ("asked", "message"),
     [
         ({"code": "1355"}, r"--code 1355: not among the 20 stocks of the features; did you mean 13\d\d0"),
-        ({"code": "ABC"}, "--code ABC: not among the 20 stocks of the features; they run from 13000 to 13190"),
-        ({"date": "2020-02-01"}, "--date 2020-02-01: no session of the market, which has 60 from 2020-01-06 to"),
+        (
+            {"code": "ABC"},
+            "--code ABC: not among the 20 stocks of the features; they run from 13000 to 13190",
+        ),
+        (
+            {"date": "2020-02-01"},
+            "--date 2020-02-01: no session of the market, which has 60 from 2020-01-06 to",
+        ),
         ({"date": "2031-01-06"}, "--date 2031-01-06: no session of the market"),
         ({"date": "2020-01-07"}, "reads 6 sessions, so the first day it scores is 2020-01-13"),
         (

@@ -36,6 +36,7 @@ def test_every_section_reaches_its_nodes_as_a_typed_object(pipelines):
         "training": params.TrainingParams,
         "debug": params.DebugParams,
         "evaluation": params.EvaluationParams,
+        "explanation": params.ExplanationParams,
     }
     assert TypeExtractor(pipelines).extract_types_from_pipelines() == expected == params.SECTIONS
 
@@ -76,10 +77,10 @@ def test_every_dataset_is_in_the_catalog_and_nothing_stays_in_memory(pipelines, 
     assert used - {"parameters"} == catalog
     produced = register_pipelines()["__default__"].all_outputs() | {"run_record"}
     raw = {name for name, e in loader["catalog"].items() if e["metadata"]["kedro-viz"]["layer"] == "raw"}
-    assert pipelines["__default__"].inputs() - raw - {"run_record"} == {
-        f"params:{name}" for name in params.SECTIONS
-    }
+    settings = {f"params:{name}" for name in params.SECTIONS}
+    assert pipelines["__default__"].inputs() - raw - {"run_record"} == settings - {"params:explanation"}
     assert pipelines["inference"].inputs() <= produced | {"params:model", "params:training"}
+    assert pipelines["explanation"].inputs() <= produced | raw | settings
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)

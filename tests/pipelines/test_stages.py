@@ -13,7 +13,7 @@ from tests.conftest import config_loader, kedro
 pytestmark = pytest.mark.pipeline
 
 SETTINGS = {"training": ",training.max_epochs=1"}
-STAGES = ("ingestion", "features", "graph", "data", "training", "inference", "evaluation")
+STAGES = ("ingestion", "features", "graph", "data", "training", "inference", "evaluation", "explanation")
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +66,18 @@ def test_evaluation_measures_the_predictions_that_are_there(data_root, finished_
     assert one["test"]["model"] != two["test"]["model"]
     assert one["test"]["ridge"] == two["test"]["ridge"]
     assert one["run"]["data_hash"] == two["run"]["data_hash"]
+
+
+def test_explanation_says_what_was_learned_of_the_planted_market(data_root):
+    folder = data_root / "08_reporting/explanation"
+    pairs = pd.read_parquet(folder / "attention_pairs.parquet")
+    planted = json.loads((folder / "planted_pairs.json").read_text())
+    assert planted["pairs"] == len(pairs) > 100
+    assert 0 < planted["base_rate"] < 1
+    assert 0 < planted["attention"]["auc"] < 1
+    edges = pd.read_parquet(folder / "edge_importance.parquet")
+    assert len(edges) == json.loads((folder / "effect_agreement.json").read_text())["edges"] == 40
+    weights = pd.read_csv(folder / "feature_weights.csv")
+    assert weights["weight"].sum() == pytest.approx(1.0)
+    importance = pd.read_csv(folder / "family_importance.csv")
+    assert set(importance["family"]) == {*weights["family"], "level channels"}
