@@ -14,7 +14,10 @@ from tests.conftest import config_loader, kedro
 pytestmark = pytest.mark.pipeline
 
 SETTINGS = {"training": ",training.max_epochs=1", "walk_forward": ",training.max_epochs=1"}
-STAGES = ("ingestion", "features", "graph", "data", "training", "inference", "evaluation", "walk_forward")
+STAGES = (
+    *("ingestion", "features", "graph", "data", "training", "inference", "evaluation"),
+    *("walk_forward", "explanation"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +94,18 @@ def test_walk_forward_measures_every_fold_beside_the_baselines(data_root):
     with sqlite3.connect(data_root / "mlflow.db") as database:
         runs = {name for (name,) in database.execute("select name from runs").fetchall()}
     assert {"walk_forward", "fold_1", "fold_2"} <= runs
+
+
+def test_explanation_says_what_was_learned_of_the_planted_market(data_root):
+    folder = data_root / "08_reporting/explanation"
+    pairs = pd.read_parquet(folder / "attention_pairs.parquet")
+    planted = json.loads((folder / "planted_pairs.json").read_text())
+    assert planted["pairs"] == len(pairs) > 100
+    assert 0 < planted["base_rate"] < 1
+    assert 0 < planted["attention"]["auc"] < 1
+    edges = pd.read_parquet(folder / "edge_importance.parquet")
+    assert len(edges) == json.loads((folder / "effect_agreement.json").read_text())["edges"] == 40
+    weights = pd.read_csv(folder / "feature_weights.csv")
+    assert weights["weight"].sum() == pytest.approx(1.0)
+    importance = pd.read_csv(folder / "family_importance.csv")
+    assert set(importance["family"]) == {*weights["family"], "level channels"}
