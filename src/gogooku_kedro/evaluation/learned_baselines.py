@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 Float32Array = NDArray[np.float32]
 
-PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Ridge penalties per training row: alpha = penalty * rows."""
 
 SETTINGS: dict[str, str | int | float | bool] = {
