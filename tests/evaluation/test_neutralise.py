@@ -159,9 +159,8 @@ def test_every_model_has_its_neutral_versions() -> None:
     stacked = pd.concat([own, rule], ignore_index=True)
     neutral = neutral_versions(stacked, graph, panel, **settings)
     versions = ["neutral", "pca_neutral", "sector_neutral"]
-    assert neutral["model"].unique().tolist() == [
-        f"{m}_{v}" for m in ("model", "reversal_1d") for v in versions
-    ]
+    names = [f"{model}_{version}" for model in ("model", "reversal_1d") for version in versions]
+    assert neutral["model"].unique().tolist() == names
     assert list(neutral) == ["date", "code", "split", "score_1d", "score_5d", "model"]
     by_model = dict(list(neutral.groupby("model")))
     for model, rows in (("model", own), ("reversal_1d", rule)):

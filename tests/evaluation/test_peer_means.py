@@ -17,7 +17,7 @@ def edges(*rows: tuple[str, str, str, float]) -> pd.DataFrame:
 
 @pytest.fixture
 def x() -> xr.DataArray:
-    """Feature `own` is 1, 2, 4 for A, B, C on the first day, ten times that on the second, hundred on the third."""
+    """Feature `own` is 1, 2, 4 for A, B, C on the first day, and ten times as much a day later."""
     own = np.array([[1.0, 2.0, 4.0]]) * np.array([[1.0], [10.0], [100.0]])
     values = np.stack([own, -own], axis=-1).astype(np.float32)
     return xr.DataArray(values, {**COORDS, "feature": ["own", "market"]}, ("date", "code", "feature"))

@@ -13,7 +13,7 @@ from tests.conftest import config_loader, kedro
 pytestmark = pytest.mark.pipeline
 
 SETTINGS = {"training": ",training.max_epochs=1"}
-STAGES = ("ingestion", "features", "graph", "data", "training", "inference", "evaluation")
+STAGES = ("ingestion", "features", "graph", "data", "training", "inference", "baselines", "evaluation")
 
 
 @pytest.fixture(scope="module")
