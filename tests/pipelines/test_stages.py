@@ -15,7 +15,7 @@ pytestmark = pytest.mark.pipeline
 
 SETTINGS = {"training": ",training.max_epochs=1", "walk_forward": ",training.max_epochs=1"}
 STAGES = (
-    *("ingestion", "features", "graph", "data", "training", "inference", "evaluation"),
+    *("ingestion", "features", "graph", "data", "training", "inference", "baselines", "evaluation"),
     *("walk_forward", "explanation"),
 )
 
