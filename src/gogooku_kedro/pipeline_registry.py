@@ -6,7 +6,16 @@ pipelines under a name of its own would fail (tests/pipelines/test_registry.py).
 
 from kedro.pipeline import Pipeline
 
-from gogooku_kedro.pipelines import evaluation, features, graph, inference, ingestion, training, walk_forward
+from gogooku_kedro.pipelines import (
+    ablation,
+    evaluation,
+    features,
+    graph,
+    inference,
+    ingestion,
+    training,
+    walk_forward,
+)
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -14,7 +23,8 @@ def register_pipelines() -> dict[str, Pipeline]:
 
     Returns:
         The stages, ``data`` (everything before training), ``inference`` (rank the latest session with a
-        stored model), ``walk_forward`` (train and test fold by fold, on what ``data`` left) and
+        stored model), ``walk_forward`` (train and test fold by fold, on what ``data`` left),
+        ``ablation`` (what the graph network adds, on what ``data`` left) and
         ``__default__`` (from raw bars to the report).
     """
     stages = {
@@ -29,5 +39,6 @@ def register_pipelines() -> dict[str, Pipeline]:
         "data": data,
         "inference": inference.create_pipeline(),
         "walk_forward": walk_forward.create_pipeline(),
+        "ablation": ablation.create_pipeline(),
         "__default__": data + stages["training"] + stages["evaluation"],
     }

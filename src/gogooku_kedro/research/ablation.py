@@ -98,7 +98,9 @@ def _record(names: str, fold: Fold, training: Training, result: ArmResult, setti
     seeds = list(setting.training.members())
     mlflow.log_params({"arm": names, "fold": fold.number, "graph": training.graph, "seeds": seeds} | settings)
     figures = {"n_parameters": result.n_parameters, "seconds": result.seconds}
-    for (kind, horizon), days in result.daily[result.daily["seed"] != ENSEMBLE].groupby(["scores", "horizon"]):
+    for (kind, horizon), days in result.daily[result.daily["seed"] != ENSEMBLE].groupby(
+        ["scores", "horizon"]
+    ):
         figures[f"test_{kind}/rank_ic_{horizon}"] = days["rank_ic"].mean()
         figures[f"test_{kind}/net_return_{horizon}"] = days["long_short_net"].mean()
     mlflow.log_metrics({name: float(value) for name, value in figures.items() if np.isfinite(value)})

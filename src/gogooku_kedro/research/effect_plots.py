@@ -24,8 +24,8 @@ def cumulative_difference(series: ArmSeries, kind: str = "raw") -> go.Figure:
     """Return the running sum of the daily rank IC of `on` and the controls less that of `off`.
 
     The last value divided by the days is the mean difference. The band around 0 holds, on any one day,
-    the sum of `on` less `off` in 95 of 100 markets where there is no difference: 1.96 standard deviations of a
-    day's evidence (serial correlation included, seeds held fixed) times the root of the days so far.
+    the sum of `on` less `off` in 95 of 100 markets where there is no difference: 1.96 standard deviations
+    of a day's evidence (serial correlation included, seeds held fixed) times the root of the days so far.
 
     Args:
         series: The arms.
@@ -83,7 +83,9 @@ def arm_forest(table: pd.DataFrame, kind: str = "raw") -> go.Figure:
             **place,
         )
         figure.add_vline(x=0.0, line={"color": COLOURS[ON], "dash": "dot"}, **place)
-    figure = _styled(figure, "Mean rank IC of an arm less that of on<br><sup>95% interval, days and seeds</sup>")
+    figure = _styled(
+        figure, "Mean rank IC of an arm less that of on<br><sup>95% interval, days and seeds</sup>"
+    )
     tallest = rows["arm"].nunique()
     return figure.update_layout(height=260 + 44 * tallest, hovermode="closest")
 

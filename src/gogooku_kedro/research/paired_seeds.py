@@ -77,7 +77,9 @@ def seed_series(daily: pd.DataFrame, column: str) -> pd.DataFrame:
     """
     keys = ["fold", "date", "seed"]
     if daily.duplicated(keys).any():
-        raise ValueError(f"several values of {column} of one seed on one date: choose arm, scores and horizon")
+        raise ValueError(
+            f"several values of {column} of one seed on one date: choose arm, scores and horizon"
+        )
     wide = daily.pivot(index=["date", "fold"], columns="seed", values=column)
     return wide.sort_index().reorder_levels(["fold", "date"])
 
