@@ -33,8 +33,8 @@ ARMHEAD = {
 
 
 HEAD = (
-    *("horizon", "on", "off", "difference", "95% interval"),
-    *("relative", "95% interval", "verdict", "days needed"),
+    *("horizon", "verdict", "relative", "95% interval"),
+    *("difference", "95% interval", "on", "off", "days needed"),
 )
 
 
@@ -124,11 +124,12 @@ def _answer(effect: Mapping[str, Any], name: str) -> Answer:
 def _cells(cell: Mapping[str, Any], name: str) -> list[str]:
     spec = SPECS[name]
     return [
-        *(format_number(cell[key], spec) for key in ("on", "off", "diff")),
-        format_interval(cell["ci95"], spec),
+        cell["verdict"],
         format_number(cell["relative"], "+.0%"),
         format_interval(cell["relative_ci95"], "+.0%"),
-        cell["verdict"],
+        format_number(cell["diff"], spec),
+        format_interval(cell["ci95"], spec),
+        *(format_number(cell[key], spec) for key in ("on", "off")),
         format_number(cell["days_to_decide"], ",d"),
     ]
 

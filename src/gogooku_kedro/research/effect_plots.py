@@ -17,7 +17,7 @@ COLOURS = {ON: "#0072B2", "identity": "#E69F00", "permuted": "#D55E00", "mean": 
 FALLBACK_COLOUR = "#444444"
 BAND = "rgba(0, 114, 178, 0.12)"
 DECIMALS = 5
-GRID = 2
+GRID = 1
 
 
 def cumulative_difference(series: ArmSeries, kind: str = "raw") -> go.Figure:
@@ -87,7 +87,7 @@ def arm_forest(table: pd.DataFrame, kind: str = "raw") -> go.Figure:
         figure, "Mean rank IC of an arm less that of on<br><sup>95% interval, days and seeds</sup>"
     )
     tallest = rows["arm"].nunique()
-    return figure.update_layout(height=260 + 44 * tallest, hovermode="closest")
+    return figure.update_layout(height=300 + 88 * tallest, hovermode="closest")
 
 
 def _add_band(
@@ -129,8 +129,7 @@ def _panels(horizons: list[str]) -> go.Figure:
         rows=max(1, (len(horizons) + GRID - 1) // GRID),
         cols=GRID,
         subplot_titles=[f"{name} horizon" for name in horizons],
-        horizontal_spacing=0.16,
-        vertical_spacing=0.14,
+        vertical_spacing=0.09,
     )
 
 
@@ -145,5 +144,5 @@ def _styled(figure: go.Figure, title: str) -> go.Figure:
         font={"family": "system-ui, sans-serif", "size": 13, "color": "#222222"},
         legend={"orientation": "h", "yref": "container", "y": 0.0, "yanchor": "bottom", "x": 0.0},
         margin={"l": 64, "r": 16, "t": 96, "b": 72},
-        height=620,
+        height=980,
     )
