@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 GPU_TAG = "gpu"
 GAT_TAG = "gat"
 RECORD = "run_record"
-SHOWN = {"metrics": ("metrics", "report"), "walk_forward_metrics": ("walk_forward_metrics",)}
+SHOWN = {"metrics": ("metrics",), "walk_forward_metrics": ("walk_forward_metrics",)}
 """Tables of figures that are logged and printed when they were written, and the files to point at."""
 
 WITHOUT_EFFECT = {
@@ -36,7 +36,8 @@ WITHOUT_EFFECT = {
     "features": {"engine", "scheduler", "workers", "memory_mb"},
     "walk_forward": {"folder"},
 }
-"""Settings that change no result; ``debug`` holds nothing else, ``ablation`` none of another pipeline's."""
+"""Settings that change no result; ``debug`` holds nothing else, ``ablation`` and ``explanation`` none of
+another pipeline's."""
 
 
 class SettingsError(click.ClickException, ValueError):
@@ -167,10 +168,32 @@ class MlflowRecord:
             if tracked:
                 log_figures(metrics, name.removesuffix("metrics").rstrip("_"))
             print_summary(metrics, SHOWN[name], catalog)
-        if tracked and "report" in written:
-            mlflow.log_text(catalog.load("report"), "report.html")
+        if {"headline", "report", "model_card"} <= written:
+            show_report(catalog, tracked)
         if {"gat_effect", "gat_effect_page"} <= written:
             show_effect(catalog, tracked)
+
+
+def show_report(catalog: DataCatalog, tracked: bool) -> None:
+    """Print the answers and where the report is; log both, the model card and every figure of the page."""
+    import mlflow
+    from rich.console import Console
+
+    from gogooku_kedro.evaluation import terminal_lines
+    from gogooku_kedro.pipelines.report.groups import FIGURES
+
+    headline, console = catalog.load("headline"), Console()
+    if tracked:
+        figures = flatten({"headline": headline}, "/")
+        mlflow.log_metrics({k: float(v) for k, v in figures.items() if isinstance(v, int | float)})
+        mlflow.log_text(catalog.load("report"), "report.html")
+        mlflow.log_text(catalog.load("model_card"), "model_card.md")
+        for name in filter(catalog.exists, FIGURES):
+            mlflow.log_figure(catalog.load(name), f"figures/{name}.html")
+    for line in terminal_lines(headline):
+        console.print(line, soft_wrap=True, highlight=False)
+    for name in ("report", "model_card"):
+        console.print(f"{name}: {catalog[name]._describe()['filepath']}", soft_wrap=True)
 
 
 def show_effect(catalog: DataCatalog, tracked: bool) -> None:
@@ -231,7 +254,7 @@ def git_sha() -> str:
 
 def config_hash(parameters: dict[str, Any]) -> str:
     """Hash of the settings that decide a result; where files lie and what computes is not among them."""
-    hashed = {*SECTIONS, "signal_strength"} - {"debug", "ablation"}
+    hashed = {*SECTIONS, "signal_strength"} - {"debug", "ablation", "explanation"}
     sections = {k: v for k, v in parameters.items() if k in hashed}
     for name, keys in WITHOUT_EFFECT.items():
         sections[name] = {k: v for k, v in sections[name].items() if k not in keys}

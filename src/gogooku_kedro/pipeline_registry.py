@@ -15,6 +15,7 @@ from gogooku_kedro.pipelines import (
     graph,
     inference,
     ingestion,
+    report,
     training,
     walk_forward,
 )
@@ -36,6 +37,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "training": training.create_pipeline(),
         "baselines": baselines.create_pipeline(),
         "evaluation": evaluation.create_pipeline(),
+        "report": report.create_pipeline(),
     }
     data = stages["ingestion"] + stages["features"] + stages["graph"]
     return stages | {
@@ -44,5 +46,5 @@ def register_pipelines() -> dict[str, Pipeline]:
         "walk_forward": walk_forward.create_pipeline(),
         "ablation": ablation.create_pipeline(),
         "explanation": explanation.create_pipeline(),
-        "__default__": data + stages["training"] + stages["baselines"] + stages["evaluation"],
+        "__default__": data + stages["training"] + stages["baselines"] + stages["evaluation"] + stages["report"],
     }

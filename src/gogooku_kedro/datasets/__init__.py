@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from gogooku_kedro.datasets.empty_table import EmptyTableDataset
     from gogooku_kedro.datasets.model_bundle import ModelBundleDataset
     from gogooku_kedro.datasets.ohlcv_file import OhlcvFileDataset
+    from gogooku_kedro.datasets.optional import OptionalDataset
     from gogooku_kedro.datasets.sample_market import SampleMarketDataset
     from gogooku_kedro.datasets.zarr_panel import ZarrDataset
 
@@ -14,6 +15,7 @@ __all__ = [
     "EmptyTableDataset",
     "ModelBundleDataset",
     "OhlcvFileDataset",
+    "OptionalDataset",
     "SampleMarketDataset",
     "ZarrDataset",
 ]
@@ -22,6 +24,7 @@ _MODULES = {
     "EmptyTableDataset": "empty_table",
     "ModelBundleDataset": "model_bundle",
     "OhlcvFileDataset": "ohlcv_file",
+    "OptionalDataset": "optional",
     "SampleMarketDataset": "sample_market",
     "ZarrDataset": "zarr_panel",
 }

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 from gogooku_kedro.evaluation.rank_ic import ic, rank_ic
 
 if TYPE_CHECKING:
+    from gogooku_kedro.evaluation.answers import answer_cards, terminal_lines
     from gogooku_kedro.evaluation.baselines import rule_baselines
     from gogooku_kedro.evaluation.books import backtest_books, describe_books
+    from gogooku_kedro.evaluation.day_plots import book_turnover, rank_ic_by_month
     from gogooku_kedro.evaluation.deciles import daily_deciles, decile_profile, monotonicity
+    from gogooku_kedro.evaluation.headline import headline
     from gogooku_kedro.evaluation.learned_baselines import (
         LearningRows,
         fit_lightgbm,
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
         summarise_extras,
         summarise_metrics,
     )
+    from gogooku_kedro.evaluation.model_card import render_model_card
+    from gogooku_kedro.evaluation.model_plots import calibration_plot, graph_monitoring
     from gogooku_kedro.evaluation.neutralise import (
         neutral_versions,
         neutralise_factors,
@@ -44,7 +49,7 @@ if TYPE_CHECKING:
     from gogooku_kedro.evaluation.portfolio_metrics import summarise_books
     from gogooku_kedro.evaluation.portfolio_plots import book_drawdown, book_equity
     from gogooku_kedro.evaluation.quantiles import daily_quantiles, quantile_calibration
-    from gogooku_kedro.evaluation.report import render_report
+    from gogooku_kedro.evaluation.report import Evidence, FigureGroup, render_report
     from gogooku_kedro.evaluation.score_statistics import (
         autocorrelation,
         coverage,
@@ -63,17 +68,23 @@ if TYPE_CHECKING:
         sharpe,
     )
     from gogooku_kedro.evaluation.summary import compare_models, summary_table
+    from gogooku_kedro.evaluation.tables import fold_table
 
 __all__ = [
+    "Evidence",
+    "FigureGroup",
     "LearningRows",
     "PairedDifference",
+    "answer_cards",
     "autocorrelation",
     "backtest_books",
     "book_drawdown",
     "book_equity",
     "book_returns",
+    "book_turnover",
     "bootstrap_mean_ci",
     "bootstrap_sharpe_ci",
+    "calibration_plot",
     "compare_models",
     "coverage",
     "cumulative_net_return",
@@ -89,6 +100,9 @@ __all__ = [
     "distinct_share",
     "fit_lightgbm",
     "fit_ridge",
+    "fold_table",
+    "graph_monitoring",
+    "headline",
     "hit_rate",
     "ic",
     "icir",
@@ -109,6 +123,8 @@ __all__ = [
     "paired_difference",
     "quantile_calibration",
     "rank_ic",
+    "rank_ic_by_month",
+    "render_model_card",
     "render_report",
     "rule_baselines",
     "sharpe",
@@ -116,10 +132,17 @@ __all__ = [
     "summarise_extras",
     "summarise_metrics",
     "summary_table",
+    "terminal_lines",
     "with_peer_means",
 ]
 
 _MODULES = {
+    "answers": ("answer_cards", "terminal_lines"),
+    "day_plots": ("book_turnover", "rank_ic_by_month"),
+    "headline": ("headline",),
+    "model_card": ("render_model_card",),
+    "model_plots": ("calibration_plot", "graph_monitoring"),
+    "tables": ("fold_table",),
     "baselines": ("rule_baselines",),
     "books": ("backtest_books", "describe_books"),
     "learned_baselines": ("LearningRows", "fit_lightgbm", "fit_ridge", "learning_rows"),
@@ -139,7 +162,7 @@ _MODULES = {
     "portfolio_metrics": ("summarise_books",),
     "portfolio_plots": ("book_drawdown", "book_equity"),
     "quantiles": ("daily_quantiles", "quantile_calibration"),
-    "report": ("render_report",),
+    "report": ("Evidence", "FigureGroup", "render_report"),
     "score_statistics": ("autocorrelation", "coverage", "dispersion", "distinct_share"),
     "significance": (
         "PairedDifference",

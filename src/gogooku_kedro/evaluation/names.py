@@ -32,3 +32,12 @@ def short_name(name: str) -> str:
 def headline_models(names: Sequence[str]) -> list[str]:
     """Return the names, in their order, without the neutral versions of anything but the model."""
     return [name for name in names if base_model(name) in (name, HEADLINE)]
+
+
+DRAWN = ("model", "lightgbm", "lightgbm_peers", "lstm", "ridge", "reversal_5d", "random", "oracle")
+"""Models with a curve in the figures: few enough to be told apart; all of them are in the tables."""
+
+
+def drawn_models(names: Sequence[str]) -> list[str]:
+    """Return the names, in their order, that have a curve in the figures."""
+    return [name for name in names if name in DRAWN]

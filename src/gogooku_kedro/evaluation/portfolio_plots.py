@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
 
 from gogooku_kedro.evaluation.book_rules import LONG_SHORT
+from gogooku_kedro.evaluation.names import drawn_models
 from gogooku_kedro.evaluation.performance import drawdown, equity
 from gogooku_kedro.evaluation.plots import (
     COLOURS,
@@ -90,7 +91,7 @@ def _curves(
     chosen = (book_returns[_CHOICE] == [book, horizon, split, cost_bps]).all(axis=1)
     rows = book_returns[chosen]
     figure = go.Figure()
-    for model in model_order(list(rows["model"].unique())):
+    for model in drawn_models(model_order(list(rows["model"].unique()))):
         days = rows[(rows["model"] == model) & rows["net"].notna()].sort_values("date")
         figure.add_scatter(
             x=days["date"].dt.strftime("%Y-%m-%d").tolist(),

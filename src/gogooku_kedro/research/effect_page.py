@@ -13,8 +13,9 @@ from markupsafe import Markup
 from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 
-from gogooku_kedro.evaluation.report import Answer, TextTable
+from gogooku_kedro.evaluation.answers import Answer
 from gogooku_kedro.evaluation.summary import format_interval, format_number
+from gogooku_kedro.evaluation.tables import TextTable
 
 NAMES = {"rank_ic": "rank IC", "rank_icir": "rank ICIR", "sharpe_net": "net Sharpe ratio"}
 SPECS = {"rank_ic": "+.4f", "rank_icir": "+.3f", "sharpe_net": "+.2f"}

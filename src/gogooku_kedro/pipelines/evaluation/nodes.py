@@ -1,4 +1,4 @@
-"""Predictions are measured beside baselines, with intervals, and written up."""
+"""Predictions are measured beside baselines, date by date and then over all dates."""
 
 from typing import Any
 
@@ -92,41 +92,3 @@ def summarise_metrics(
         seed=params.seed,
     )
     return {"run": run, "split": split, "universe": universe} | measured
-
-
-def plot_rank_ic(daily_metrics: pd.DataFrame) -> go.Figure:
-    """Draw the cumulative daily rank IC of model and baselines, five sessions ahead."""
-    return evaluation.cumulative_rank_ic(daily_metrics, "5d")
-
-
-def write_report(
-    metrics: dict[str, Any],
-    daily_metrics: pd.DataFrame,
-    cumulative_rank_ic: go.Figure,
-    decile_returns: go.Figure,
-    loss_curves: go.Figure,
-    degree_histogram: go.Figure,
-    quality_report: dict[str, Any],
-    feature_manifest: dict[str, Any],
-    market_oracle: pd.DataFrame,
-    labelling: LabelsParams,
-    params: EvaluationParams,
-) -> str:
-    """Write one HTML page that opens offline."""
-    figures = {
-        "Cumulative rank IC": cumulative_rank_ic,
-        "Returns by score decile": decile_returns,
-        "Training": loss_curves,
-        "Graph": degree_histogram,
-    }
-    return evaluation.render_report(
-        metrics,
-        daily_metrics,
-        figures,
-        quality_report=quality_report,
-        split=metrics["split"],
-        manifest=feature_manifest,
-        cost_bps=params.cost_bps,
-        oracle=evaluation.oracle_bounds(market_oracle, labelling.entry),
-        title="gogooku_kedro: ATFT-GAT-FAN beside simple baselines",
-    )

@@ -1,4 +1,4 @@
-"""Evaluation: predictions of network and baselines to metrics, plots and report."""
+"""Evaluation: predictions of network and baselines to daily series, books and metrics."""
 
 from kedro.pipeline import Pipeline, node
 
@@ -9,8 +9,6 @@ SETTINGS, LABELLING = "params:evaluation", "params:labels"
 LEARNED = ["ridge_predictions", "lightgbm_predictions", "lightgbm_pair_predictions", "lstm_predictions"]
 SCORED = ["predictions", "neutral_predictions", "rule_predictions", *LEARNED, "oracle_scores"]
 RUN = ["run_record", "model_bundle", "feature_manifest", "quality_report", "split"]
-FIGURES = ["cumulative_rank_ic", "decile_returns", "loss_curves", "degree_histogram"]
-MARKET = ["quality_report", "feature_manifest", "market_oracle"]
 
 
 def create_pipeline() -> Pipeline:
@@ -19,7 +17,6 @@ def create_pipeline() -> Pipeline:
     daily = ["daily_metrics", "daily_deciles"]
     members = ["member_predictions", "predictions", "features", "labels", "params:model", SETTINGS]
     of_members = ["member_daily_metrics", "daily_quantiles", "quantile_calibration"]
-    reported = ["metrics", "daily_metrics", *FIGURES, *MARKET, LABELLING, SETTINGS]
     return stage(
         "evaluation",
         [
@@ -32,7 +29,5 @@ def create_pipeline() -> Pipeline:
                 "metrics",
                 name="summarise_metrics",
             ),
-            node(nodes.plot_rank_ic, "daily_metrics", "cumulative_rank_ic", name="plot_rank_ic"),
-            node(nodes.write_report, reported, "report", name="write_report"),
         ],
     )

@@ -104,15 +104,19 @@ def plot_explanations(
     attention_pairs: pd.DataFrame,
     feature_weights_by_month: pd.DataFrame,
     family_importance: pd.DataFrame,
+    run_record: dict[str, Any],
+    quality_report: dict[str, Any],
     params: ExplanationParams,
-) -> tuple[go.Figure, go.Figure, go.Figure]:
-    """Draw the attention of one sector, the families by month, and what each family is worth."""
+) -> tuple[go.Figure, go.Figure, go.Figure, dict[str, Any]]:
+    """Draw attention of one sector, families by month, what each is worth; note of which run they are."""
     from gogooku_kedro import explanation
 
+    run = {name: run_record[name] for name in ("git_sha", "config_hash", "environment")}
     return (
         explanation.attention_network(attention_pairs, params.top_pairs),
         explanation.weights_by_month(feature_weights_by_month),
         explanation.importance_bars(family_importance),
+        {"run": run | {"data_hash": quality_report["data_hash"]}, "part": params.part},
     )
 
 

@@ -6,6 +6,7 @@ from gogooku_kedro.pipelines.explanation import nodes
 from gogooku_kedro.pipelines.stage import stage
 
 MODEL = ["model_bundle", "features", "labels", "graph_edges", "split", "feature_manifest"]
+TABLES = ["attention_pairs", "feature_weights_by_month", "family_importance"]
 SETTINGS = ["params:model", "params:training", "params:explanation"]
 
 
@@ -37,8 +38,8 @@ def create_pipeline() -> Pipeline:
             ),
             node(
                 nodes.plot_explanations,
-                ["attention_pairs", "feature_weights_by_month", "family_importance", "params:explanation"],
-                ["attention_network", "weights_by_month", "importance_bars"],
+                [*TABLES, "run_record", "quality_report", "params:explanation"],
+                ["attention_network", "weights_by_month", "importance_bars", "explanation_run"],
                 name="plot_explanations",
             ),
         ],

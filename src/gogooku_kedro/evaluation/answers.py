@@ -1,0 +1,270 @@
+"""The answers of headline.json in words: cards of the report, tables behind them, lines of the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gogooku_kedro.evaluation import provenance
+from gogooku_kedro.evaluation.summary import format_interval, format_number
+from gogooku_kedro.evaluation.tables import TextTable
+
+Headline = Mapping[str, Any]
+
+RIVALS = {
+    "lightgbm_peers": "LightGBM with the neighbours' mean features",
+    "lightgbm_own": "LightGBM without anything of the graph",
+    "lstm": "LSTM ranker",
+    "ridge": "Ridge",
+    "reversal_5d": "5-session reversal",
+}
+GRAPH_STATISTICS = {"rank_ic": ("rank IC", "+.4f"), "sharpe_net": ("net Sharpe", "+.2f")}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One question of the first screen: the answer in words and the numbers behind it.
+
+    Attributes:
+        question: As a reader asks it.
+        tone: good, bad or open.
+        text: The answer, computed.
+        table: Its numbers; None where there are none.
+        note: What must be known before the numbers are trusted, or what to do where they are missing.
+    """
+
+    question: str
+    tone: str
+    text: str
+    table: TextTable | None
+    note: str = ""
+
+
+def answer_cards(headline: Headline) -> list[Answer]:
+    """Return the first screen: better than LightGBM, by how much, tradable, does the graph matter."""
+    return [
+        _better(headline["better"]),
+        _by_how_much(headline),
+        _tradable(headline["tradable"]),
+        _graph(headline["graph"]),
+    ]
+
+
+def terminal_lines(headline: Headline) -> list[str]:
+    """Return two lines of at most 80 columns that answer the questions of the first screen."""
+    shown, better = headline["horizon"], headline["better"]["horizons"]
+    first = f"better than LightGBM at {_having(better, 'better')}"
+    if shown in better:
+        interval = format_interval(better[shown]["ci95"], "+.4f")
+        first += f"; {shown}: {format_number(better[shown]['difference'])} {interval}"
+    tradable, graph = headline["tradable"], headline["graph"]
+    second = f"tradable at {_having(tradable['horizons'], 'earns')} after {tradable['cost_bps']:g} bps; graph "
+    measured = provenance.usable(graph["state"])
+    second += f"matters at {_having(graph['horizons'], 'matters')}" if measured else "not measured"
+    return [first, second]
+
+
+def behind_the_answers(headline: Headline) -> list[TextTable]:
+    """Return the wider tables behind the first screen."""
+    better = headline["better"]
+    names = list(better["horizons"]) or list(headline["tradable"]["horizons"])
+    rivals = {"LightGBM, the same features": better["horizons"]}
+    rivals |= {RIVALS[name]: better["others"].get(name) for name in RIVALS if better["others"].get(name)}
+    rows = [[label, *(_difference(of.get(name)) for name in names)] for label, of in rivals.items()]
+    tables = [TextTable("Rank IC of the model less that of …, paired by session [95% interval]", ["", *names], rows)]
+    tables.append(_tradable_table(headline["tradable"]))
+    tables += _graph_tables(headline["graph"], names)
+    if headline["regimes"]:
+        tables.append(_regime_table(headline["regimes"], names))
+    return [table for table in tables if table.rows]
+
+
+def _better(better: Mapping[str, Any]) -> Answer:
+    rows = [
+        [
+            name,
+            format_number(cell["model"]),
+            format_number(cell["rival"]),
+            format_number(cell["t"], "+.1f"),
+            cell["answer"],
+        ]
+        for name, cell in better["horizons"].items()
+    ]
+    head = ["", "model", "LightGBM", "t", "answer"]
+    caption = "Mean daily rank IC on test; the answer is that of the paired days"
+    return Answer(
+        question="Is it better than LightGBM?",
+        tone=_tone(better["horizons"], good="better", bad="worse"),
+        text=_by_answer(better["horizons"]) or "Unknown: LightGBM or the model is missing from the test part.",
+        table=TextTable(caption, head, rows) if rows else None,
+    )
+
+
+def _by_how_much(headline: Headline) -> Answer:
+    better, shown = headline["better"]["horizons"], headline["horizon"]
+    rows = [
+        [
+            name,
+            f"{format_number(cell['difference'])} {format_interval(cell['ci95'], '+.3f')}",
+            _sharpe_difference(cell.get("sharpe_net")),
+        ]
+        for name, cell in better.items()
+    ]
+    text = "Unknown: there is nothing to compare."
+    if shown in better:
+        cell = better[shown]
+        text = f"{format_number(cell['difference'])} rank IC at {shown}"
+        if (cell["rival"] or 0.0) > 0:
+            text += f" ({format_number(cell['relative'], '+.0%')})"
+    cost = headline["tradable"]["cost_bps"]
+    head = ["", "rank IC", f"net Sharpe, {cost:g} bps"]
+    return Answer(
+        question="By how much?",
+        tone=_tone(better, good="better", bad="worse"),
+        text=text,
+        table=TextTable("Model less LightGBM [95% interval, block bootstrap of days]", head, rows) if rows else None,
+    )
+
+
+def _tradable(tradable: Mapping[str, Any]) -> Answer:
+    rows = [
+        [
+            name,
+            f"{format_number(cell['sharpe_net'], '+.2f')} {format_interval(cell['ci95'], '+.1f')}",
+            format_number(cell["deflated_sharpe"], ".0%"),
+            f"{format_number(cell['rank_ic_one_day_late'], '+.3f')} of {format_number(cell['rank_ic'], '+.3f')}",
+        ]
+        for name, cell in tradable["horizons"].items()
+    ]
+    trials = "" if tradable["trials"] is None else f"; deflated: P(more than luck), {tradable['trials']} trials"
+    caption = f"Long-short deciles, {tradable['cost_bps']:g} bps a side{trials}"
+    return Answer(
+        question="Is it tradable after costs?",
+        tone=_tone(tradable["horizons"], good="earns", bad="loses"),
+        text=_by_answer(tradable["horizons"]) or "Unknown: the model has no test part.",
+        table=TextTable(caption, ["", "net Sharpe", "deflated", "rank IC one day late"], rows) if rows else None,
+    )
+
+
+def _graph(graph: Mapping[str, Any]) -> Answer:
+    question, remark = "Does the graph matter?", graph["remark"] or ""
+    if not graph["horizons"]:
+        return Answer(question, "open", "Not measured.", None, remark)
+    rows = [
+        [
+            name,
+            f"{format_number(cell['rank_ic']['diff'])} {format_interval(cell['rank_ic']['ci95'], '+.3f')}",
+            f"{format_number(cell['sharpe_net']['diff'], '+.2f')} {format_interval(cell['sharpe_net']['ci95'], '+.1f')}",
+            _goals(cell),
+        ]
+        for name, cell in graph["horizons"].items()
+    ]
+    caption = f"Graph network on less off: {len(graph['seeds'])} seeds, {graph['folds']} folds"
+    return Answer(
+        question=question,
+        tone=_tone(graph["horizons"], good="matters", bad="harms"),
+        text=_by_answer(graph["horizons"]),
+        table=TextTable(caption, ["", "rank IC", "net Sharpe", "goals"], rows),
+        note=remark,
+    )
+
+
+def _goals(cell: Mapping[str, Any]) -> str:
+    """Verdicts on the goals of rank IC and Sharpe ratio, once where they agree."""
+    return " / ".join(dict.fromkeys(cell[name]["verdict"] for name in GRAPH_STATISTICS))
+
+
+def _tradable_table(tradable: Mapping[str, Any]) -> TextTable:
+    columns = {
+        "sharpe_net": ("net Sharpe", "+.2f"),
+        "ci95": ("95% interval", "+.1f"),
+        "sharpe_gross": ("gross Sharpe", "+.2f"),
+        "probabilistic_sharpe": ("probabilistic Sharpe", ".0%"),
+        "deflated_sharpe": ("deflated Sharpe", ".0%"),
+        "max_drawdown": ("largest drawdown", ".1%"),
+        "turnover": ("turnover a session", ".0%"),
+        "break_even_bps": ("break-even bps", ".1f"),
+    }
+    rows = [
+        [
+            name,
+            *(
+                format_interval(cell[key], spec) if key == "ci95" else format_number(cell[key], spec)
+                for key, (_, spec) in columns.items()
+            ),
+        ]
+        for name, cell in tradable["horizons"].items()
+    ]
+    caption = (
+        f"Long-short book of the model after {tradable['cost_bps']:g} bps a side ({tradable['source']}); it "
+        "earns where the interval lies above 0 and the deflated Sharpe reaches 95%"
+    )
+    return TextTable(caption, ["", *(heading for heading, _ in columns.values())], rows)
+
+
+def _graph_tables(graph: Mapping[str, Any], names: Sequence[str]) -> list[TextTable]:
+    rows = [
+        [
+            f"{label}, {name}",
+            *(format_number(cell[statistic][key], spec) for key in ("on", "off", "diff")),
+            format_interval(cell[statistic]["ci95"], spec),
+            format_number(cell[statistic]["relative"], "+.0%"),
+            format_interval(cell[statistic]["relative_ci95"], "+.0%"),
+            format_number(cell[statistic]["goal"], "+.0%"),
+            cell[statistic]["verdict"],
+            format_number(cell[statistic]["days_to_decide"], ",.0f"),
+        ]
+        for statistic, (label, spec) in GRAPH_STATISTICS.items()
+        for name, cell in graph["horizons"].items()
+    ]
+    head = ["", "on", "off", "difference", "95% interval", "relative", "95% interval"]
+    effect = TextTable(
+        "Graph network on and off, from the ablation", [*head, "goal", "verdict", "days to decide"], rows
+    )
+    trees = ["peers less own features", *(_difference(graph["trees"].get(name)) for name in names)]
+    caption = "Trees: rank IC with the neighbours' mean features less that without anything of the graph"
+    return [effect, TextTable(caption, ["", *names], [trees] if graph["trees"] else [])]
+
+
+def _regime_table(regimes: Mapping[str, Any], names: Sequence[str]) -> TextTable:
+    rows = [
+        [f"{model}, {regime} months ({of['months']})", *(format_number(of[model].get(name)) for name in names)]
+        for regime, of in regimes.items()
+        for model in ("model", "lightgbm")
+        if model in of
+    ]
+    caption = "Rank IC in months in which the equally weighted universe rose, and in which it fell"
+    return TextTable(caption, ["", *names], rows)
+
+
+def _difference(cell: Mapping[str, Any] | None) -> str:
+    if cell is None:
+        return format_number(None)
+    return f"{format_number(cell['difference'])} {format_interval(cell['ci95'], '+.3f')}"
+
+
+def _sharpe_difference(cell: Mapping[str, Any] | None) -> str:
+    if cell is None:
+        return format_number(None)
+    return f"{format_number(cell['difference'], '+.2f')} {format_interval(cell['ci95'], '+.1f')}"
+
+
+def _by_answer(horizons: Mapping[str, Mapping[str, Any]]) -> str:
+    """One sentence: the horizons behind each answer."""
+    grouped: dict[str, list[str]] = {}
+    for name, cell in horizons.items():
+        grouped.setdefault(cell["answer"], []).append(name)
+    text = "; ".join(f"{answer} at {', '.join(names)}" for answer, names in grouped.items())
+    return text[:1].upper() + text[1:]
+
+
+def _having(horizons: Mapping[str, Mapping[str, Any]], answer: str) -> str:
+    return ", ".join(name for name, cell in horizons.items() if cell["answer"] == answer) or "no horizon"
+
+
+def _tone(horizons: Mapping[str, Mapping[str, Any]], *, good: str, bad: str) -> str:
+    answers: Iterable[str] = [cell["answer"] for cell in horizons.values()]
+    if answers and all(answer == good for answer in answers):
+        return "good"
+    return "bad" if answers and all(answer == bad for answer in answers) else "open"

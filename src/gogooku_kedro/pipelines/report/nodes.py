@@ -1,0 +1,128 @@
+"""Artefacts of a run, and of the pipelines beside it where they were run, to answers, report and model card."""
+
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from gogooku_kedro import evaluation
+from gogooku_kedro.evaluation import provenance
+from gogooku_kedro.params import EvaluationParams, LabelsParams, ModelParams, TrainingParams
+from gogooku_kedro.pipelines.report.groups import figure_groups
+
+Found = dict[str, Any] | None
+"""What a pipeline beside the default one wrote; None where it was not run."""
+
+HORIZON = "5d"
+
+
+def summarise_headline(
+    metrics: dict[str, Any],
+    daily_metrics: pd.DataFrame,
+    book_returns: pd.DataFrame,
+    portfolio_metrics: dict[str, Any],
+    member_daily_metrics: pd.DataFrame,
+    gat_effect: Found,
+    params: EvaluationParams,
+) -> dict[str, Any]:
+    """Answer what the run was made for: better, by how much, tradable, does the graph matter."""
+    return evaluation.headline(
+        metrics,
+        daily_metrics,
+        cost_bps=params.cost_bps,
+        sessions_per_year=params.sessions_per_year,
+        books=book_returns,
+        portfolio=portfolio_metrics,
+        effect=gat_effect,
+        members=member_daily_metrics,
+        replications=params.bootstrap_samples,
+        seed=params.seed,
+    )
+
+
+def plot_days(
+    daily_metrics: pd.DataFrame, book_returns: pd.DataFrame
+) -> tuple[go.Figure, go.Figure, go.Figure]:
+    """Draw rank IC day by day and by month, and the turnover of the books, five sessions ahead."""
+    return (
+        evaluation.cumulative_rank_ic(daily_metrics, HORIZON),
+        evaluation.rank_ic_by_month(daily_metrics, HORIZON),
+        evaluation.book_turnover(book_returns, HORIZON),
+    )
+
+
+def plot_model(
+    quantile_calibration: pd.DataFrame, training_history: pd.DataFrame
+) -> tuple[go.Figure, go.Figure]:
+    """Draw whether the quantiles hold, and what the graph attention did in training."""
+    return evaluation.calibration_plot(quantile_calibration), evaluation.graph_monitoring(training_history)
+
+
+def write_report(
+    metrics: dict[str, Any],
+    headline: dict[str, Any],
+    portfolio_metrics: dict[str, Any],
+    quality_report: dict[str, Any],
+    feature_manifest: dict[str, Any],
+    market_oracle: pd.DataFrame,
+    labelling: LabelsParams,
+    gat_effect: Found,
+    explanation_run: Found,
+    walk_forward_metrics: Found,
+    **figures: go.Figure | None,
+) -> str:
+    """Write one HTML page that opens offline."""
+    evidence = _evidence(
+        *(metrics, headline, portfolio_metrics, quality_report, feature_manifest),
+        *(market_oracle, labelling, walk_forward_metrics),
+    )
+    found = {"ablation": gat_effect, "explanation": explanation_run, "walk_forward": walk_forward_metrics}
+    groups = figure_groups(metrics["run"], figures, found)
+    return evaluation.render_report(evidence, groups, title="ATFT-GAT-FAN beside its baselines")
+
+
+def write_card(
+    metrics: dict[str, Any],
+    headline: dict[str, Any],
+    portfolio_metrics: dict[str, Any],
+    quality_report: dict[str, Any],
+    feature_manifest: dict[str, Any],
+    market_oracle: pd.DataFrame,
+    labelling: LabelsParams,
+    walk_forward_metrics: Found,
+    model: ModelParams,
+    training: TrainingParams,
+) -> str:
+    """Write the model card in Markdown."""
+    evidence = _evidence(
+        *(metrics, headline, portfolio_metrics, quality_report, feature_manifest),
+        *(market_oracle, labelling, walk_forward_metrics),
+    )
+    return evaluation.render_model_card(
+        evidence,
+        model=model.model_dump(mode="json"),
+        training=training.model_dump(mode="json"),
+        labelling=labelling.model_dump(mode="json"),
+    )
+
+
+def _evidence(
+    metrics: dict[str, Any],
+    headline: dict[str, Any],
+    portfolio: dict[str, Any],
+    quality: dict[str, Any],
+    manifest: dict[str, Any],
+    market_oracle: pd.DataFrame,
+    labelling: LabelsParams,
+    folds: Found,
+) -> evaluation.Evidence:
+    usable = provenance.usable(provenance.origin(folds, metrics["run"]))
+    return evaluation.Evidence(
+        headline,
+        metrics,
+        quality,
+        manifest,
+        portfolio=portfolio,
+        oracle=evaluation.oracle_bounds(market_oracle, labelling.entry),
+        folds=folds if usable else None,
+    )

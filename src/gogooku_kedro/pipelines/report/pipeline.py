@@ -1,0 +1,40 @@
+"""Report: what a run measured, and what the pipelines beside it left, to answers, page and model card.
+
+What only other pipelines write is read through `OptionalDataset`: None where they were not run.
+"""
+
+from kedro.pipeline import Pipeline, node
+
+from gogooku_kedro.pipelines.report import nodes
+from gogooku_kedro.pipelines.report.groups import FIGURES
+from gogooku_kedro.pipelines.stage import stage
+
+SETTINGS = "params:evaluation"
+MEASURED = ["metrics", "daily_metrics", "book_returns", "portfolio_metrics", "member_daily_metrics"]
+FACTS = ["metrics", "headline", "portfolio_metrics", "quality_report", "feature_manifest", "market_oracle"]
+FOUND = ["gat_effect", "explanation_run", "walk_forward_metrics"]
+DAYS = ["cumulative_rank_ic", "rank_ic_by_month", "book_turnover"]
+MODEL = ["calibration_plot", "graph_monitoring"]
+
+
+def create_pipeline() -> Pipeline:
+    """Build the stage ``report``."""
+    facts = {name: name for name in FACTS} | {"labelling": "params:labels"}
+    page = facts | {name: name for name in (*FOUND, *FIGURES)}
+    settings = {"model": "params:model", "training": "params:training"}
+    card = facts | settings | {"walk_forward_metrics": "walk_forward_metrics"}
+    return stage(
+        "report",
+        [
+            node(
+                nodes.summarise_headline,
+                [*MEASURED, "gat_effect", SETTINGS],
+                "headline",
+                name="summarise_headline",
+            ),
+            node(nodes.plot_days, ["daily_metrics", "book_returns"], DAYS, name="plot_days"),
+            node(nodes.plot_model, ["quantile_calibration", "training_history"], MODEL, name="plot_model"),
+            node(nodes.write_report, page, "report", name="write_report"),
+            node(nodes.write_card, card, "model_card", name="write_card"),
+        ],
+    )
