@@ -19,6 +19,9 @@ RIVALS = {
     "ridge": "Ridge",
     "reversal_5d": "5-session reversal",
 }
+WORTH_A_RATIO = 0.01
+"""Below this rank IC of the rival the gain in percent says nothing."""
+
 GRAPH_STATISTICS = {"rank_ic": ("rank IC", "+.4f"), "sharpe_net": ("net Sharpe", "+.2f")}
 
 
@@ -59,7 +62,9 @@ def terminal_lines(headline: Headline) -> list[str]:
         interval = format_interval(better[shown]["ci95"], "+.4f")
         first += f"; {shown}: {format_number(better[shown]['difference'])} {interval}"
     tradable, graph = headline["tradable"], headline["graph"]
-    second = f"tradable at {_having(tradable['horizons'], 'earns')} after {tradable['cost_bps']:g} bps; graph "
+    second = (
+        f"tradable at {_having(tradable['horizons'], 'earns')} after {tradable['cost_bps']:g} bps; graph "
+    )
     measured = provenance.usable(graph["state"])
     second += f"matters at {_having(graph['horizons'], 'matters')}" if measured else "not measured"
     return [first, second]
@@ -72,7 +77,9 @@ def behind_the_answers(headline: Headline) -> list[TextTable]:
     rivals = {"LightGBM, the same features": better["horizons"]}
     rivals |= {RIVALS[name]: better["others"].get(name) for name in RIVALS if better["others"].get(name)}
     rows = [[label, *(_difference(of.get(name)) for name in names)] for label, of in rivals.items()]
-    tables = [TextTable("Rank IC of the model less that of …, paired by session [95% interval]", ["", *names], rows)]
+    tables = [
+        TextTable("Rank IC of the model less that of …, paired by session [95% interval]", ["", *names], rows)
+    ]
     tables.append(_tradable_table(headline["tradable"]))
     tables += _graph_tables(headline["graph"], names)
     if headline["regimes"]:
@@ -92,11 +99,12 @@ def _better(better: Mapping[str, Any]) -> Answer:
         for name, cell in better["horizons"].items()
     ]
     head = ["", "model", "LightGBM", "t", "answer"]
-    caption = "Mean daily rank IC on test; the answer is that of the paired days"
+    caption = "Mean rank IC of the test sessions, compared day by day"
     return Answer(
         question="Is it better than LightGBM?",
         tone=_tone(better["horizons"], good="better", bad="worse"),
-        text=_by_answer(better["horizons"]) or "Unknown: LightGBM or the model is missing from the test part.",
+        text=_by_answer(better["horizons"])
+        or "Unknown: LightGBM or the model is missing from the test part.",
         table=TextTable(caption, head, rows) if rows else None,
     )
 
@@ -115,7 +123,7 @@ def _by_how_much(headline: Headline) -> Answer:
     if shown in better:
         cell = better[shown]
         text = f"{format_number(cell['difference'])} rank IC at {shown}"
-        if (cell["rival"] or 0.0) > 0:
+        if (cell["rival"] or 0.0) >= WORTH_A_RATIO:
             text += f" ({format_number(cell['relative'], '+.0%')})"
     cost = headline["tradable"]["cost_bps"]
     head = ["", "rank IC", f"net Sharpe, {cost:g} bps"]
@@ -123,7 +131,9 @@ def _by_how_much(headline: Headline) -> Answer:
         question="By how much?",
         tone=_tone(better, good="better", bad="worse"),
         text=text,
-        table=TextTable("Model less LightGBM [95% interval, block bootstrap of days]", head, rows) if rows else None,
+        table=TextTable("Model less LightGBM [95% interval, block bootstrap of days]", head, rows)
+        if rows
+        else None,
     )
 
 
@@ -133,17 +143,19 @@ def _tradable(tradable: Mapping[str, Any]) -> Answer:
             name,
             f"{format_number(cell['sharpe_net'], '+.2f')} {format_interval(cell['ci95'], '+.1f')}",
             format_number(cell["deflated_sharpe"], ".0%"),
-            f"{format_number(cell['rank_ic_one_day_late'], '+.3f')} of {format_number(cell['rank_ic'], '+.3f')}",
+            f"{format_number(cell['rank_ic_one_day_late'])} of {format_number(cell['rank_ic'])}",
         ]
         for name, cell in tradable["horizons"].items()
     ]
-    trials = "" if tradable["trials"] is None else f"; deflated: P(more than luck), {tradable['trials']} trials"
+    trials = "" if tradable["trials"] is None else f"; deflated over {tradable['trials']} trials"
     caption = f"Long-short deciles, {tradable['cost_bps']:g} bps a side{trials}"
     return Answer(
         question="Is it tradable after costs?",
         tone=_tone(tradable["horizons"], good="earns", bad="loses"),
         text=_by_answer(tradable["horizons"]) or "Unknown: the model has no test part.",
-        table=TextTable(caption, ["", "net Sharpe", "deflated", "rank IC one day late"], rows) if rows else None,
+        table=TextTable(caption, ["", "net Sharpe", "deflated", "rank IC one day late"], rows)
+        if rows
+        else None,
     )
 
 
@@ -154,25 +166,34 @@ def _graph(graph: Mapping[str, Any]) -> Answer:
     rows = [
         [
             name,
-            f"{format_number(cell['rank_ic']['diff'])} {format_interval(cell['rank_ic']['ci95'], '+.3f')}",
-            f"{format_number(cell['sharpe_net']['diff'], '+.2f')} {format_interval(cell['sharpe_net']['ci95'], '+.1f')}",
-            _goals(cell),
+            *(_graph_difference(cell[statistic], spec) for statistic, (_, spec) in GRAPH_STATISTICS.items()),
         ]
         for name, cell in graph["horizons"].items()
     ]
-    caption = f"Graph network on less off: {len(graph['seeds'])} seeds, {graph['folds']} folds"
+    seeds, folds = len(graph["seeds"]), graph["folds"]
+    caption = f"Graph network on less off, {_plural(seeds, 'seed')}, {_plural(folds, 'fold')} [95% interval]"
     return Answer(
         question=question,
         tone=_tone(graph["horizons"], good="matters", bad="harms"),
         text=_by_answer(graph["horizons"]),
-        table=TextTable(caption, ["", "rank IC", "net Sharpe", "goals"], rows),
-        note=remark,
+        table=TextTable(caption, ["", *(label for label, _ in GRAPH_STATISTICS.values())], rows),
+        note=" ".join(filter(None, [_goals(graph["horizons"]), remark])),
     )
 
 
-def _goals(cell: Mapping[str, Any]) -> str:
-    """Verdicts on the goals of rank IC and Sharpe ratio, once where they agree."""
-    return " / ".join(dict.fromkeys(cell[name]["verdict"] for name in GRAPH_STATISTICS))
+def _graph_difference(cell: Mapping[str, Any], spec: str) -> str:
+    interval = "+.3f" if spec == "+.4f" else "+.1f"
+    return f"{format_number(cell['diff'], spec)} {format_interval(cell['ci95'], interval)}"
+
+
+def _goals(horizons: Mapping[str, Mapping[str, Any]]) -> str:
+    """One sentence: where the goals of an ablation are met."""
+    goals: dict[str, list[str]] = {}
+    for statistic, (label, _) in GRAPH_STATISTICS.items():
+        goal = next(iter(horizons.values()))[statistic]["goal"]
+        verdicts = _grouped({name: cell[statistic]["verdict"] for name, cell in horizons.items()})
+        goals.setdefault(verdicts, []).append(f"{format_number(goal, '+.0%')} {label}")
+    return "Goals: " + "; ".join(f"{' and '.join(names)} {verdict}" for verdict, names in goals.items()) + "."
 
 
 def _tradable_table(tradable: Mapping[str, Any]) -> TextTable:
@@ -229,7 +250,10 @@ def _graph_tables(graph: Mapping[str, Any], names: Sequence[str]) -> list[TextTa
 
 def _regime_table(regimes: Mapping[str, Any], names: Sequence[str]) -> TextTable:
     rows = [
-        [f"{model}, {regime} months ({of['months']})", *(format_number(of[model].get(name)) for name in names)]
+        [
+            f"{model}, {regime} months ({of['months']})",
+            *(format_number(of[model].get(name)) for name in names),
+        ]
         for regime, of in regimes.items()
         for model in ("model", "lightgbm")
         if model in of
@@ -252,11 +276,19 @@ def _sharpe_difference(cell: Mapping[str, Any] | None) -> str:
 
 def _by_answer(horizons: Mapping[str, Mapping[str, Any]]) -> str:
     """One sentence: the horizons behind each answer."""
-    grouped: dict[str, list[str]] = {}
-    for name, cell in horizons.items():
-        grouped.setdefault(cell["answer"], []).append(name)
-    text = "; ".join(f"{answer} at {', '.join(names)}" for answer, names in grouped.items())
+    text = _grouped({name: cell["answer"] for name, cell in horizons.items()})
     return text[:1].upper() + text[1:]
+
+
+def _grouped(answers: Mapping[str, str]) -> str:
+    grouped: dict[str, list[str]] = {}
+    for name, answer in answers.items():
+        grouped.setdefault(answer, []).append(name)
+    return "; ".join(f"{answer} at {', '.join(names)}" for answer, names in grouped.items())
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _having(horizons: Mapping[str, Mapping[str, Any]], answer: str) -> str:

@@ -22,6 +22,9 @@ from gogooku_kedro.evaluation.wide import check_columns
 SMOOTHED = 20
 """Sessions over which turnover is averaged."""
 
+LABELS = 6
+"""Months named below the heat map."""
+
 
 def rank_ic_by_month(daily: pd.DataFrame, horizon: str, model: str = "model") -> go.Figure:
     """Return heat maps of the mean daily rank IC by month: the model's horizons, and models at one horizon.
@@ -62,7 +65,9 @@ def rank_ic_by_month(daily: pd.DataFrame, horizon: str, model: str = "model") ->
     first = daily.loc[daily["split"] == "test", "date"].min()
     note = f"the test part begins {first:%Y-%m-%d}" if pd.notna(first) else "no test part"
     styled = _styled(figure, title=f"Rank IC by month<br><sup>{note}</sup>", x=None, y=None)
-    styled.update_xaxes(type="category", nticks=8, tickangle=0)
+    months = sorted(month.unique())[:: -(-month.nunique() // LABELS)]
+    names = [f"{pd.Period(name):%b<br>%Y}" for name in months]
+    styled.update_xaxes(type="category", tickvals=months, ticktext=names, tickangle=0)
     scale = {"colorscale": "RdBu", "cmid": 0.0, "colorbar": {"thickness": 10, "tickformat": "+.2f"}}
     return styled.update_layout(
         coloraxis=scale, hovermode="closest", height=520, margin={"l": 104, "r": 8, "t": 88, "b": 40}

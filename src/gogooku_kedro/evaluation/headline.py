@@ -111,7 +111,9 @@ def _beside(
         if {MODEL, rival} <= set(pair):
             series = (pair[MODEL], pair[rival])
             days = int(name.removesuffix("d"))
-            numbers["sharpe_net"] = _numbers(paired_difference(*series, horizon=days, statistic=ratio, **draws))
+            numbers["sharpe_net"] = _numbers(
+                paired_difference(*series, horizon=days, statistic=ratio, **draws)
+            )
     return found
 
 
@@ -168,7 +170,7 @@ def _held_book(book: Mapping[str, Any], cost_bps: float) -> dict[str, Any]:
 
 
 def _earns(cell: Mapping[str, Any]) -> str:
-    """"earns" needs an interval above 0 that the number of trials does not explain away."""
+    """ "earns" needs an interval above 0 that the number of trials does not explain away."""
     side = side_of_zero(*cell["ci95"])
     words = {"negative": "loses", "undecided": "not shown", "unknown": "unknown"}
     if side != "positive":
@@ -188,7 +190,9 @@ def _graph(effect: Mapping[str, Any] | None, run: Mapping[str, Any]) -> dict[str
     }
     if effect is None or not provenance.usable(state):
         return found
-    names = sorted((k for k in effect if k.removesuffix("d").isdigit()), key=lambda k: int(k.removesuffix("d")))
+    names = sorted(
+        (k for k in effect if k.removesuffix("d").isdigit()), key=lambda k: int(k.removesuffix("d"))
+    )
     found["horizons"] = {
         name: {key: effect[name][key] for key in ("rank_ic", "sharpe_net") if key in effect[name]}
         | {"answer": _matters(effect, name)}
@@ -198,7 +202,7 @@ def _graph(effect: Mapping[str, Any] | None, run: Mapping[str, Any]) -> dict[str
 
 
 def _matters(effect: Mapping[str, Any], horizon: str) -> str:
-    """"matters" needs a gain over the model without graph, and over every graph that knows nothing."""
+    """ "matters" needs a gain over the model without graph, and over every graph that knows nothing."""
     side = side_of_zero(*effect[horizon]["rank_ic"]["ci95"])
     if side != "positive":
         return {"negative": "harms", "undecided": "undecided", "unknown": "unknown"}[side]

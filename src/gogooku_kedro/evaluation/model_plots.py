@@ -71,7 +71,11 @@ def graph_monitoring(history: pd.DataFrame) -> go.Figure:
     """
     check_columns(history, ["epoch"], "training_history")
     figure = make_subplots(
-        rows=2, cols=2, subplot_titles=list(MONITORED.values()), vertical_spacing=0.18, horizontal_spacing=0.14
+        rows=2,
+        cols=2,
+        subplot_titles=list(MONITORED.values()),
+        vertical_spacing=0.18,
+        horizontal_spacing=0.14,
     )
     seeds = history["seed"] if "seed" in history else pd.Series(0, index=history.index)
     for position, name in enumerate(MONITORED):

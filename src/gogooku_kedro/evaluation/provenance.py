@@ -38,9 +38,7 @@ def usable(state: str) -> bool:
 def command(pipeline: str, run: Mapping[str, Any]) -> str:
     """Return the command that runs a pipeline in the environment of a run."""
     environment = run.get("environment") or "base"
-    return f"kedro run --pipelines={pipeline}" + (
-        f" --env {environment}" if environment != "base" else ""
-    )
+    return f"kedro run --pipelines={pipeline}" + (f" --env {environment}" if environment != "base" else "")
 
 
 def remark(what: str, state: str, artefact: Mapping[str, Any] | None, run: Mapping[str, Any]) -> str | None:

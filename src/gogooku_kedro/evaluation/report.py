@@ -96,7 +96,12 @@ def render_report(
         HTML text. Missing numbers are shown as an en dash.
     """
     metrics = evidence.metrics
-    full = [table for part in ("test", "valid") if metrics.get(part) for table in tables.full_tables(metrics, part)]
+    full = [
+        table
+        for part in ("test", "valid")
+        if metrics.get(part)
+        for table in tables.full_tables(metrics, part)
+    ]
     return _template().render(
         title=title,
         first_line=first_line(metrics),
@@ -154,6 +159,7 @@ def _drawing(figure: go.Figure, name: str) -> _Drawing:
     above = 30 if copy.layout.annotations else 12
     height = (copy.layout.height or 450) - (copy.layout.margin.t or 80) + above
     copy.update_layout(title=None, margin_t=above, margin_b=BELOW, height=height)
+    copy.update_layout(legend={"xref": "container", "x": 0.0})
     config = {"responsive": True, "displayModeBar": False, "plotlyServerURL": ""}
     html = to_html(copy, config=config, include_plotlyjs=False, full_html=False, div_id=name)
     return _Drawing(heading, note.removeprefix("<sup>").removesuffix("</sup>"), Markup(html))

@@ -88,7 +88,9 @@ def sharpe_table(metrics: Metrics, cost_bps: float, part: str = "test") -> TextT
         [model, *(summary.sharpe_cell(models[model].get(name)) for name in names)]
         for model in headline_models(model_order(list(models)))
     ]
-    caption = f"{part.capitalize()} net Sharpe a year [95% interval] of the plain book, {cost_bps:g} bps a side"
+    caption = (
+        f"{part.capitalize()} net Sharpe a year [95% interval] of the plain book, {cost_bps:g} bps a side"
+    )
     return TextTable(caption, ["", *names], rows)
 
 
@@ -99,10 +101,7 @@ def full_tables(metrics: Metrics, part: str) -> list[TextTable]:
         TextTable(
             f"{part} part, {name} horizon",
             ["", *(heading for heading, _ in COLUMNS.values())],
-            [
-                [model, *cells(models[model].get(name, {}), COLUMNS)]
-                for model in model_order(list(models))
-            ],
+            [[model, *cells(models[model].get(name, {}), COLUMNS)] for model in model_order(list(models))],
         )
         for name in summary.horizon_names(metrics, part)
     ]
