@@ -20,7 +20,7 @@ TOP_FOLDERS = ("src", "conf", "tests", "docs", "notebooks", "benchmarks")
 ABSENT = "absent"  # stands for a key that is not written
 SECTIONS = (
     *("ingestion", "features", "labels", "split", "graph", "model", "training", "evaluation"),
-    "walk_forward",
+    *("walk_forward", "ablation"),
 )
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

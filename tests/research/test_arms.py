@@ -25,9 +25,7 @@ def resolved(env: str | None = None, run: list[str] | None = None, **changes) ->
 def problems_of(arm: dict, **changes) -> list[str]:
     written = {"model": {}, "graph": "as_is", "scores": "raw"} | arm
     arms = settings_of()["ablation"]["arms"] | {"mine": written}
-    return arm_problems(
-        settings_of(ablation__arms=arms, ablation__run=["on", "off", "mine"], **changes)
-    )
+    return arm_problems(settings_of(ablation__arms=arms, ablation__run=["on", "off", "mine"], **changes))
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)
@@ -115,7 +113,10 @@ def test_an_arm_that_is_not_run_may_not_fit():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"ablation__run": ["on", "off", "idntity"]}, "ablation.run: 'idntity' is no arm; did you mean 'identity'?"),
+        (
+            {"ablation__run": ["on", "off", "idntity"]},
+            "ablation.run: 'idntity' is no arm; did you mean 'identity'?",
+        ),
         ({"ablation__run": ["on", "identity"]}, "ablation.run: ['on', 'identity'] must hold on and off"),
         ({"ablation__run": ["on", "off", "on"]}, "ablation.run: ['on', 'off', 'on'] must hold on and off"),
         ({"ablation__seeds": [1, 1]}, "ablation.seeds: [1, 1] must be different numbers"),
@@ -130,7 +131,10 @@ def test_an_arm_that_is_not_run_may_not_fit():
             {"ablation__arms": {True: {}, False: {}}},
             'ablation.arms: YAML reads a bare on and off as true and false; write "on" and "off"',
         ),
-        ({"ablation__walk_forward__fold": 2}, "ablation.walk_forward.fold: unknown key; did you mean 'folds'?"),
+        (
+            {"ablation__walk_forward__fold": 2},
+            "ablation.walk_forward.fold: unknown key; did you mean 'folds'?",
+        ),
     ],
 )
 def test_a_wrong_setting_of_the_ablation_is_named(changes, message):
