@@ -10,10 +10,10 @@ from kedro.io import AbstractDataset
 class OptionalDataset(AbstractDataset[Any, Any]):
     """Wraps a dataset and loads None while its file does not exist.
 
-    For what a pipeline reads when it is there and does without when it is not: the report reads the effect of
-    the graph network, which only `kedro run --pipelines=ablation` writes. The pipeline that writes it uses the
-    same entry, so in a run of both the order of the nodes is that of the data, and Kedro-Viz shows one dataset
-    with the preview of the wrapped one.
+    For what a pipeline reads when it is there and does without when it is not: the report reads the effect
+    of the graph network, which only `kedro run --pipelines=ablation` writes. The pipeline that writes it
+    uses the same entry, so in a run of both the order of the nodes is that of the data, and Kedro-Viz shows
+    one dataset, with the preview of the wrapped one.
 
     What is loaded may be of an earlier run: who reads it must compare what it says of its origin.
 

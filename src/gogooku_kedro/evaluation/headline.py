@@ -170,7 +170,7 @@ def _held_book(book: Mapping[str, Any], cost_bps: float) -> dict[str, Any]:
 
 
 def _earns(cell: Mapping[str, Any]) -> str:
-    """ "earns" needs an interval above 0 that the number of trials does not explain away."""
+    """Say "earns" for an interval above 0 that the number of trials does not explain away."""
     side = side_of_zero(*cell["ci95"])
     words = {"negative": "loses", "undecided": "not shown", "unknown": "unknown"}
     if side != "positive":
@@ -202,7 +202,7 @@ def _graph(effect: Mapping[str, Any] | None, run: Mapping[str, Any]) -> dict[str
 
 
 def _matters(effect: Mapping[str, Any], horizon: str) -> str:
-    """ "matters" needs a gain over the model without graph, and over every graph that knows nothing."""
+    """Say "matters" for a gain over the model without graph and over every graph that knows nothing."""
     side = side_of_zero(*effect[horizon]["rank_ic"]["ci95"])
     if side != "positive":
         return {"negative": "harms", "undecided": "undecided", "unknown": "unknown"}[side]

@@ -31,7 +31,7 @@ def render_model_card(
         training: Settings of the training.
         labelling: Settings of the labels.
     """
-    environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)  # noqa: S701
+    environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     text = (files(__package__) / "templates" / "model_card.md.j2").read_text(encoding="utf-8")
     metrics, headline = evidence.metrics, evidence.headline
     return environment.from_string(text).render(

@@ -110,15 +110,16 @@ def _limits_of_days(headline: Mapping[str, Any], metrics: Metrics) -> list[str]:
             "difference much smaller than that cannot be told from none on these days."
         )
     limits.append(
-        f"Horizons above one session overlap: {days} sessions hold about {days // 20} independent 20-session labels."
+        f"Horizons above one session overlap: {days} sessions hold about {days // 20} independent "
+        "20-session labels."
     )
     trials = headline["tradable"]["trials"]
     counted = (
         "" if trials is None else f" The deflated Sharpe ratio counts {trials} trials, of this run only."
     )
     limits.append(
-        f"{len(horizon_names(metrics))} horizons and {len(test)} models are shown; one in twenty 95% intervals "
-        f"misses by chance.{counted}"
+        f"{len(horizon_names(metrics))} horizons and {len(test)} models are shown; one in twenty 95% "
+        f"intervals misses by chance.{counted}"
     )
     return limits
 
@@ -126,14 +127,15 @@ def _limits_of_days(headline: Mapping[str, Any], metrics: Metrics) -> list[str]:
 def _limits_of_the_book(tradable: Mapping[str, Any], rules: Mapping[str, Any] | None) -> str:
     cost = f"Costs are {tradable['cost_bps']:g} bps a side on the notional traded."
     if rules is None:
-        return f"{cost} Market impact, borrow fees, short-sale limits and unfilled orders at limit prices are not in it."
+        missing = "Market impact, borrow fees, short-sale limits and unfilled orders at limit prices"
+        return f"{cost} {missing} are not in it."
     lent = rules["loanable"]
     share = (
         "" if lent["share_of_stock_days"] is None else f" ({lent['share_of_stock_days']:.0%} of stock-days)"
     )
     return (
-        f"{cost} Orders at a limit price or in a halt stay unfilled; short sales follow {lent['source']}{share}. "
-        "Market impact and borrow fees are not in it."
+        f"{cost} Orders at a limit price or in a halt stay unfilled; short sales follow "
+        f"{lent['source']}{share}. Market impact and borrow fees are not in it."
     )
 
 

@@ -87,7 +87,7 @@ def arm_forest(table: pd.DataFrame, kind: str = "raw") -> go.Figure:
         figure, "Mean rank IC of an arm less that of on<br><sup>95% interval, days and seeds</sup>"
     )
     tallest = rows["arm"].nunique()
-    return figure.update_layout(height=300 + 88 * tallest, hovermode="closest")
+    return figure.update_layout(height=max(620, 300 + 88 * tallest), hovermode="closest")
 
 
 def _add_band(

@@ -1,4 +1,4 @@
-"""Artefacts of a run, and of the pipelines beside it where they were run, to answers, report and model card."""
+"""What a run measured, and what the pipelines beside it left, to answers, report and model card."""
 
 from typing import Any
 
