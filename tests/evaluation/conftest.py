@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+from gogooku_kedro.evaluation import daily_metrics
+
 HORIZONS = [1, 5, 10, 20]
 
 
@@ -43,3 +45,13 @@ def predict(labels: xr.Dataset) -> Callable[..., pd.DataFrame]:
         return frame.assign(model=model)
 
     return build
+
+
+@pytest.fixture
+def daily(labels: xr.Dataset, predict: Callable[..., pd.DataFrame]) -> pd.DataFrame:
+    """Daily metrics of a model that knows the one-session return nearly, a worse LightGBM, and chance."""
+    truth = labels["ret"].sel(horizon=1).values
+    rng = np.random.default_rng(0)
+    models = {"model": 0.05, "lightgbm": 0.2, "random": 1e6}
+    rows = [predict(truth + rng.normal(0, noise, truth.shape), name) for name, noise in models.items()]
+    return daily_metrics(pd.concat(rows, ignore_index=True), labels, 10.0)

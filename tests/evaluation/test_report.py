@@ -9,29 +9,23 @@ import pytest
 from rich.console import Console
 
 from gogooku_kedro.evaluation import (
+    FigureGroup,
     compare_models,
     cumulative_net_return,
     cumulative_rank_ic,
     daily_deciles,
-    daily_metrics,
     decile_profile,
     decile_returns,
     degree_histogram,
     loss_curves,
     oracle_bounds,
     render_report,
-    summarise_metrics,
     summary_table,
 )
 from gogooku_kedro.evaluation.report_sections import run_facts
 from gogooku_kedro.evaluation.summary import EN_DASH, format_interval, format_number
+from tests.evaluation.report_run import SPLIT, evidence_of, metrics_of
 
-SPLIT = {
-    "train": ["2020-01-06", "2022-12-30"],
-    "valid": ["2023-02-01", "2023-06-30"],
-    "test": ["2024-01-04", "2024-03-27"],
-    "purge_sessions": 22,
-}
 ORACLE = {"with_graph": {"1d": 0.0570}, "without_graph": {"1d": 0.0471}}
 
 
@@ -63,35 +57,10 @@ class References(HTMLParser):
             self.text.append(data)
 
 
-@pytest.fixture
-def daily(labels, predict) -> pd.DataFrame:
-    truth = labels["ret"].sel(horizon=1).values
-    rng = np.random.default_rng(0)
-    models = {"model": 0.05, "lightgbm": 0.2, "random": 1e6}
-    rows = [predict(truth + rng.normal(0, noise, truth.shape), name) for name, noise in models.items()]
-    return daily_metrics(pd.concat(rows, ignore_index=True), labels, 10.0)
-
-
-def metrics_of(daily: pd.DataFrame) -> dict:
-    return {
-        "run": {"git_sha": "0123456789abcdef", "seed": 7, "device": "cpu", "seconds": {"train": 9}},
-        "universe": {"codes": 30, "sessions": 60, "features": 5},
-        **summarise_metrics(daily, 245, replications=50),
-    }
-
-
 def page(daily: pd.DataFrame, **changes) -> References:
-    settings = {
-        "quality_report": {"rows": 1800, "thin_dates": {"below_90_percent": 2}, "source": "a < b"},
-        "split": SPLIT,
-        "manifest": {"dropped": {"flows": "table investor_flows is empty"}},
-        "cost_bps": 10.0,
-        **changes,
-    }
-    figures = {"Rank IC": cumulative_rank_ic(daily, "1d")}
-    html = render_report(metrics_of(daily), daily, figures, **settings)
+    groups = [FigureGroup("Ranking", [cumulative_rank_ic(daily, "1d"), None])]
     parsed = References()
-    parsed.feed(html)
+    parsed.feed(render_report(evidence_of(daily, **changes), groups))
     return parsed
 
 
@@ -103,19 +72,16 @@ def test_page_loads_nothing_from_elsewhere(daily) -> None:
 
 
 def test_plotly_is_embedded_once_and_every_figure_is_drawn(daily) -> None:
-    figures = {name: cumulative_rank_ic(daily, name) for name in ("1d", "5d")}
-    html = render_report(
-        metrics_of(daily),
-        daily,
-        figures,
-        quality_report={},
-        split=SPLIT,
-        manifest={},
-        cost_bps=10.0,
-    )
+    groups = [
+        FigureGroup("Ranking", [cumulative_rank_ic(daily, name) for name in ("1d", "5d")]),
+        FigureGroup("Absent", [None], "Not run for this data"),
+    ]
+    html = render_report(evidence_of(daily), groups)
     assert 4e6 < len(html) < 7e6
     assert html.count("Plotly.newPlot(") == 2
     assert html.count("plotly.js v") == 1
+    assert "Not run for this data" in html
+    assert render_report(evidence_of(daily), groups) == html  # nothing in it is random
 
 
 def test_first_screen_answers_better_and_tradable_and_names_the_run(daily) -> None:
@@ -142,6 +108,7 @@ def test_missing_numbers_are_dashes_and_text_is_escaped(daily) -> None:
     assert "investor_flows is empty" in text
     assert "nan" not in text.split()
     assert "None" not in text
+    assert EN_DASH in text  # deciles were not measured: there is no monotonicity
 
 
 def test_formats() -> None:

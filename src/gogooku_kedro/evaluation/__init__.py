@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gogooku_kedro.evaluation.books import backtest_books, describe_books
     from gogooku_kedro.evaluation.day_plots import book_turnover, rank_ic_by_month
     from gogooku_kedro.evaluation.deciles import daily_deciles, decile_profile, monotonicity
-    from gogooku_kedro.evaluation.headline import headline
+    from gogooku_kedro.evaluation.headline import summarise_headline
     from gogooku_kedro.evaluation.learned_baselines import (
         LearningRows,
         fit_lightgbm,
@@ -102,7 +102,6 @@ __all__ = [
     "fit_ridge",
     "fold_table",
     "graph_monitoring",
-    "headline",
     "hit_rate",
     "ic",
     "icir",
@@ -130,6 +129,7 @@ __all__ = [
     "sharpe",
     "summarise_books",
     "summarise_extras",
+    "summarise_headline",
     "summarise_metrics",
     "summary_table",
     "terminal_lines",
@@ -139,7 +139,7 @@ __all__ = [
 _MODULES = {
     "answers": ("answer_cards", "terminal_lines"),
     "day_plots": ("book_turnover", "rank_ic_by_month"),
-    "headline": ("headline",),
+    "headline": ("summarise_headline",),
     "model_card": ("render_model_card",),
     "model_plots": ("calibration_plot", "graph_monitoring"),
     "tables": ("fold_table",),

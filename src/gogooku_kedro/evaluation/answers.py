@@ -62,9 +62,7 @@ def terminal_lines(headline: Headline) -> list[str]:
         interval = format_interval(better[shown]["ci95"], "+.4f")
         first += f"; {shown}: {format_number(better[shown]['difference'])} {interval}"
     tradable, graph = headline["tradable"], headline["graph"]
-    second = (
-        f"tradable at {_having(tradable['horizons'], 'earns')} after {tradable['cost_bps']:g} bps; graph "
-    )
+    second = f"earns after {tradable['cost_bps']:g} bps at {_having(tradable['horizons'], 'earns')}; graph "
     measured = provenance.usable(graph["state"])
     second += f"matters at {_having(graph['horizons'], 'matters')}" if measured else "not measured"
     return [first, second]
@@ -149,20 +147,26 @@ def _tradable(tradable: Mapping[str, Any]) -> Answer:
     ]
     trials = "" if tradable["trials"] is None else f"; deflated over {tradable['trials']} trials"
     caption = f"Long-short deciles, {tradable['cost_bps']:g} bps a side{trials}"
+    tone = _tone(tradable["horizons"], good="earns", bad="loses")
+    lucky = [
+        name for name, cell in tradable["horizons"].items() if cell["answer"] == "earns" and cell["luck"]
+    ]
+    note = f"Deflated below 95% at {', '.join(lucky)}: the best of so many trials can be luck."
     return Answer(
         question="Is it tradable after costs?",
-        tone=_tone(tradable["horizons"], good="earns", bad="loses"),
+        tone="open" if lucky else tone,
         text=_by_answer(tradable["horizons"]) or "Unknown: the model has no test part.",
         table=TextTable(caption, ["", "net Sharpe", "deflated", "rank IC one day late"], rows)
         if rows
         else None,
+        note=note if lucky else "",
     )
 
 
 def _graph(graph: Mapping[str, Any]) -> Answer:
     question, remark = "Does the graph matter?", graph["remark"] or ""
     if not graph["horizons"]:
-        return Answer(question, "open", "Not measured.", None, remark)
+        return Answer(question, "open", "Not measured.", _trees(graph["trees"]), remark)
     rows = [
         [
             name,
@@ -179,6 +183,13 @@ def _graph(graph: Mapping[str, Any]) -> Answer:
         table=TextTable(caption, ["", *(label for label, _ in GRAPH_STATISTICS.values())], rows),
         note=" ".join(filter(None, [_goals(graph["horizons"]), remark])),
     )
+
+
+def _trees(trees: Mapping[str, Mapping[str, Any]]) -> TextTable | None:
+    """A hint where the network itself was not asked."""
+    rows = [[name, _difference(cell), cell["answer"]] for name, cell in trees.items()]
+    caption = "A hint: LightGBM with the neighbours' features less without [95% interval]"
+    return TextTable(caption, ["", "rank IC", "answer"], rows) if rows else None
 
 
 def _graph_difference(cell: Mapping[str, Any], spec: str) -> str:
@@ -219,7 +230,7 @@ def _tradable_table(tradable: Mapping[str, Any]) -> TextTable:
     ]
     caption = (
         f"Long-short book of the model after {tradable['cost_bps']:g} bps a side ({tradable['source']}); it "
-        "earns where the interval lies above 0 and the deflated Sharpe reaches 95%"
+        "earns where the whole interval lies above 0"
     )
     return TextTable(caption, ["", *(heading for heading, _ in columns.values())], rows)
 

@@ -66,7 +66,7 @@ def rank_ic_by_month(daily: pd.DataFrame, horizon: str, model: str = "model") ->
     note = f"the test part begins {first:%Y-%m-%d}" if pd.notna(first) else "no test part"
     styled = _styled(figure, title=f"Rank IC by month<br><sup>{note}</sup>", x=None, y=None)
     months = sorted(month.unique())[:: -(-month.nunique() // LABELS)]
-    names = [f"{pd.Period(name):%b<br>%Y}" for name in months]
+    names = [f"{pd.Period(name):%b<br>’%y}" for name in months]
     styled.update_xaxes(type="category", tickvals=months, ticktext=names, tickangle=0)
     scale = {"colorscale": "RdBu", "cmid": 0.0, "colorbar": {"thickness": 10, "tickformat": "+.2f"}}
     return styled.update_layout(

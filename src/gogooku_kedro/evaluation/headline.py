@@ -21,7 +21,7 @@ MODEL, RIVAL = "model", "lightgbm"
 OTHER_RIVALS = ("lightgbm_peers", "lightgbm_own", "lstm", "ridge", "reversal_5d")
 SHOWN_HORIZON = "5d"
 BEYOND_LUCK = 0.95
-"""A net Sharpe ratio is an answer when its deflated one, a probability, reaches this."""
+"""A net Sharpe ratio is more than the luck of many trials when its deflated one, a probability, reaches this."""
 
 BLIND_CONTROLS = ("identity", "permuted")
 """Arms of an ablation with a graph that knows nothing: what the graph adds must not be there in them."""
@@ -29,7 +29,7 @@ BLIND_CONTROLS = ("identity", "permuted")
 REGIMES = {"up": 1.0, "down": -1.0}
 
 
-def headline(
+def summarise_headline(
     metrics: Metrics,
     daily: pd.DataFrame,
     *,
@@ -139,7 +139,9 @@ def _tradable(metrics: Metrics, portfolio: Mapping[str, Any] | None, cost_bps: f
         cell = {key: plain[name][key] for key in ("rank_ic", "rank_ic_one_day_late")}
         book = held.get(name)
         cell |= _plain_book(plain[name]) if book is None else _held_book(book, cost_bps)
-        horizons[name] = cell | {"answer": _earns(cell)}
+        deflated = cell["deflated_sharpe"]
+        luck = None if deflated is None else deflated < BEYOND_LUCK
+        horizons[name] = cell | {"answer": _earns(cell), "luck": luck}
     trials = None if portfolio is None else portfolio["trials"]["test"]["count"]
     source = "metrics.json" if portfolio is None else "portfolio_metrics.json"
     return {"book": LONG_SHORT, "source": source, "trials": trials, "horizons": horizons}
@@ -170,13 +172,10 @@ def _held_book(book: Mapping[str, Any], cost_bps: float) -> dict[str, Any]:
 
 
 def _earns(cell: Mapping[str, Any]) -> str:
-    """Say "earns" for an interval above 0 that the number of trials does not explain away."""
+    """Say on which side of 0 the whole interval lies; `luck` of the same cell is of the deflated ratio."""
+    words = {"positive": "earns", "negative": "loses", "undecided": "not shown"}
     side = side_of_zero(*cell["ci95"])
-    words = {"negative": "loses", "undecided": "not shown", "unknown": "unknown"}
-    if side != "positive":
-        return words[side]
-    deflated = cell["deflated_sharpe"]
-    return "earns" if deflated is None or deflated >= BEYOND_LUCK else "not shown"
+    return words.get(side, side)
 
 
 def _graph(effect: Mapping[str, Any] | None, run: Mapping[str, Any]) -> dict[str, Any]:

@@ -130,12 +130,13 @@ def _limits_of_the_book(tradable: Mapping[str, Any], rules: Mapping[str, Any] | 
         missing = "Market impact, borrow fees, short-sale limits and unfilled orders at limit prices"
         return f"{cost} {missing} are not in it."
     lent = rules["loanable"]
+    source = "margin balances" if lent["source"] == "margin balances" else "an assumption"
     share = (
         "" if lent["share_of_stock_days"] is None else f" ({lent['share_of_stock_days']:.0%} of stock-days)"
     )
     return (
         f"{cost} Orders at a limit price or in a halt stay unfilled; short sales follow "
-        f"{lent['source']}{share}. Market impact and borrow fees are not in it."
+        f"{source}{share}. Market impact and borrow fees are not in it."
     )
 
 

@@ -26,7 +26,7 @@ def summarise_headline(
     params: EvaluationParams,
 ) -> dict[str, Any]:
     """Answer what the run was made for: better, by how much, tradable, does the graph matter."""
-    return evaluation.headline(
+    return evaluation.summarise_headline(
         metrics,
         daily_metrics,
         cost_bps=params.cost_bps,
