@@ -14,6 +14,7 @@ from gogooku_kedro.evaluation import (
     cumulative_net_return,
     cumulative_rank_ic,
     daily_deciles,
+    daily_metrics,
     decile_profile,
     decile_returns,
     degree_histogram,

@@ -20,6 +20,14 @@ VERBS = {
 }
 RESEARCH = {"walk_forward", "ablation", "explanation"}  # settings of pipelines beside the default one
 
+REPORTED = {
+    "gat_effect",
+    "gat_effect_arms",
+    "explanation_run",
+    "walk_forward_metrics",
+    "walk_forward_rank_ic",
+}
+
 
 @pytest.fixture(scope="module")
 def pipelines():
@@ -54,7 +62,7 @@ def test_no_hint_of_a_node_keeps_its_settings_from_being_validated(pipelines):
 
 
 def test_the_default_pipeline_is_the_sum_of_its_stages(pipelines):
-    names = ("ingestion", "features", "graph", "training", "baselines", "evaluation")
+    names = ("ingestion", "features", "graph", "training", "baselines", "evaluation", "report")
     summed = sum((pipelines[name] for name in names), start=pipelines["data"])
     assert {node.name for node in pipelines["__default__"].nodes} == {node.name for node in summed.nodes}
     assert 20 <= len(pipelines["__default__"].nodes) <= 30
@@ -66,6 +74,14 @@ def test_research_runs_on_what_the_data_stages_leave(pipelines, name):
     assert read - {"run_record"} <= pipelines["data"].all_outputs()
     both = pipelines["data"] + pipelines[name]
     assert len(both.nodes) == len(pipelines["data"].nodes) + len(pipelines[name].nodes)
+
+
+@pytest.mark.parametrize("name", sorted(RESEARCH))
+def test_a_report_in_the_same_run_comes_after_what_it_reads(pipelines, name):
+    order = [node.short_name for node in (pipelines["report"] + pipelines[name]).nodes]
+    writers = {node.short_name for node in pipelines[name].nodes if set(node.outputs) & REPORTED}
+    assert writers
+    assert max(map(order.index, writers)) < order.index("write_report")
 
 
 def test_nodes_are_named_verb_object_after_their_function(pipelines):
@@ -90,7 +106,10 @@ def test_every_dataset_is_in_the_catalog_and_nothing_stays_in_memory(pipelines, 
     raw = {name for name, e in loader["catalog"].items() if e["metadata"]["kedro-viz"]["layer"] == "raw"}
     settings = {f"params:{name}" for name in params.SECTIONS}
     read = pipelines["__default__"].inputs()
-    assert read - raw - {"run_record"} == settings - {f"params:{name}" for name in RESEARCH}
+    optional = {name for name, e in loader["catalog"].items() if e["type"].endswith(".OptionalDataset")}
+    assert read - raw - {"run_record"} == optional | settings - {f"params:{name}" for name in RESEARCH}
+    beside = (pipelines[name].all_outputs() for name in RESEARCH)
+    assert optional <= set().union(*beside)
     assert pipelines["inference"].inputs() <= produced | {"params:model", "params:training"}
     assert pipelines["explanation"].inputs() <= produced | raw | settings
 
@@ -114,7 +133,7 @@ def test_nothing_is_stored_as_pickle():
     types = {entry["type"].rpartition(".")[2] for entry in config_loader()["catalog"].values()}
     assert types == {
         *("ParquetDataset", "CSVDataset", "JSONDataset", "TextDataset"),
-        *("ZarrDataset", "ModelBundleDataset", "SampleMarketDataset"),
+        *("ZarrDataset", "ModelBundleDataset", "SampleMarketDataset", "OptionalDataset"),
     }
 
 

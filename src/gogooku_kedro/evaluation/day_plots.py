@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from gogooku_kedro.evaluation.book_rules import LONG_SHORT
-from gogooku_kedro.evaluation.names import drawn_models
+from gogooku_kedro.evaluation.names import DRAWN, first_shown, headline_models
 from gogooku_kedro.evaluation.plots import (
     COLOURS,
     DASHES,
@@ -38,7 +38,7 @@ def rank_ic_by_month(daily: pd.DataFrame, horizon: str, model: str = "model") ->
     """
     check_columns(daily, ["model", "split", "horizon", "date", "rank_ic"], "daily metrics")
     month = daily["date"].dt.strftime("%Y-%m").rename("month")
-    drawn = drawn_models(model_order(list(daily["model"].unique())))[::-1]
+    drawn = [name for name in model_order(list(daily["model"].unique())) if name in DRAWN][::-1]
     own, all_models = daily[daily["model"] == model], daily[daily["horizon"] == horizon]
     by_horizon = own.groupby(["horizon", month], sort=False)["rank_ic"].mean().unstack("month")
     by_model = all_models.groupby(["model", month], sort=False)["rank_ic"].mean().unstack("month")
@@ -87,12 +87,13 @@ def book_turnover(book_returns: pd.DataFrame, horizon: str, *, split: str = "tes
     chosen = (book_returns[["split", "book", "horizon"]] == [split, LONG_SHORT, horizon]).all(axis=1)
     rows = book_returns[chosen & (book_returns["cost_bps"] == book_returns["cost_bps"].min())]
     figure = go.Figure()
-    for model in drawn_models(model_order(list(rows["model"].unique()))):
+    for model in headline_models(model_order(list(rows["model"].unique()))):
         days = rows[rows["model"] == model].sort_values("date")
         figure.add_scatter(
             x=days["date"].dt.strftime("%Y-%m-%d").tolist(),
             y=_numbers(days["turnover"].rolling(SMOOTHED).mean(), DECIMALS),
             name=model,
+            visible=first_shown(model),
             mode="lines",
             line={
                 "color": COLOURS.get(model, FALLBACK_COLOUR),

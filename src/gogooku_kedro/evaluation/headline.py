@@ -21,7 +21,7 @@ MODEL, RIVAL = "model", "lightgbm"
 OTHER_RIVALS = ("lightgbm_peers", "lightgbm_own", "lstm", "ridge", "reversal_5d")
 SHOWN_HORIZON = "5d"
 BEYOND_LUCK = 0.95
-"""A net Sharpe ratio is more than the luck of many trials when its deflated one, a probability, reaches this."""
+"""A net Sharpe ratio is more than the luck of many trials where its deflated one reaches this."""
 
 BLIND_CONTROLS = ("identity", "permuted")
 """Arms of an ablation with a graph that knows nothing: what the graph adds must not be there in them."""

@@ -13,7 +13,8 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from gogooku_kedro.evaluation import tables
-from gogooku_kedro.evaluation.answers import answer_cards, behind_the_answers
+from gogooku_kedro.evaluation.answer_tables import behind_the_answers
+from gogooku_kedro.evaluation.answers import answer_cards
 from gogooku_kedro.evaluation.report import Evidence
 from gogooku_kedro.evaluation.report_sections import limits_of_evidence, run_facts
 from gogooku_kedro.evaluation.summary import NO_BREAK

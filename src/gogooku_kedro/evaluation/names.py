@@ -1,6 +1,7 @@
 """Names of models in tables and figures: which are neutral versions, and how they are shown."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 NEUTRAL = {
     "_pca_neutral": "ex factors",
@@ -35,9 +36,9 @@ def headline_models(names: Sequence[str]) -> list[str]:
 
 
 DRAWN = ("model", "lightgbm", "lightgbm_peers", "lstm", "ridge", "reversal_5d", "random", "oracle")
-"""Models with a curve in the figures: few enough to be told apart; all of them are in the tables."""
+"""Models whose curves are shown at first: few enough to be told apart."""
 
 
-def drawn_models(names: Sequence[str]) -> list[str]:
-    """Return the names, in their order, that have a curve in the figures."""
-    return [name for name in names if name in DRAWN]
+def first_shown(name: str) -> bool | Literal["legendonly"]:
+    """Return whether a curve is shown at first or, with "legendonly", after a click in the legend."""
+    return True if name in DRAWN else "legendonly"

@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from gogooku_kedro.evaluation.names import drawn_models
+from gogooku_kedro.evaluation.names import first_shown, headline_models
 from gogooku_kedro.evaluation.wide import check_columns
 
 COLOURS = {
@@ -57,7 +57,7 @@ def model_order(models: Sequence[str]) -> list[str]:
 def cumulative_rank_ic(daily: pd.DataFrame, horizon: str) -> go.Figure:
     """Return the running sum of daily rank IC per model; the test part is shaded.
 
-    Few models are drawn (`drawn_models`); the tables have all of them.
+    Of the neutral versions only the model's own are there; most curves come by a click in the legend.
 
     The sum starts again at 0 with the test part, so its last value divided by the test days is
     the test rank IC.
@@ -205,7 +205,7 @@ def _running_sums(daily: pd.DataFrame, horizon: str, column: str) -> go.Figure:
     check_columns(daily, ["model", "split", "horizon", "date", column], "daily metrics")
     rows = daily[daily["horizon"] == horizon]
     figure = go.Figure()
-    for model in drawn_models(model_order(list(rows["model"].unique()))):
+    for model in headline_models(model_order(list(rows["model"].unique()))):
         days = rows[rows["model"] == model].sort_values("date")
         total = days[column].fillna(0.0).groupby(days["split"]).cumsum()
         starts = days["split"].ne(days["split"].shift()) & (days["split"] == "test")
@@ -214,6 +214,7 @@ def _running_sums(daily: pd.DataFrame, horizon: str, column: str) -> go.Figure:
             x=days["date"].dt.strftime("%Y-%m-%d").tolist(),
             y=_numbers(total, DECIMALS),
             name=model,
+            visible=first_shown(model),
             mode="lines",
             line={
                 "color": COLOURS.get(model, FALLBACK_COLOUR),

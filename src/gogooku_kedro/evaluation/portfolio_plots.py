@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
 
 from gogooku_kedro.evaluation.book_rules import LONG_SHORT
-from gogooku_kedro.evaluation.names import drawn_models
+from gogooku_kedro.evaluation.names import first_shown, headline_models
 from gogooku_kedro.evaluation.performance import drawdown, equity
 from gogooku_kedro.evaluation.plots import (
     COLOURS,
@@ -91,12 +91,13 @@ def _curves(
     chosen = (book_returns[_CHOICE] == [book, horizon, split, cost_bps]).all(axis=1)
     rows = book_returns[chosen]
     figure = go.Figure()
-    for model in drawn_models(model_order(list(rows["model"].unique()))):
+    for model in headline_models(model_order(list(rows["model"].unique()))):
         days = rows[(rows["model"] == model) & rows["net"].notna()].sort_values("date")
         figure.add_scatter(
             x=days["date"].dt.strftime("%Y-%m-%d").tolist(),
             y=_numbers(pd.Series(curve(days["net"])), DECIMALS),
             name=model,
+            visible=first_shown(model),
             mode="lines",
             line={
                 "color": COLOURS.get(model, FALLBACK_COLOUR),

@@ -14,7 +14,8 @@ from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 
 from gogooku_kedro.evaluation import tables
-from gogooku_kedro.evaluation.answers import Headline, answer_cards, behind_the_answers
+from gogooku_kedro.evaluation.answer_tables import behind_the_answers
+from gogooku_kedro.evaluation.answers import Headline, answer_cards
 from gogooku_kedro.evaluation.report_sections import (
     first_line,
     flat_rows,

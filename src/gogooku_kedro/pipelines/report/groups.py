@@ -1,13 +1,19 @@
-"""Which figure stands under which heading of the report, and which are left out as being of other data."""
+"""Which figure stands under which heading of the report, and which are left out as being of other data.
+
+Library code is imported inside the function, so that listing pipelines stays fast.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import plotly.graph_objects as go
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
-from gogooku_kedro.evaluation import FigureGroup, fold_table, provenance
+    from gogooku_kedro.evaluation import FigureGroup
 
-RANKING = ("cumulative_rank_ic", "rank_ic_by_month", "decile_returns", "calibration_plot")
+RANKING = ("cumulative_rank_ic", "monthly_rank_ic", "decile_returns", "calibration_plot")
 BOOK = ("book_equity", "book_drawdown", "book_turnover")
 GRAPH = ("graph_monitoring", "degree_histogram")
 TRAINING = ("loss_curves",)
@@ -36,6 +42,7 @@ def figure_groups(
         figures: By name of `FIGURES`; None for one that was not made.
         found: Pipeline of `BESIDE` -> what it wrote with its `run`; None where it was not run.
     """
+    from gogooku_kedro.evaluation import FigureGroup, fold_table, provenance  # noqa: PLC0415
 
     def own(title: str, names: tuple[str, ...]) -> FigureGroup:
         return FigureGroup(title, [figures[name] for name in names])

@@ -40,22 +40,20 @@ def summarise_headline(
     )
 
 
-def plot_days(
-    daily_metrics: pd.DataFrame, book_returns: pd.DataFrame
-) -> tuple[go.Figure, go.Figure, go.Figure]:
-    """Draw rank IC day by day and by month, and the turnover of the books, five sessions ahead."""
+def plot_figures(
+    daily_metrics: pd.DataFrame,
+    book_returns: pd.DataFrame,
+    quantile_calibration: pd.DataFrame,
+    training_history: pd.DataFrame,
+) -> tuple[go.Figure, go.Figure, go.Figure, go.Figure, go.Figure]:
+    """Draw rank IC by day and month, turnover, whether quantiles hold, and the graph in training."""
     return (
         evaluation.cumulative_rank_ic(daily_metrics, HORIZON),
         evaluation.rank_ic_by_month(daily_metrics, HORIZON),
         evaluation.book_turnover(book_returns, HORIZON),
+        evaluation.calibration_plot(quantile_calibration),
+        evaluation.graph_monitoring(training_history),
     )
-
-
-def plot_model(
-    quantile_calibration: pd.DataFrame, training_history: pd.DataFrame
-) -> tuple[go.Figure, go.Figure]:
-    """Draw whether the quantiles hold, and what the graph attention did in training."""
-    return evaluation.calibration_plot(quantile_calibration), evaluation.graph_monitoring(training_history)
 
 
 def write_report(
@@ -115,7 +113,7 @@ def _evidence(
     market_oracle: pd.DataFrame,
     labelling: LabelsParams,
     folds: Found,
-) -> evaluation.Evidence:
+) -> Any:
     usable = provenance.usable(provenance.origin(folds, metrics["run"]))
     return evaluation.Evidence(
         headline,

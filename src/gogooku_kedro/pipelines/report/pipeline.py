@@ -13,8 +13,11 @@ SETTINGS = "params:evaluation"
 MEASURED = ["metrics", "daily_metrics", "book_returns", "portfolio_metrics", "member_daily_metrics"]
 FACTS = ["metrics", "headline", "portfolio_metrics", "quality_report", "feature_manifest", "market_oracle"]
 FOUND = ["gat_effect", "explanation_run", "walk_forward_metrics"]
-DAYS = ["cumulative_rank_ic", "rank_ic_by_month", "book_turnover"]
-MODEL = ["calibration_plot", "graph_monitoring"]
+SERIES = ["daily_metrics", "book_returns", "quantile_calibration", "training_history"]
+DRAWN = [
+    *("cumulative_rank_ic", "monthly_rank_ic", "book_turnover"),
+    *("calibration_plot", "graph_monitoring"),
+]
 
 
 def create_pipeline() -> Pipeline:
@@ -32,8 +35,7 @@ def create_pipeline() -> Pipeline:
                 "headline",
                 name="summarise_headline",
             ),
-            node(nodes.plot_days, ["daily_metrics", "book_returns"], DAYS, name="plot_days"),
-            node(nodes.plot_model, ["quantile_calibration", "training_history"], MODEL, name="plot_model"),
+            node(nodes.plot_figures, SERIES, DRAWN, name="plot_figures"),
             node(nodes.write_report, page, "report", name="write_report"),
             node(nodes.write_card, card, "model_card", name="write_card"),
         ],
