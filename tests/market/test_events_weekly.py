@@ -115,6 +115,15 @@ def test_balances_follow_a_split_between_event_and_today():
     same(margins("margin_long_1w", *rows, split=split)[9], 500)
 
 
+def test_an_issue_is_loanable_as_its_last_balance_says():
+    rows = [margin("2024-02-02", IssType="2"), margin("2024-02-09", IssType="1")]
+    same(margins("margin_loanable", *rows)[[3, 4, 8, 9]], [NAN, 1, 1, 0])
+    assert np.isnan(margins("margin_loanable", *rows)[25:]).all()  # more than 15 sessions old
+    assert "margin_loanable" not in build_events(
+        make_panel(DAYS), None, None, pd.DataFrame([margin("2024-02-02")])
+    )
+
+
 def test_a_balance_that_is_no_number_is_named():
     with pytest.raises(ValueError, match="margin_balances: column 'LongVol' has 1 values"):
         margins("margin_long", margin("2024-02-02", LongVol="many"))

@@ -4,6 +4,7 @@ import json
 import re
 import sqlite3
 from html.parser import HTMLParser
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,29 @@ def test_predictions_cover_validation_and_test_and_never_training(finished_run, 
     for horizon in HORIZONS:
         columns = [name for name in quantiles if name.endswith(f"_{horizon}")]
         assert (predictions[columns].diff(axis=1).iloc[:, 1:] >= 0).all(axis=None)
+
+
+def test_books_of_every_model_are_there_at_every_cost(finished_run, metrics):
+    returns = pd.read_parquet(finished_run / "08_reporting/book_returns.parquet")
+    shown = json.loads((finished_run / "08_reporting/portfolio_metrics.json").read_text())
+    books = {"long_short", "long_only"}
+    assert set(returns["model"]) == MODELS
+    assert set(returns["book"]) == books
+    assert not returns.duplicated(["model", "split", "book", "horizon", "cost_bps", "date"]).any()
+    free = returns[returns["cost_bps"] == 0]
+    pd.testing.assert_series_equal(free["net"], free["gross"], check_names=False)
+    assert shown["rules"]["loanable"]["source"] == "margin balances"
+    assert shown["trials"]["test"]["count"] == (len(MODELS) - 2) * len(books) * len(HORIZONS)
+    for part in ("valid", "test"):
+        for model, horizon in product(MODELS, HORIZONS):
+            for book in books:
+                figures = shown[part][model][book][horizon]
+                assert set(figures["costs"]) == {"0", "5", "10", "20"}
+                assert figures["days"] == metrics[part][model]["1d"]["days"]
+    for name in ("book_equity", "book_drawdown"):
+        assert len(json.loads((finished_run / f"08_reporting/{name}.json").read_text())["data"]) == len(
+            MODELS
+        )
 
 
 class Resources(HTMLParser):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -61,7 +61,8 @@ def best_ranked(score: ArrayLike, *, share: float | None = None, count: int | No
     usable = (n >= MIN_PAIRS) & ~is_constant(scores)
     size = n * share if share is not None else np.full(len(n), count, dtype=np.float64)
     inside: BoolArray = row_ranks(-scores) - 0.5 <= size[:, None] + _ROUNDING
-    return inside & usable[:, None]
+    inside &= usable[:, None]
+    return inside
 
 
 def book_legs(book: str, score: FloatArray, loanable: BoolArray, rules: PortfolioParams) -> Legs:
@@ -83,21 +84,27 @@ def book_legs(book: str, score: FloatArray, loanable: BoolArray, rules: Portfoli
     if book == LONG_ONLY:
         enter, stay = (best_ranked(score, count=round(rules.top_k * width)) for width in (1.0, wider))
         nobody = np.zeros_like(enter)
-        legs = (enter, stay, nobody, nobody)
-    elif book == LONG_SHORT:
-        shares = (rules.decile_share, rules.decile_share * wider)
-        long = [best_ranked(score, share=share) for share in shares]
-        borrowed = -np.where(loanable, score, np.nan)
-        legs = (*long, *(best_ranked(borrowed, share=share) for share in shares))
-    else:
+        return _one_book(enter, stay, nobody, nobody, hedged=False)
+    if book != LONG_SHORT:
         raise ValueError(f"book is {book!r}; choose one of {BOOKS}")
-    return Legs(*(leg[None] for leg in legs), hedged=np.array([book == LONG_SHORT]))
+    narrow, wide = rules.decile_share, rules.decile_share * wider
+    worst = -np.where(loanable, score, np.nan)
+    legs = [best_ranked(values, share=share) for values in (score, worst) for share in (narrow, wide)]
+    return _one_book(*legs, hedged=True)
+
+
+def _one_book(*legs: BoolArray, hedged: bool) -> Legs:
+    enter_long, stay_long, enter_short, stay_short = (leg[None] for leg in legs)
+    return Legs(enter_long, stay_long, enter_short, stay_short, np.array([hedged]))
 
 
 def stack_legs(legs: list[Legs]) -> Legs:
     """Return several books as one, along the axis `book`."""
-    names = ("enter_long", "stay_long", "enter_short", "stay_short", "hedged")
-    return Legs(*(np.concatenate([getattr(one, name) for one in legs]) for name in names))
+
+    def stacked(name: str) -> BoolArray:
+        return np.concatenate([getattr(one, name) for one in legs])
+
+    return Legs(**{field.name: stacked(field.name) for field in fields(Legs)})
 
 
 def target_weights(

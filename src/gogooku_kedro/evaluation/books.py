@@ -78,12 +78,11 @@ def backtest_books(
             raise ValueError(f"panel and labels differ in {name}; evaluate with the labels of this panel")
     market = TradableMarket.read(panel, entry)
     loanable, _ = loanable_stocks(panel, events, rules.loanable == "all")
-    frames = [
-        _part_table(
-            part, market, loanable, int(panel.indexes["date"].get_loc(part.dates[0])), rules, costs_bps
-        )
-        for part in wide_parts(predictions, labels)
-    ]
+    sessions = pd.DatetimeIndex(panel.indexes["date"])
+    frames = []
+    for part in wide_parts(predictions, labels):
+        first = int(sessions.searchsorted(part.dates[0]))
+        frames.append(_part_table(part, market, loanable, first, rules, costs_bps))
     if not frames:
         return pd.DataFrame(columns=BOOK_COLUMNS)
     return pd.concat(frames, ignore_index=True)

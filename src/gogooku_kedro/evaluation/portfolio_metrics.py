@@ -50,7 +50,7 @@ def summarise_books(
     summary: dict[str, Any] = {"trials": trials}
     for (split, model, book, horizon), days in table.groupby(_KEYS, sort=False):
         costs = {
-            f"{cost:g}": _after_cost(rows, trials[str(split)], cost, sessions_per_year, intervals)
+            f"{cost:g}": _after_cost(rows, trials[str(split)], f"{cost:g}", sessions_per_year, intervals)
             for cost, rows in days.groupby("cost_bps")
         }
         gross = days[days["cost_bps"] == days["cost_bps"].min()]
@@ -103,7 +103,7 @@ def _before_cost(days: pd.DataFrame, sessions_per_year: float) -> dict[str, floa
 def _after_cost(
     days: pd.DataFrame,
     trials: Mapping[str, Any],
-    cost: float,
+    cost: str,
     sessions_per_year: float,
     intervals: SharpeIntervals,
 ) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def _after_cost(
     active = days["active"].to_numpy(np.float64)
     net = days["net"].to_numpy(np.float64)
     figures: dict[str, Any] = {k: number(v) for k, v in performance(net, sessions_per_year).items()}
-    spread = trials["costs"].get(f"{cost:g}", {}).get("daily_sharpe_deviation")
+    spread = trials["costs"].get(cost, {}).get("daily_sharpe_deviation")
     deflated = math.nan if spread is None else deflated_sharpe(active, spread, trials["count"])
     figures |= {
         "annual_active": number(annual_return(active, sessions_per_year)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +21,8 @@ from gogooku_kedro.evaluation.plots import (
     model_order,
 )
 from gogooku_kedro.evaluation.wide import check_columns
+
+FloatArray = NDArray[np.float64]
 
 _CHOICE = ["book", "horizon", "split", "cost_bps"]
 TITLES = {"long_short": "Long-short deciles", "long_only": "Long-only top names"}
@@ -63,7 +66,7 @@ def book_drawdown(
     Arguments as in `book_equity`; fractions of the notional of one leg are shown in percent.
     """
 
-    def below(returns: ArrayLike) -> NDArray:
+    def below(returns: ArrayLike) -> FloatArray:
         return -drawdown(returns)
 
     figure = _curves(book_returns, cost_bps, book, horizon, split, below)
@@ -78,7 +81,7 @@ def _curves(
     book: str,
     horizon: str,
     split: str,
-    curve: Callable[[ArrayLike], NDArray],
+    curve: Callable[[ArrayLike], FloatArray],
 ) -> go.Figure:
     check_columns(book_returns, [*_CHOICE, "model", "date", "net"], "book returns")
     costs = book_returns["cost_bps"].unique()

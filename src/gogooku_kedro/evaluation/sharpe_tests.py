@@ -22,28 +22,43 @@ EULER_MASCHERONI = 0.5772156649015329
 daily_sharpe = icir
 
 
-def probabilistic_sharpe(returns: ArrayLike, threshold: float = 0.0) -> float:
-    """Return the probability that the true daily Sharpe ratio exceeds a daily threshold.
+def sharpe_probability(
+    ratio: float, threshold: float, days: int, skewness: float = 0.0, kurtosis: float = 3.0
+) -> float:
+    """Return the probability that the true daily Sharpe ratio exceeds a threshold, given a measured one.
 
-    PSR = Phi[(SR - SR*) sqrt(T - 1) / sqrt(1 - g3 SR + (g4 - 1) / 4 SR^2)] with the daily SR, its days T, and
-    skewness g3 and kurtosis g4 (normal: 3) of the returns (Bailey and Lopez de Prado, 2012).
+    PSR = Phi[(SR - SR*) sqrt(T - 1) / sqrt(1 - g3 SR + (g4 - 1) / 4 SR^2)]
+    (Bailey and Lopez de Prado, 2012).
 
     Args:
-        returns: Daily returns (date,); missing days are left out.
+        ratio: Measured daily Sharpe ratio SR.
         threshold: Daily Sharpe ratio SR*.
+        days: Days T behind the measured ratio.
+        skewness: g3 of the daily returns.
+        kurtosis: g4 of the daily returns, 3 for a normal distribution.
+    """
+    spread = math.sqrt(1.0 - skewness * ratio + (kurtosis - 1.0) / 4.0 * ratio**2)
+    return float(ndtr((ratio - threshold) * math.sqrt(days - 1) / spread))
+
+
+def probabilistic_sharpe(returns: ArrayLike, threshold: float = 0.0) -> float:
+    """Return `sharpe_probability` of daily returns (date,), with their own skewness and kurtosis.
+
+    Args:
+        returns: Fractions; missing days are left out.
+        threshold: Daily Sharpe ratio.
 
     Returns:
         NaN with fewer than `MIN_DAYS` days or when the returns do not vary.
     """
     values = np.asarray(returns, dtype=np.float64)
     values = values[np.isfinite(values)]
-    if len(values) < MIN_DAYS or np.ptp(values) == 0.0 or math.isnan(threshold):
+    if len(values) < MIN_DAYS or np.ptp(values) == 0.0:
         return math.nan
-    ratio = daily_sharpe(values)
     standard = (values - values.mean()) / values.std()
-    g3, g4 = (standard**3).mean(), (standard**4).mean()
-    spread = math.sqrt(1.0 - g3 * ratio + (g4 - 1.0) / 4.0 * ratio**2)
-    return float(ndtr((ratio - threshold) * math.sqrt(len(values) - 1) / spread))
+    return sharpe_probability(
+        daily_sharpe(values), threshold, len(values), (standard**3).mean(), (standard**4).mean()
+    )
 
 
 def expected_best_sharpe(deviation: float, trials: int) -> float:

@@ -10,8 +10,6 @@ LEARNED = ["ridge_predictions", "lightgbm_predictions", "lightgbm_pair_predictio
 SCORED = ["predictions", "neutral_predictions", "rule_predictions", *LEARNED, "oracle_scores"]
 RUN = ["run_record", "model_bundle", "feature_manifest", "quality_report", "split"]
 FIGURES = ["cumulative_rank_ic", "decile_returns", "loss_curves", "degree_histogram"]
-OTHERS = [name for name in SCORED if name not in ("predictions", "oracle_scores")]
-BOOKS = ["book_returns", "portfolio_metrics", "book_equity", "book_drawdown"]
 MARKET = ["quality_report", "feature_manifest", "market_oracle"]
 
 
@@ -22,13 +20,12 @@ def create_pipeline() -> Pipeline:
     members = ["member_predictions", "predictions", "features", "labels", "params:model", SETTINGS]
     of_members = ["member_daily_metrics", "daily_quantiles", "quantile_calibration"]
     reported = ["metrics", "daily_metrics", *FIGURES, *MARKET, LABELLING, SETTINGS]
-    held = ["predictions", "oracle_scores", "panel", "events", "labels", "split", LABELLING, SETTINGS]
     return stage(
         "evaluation",
         [
             node(nodes.measure_days, measured, [*daily, "decile_returns"], name="measure_days"),
             node(nodes.measure_members, members, of_members, name="measure_members"),
-            node(portfolio.measure_books, [*held, *OTHERS], BOOKS, name="measure_books"),
+            portfolio.books_node(SCORED),
             node(
                 nodes.summarise_metrics,
                 [*daily, *RUN, SETTINGS],

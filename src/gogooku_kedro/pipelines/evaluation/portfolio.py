@@ -1,10 +1,13 @@
 """Books of every model held session by session, under the rules of ``evaluation.portfolio``."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 import xarray as xr
+from kedro.pipeline import node
+from kedro.pipeline.node import Node
 
 from gogooku_kedro import evaluation
 from gogooku_kedro.params import HORIZONS, EvaluationParams
@@ -39,3 +42,16 @@ def measure_books(
     rules_here = {"rules": evaluation.describe_books(panel, events, entry, rules)}
     figures = (draw(returns, params.cost_bps) for draw in (evaluation.book_equity, evaluation.book_drawdown))
     return returns, rules_here | measured, *figures
+
+
+def books_node(scored: Sequence[str]) -> Node:
+    """The node ``measure_books`` over the prediction tables of the stage.
+
+    Args:
+        scored: Datasets with scores: ``predictions``, ``oracle_scores``, and tables with a column ``model``.
+    """
+    others = [name for name in scored if name not in ("predictions", "oracle_scores")]
+    market = ["panel", "events", "labels", "split", "params:labels", "params:evaluation"]
+    outputs = ["book_returns", "portfolio_metrics", "book_equity", "book_drawdown"]
+    inputs = ["predictions", "oracle_scores", *market, *others]
+    return node(measure_books, inputs, outputs, name="measure_books")
