@@ -7,6 +7,7 @@ import pytest
 import xarray as xr
 
 from gogooku_kedro.evaluation import (
+    daily_deciles,
     daily_metrics,
     decile_profile,
     hit_rate,
@@ -14,7 +15,7 @@ from gogooku_kedro.evaluation import (
     summarise_extras,
     summarise_metrics,
 )
-from gogooku_kedro.evaluation.metrics import DAILY_COLUMNS
+from gogooku_kedro.evaluation.metrics import DAILY_COLUMNS, MEANS_OF_DAYS
 
 KEYS = [
     "rank_ic",
@@ -29,6 +30,8 @@ KEYS = [
     "sharpe_net",
     "sharpe_net_ci",
     "rank_ic_one_day_late",
+    *MEANS_OF_DAYS,
+    "profile_monotonicity",
     "days",
 ]
 
@@ -64,7 +67,7 @@ def test_inverse_foresight_is_the_mirror_image(labels, predict) -> None:
 
 def test_constant_score_has_no_skill_number_at_all(labels, predict) -> None:
     numbers = summary_of(predict(np.full((60, 30), 0.5)), labels)
-    undefined = set(KEYS) - {"turnover", "days", "sharpe_net_ci"}
+    undefined = set(KEYS) - {"turnover", "days", "sharpe_net_ci", "dispersion", "distinct_share"}
     assert {numbers[key] for key in undefined} == {None}
     assert numbers["sharpe_net_ci"] == [None, None]
     assert (numbers["turnover"], numbers["days"]) == (0.0, 0)
@@ -167,7 +170,7 @@ def test_break_even_cost_makes_the_book_earn_nothing(labels, predict) -> None:
 
 
 def test_decile_profile_rises_with_foresight(labels, predict) -> None:
-    profile = decile_profile(predict(one_day(labels)), labels).query("horizon == '1d'")
+    profile = decile_profile(daily_deciles(predict(one_day(labels)), labels)).query("horizon == '1d'")
     assert profile["mean_return"].is_monotonic_increasing
     assert profile["mean_return"].mean() == pytest.approx(0.0, abs=1e-9)
 

@@ -3,7 +3,12 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from gogooku_kedro.evaluation import neutralise_factors, neutralise_peers
+from gogooku_kedro.evaluation import (
+    neutral_versions,
+    neutralise_factors,
+    neutralise_peers,
+    neutralise_sectors,
+)
 
 DAYS = pd.to_datetime(["2024-01-09", "2024-01-10", "2024-01-11"])
 
@@ -127,3 +132,54 @@ def test_scores_of_another_market_are_an_error() -> None:
     predictions = long_scores(panel, np.arange(40.0), range(70, 71))
     with pytest.raises(ValueError, match="dates or codes that the panel has not"):
         neutralise_factors(predictions, panel.isel(code=slice(30)), 2, 60, 10)
+
+
+def sector_panel(**sectors: str) -> xr.Dataset:
+    coords = {"date": DAYS, "code": list(sectors), "sector": ("code", list(sectors.values()))}
+    return xr.Dataset({"ret_1d": (("date", "code"), np.zeros((3, len(sectors))))}, coords)
+
+
+def test_score_is_in_excess_of_the_mean_of_its_sector() -> None:
+    scores = {**SCORES, "D": [10.0, np.nan, 10.0]}
+    panel = sector_panel(A="banks", B="banks", C="steel", D="n/a")
+    neutral = neutralise_sectors(predictions(scores), panel)
+    # banks 2.5; steel has one stock; D is of no known sector: 10 less the date's mean 5.5
+    assert by_code(neutral, 0) == {"A": -1.5, "B": 1.5, "C": 0.0, "D": 4.5}
+    assert by_code(neutral, 0, "score_5d") == {"A": -3.0, "B": 3.0, "C": 0.0, "D": 9.0}
+    assert np.isnan(by_code(neutral, 1)["D"])
+
+
+def test_every_model_has_its_neutral_versions() -> None:
+    panel = factor_market().assign_coords(sector=("code", ["banks", "steel"] * 20))
+    own = long_scores(panel, np.arange(40.0) ** 2, range(70, 75)).assign(score_5d=1.0, model="model")
+    own["score_5d"] = -own["score_1d"]
+    rule = own.assign(score_5d=own["score_1d"], model="reversal_1d")  # one score for all horizons
+    graph = edges(("2024-01-01", "0001", "0000", 1.0))
+    settings = {"factors": 2, "window": 60, "cadence": 10}
+    stacked = pd.concat([own, rule], ignore_index=True)
+    neutral = neutral_versions(stacked, graph, panel, **settings)
+    versions = ["neutral", "pca_neutral", "sector_neutral"]
+    names = [f"{model}_{version}" for model in ("model", "reversal_1d") for version in versions]
+    assert neutral["model"].unique().tolist() == names
+    assert list(neutral) == ["date", "code", "split", "score_1d", "score_5d", "model"]
+    by_model = dict(list(neutral.groupby("model")))
+    for model, rows in (("model", own), ("reversal_1d", rule)):
+        peers = neutralise_peers(rows, graph)
+        expected = {
+            "neutral": peers,
+            "pca_neutral": neutralise_factors(peers, panel, **settings),
+            "sector_neutral": neutralise_sectors(rows, panel),
+        }
+        for version, frame in expected.items():
+            found = by_model[f"{model}_{version}"].drop(columns="model").reset_index(drop=True)
+            pd.testing.assert_frame_equal(found, frame.reset_index(drop=True))
+
+
+def test_without_sectors_there_is_no_sector_neutral_score_and_the_log_says_so(caplog) -> None:
+    panel = factor_market().assign_coords(sector=("code", ["n/a"] * 40))
+    rows = long_scores(panel, np.arange(40.0), range(70, 71)).assign(model="model")
+    graph = edges(("2024-01-01", "0001", "0000", 1.0))
+    with caplog.at_level("INFO"):
+        neutral = neutral_versions(rows, graph, panel, factors=2, window=60, cadence=10)
+    assert set(neutral["model"]) == {"model_neutral", "model_pca_neutral"}
+    assert "no sector-neutral scores" in caplog.text

@@ -12,6 +12,7 @@ from gogooku_kedro.evaluation import (
     compare_models,
     cumulative_net_return,
     cumulative_rank_ic,
+    daily_deciles,
     daily_metrics,
     decile_profile,
     decile_returns,
@@ -194,7 +195,7 @@ def test_figures_are_small_titled_and_mark_the_test_part(daily, labels, predict)
             "is_self": [0.0, 0.0, 1.0, 1.0],
         }
     )
-    profile = decile_profile(predict(labels["ret"].sel(horizon=1).values), labels)
+    profile = decile_profile(daily_deciles(predict(labels["ret"].sel(horizon=1).values), labels))
     figures = [
         cumulative_rank_ic(daily, "1d"),
         cumulative_net_return(daily, "5d"),
@@ -234,3 +235,27 @@ def test_the_training_of_several_seeds_has_a_line_for_each_and_one_legend() -> N
 def test_the_page_names_the_seeds_of_the_models(run, shown) -> None:
     facts = dict(run_facts({"run": run}, SPLIT, {}))
     assert facts["Seeds"] == shown
+
+
+def test_short_tables_show_the_models_own_neutral_versions_only(labels, predict) -> None:
+    names = ["model", "model_neutral", "model_pca_neutral", "model_sector_neutral", "ridge", "ridge_neutral"]
+    names += ["oracle", "oracle_without_graph", "lightgbm_peers"]
+    score = -labels["ret"].sel(horizon=1).values  # the widest numbers: negative, with a large t
+    daily = daily_metrics(pd.concat([predict(score, name) for name in names]), labels, 10.0)
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(summary_table(metrics_of(daily)))
+    text = console.export_text()
+    assert "…" not in text
+    for shown in (
+        "model ex peers",
+        "model ex factors",
+        "model ex sector",
+        "oracle, no graph",
+        "lightgbm_peers",
+    ):
+        assert re.search(rf"^ *{shown}  ", text, re.MULTILINE), shown
+    assert "ridge ex peers" not in text
+    traces = [trace.name for trace in cumulative_rank_ic(daily, "1d").data]
+    assert "model_pca_neutral" in traces
+    assert "ridge_neutral" not in traces
+    assert "ridge_neutral" in " ".join(page(daily).text)  # in the folded tables

@@ -52,7 +52,7 @@ def test_no_hint_of_a_node_keeps_its_settings_from_being_validated(pipelines):
 
 
 def test_the_default_pipeline_is_the_sum_of_its_stages(pipelines):
-    names = ("ingestion", "features", "graph", "training", "evaluation")
+    names = ("ingestion", "features", "graph", "training", "baselines", "evaluation")
     summed = sum((pipelines[name] for name in names), start=pipelines["data"])
     assert {node.name for node in pipelines["__default__"].nodes} == {node.name for node in summed.nodes}
     assert 20 <= len(pipelines["__default__"].nodes) <= 30

@@ -14,7 +14,17 @@ from tests.conftest import config_loader, kedro
 pytestmark = pytest.mark.pipeline
 
 SETTINGS = {"training": ",training.max_epochs=1", "walk_forward": ",training.max_epochs=1"}
-STAGES = ("ingestion", "features", "graph", "data", "training", "inference", "evaluation", "walk_forward")
+STAGES = (
+    "ingestion",
+    "features",
+    "graph",
+    "data",
+    "training",
+    "inference",
+    "baselines",
+    "evaluation",
+    "walk_forward",
+)
 
 
 @pytest.fixture(scope="module")

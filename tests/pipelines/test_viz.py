@@ -11,7 +11,7 @@ from tests.conftest import ROOT, kedro
 pytestmark = pytest.mark.pipeline
 
 LAYERS = ["raw", "intermediate", "primary", "feature", "model_input", "models", "model_output", "reporting"]
-STAGES = {"ingestion", "features", "graph", "training", "evaluation"}
+STAGES = {"ingestion", "features", "graph", "training", "baselines", "evaluation"}
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 Float32Array = NDArray[np.float32]
 
-PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Ridge penalties per training row: alpha = penalty * rows."""
 
 SETTINGS: dict[str, str | int | float | bool] = {
@@ -121,15 +121,17 @@ def fit_ridge(rows: LearningRows, penalties: Sequence[float] = PENALTIES) -> pd.
     """
     train, valid = rows.parts["train"], rows.parts["valid"]
     scores: dict[str, list[NDArray[np.floating]]] = {"valid": [], "test": []}
+    chosen = []
     for k, horizon in enumerate(rows.horizons):
         labelled = np.isfinite(train.target[:, k])
         x, y = train.x[labelled], train.target[labelled, k]
         fits = [Ridge(alpha=p * len(y), solver="cholesky").fit(x, y) for p in penalties]
         quality = [_mean_rank_ic(fit.predict(valid.x), valid, k) for fit in fits]
         best = int(np.argmax(np.nan_to_num(quality, nan=-np.inf)))
-        logger.info("ridge %dd: penalty %g, valid rank IC %.4f", horizon, penalties[best], quality[best])
+        chosen.append(f"{quality[best]:+.4f} at {horizon}d (penalty {penalties[best]:g})")
         for part, values in scores.items():
             values.append(fits[best].predict(rows.parts[part].x))
+    logger.info("ridge: valid rank IC %s", ", ".join(chosen))
     return _predictions(rows, scores, "ridge")
 
 
@@ -177,6 +179,7 @@ def fit_lightgbm(
     checked = lgb.Dataset(valid.x, np.zeros(len(valid.x)), reference=binned, params=settings)
     checked.construct()
     scores: dict[str, list[NDArray[np.floating]]] = {"valid": [], "test": []}
+    chosen = []
     for k, horizon in enumerate(rows.horizons):
         booster = lgb.train(
             settings,
@@ -189,7 +192,8 @@ def fit_lightgbm(
         for part, values in scores.items():
             values.append(np.asarray(booster.predict(rows.parts[part].x, num_threads=num_threads)))
         quality = _mean_rank_ic(scores["valid"][-1], valid, k)
-        logger.info("%s %dd: %d trees, valid rank IC %.4f", model, horizon, booster.best_iteration, quality)
+        chosen.append(f"{quality:+.4f} at {horizon}d ({booster.best_iteration} trees)")
+    logger.info("%s: valid rank IC %s", model, ", ".join(chosen))
     return _predictions(rows, scores, model)
 
 

@@ -217,6 +217,7 @@ def _horizon_metrics(
     score_ranks, return_ranks = row_ranks(scores), row_ranks(returns)
     book: BookReturns = long_short(score, session_return, horizon, cost_bps)
     top_decile = long_only(score, session_return, horizon, cost_bps)
+    yesterday = score_statistics.autocorrelation(score, 1)
     return pd.DataFrame(
         {
             "model": part.model,
@@ -237,11 +238,15 @@ def _horizon_metrics(
             "coverage": _coverage(part, score, member),
             "dispersion": score_statistics.dispersion(score),
             "distinct_share": score_statistics.distinct_share(score),
-            "score_autocorrelation": score_statistics.autocorrelation(score, 1),
-            "score_autocorrelation_h": score_statistics.autocorrelation(score, horizon),
+            "score_autocorrelation": yesterday,
+            "score_autocorrelation_h": _autocorrelation_h(score, horizon, yesterday),
             "monotonicity": monotonicity(decile_means(score, part.returns[horizon])),
         }
     )
+
+
+def _autocorrelation_h(score: FloatArray, horizon: int, yesterday: FloatArray) -> FloatArray:
+    return yesterday if horizon == 1 else score_statistics.autocorrelation(score, horizon)
 
 
 def _coverage(part: WidePart, score: FloatArray, member: xr.DataArray | None) -> FloatArray:

@@ -10,7 +10,7 @@ NEUTRAL = {
 """Ending of a neutral version's name, the longer ones first -> words that stand for it in a narrow table."""
 
 HEADLINE = "model"
-"""Model whose neutral versions stand in short tables and in figures; those of others are in the full tables."""
+"""Model whose neutral versions stand in short tables and in figures; the full tables have all."""
 
 
 def base_model(name: str) -> str:

@@ -114,12 +114,10 @@ def neutralise_sectors(predictions: pd.DataFrame, panel: xr.Dataset) -> pd.DataF
     ids = group_ids(panel["sector"].values)
     wide = np.full((len(scores), panel.sizes["date"], panel.sizes["code"]), np.nan)
     wide[:, row, column] = predictions[scores].to_numpy(np.float64).T
-    known = ids >= 0
+    of_sector = np.stack([group_mean(score, ids) for score in wide])
     of_date = bn.nanmean(wide, axis=2)[:, :, None]
-    expected = [
-        np.where(known, group_mean(each, ids), mean) for each, mean in zip(wide, of_date, strict=True)
-    ]
-    return _long(predictions, scores, (wide - np.stack(expected))[:, row, column])
+    excess = wide - np.where(ids >= 0, of_sector, of_date)
+    return _long(predictions, scores, excess[:, row, column])
 
 
 def neutral_versions(

@@ -1,4 +1,4 @@
-"""Features of a stock's neighbours in the graph, averaged: what a model without message passing can read of them."""
+"""Mean features of a stock's neighbours in the graph: what a model without messages can read of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a score does, whatever comes of it: how many stocks it covers, how far it tells them apart, how long it lasts."""
+"""What a score does, whatever comes of it: whom it covers, how it tells stocks apart, how long it lasts."""
 
 from __future__ import annotations
 

@@ -140,6 +140,7 @@ def summary_table(metrics: Metrics, oracle: Oracle | None = None, split: str = "
         title=f"{split}: rank IC (Newey-West t), below it the net Sharpe of the long-short book",
         title_justify="left",
         box=SIMPLE_HEAD,
+        padding=(0, 0, 0, 1),
         pad_edge=False,
     )
     table.add_column("", no_wrap=True)
@@ -156,5 +157,7 @@ def summary_table(metrics: Metrics, oracle: Oracle | None = None, split: str = "
 
 
 def _terminal_cell(numbers: Mapping[str, Any] | None) -> str:
-    ratio = None if numbers is None else numbers["sharpe_net"]
+    if numbers is None:
+        return EN_DASH
+    ratio = numbers["sharpe_net"]
     return f"{rank_ic_cell(numbers, '+.3f')}\nSR {format_number(ratio, '+.2f')}"

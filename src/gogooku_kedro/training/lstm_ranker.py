@@ -141,7 +141,7 @@ def _train(
         elif epoch - epoch_kept >= PATIENCE:
             break
     ranker.load_state_dict(kept)
-    logger.info("lstm: epoch %d of %d, valid rank IC %.4f", epoch_kept + 1, epoch + 1, best)
+    logger.info("lstm: valid rank IC %+.4f (epoch %d of %d)", best, epoch_kept + 1, epoch + 1)
 
 
 def _step(
