@@ -22,6 +22,7 @@ ABSENT = "absent"  # stands for a key that is not written
 SECTIONS = (
     *("ingestion", "features", "labels", "split", "graph", "model", "training", "evaluation"),
     "walk_forward",
+    "explanation",
 )
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

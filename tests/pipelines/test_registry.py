@@ -18,7 +18,7 @@ VERBS = {
     *("standardise", "build", "compute", "describe", "normalise", "make", "split", "check", "summarise"),
     *("plot", "train", "predict", "fit", "neutralise", "measure", "write", "rank"),
 }
-RESEARCH = {"walk_forward"}  # settings of pipelines beside the default one
+RESEARCH = {"walk_forward", "explanation"}  # settings of pipelines beside the default one
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +38,7 @@ def test_every_section_reaches_its_nodes_as_a_typed_object(pipelines):
         "debug": params.DebugParams,
         "evaluation": params.EvaluationParams,
         "walk_forward": params.WalkForwardParams,
+        "explanation": params.ExplanationParams,
     }
     assert TypeExtractor(pipelines).extract_types_from_pipelines() == expected == params.SECTIONS
 
@@ -85,10 +86,11 @@ def test_every_dataset_is_in_the_catalog_and_nothing_stays_in_memory(pipelines, 
     assert used - {"parameters"} == catalog
     produced = register_pipelines()["__default__"].all_outputs() | {"run_record"}
     raw = {name for name, e in loader["catalog"].items() if e["metadata"]["kedro-viz"]["layer"] == "raw"}
-    assert pipelines["__default__"].inputs() - raw - {"run_record"} == {
-        f"params:{name}" for name in params.SECTIONS.keys() - RESEARCH
-    }
+    settings = {f"params:{name}" for name in params.SECTIONS}
+    read = pipelines["__default__"].inputs()
+    assert read - raw - {"run_record"} == settings - {f"params:{name}" for name in RESEARCH}
     assert pipelines["inference"].inputs() <= produced | {"params:model", "params:training"}
+    assert pipelines["explanation"].inputs() <= produced | raw | settings
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)

@@ -24,6 +24,7 @@ STAGES = (
     "baselines",
     "evaluation",
     "walk_forward",
+    "explanation",
 )
 
 

@@ -76,8 +76,8 @@ def kendalls_w(ratings: npt.NDArray[np.float64]) -> float:
     raters, items = ratings.shape
     if raters < 2 or items < 3 or (np.ptp(ratings, axis=1) == 0).all():
         return np.nan
-    statistic = float(friedmanchisquare(*ratings.T).statistic)
-    return statistic / (raters * (items - 1))
+    statistic = friedmanchisquare(*ratings.T).statistic
+    return float(statistic / (raters * (items - 1)))
 
 
 def _mean_attention(model: ATFTGATFAN, subject: Subject, days: Sequence[int]) -> pd.DataFrame:

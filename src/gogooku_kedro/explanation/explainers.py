@@ -8,7 +8,7 @@ from gogooku_kedro.explanation.graph_part import GraphPart
 from gogooku_kedro.model.convolution import AttentiveConvolution
 
 SCORES = ModelConfig(mode="regression", task_level="node", return_type="raw")
-EDGE_SIZE, EDGE_ENTROPY, LEARNING_RATE = 0.001, 0.01, 0.05
+EDGE_SIZE, EDGE_ENTROPY, LEARNING_RATE = 0.002, 0.0005, 0.1
 """GNNExplainer's penalties on the size and the indecision of its mask, where scores differ by about one."""
 
 

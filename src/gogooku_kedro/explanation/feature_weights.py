@@ -59,7 +59,8 @@ def family_weights(weights: pd.DataFrame) -> pd.DataFrame:
     Args:
         weights: From :func:`feature_weights`.
     """
-    table = weights.groupby("family", sort=False)["weight"].agg(features="size", weight="sum")
+    by_family = weights.groupby("family", sort=False)["weight"]
+    table = pd.DataFrame({"features": by_family.size(), "weight": by_family.sum()})
     table["ratio"] = table["weight"] * len(weights) / table["features"]
     return table.sort_values("weight", ascending=False).reset_index()
 
@@ -77,7 +78,7 @@ def feature_weights_by_month(daily: pd.DataFrame, features: pd.DataFrame) -> pd.
     """
     if daily.empty:
         return pd.DataFrame(columns=MONTH_COLUMNS)
-    month = daily.index.get_level_values("date").strftime("%Y-%m")
+    month = pd.DatetimeIndex(daily.index.get_level_values("date")).strftime("%Y-%m")
     by_family = daily.T.groupby(features["family"].to_numpy(), sort=False).sum().T
     monthly = by_family.groupby([daily.index.get_level_values("seed"), month]).mean()
     means = monthly.groupby(level=1).mean().rename_axis("month")

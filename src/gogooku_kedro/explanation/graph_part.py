@@ -49,7 +49,8 @@ class GraphPart(nn.Module):
     def scores(self) -> Tensor:
         """The scores with all edges, ``(N, 4)``."""
         with torch.no_grad():
-            return self(self.x, self.edge_index, self.edge_attr)
+            score: Tensor = self(self.x, self.edge_index, self.edge_attr)
+        return score
 
     def drop_effects(self, edges: Tensor) -> Tensor:
         """What each edge adds to the score of its target: the score with it less the score without it.

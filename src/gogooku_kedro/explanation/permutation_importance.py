@@ -130,5 +130,5 @@ def _daily_rank_ic(
                 score = model.rank(day.hidden, day.present, day.edge_index, day.edge_attr)[0]
             scores.append(score[0].masked_fill(~day.present[0].unsqueeze(-1), torch.nan).float().cpu())
         members.append(torch.stack(scores).numpy())
-    score = combined_scores(members)
-    return np.stack([rank_ic(score[..., h], returns[..., h]) for h in range(len(HORIZONS))], axis=1)
+    together = combined_scores(members)
+    return np.stack([rank_ic(together[..., h], returns[..., h]) for h in range(len(HORIZONS))], axis=1)

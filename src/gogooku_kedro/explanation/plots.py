@@ -43,7 +43,7 @@ def attention_network(pairs: pd.DataFrame, top: int, sector: str | None = None) 
     steady = pairs[(pairs["target_sector"] == sector) & (2 * pairs["days"] >= pairs["days"].max())]
     drawn = steady.nlargest(top, "lift")
     inner = sorted(drawn["target"].unique())
-    outer = sorted(set(drawn["source"]) - set(inner))
+    outer = _in_order_of_targets(drawn, inner)
     place = _circle(inner, 1.0) | _circle(outer, 1.7)
     figure = go.Figure()
     for row in drawn.itertuples():
@@ -66,7 +66,7 @@ def attention_network(pairs: pd.DataFrame, top: int, sector: str | None = None) 
     note = f"the {len(drawn)} pairs of largest lift; orange lines move against each other"
     _styled(figure, title=f"{title}<br><sup>{note}</sup>", x=None, y=None)
     figure.update_xaxes(visible=False).update_yaxes(visible=False, scaleanchor="x")
-    return figure.update_layout(hovermode="closest", height=560)
+    return figure.update_layout(hovermode="closest", height=560, legend_entrywidth=200)
 
 
 def weights_by_month(by_month: pd.DataFrame) -> go.Figure:
@@ -127,6 +127,13 @@ def importance_bars(importance: pd.DataFrame) -> go.Figure:
     note = "mean of the days with its 95 % interval; other horizons by a click in the legend"
     _styled(figure, title=f"Rank IC lost without a family<br><sup>{note}</sup>", x="Drop in rank IC", y=None)
     return figure.update_layout(hovermode="closest", height=600, margin_l=110)
+
+
+def _in_order_of_targets(drawn: pd.DataFrame, inner: list[str]) -> list[str]:
+    """Sources outside the sector, so that each lies near the stock that hears it most."""
+    outside = drawn[~drawn["source"].isin(inner)].drop_duplicates("source")
+    order = outside["target"].map(inner.index)
+    return outside.assign(order=order).sort_values(["order", "source"])["source"].tolist()
 
 
 def _circle(codes: list[str], radius: float) -> dict[str, tuple[float, float]]:

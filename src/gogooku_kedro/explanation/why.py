@@ -177,7 +177,7 @@ def _day(subject: Subject, date: pd.Timestamp | None) -> int:
 def _check_member(subject: Subject, stock: int, day: int) -> None:
     if bool(subject.market.present[day, stock]):
         return
-    member = subject.dates[subject.market.present[: day + 1, stock].cpu().numpy()]
+    member = subject.dates[: day + 1][subject.market.present[: day + 1, stock].cpu().numpy()]
     last = f"the last time before was {member[-1]:%Y-%m-%d}" if len(member) else "nor on any day before"
     raise ValueError(
         f"--code {subject.codes[stock]}: not in the cross-section of {subject.dates[day]:%Y-%m-%d} (it did "

@@ -4,7 +4,7 @@ from torch import Tensor
 from torch_geometric.nn import MessagePassing
 
 
-class PeerSum(MessagePassing):
+class PeerSum(MessagePassing):  # type: ignore[misc]  # PyG has no types
     r"""Add up what the sources of a stock's edges hold, :math:`\sum_j w_{ij}\, x_j`.
 
     It has no parameters. It is a message passing layer, and not a plain scatter, because the explainers of

@@ -3,6 +3,7 @@
 torch is imported inside the functions, so that commands which do not explain start in seconds.
 """
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from gogooku_kedro.params import EvaluationParams, ExplanationParams, ModelParam
 Models = Any
 """A ``training.Ensemble``: naming the class here would import torch, and a hint that cannot be resolved
 would make Kedro pass the parameters unvalidated."""
+
+LOGGER = logging.getLogger(__name__)
 
 
 def measure_attention(
@@ -41,7 +44,9 @@ def measure_attention(
         subject, days, params.days, params.edges, params.explainer_steps, params.seed
     )
     planted = explanation.planted_precision(pairs, planted_peers, params.top_pairs)
-    return pairs, planted, effects, explanation.effect_agreement(effects)
+    agreement = explanation.effect_agreement(effects)
+    LOGGER.info("%d pairs attended to; attention against effect, 5 sessions: %s", len(pairs), agreement["5d"])
+    return pairs, planted, effects, agreement
 
 
 def measure_features(
