@@ -23,6 +23,7 @@ SECTIONS = (
     *("ingestion", "features", "labels", "split", "graph", "model", "training", "evaluation"),
     "walk_forward",
     "explanation",
+    *("walk_forward", "ablation"),
 )
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

@@ -34,7 +34,12 @@ def cli() -> None:
 @of_an_environment
 def validate_config(env: str | None, conf_source: str | None) -> None:
     """Check every setting that can be checked without running a pipeline."""
-    _checked_parameters(_configuration(env, conf_source, {}))
+    parameters = _checked_parameters(_configuration(env, conf_source, {}))
+    from gogooku_kedro.research.arms import arm_problems
+
+    problems = arm_problems(parameters)
+    if problems:
+        raise click.ClickException("\n".join(problems))
     click.secho(f"configuration of environment {env or 'base'} is valid", fg="green")
 
 

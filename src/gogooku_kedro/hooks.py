@@ -36,7 +36,7 @@ WITHOUT_EFFECT = {
     "features": {"engine", "scheduler", "workers", "memory_mb"},
     "walk_forward": {"folder"},
 }
-"""Settings that change no result; the section ``debug`` holds nothing else."""
+"""Settings that change no result; ``debug`` holds nothing else, ``ablation`` none of another pipeline's."""
 
 
 class SettingsError(click.ClickException, ValueError):
@@ -55,7 +55,13 @@ class SettingsCheck:
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Check the device, for pipelines that need one."""
+        """Check the arms of an ablation, and the device, for pipelines that need them."""
+        if "params:ablation" in pipeline.inputs():
+            from gogooku_kedro.research.arms import arm_problems
+
+            problems = arm_problems(plain_parameters(catalog))
+            if problems:
+                raise SettingsError("\n".join(problems))
         if any(GPU_TAG in node.tags for node in pipeline.nodes):
             from gogooku_kedro.training import resolve_device
 
@@ -163,6 +169,26 @@ class MlflowRecord:
             print_summary(metrics, SHOWN[name], catalog)
         if tracked and "report" in written:
             mlflow.log_text(catalog.load("report"), "report.html")
+        if {"gat_effect", "gat_effect_page"} <= written:
+            show_effect(catalog, tracked)
+
+
+def show_effect(catalog: DataCatalog, tracked: bool) -> None:
+    """Print whether the goals of the graph network are met and where the page is; log both."""
+    import mlflow
+    from rich.console import Console
+
+    from gogooku_kedro.research.effect_page import effect_answers, horizons_of
+
+    effect, console = catalog.load("gat_effect"), Console()
+    if tracked:
+        figures = flatten({"gat_effect": {name: effect[name] for name in horizons_of(effect)}}, "/")
+        mlflow.log_metrics({k: float(v) for k, v in figures.items() if isinstance(v, int | float)})
+        mlflow.log_text(catalog.load("gat_effect_page"), "gat_effect.html")
+    for answer in effect_answers(effect):
+        console.print(f"{answer.question} {answer.text}", soft_wrap=True)
+    for name in ("gat_effect", "gat_effect_page"):
+        console.print(f"{name}: {catalog[name]._describe()['filepath']}", soft_wrap=True)
 
 
 def plain_parameters(catalog: DataCatalog) -> dict[str, Any]:
@@ -205,7 +231,7 @@ def git_sha() -> str:
 
 def config_hash(parameters: dict[str, Any]) -> str:
     """Hash of the settings that decide a result; where files lie and what computes is not among them."""
-    hashed = {*SECTIONS, "signal_strength"} - {"debug"}
+    hashed = {*SECTIONS, "signal_strength"} - {"debug", "ablation"}
     sections = {k: v for k, v in parameters.items() if k in hashed}
     for name, keys in WITHOUT_EFFECT.items():
         sections[name] = {k: v for k, v in sections[name].items() if k not in keys}

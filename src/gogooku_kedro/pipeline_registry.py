@@ -7,6 +7,7 @@ pipelines under a name of its own would fail (tests/pipelines/test_registry.py).
 from kedro.pipeline import Pipeline
 
 from gogooku_kedro.pipelines import (
+    ablation,
     baselines,
     evaluation,
     explanation,
@@ -25,7 +26,8 @@ def register_pipelines() -> dict[str, Pipeline]:
     Returns:
         The stages, ``data`` (everything before training), ``inference`` (rank the latest session with a
         stored model), ``explanation`` (what a stored model learned), ``walk_forward`` (train and test fold
-        by fold, on what ``data`` left) and ``__default__`` (from raw bars to the report).
+        by fold, on what ``data`` left), ``ablation`` (what the graph network adds, on what ``data`` left)
+        and ``__default__`` (from raw bars to the report).
     """
     stages = {
         "ingestion": ingestion.create_pipeline(),
@@ -40,6 +42,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "data": data,
         "inference": inference.create_pipeline(),
         "walk_forward": walk_forward.create_pipeline(),
+        "ablation": ablation.create_pipeline(),
         "explanation": explanation.create_pipeline(),
         "__default__": data + stages["training"] + stages["baselines"] + stages["evaluation"],
     }

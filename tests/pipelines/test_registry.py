@@ -18,7 +18,7 @@ VERBS = {
     *("standardise", "build", "compute", "describe", "normalise", "make", "split", "check", "summarise"),
     *("plot", "train", "predict", "fit", "neutralise", "measure", "write", "rank"),
 }
-RESEARCH = {"walk_forward", "explanation"}  # settings of pipelines beside the default one
+RESEARCH = {"walk_forward", "ablation", "explanation"}  # settings of pipelines beside the default one
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +39,7 @@ def test_every_section_reaches_its_nodes_as_a_typed_object(pipelines):
         "evaluation": params.EvaluationParams,
         "walk_forward": params.WalkForwardParams,
         "explanation": params.ExplanationParams,
+        "ablation": params.AblationParams,
     }
     assert TypeExtractor(pipelines).extract_types_from_pipelines() == expected == params.SECTIONS
 
@@ -59,11 +60,12 @@ def test_the_default_pipeline_is_the_sum_of_its_stages(pipelines):
     assert 20 <= len(pipelines["__default__"].nodes) <= 30
 
 
-def test_walk_forward_runs_on_what_the_data_stages_leave(pipelines):
-    read = {name for name in pipelines["walk_forward"].inputs() if not name.startswith("params:")}
+@pytest.mark.parametrize("name", ["walk_forward", "ablation"])
+def test_research_runs_on_what_the_data_stages_leave(pipelines, name):
+    read = {dataset for dataset in pipelines[name].inputs() if not dataset.startswith("params:")}
     assert read - {"run_record"} <= pipelines["data"].all_outputs()
-    both = pipelines["data"] + pipelines["walk_forward"]
-    assert len(both.nodes) == len(pipelines["data"].nodes) + len(pipelines["walk_forward"].nodes)
+    both = pipelines["data"] + pipelines[name]
+    assert len(both.nodes) == len(pipelines["data"].nodes) + len(pipelines[name].nodes)
 
 
 def test_nodes_are_named_verb_object_after_their_function(pipelines):
@@ -122,6 +124,7 @@ def test_data_root_moves_every_path():
     moved = config_loader(data_root="/elsewhere")["parameters"]
     assert moved["training"]["checkpoint_dir"].startswith("/elsewhere/")
     assert moved["walk_forward"]["folder"].startswith("/elsewhere/")
+    assert moved["ablation"]["walk_forward"]["folder"].startswith("/elsewhere/")
 
 
 def test_listing_the_pipelines_imports_no_heavy_library():

@@ -13,18 +13,14 @@ from tests.conftest import config_loader, kedro
 
 pytestmark = pytest.mark.pipeline
 
-SETTINGS = {"training": ",training.max_epochs=1", "walk_forward": ",training.max_epochs=1"}
+SETTINGS = {
+    "training": ",training.max_epochs=1",
+    "walk_forward": ",training.max_epochs=1",
+    "ablation": ",training.max_epochs=1,training.max_batches=3",
+}
 STAGES = (
-    "ingestion",
-    "features",
-    "graph",
-    "data",
-    "training",
-    "inference",
-    "baselines",
-    "evaluation",
-    "walk_forward",
-    "explanation",
+    *("ingestion", "features", "graph", "data", "training", "inference", "baselines", "evaluation"),
+    *("walk_forward", "ablation", "explanation"),
 )
 
 
@@ -102,3 +98,19 @@ def test_walk_forward_measures_every_fold_beside_the_baselines(data_root):
     with sqlite3.connect(data_root / "mlflow.db") as database:
         runs = {name for (name,) in database.execute("select name from runs").fetchall()}
     assert {"walk_forward", "fold_1", "fold_2"} <= runs
+
+
+def test_the_ablation_leaves_the_effect_a_page_and_a_child_run_for_every_arm(data_root):
+    folder = data_root / "08_reporting"
+    effect = json.loads((folder / "gat_effect.json").read_text())
+    assert {"1d", "5d", "10d", "20d", "controls", "seeds", "folds"} <= set(effect)
+    assert (effect["seeds"], effect["folds"], effect["run"]["max_epochs"]) == ([0, 1], 1, 1)
+    table = pd.read_csv(folder / "ablation_table.csv")
+    assert table["arm"].unique().tolist() == ["on", "off"]
+    assert effect["1d"]["rank_ic"]["on"] == pytest.approx(table["rank_ic"][0])
+    assert "Does the graph network add" in (folder / "gat_effect.html").read_text()
+    with sqlite3.connect(data_root / "mlflow.db") as database:
+        children = database.execute(
+            "SELECT name FROM runs JOIN tags USING (run_uuid) WHERE key = 'mlflow.parentRunId'"
+        ).fetchall()
+    assert {("on / fold 1",), ("off / fold 1",)} <= set(children)

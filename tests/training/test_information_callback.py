@@ -7,6 +7,7 @@ import torch
 
 from gogooku_kedro.model.fusion import GatedFusion
 from gogooku_kedro.model.gat import GraphBlock
+from gogooku_kedro.training import fit_ensemble, market_tensors
 from gogooku_kedro.training.information_flow import (
     InformationFlow,
     InformationFlowError,
@@ -14,7 +15,7 @@ from gogooku_kedro.training.information_flow import (
     optimizer_problems,
 )
 from gogooku_kedro.training.module import CrossSectionModule
-from tests.training.conftest import LOSS, phase, training_params
+from tests.training.conftest import ATTRIBUTES, LOSS, TRAIN, VALID, phase, tables, training_params
 from tests.training.short import fit, network
 
 HEALTHY = {
@@ -56,6 +57,26 @@ def test_a_phase_without_graph_may_have_no_edges_and_no_gradient_in_the_gat():
     assert information_problems(without, GRAPH) == []
     assert len(information_problems(without, NOBODY)) == 2
     assert len(information_problems(without | {"task_grad_norm/vsn": 0.0}, GRAPH)) == 1
+
+
+def test_a_graph_of_self_loops_may_have_no_edges_and_nothing_to_neutralise():
+    alone = HEALTHY | {"gat/edge_count": 0.0, "task_grad_norm/neutralise": 0.0}
+    assert information_problems(alone, NOBODY, isolated=True) == []
+    assert len(information_problems(alone, NOBODY)) == 2
+    assert len(information_problems(alone | {"task_grad_norm/gat": 0.0}, NOBODY, isolated=True)) == 1
+
+
+def test_a_gat_that_hears_nobody_is_trained_when_that_is_meant_and_only_then(model, tmp_path):
+    features, labels, edges = tables()
+    alone = market_tensors(features, labels, edges[edges["source"] == edges["target"]], ATTRIBUTES)
+    arguments = (TRAIN, VALID, "hash", model, training_params(tmp_path, max_epochs=1))
+    with pytest.raises(InformationFlowError, match="gat/edge_count is 0"):
+        fit_ensemble(alone, *arguments)
+    (member,) = fit_ensemble(alone, *arguments, isolated=True).ensemble.members
+    neighbours = market_tensors(features, labels, edges, ATTRIBUTES)
+    with pytest.raises(ValueError, match="isolated: the graph has edges between different stocks"):
+        fit_ensemble(neighbours, *arguments, isolated=True)
+    assert member.training["n_parameters"] == network(neighbours, model).n_parameters()
 
 
 def test_parts_that_have_nothing_to_learn(market, model, tmp_path):

@@ -53,7 +53,7 @@ class AblationParams(Section):
     def _names_are_no_booleans(cls, arms: Any) -> Any:
         if isinstance(arms, dict) and not all(isinstance(name, str) for name in arms):
             raise ValueError(
-                'ablation.arms: YAML reads a bare on and off as true and false; write "on" and "off" in quotes'
+                'ablation.arms: YAML reads a bare on and off as true and false; write "on" and "off", quoted'
             )
         return arms
 
@@ -61,7 +61,7 @@ class AblationParams(Section):
     def _seeds_differ(self) -> Self:
         if len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
             raise ValueError(
-                f"ablation.seeds: {list(self.seeds)} must be different numbers, none negative, such as [0, 1, 2]"
+                f"ablation.seeds: {list(self.seeds)} must be different numbers, none negative: [0, 1, 2]"
             )
         return self
 
@@ -76,7 +76,7 @@ class AblationParams(Section):
         missing = [name for name in REQUIRED_ARMS if name not in self.run]
         if missing or len(set(self.run)) < len(self.run):
             raise ValueError(
-                f"ablation.run: {list(self.run)} must hold {' and '.join(REQUIRED_ARMS)}, whose difference is "
-                f"the effect of the GAT, and no arm twice"
+                f"ablation.run: {list(self.run)} must hold {' and '.join(REQUIRED_ARMS)}, whose difference "
+                f"is the effect of the GAT, and no arm twice"
             )
         return self

@@ -9,7 +9,7 @@ from gogooku_kedro.evaluation import daily_metrics, neutralise_factors, neutrali
 from gogooku_kedro.params import EvaluationParams
 
 KINDS = ("raw", "peer_neutral", "pca_neutral")
-"""Scores as they come, in excess of the peers' on the graph, and without the returns' principal components."""
+"""Scores as they come, less those of the peers on the graph, and without the principal components."""
 
 ENSEMBLE = "ensemble"
 """Stands in the place of a seed for the scores of all seeds together."""

@@ -47,7 +47,9 @@ def save_arm(folder: Path, result: ArmResult, inputs: dict[str, Any]) -> None:
     result.daily.to_parquet(folder / DAILY, index=False)
     result.member_scores.to_parquet(folder / SCORES, index=False)
     summary = {"n_parameters": result.n_parameters, "seconds": result.seconds, "inputs": inputs}
-    (folder / SUMMARY).write_text(json.dumps(summary, indent=2))
+    unfinished = folder / f".{SUMMARY}"
+    unfinished.write_text(json.dumps(summary, indent=2))
+    unfinished.replace(folder / SUMMARY)
 
 
 def load_arm(folder: Path) -> ArmResult | None:
@@ -63,4 +65,7 @@ def load_arm(folder: Path) -> ArmResult | None:
         tables = pd.read_parquet(folder / DAILY), pd.read_parquet(folder / SCORES)
         return ArmResult(*tables, summary["n_parameters"], summary["seconds"])
     except (OSError, ValueError, KeyError) as error:
-        raise ValueError(f"{folder} is damaged ({error}); remove it to train this arm again") from error
+        raise ValueError(
+            f"ablation.walk_forward.folder: the finished arm in {folder} cannot be read ({error}); remove "
+            f"that folder to train the arm again"
+        ) from error

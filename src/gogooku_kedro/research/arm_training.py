@@ -13,6 +13,7 @@ import pandas as pd
 import xarray as xr
 
 from gogooku_kedro.features import market_columns, split_mask
+from gogooku_kedro.features.split import Part
 from gogooku_kedro.graph import check_graph
 from gogooku_kedro.params import EvaluationParams, TrainingParams
 from gogooku_kedro.research.arm_scores import measure_members
@@ -21,13 +22,17 @@ from gogooku_kedro.research.arms import Training
 from gogooku_kedro.research.control_graphs import control_graph
 from gogooku_kedro.research.refit import Fold
 from gogooku_kedro.training import (
+    Ensemble,
     MarketTensors,
     fit_ensemble,
     market_tensors,
     predict_parts,
     resolve_device,
 )
+from gogooku_kedro.training.bundle import CONFIG
 from gogooku_kedro.training.market import graph_tensors
+
+MODELS, CHECKPOINTS = "models", "checkpoints"
 
 WITHOUT_EFFECT = {"checkpoint_dir", "keep_checkpoints", "seed"}
 """Settings of `training` that change no result: `seeds` are the arm's own."""
@@ -57,6 +62,7 @@ class FoldMarket:
         self.fold, self.setting = fold, setting
         self.dates = pd.DatetimeIndex(fold.features.indexes["date"])
         self.codes = fold.features.indexes["code"]
+        self.panel = setting.panel.sel(date=self.dates)
         self._tensors: dict[tuple[str, ...], MarketTensors] = {}
 
     def result(self, training: Training) -> tuple[ArmResult, bool]:
@@ -67,7 +73,7 @@ class FoldMarket:
         finished = load_arm(folder)
         if finished is not None:
             return finished, True
-        result = self._trained(training, market)
+        result = self._trained(training, market, folder)
         save_arm(folder, result, inputs)
         return result, False
 
@@ -84,7 +90,7 @@ class FoldMarket:
 
     def _inputs(self, training: Training, market: MarketTensors) -> dict[str, Any]:
         fold, setting = self.fold, self.setting
-        returns = setting.panel["ret_1d"].sel(date=slice(None, self.dates[-1]))
+        returns = self.panel["ret_1d"]
         return {
             "arm": {"model": training.model.model_dump(mode="json"), "graph": training.graph},
             "training": setting.training.model_dump(mode="json", exclude=WITHOUT_EFFECT),
@@ -94,38 +100,45 @@ class FoldMarket:
             "measured_on": [_digest(fold.labels["ret"]), _digest(returns), _digest_table(fold.graph_edges)],
         }
 
-    def _trained(self, training: Training, market: MarketTensors) -> ArmResult:
-        fold, setting, started = self.fold, self.setting, time.monotonic()
-        if training.model.gat.enabled:
-            check_graph(fold.graph_edges, training.model.gat.edge_attributes, fold.split["train"])
-        train, valid, test = (self._days(part) for part in ("train", "valid", "test"))
-        feature_hash, model = fold.manifest["hash"], training.model
-        ensemble = fit_ensemble(
-            market,
-            train,
-            valid,
-            feature_hash,
-            model,
-            setting.training,
-            isolated=training.graph == "identity",
-        ).ensemble
+    def _trained(self, training: Training, market: MarketTensors, folder: Path) -> ArmResult:
+        fold, setting = self.fold, self.setting
+        ensemble = self._ensemble(training, market, folder)
+        started = time.monotonic()
         predictions, members = predict_parts(
             ensemble,
-            feature_hash,
-            model,
+            fold.manifest["hash"],
+            training.model,
             market,
-            {"test": list(range(*test))},
+            {"test": list(range(*self._days("test")))},
             self.dates,
             self.codes,
             resolve_device(setting.training.device),
         )
         daily = measure_members(
-            predictions, members, fold.labels, fold.graph_edges, setting.panel, setting.evaluation
+            predictions, members, fold.labels, fold.graph_edges, self.panel, setting.evaluation
         )
-        seconds = round(time.monotonic() - started, 1)
+        seconds = round(ensemble.training["seconds"] + time.monotonic() - started, 1)
         return ArmResult(daily, members, ensemble.training["n_parameters"], seconds)
 
-    def _days(self, part: Any) -> tuple[int, int]:
+    def _ensemble(self, training: Training, market: MarketTensors, folder: Path) -> Ensemble:
+        fold, models = self.fold, folder / MODELS
+        if (models / CONFIG).exists():  # cut off between training and scoring
+            return Ensemble.load(models)
+        if training.model.gat.enabled:
+            check_graph(fold.graph_edges, training.model.gat.edge_attributes, fold.split["train"])
+        ensemble = fit_ensemble(
+            market,
+            self._days("train"),
+            self._days("valid"),
+            fold.manifest["hash"],
+            training.model,
+            self.setting.training.model_copy(update={"checkpoint_dir": str(folder / CHECKPOINTS)}),
+            isolated=training.graph == "identity",
+        ).ensemble
+        ensemble.save(models)
+        return ensemble
+
+    def _days(self, part: Part) -> tuple[int, int]:
         days = np.flatnonzero(split_mask(self.fold.split, self.dates, part))
         return int(days[0]), int(days[-1]) + 1
 

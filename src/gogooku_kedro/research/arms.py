@@ -53,6 +53,22 @@ def resolve_arms(params: AblationParams, model: ModelParams) -> list[Arm]:
     return arms
 
 
+def arm_problems(parameters: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with the arms of `ablation.run`, one sentence each.
+
+    Args:
+        parameters: Merged configuration whose sections `ablation` and `model` are valid by themselves.
+    """
+    try:
+        resolve_arms(
+            AblationParams.model_validate(parameters["ablation"]),
+            ModelParams.model_validate(parameters["model"]),
+        )
+    except ValueError as error:
+        return str(error).splitlines()
+    return []
+
+
 def overlaid(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return `base` with the nested `changes` laid over it; lists are replaced as a whole."""
     merged = dict(base)

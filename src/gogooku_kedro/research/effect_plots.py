@@ -17,15 +17,15 @@ COLOURS = {ON: "#0072B2", "identity": "#E69F00", "permuted": "#D55E00", "mean": 
 FALLBACK_COLOUR = "#444444"
 BAND = "rgba(0, 114, 178, 0.12)"
 DECIMALS = 5
-GRID = 2
+GRID = 1
 
 
 def cumulative_difference(series: ArmSeries, kind: str = "raw") -> go.Figure:
     """Return the running sum of the daily rank IC of `on` and the controls less that of `off`.
 
     The last value divided by the days is the mean difference. The band around 0 holds, on any one day,
-    the sum of `on` less `off` in 95 of 100 markets where there is no difference: 1.96 standard deviations of a
-    day's evidence (serial correlation included, seeds held fixed) times the root of the days so far.
+    the sum of `on` less `off` in 95 of 100 markets where there is no difference: 1.96 standard deviations
+    of a day's evidence (serial correlation included, seeds held fixed) times the root of the days so far.
 
     Args:
         series: The arms.
@@ -87,7 +87,7 @@ def arm_forest(table: pd.DataFrame, kind: str = "raw") -> go.Figure:
         figure, "Mean rank IC of an arm less that of on<br><sup>95% interval, days and seeds</sup>"
     )
     tallest = rows["arm"].nunique()
-    return figure.update_layout(height=260 + 44 * tallest, hovermode="closest")
+    return figure.update_layout(height=300 + 88 * tallest, hovermode="closest")
 
 
 def _add_band(
@@ -129,8 +129,7 @@ def _panels(horizons: list[str]) -> go.Figure:
         rows=max(1, (len(horizons) + GRID - 1) // GRID),
         cols=GRID,
         subplot_titles=[f"{name} horizon" for name in horizons],
-        horizontal_spacing=0.16,
-        vertical_spacing=0.14,
+        vertical_spacing=0.09,
     )
 
 
@@ -145,5 +144,5 @@ def _styled(figure: go.Figure, title: str) -> go.Figure:
         font={"family": "system-ui, sans-serif", "size": 13, "color": "#222222"},
         legend={"orientation": "h", "yref": "container", "y": 0.0, "yanchor": "bottom", "x": 0.0},
         margin={"l": 64, "r": 16, "t": 96, "b": 72},
-        height=620,
+        height=980,
     )

@@ -23,7 +23,7 @@ ON, OFF = "on", "off"
 CONTROLS = ("identity", "permuted", "mean", "pca_neutral")
 COLUMNS = ["arm", "fold", "scores", "seed", "horizon", "date", "rank_ic", "long_short_net"]
 LEGEND = {
-    "on, off": "statistic of a single model with and without the graph network, all seeds and test days together",
+    "on, off": "statistic of a single model with and without the graph network, all seeds and days together",
     "ci95": "95% interval of diff, over days (in blocks) and seeds",
     "relative_ci95": "95% interval of relative = diff / |off|",
     "verdict": "met: relative_ci95 lies above goal; not met: below; else undecided",

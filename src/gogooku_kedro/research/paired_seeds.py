@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import stats
 
 from gogooku_kedro.evaluation.significance import MIN_DAYS, block_length, resampled_days
 
@@ -19,7 +19,7 @@ Kind = Literal["mean", "ratio"]
 POWER = 2.8
 """z(0.975) + z(0.8): a difference of 2.8 standard errors is found at 5%, two-sided, four times in five."""
 
-UNKNOWN = math.nan, math.nan
+UNKNOWN, TAIL = (math.nan, math.nan), 0.025
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class SeedDifference:
         second: Statistic of the second arm.
         difference: first - second.
         relative: difference / |second|, a fraction; NaN when second is 0.
-        interval: 95% interval of `difference` over days and seeds, (NaN, NaN) below `MIN_DAYS` days.
+        interval: 95% interval of `difference` over days and seeds, (NaN, NaN) with too few days.
         relative_interval: The same of `relative`.
         day_deviation: Standard deviation of `difference` over resampled days times the root of their
             number: what one day adds to the evidence, serial correlation included; seeds held fixed.
@@ -105,7 +105,13 @@ def paired_seeds(
     drawing seeds as well would count that three times (Owen, 2007). The weights of the seeds are therefore
     spread as much as gives the mean of :math:`S` seeds the variance :math:`\sigma^2/S`, with the variance
     between trainings :math:`\sigma^2` = that of the seeds' means less what the days explain, not below 0.
-    One seed says nothing about seeds: the interval is then one over days.
+    One seed says nothing about seeds: the interval is then one over days. Networks of equal shape and seed
+    begin alike, and to draw their seeds apart errs on the side of wide intervals.
+
+    Days of one block are no independent evidence: :math:`n = T/b` blocks of mean length :math:`b` are. As for
+    any mean of :math:`n` values, percentiles are stretched about the statistic by Student's quantile with
+    :math:`n - 1` degrees over the normal one, and deviations by :math:`\sqrt{n/(n-1)}`. Two blocks or less
+    give no interval.
 
     Args:
         first: Table of `seed_series`, for example of the model with graph.
@@ -125,7 +131,10 @@ def paired_seeds(
     daily = one.mean(axis=1) - two.mean(axis=1)
     if days < MIN_DAYS or np.ptp(daily) == 0.0:
         return SeedDifference(*point, *(UNKNOWN,) * 2, *(math.nan,) * 2, days=days)
-    positions = resampled_days(days, block_length(daily, horizon), replications, seed)
+    block = block_length(daily, horizon)
+    if days <= 2 * block:
+        return SeedDifference(*point, *(UNKNOWN,) * 2, *(math.nan,) * 2, days=days)
+    positions = resampled_days(days, block, replications, seed)
     counts = np.stack([np.bincount(draw, minlength=days) for draw in positions]).astype(np.float64)
     by_days = [_statistic(x, folds, _equal(x, folds), counts, statistic) for x in (one, two)]
     rng = np.random.default_rng(seed)
@@ -133,9 +142,14 @@ def paired_seeds(
     differences = drawn[0] - drawn[1]
     with np.errstate(divide="ignore", invalid="ignore"):
         gains = differences / np.abs(drawn[1])
-    deviation = float(np.nanstd(by_days[0] - by_days[1], ddof=1) * math.sqrt(days))
-    error = float(np.nanstd(differences, ddof=1))
-    return SeedDifference(*point, _interval(differences), _interval(gains), deviation, error, days)
+    small = math.sqrt(days / (days - block))
+    stretch = small * stats.t.ppf(1.0 - TAIL, days / block - 1.0) / stats.norm.ppf(1.0 - TAIL)
+    intervals = (
+        _interval(draws, middle, stretch)
+        for draws, middle in zip((differences, gains), point[2:], strict=True)
+    )
+    deviation = float(np.nanstd(by_days[0] - by_days[1], ddof=1) * math.sqrt(days)) * small
+    return SeedDifference(*point, *intervals, deviation, float(np.nanstd(differences, ddof=1)) * small, days)
 
 
 def days_to_decide(day_deviation: float, delta: float) -> int | None:
@@ -213,9 +227,9 @@ def _statistic(
     return np.where(variance > 0.0, ratio, np.nan)
 
 
-def _interval(draws: FloatArray, tails: Sequence[float] = (0.025, 0.975)) -> tuple[float, float]:
+def _interval(draws: FloatArray, middle: float, stretch: float) -> tuple[float, float]:
     finite = draws[np.isfinite(draws)]
     if not len(finite):
-        return math.nan, math.nan
-    low, high = np.quantile(finite, tails)
+        return UNKNOWN
+    low, high = (middle + stretch * (end - middle) for end in np.quantile(finite, [TAIL, 1.0 - TAIL]))
     return float(low), float(high)

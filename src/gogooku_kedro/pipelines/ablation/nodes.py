@@ -1,0 +1,144 @@
+"""Arms of the network are trained fold by fold; what the graph adds is measured, drawn and written up.
+
+What imports torch or arch is imported inside the functions, so that other commands start in seconds.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+import xarray as xr
+
+from gogooku_kedro import research
+from gogooku_kedro.features import first_session
+from gogooku_kedro.params import (
+    HORIZONS,
+    AblationParams,
+    EvaluationParams,
+    FeaturesParams,
+    GraphParams,
+    LabelsParams,
+    ModelParams,
+    SplitParams,
+    TrainingParams,
+)
+
+
+def split_arms(
+    panel: xr.Dataset,
+    candidate_features: dict[str, Any],
+    params: AblationParams,
+    split: SplitParams,
+    labels: LabelsParams,
+    graph: GraphParams,
+    model: ModelParams,
+) -> list[dict[str, Any]]:
+    """Split the sessions into the folds of the ablation, for the arm that looks back furthest."""
+    from gogooku_kedro.research.arms import resolve_arms
+
+    warmup = first_session(
+        candidate_features,
+        graph_window=graph.window,
+        graph_cadence=graph.cadence,
+        model_window=max(arm.training.model.window for arm in resolve_arms(params, model)),
+        residual_window=labels.fitted_sessions(),
+    )
+    try:
+        return research.walk_forward_splits(
+            panel["date"].to_numpy(),
+            params.walk_forward,
+            purge_sessions=split.purge_sessions,
+            warmup=warmup,
+            max_horizon=max(HORIZONS),
+            entry=labels.entry,
+        )
+    except ValueError as error:
+        raise ValueError(f"ablation.{error}") from error
+
+
+def train_arms(
+    raw_features: xr.Dataset,
+    panel: xr.Dataset,
+    labels: xr.Dataset,
+    graph_edges: pd.DataFrame,
+    candidate_features: dict[str, Any],
+    ablation_splits: list[dict[str, Any]],
+    params: AblationParams,
+    features: FeaturesParams,
+    model: ModelParams,
+    training: TrainingParams,
+    evaluation: EvaluationParams,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Train every arm on every fold with every seed, but for those that are finished, and measure them."""
+    from gogooku_kedro.research.ablation import run_ablation
+    from gogooku_kedro.research.arm_training import Setting
+    from gogooku_kedro.research.arms import resolve_arms
+
+    history = research.History(raw_features, panel, labels, graph_edges, candidate_features)
+
+    def folds() -> Iterator[research.Fold]:
+        for number, split in enumerate(ablation_splits, start=1):
+            yield history.fold(number, split, features)
+
+    seeded = training.model_copy(update={"seeds": params.seeds})
+    setting = Setting(panel, seeded, evaluation, Path(params.walk_forward.folder))
+    return run_ablation(resolve_arms(params, model), folds(), len(ablation_splits), setting)
+
+
+def summarise_effect(
+    ablation_daily_metrics: pd.DataFrame,
+    ablation_splits: list[dict[str, Any]],
+    run_record: dict[str, Any],
+    quality_report: dict[str, Any],
+    params: AblationParams,
+    evaluation: EvaluationParams,
+    model: ModelParams,
+    training: TrainingParams,
+) -> dict[str, Any]:
+    """Compare on with off and the controls; hold the gains against the goals."""
+    from gogooku_kedro.research.gat_effect import gat_effect
+
+    run = {name: run_record[name] for name in ("git_sha", "config_hash", "environment")}
+    run |= {"data_hash": quality_report["data_hash"], "cost_bps": evaluation.cost_bps}
+    run |= {"hidden_size": model.hidden_size, "window": model.window, "max_epochs": training.max_epochs}
+    effect = gat_effect(_series(ablation_daily_metrics, evaluation), params.goals.model_dump())
+    return effect | {"run": run, "splits": ablation_splits}
+
+
+def summarise_arms(
+    ablation_daily_metrics: pd.DataFrame, ablation_runs: pd.DataFrame, evaluation: EvaluationParams
+) -> pd.DataFrame:
+    """Make one table of all arms and horizons, each beside `on`."""
+    from gogooku_kedro.research.arm_table import arm_table
+
+    return arm_table(ablation_daily_metrics, ablation_runs, _series(ablation_daily_metrics, evaluation))
+
+
+def plot_effect(
+    ablation_daily_metrics: pd.DataFrame, ablation_table: pd.DataFrame, evaluation: EvaluationParams
+) -> tuple[go.Figure, go.Figure]:
+    """Draw the difference day by day, and every arm with its interval."""
+    from gogooku_kedro.research.effect_plots import arm_forest, cumulative_difference
+
+    return cumulative_difference(_series(ablation_daily_metrics, evaluation)), arm_forest(ablation_table)
+
+
+def write_effect(
+    gat_effect: dict[str, Any],
+    ablation_table: pd.DataFrame,
+    gat_effect_difference: go.Figure,
+    gat_effect_arms: go.Figure,
+) -> str:
+    """Write one HTML page that opens offline."""
+    from gogooku_kedro.research.effect_page import effect_page
+
+    figures = {"Difference day by day": gat_effect_difference, "Arms": gat_effect_arms}
+    return effect_page(gat_effect, ablation_table, figures)
+
+
+def _series(daily: pd.DataFrame, params: EvaluationParams) -> Any:
+    from gogooku_kedro.research.gat_effect import ArmSeries
+
+    return ArmSeries(daily, params.sessions_per_year, params.bootstrap_samples, params.seed)
