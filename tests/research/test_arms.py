@@ -1,4 +1,4 @@
-"""The arms of the ablation as settings: complete models, and what is wrong with one is said before training."""
+"""The arms of the ablation as settings: whole models, and what is wrong with one is said before training."""
 
 import pytest
 

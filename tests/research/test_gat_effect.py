@@ -1,4 +1,4 @@
-"""gat_effect.json on daily series whose differences are known, the table of arms, and the page made of both."""
+"""gat_effect.json on daily series of known difference, the table of arms, and the page made of both."""
 
 import json
 import math

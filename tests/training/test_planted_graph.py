@@ -24,6 +24,8 @@ from benchmarks.planted import (
 )
 from benchmarks.planted_market import ArmResult, Parts, train_arm
 from gogooku_kedro.evaluation import newey_west_lag, newey_west_t
+from gogooku_kedro.research.arm_scores import KINDS
+from gogooku_kedro.research.gat_effect import ArmSeries, gat_effect
 
 MARKET = PlantedSettings(stocks=160, sessions=460, peers=4, own=0.004, gain=1.0)
 PARTS = Parts(train=(10, 350), valid=(351, 400), test=(401, 460))
@@ -53,6 +55,24 @@ def test_the_graph_closes_more_than_half_of_the_gap_to_the_best_rank_ic(planted)
     own, graph = planted.best["own"].mean(), planted.best["graph"].mean()
     assert own + 0.5 * (graph - own) < on.mean() < graph
     assert newey_west_t(on - off, newey_west_lag(1)) > 5
+
+
+@pytest.mark.training
+def test_the_effect_excludes_0_on_the_planted_market_and_the_controls_do_not(planted):
+    days = planted.market.dates[PARTS.test_days()]
+    daily = pd.concat(
+        pd.DataFrame({"arm": arm, "date": days, "rank_ic": result.rank_ic})
+        for arm, result in planted.arms.items()
+    ).assign(fold=1, scores="raw", seed="0", horizon="1d", long_short_net=np.nan)
+    daily = pd.concat([daily.assign(scores=kind) for kind in KINDS])
+    effect = gat_effect(ArmSeries(daily, sessions_per_year=245), {"rank_ic": 0.05})
+    found = effect["1d"]["rank_ic"]
+    assert found["ci95"][0] > 0
+    assert found["verdict"] == "met"
+    assert found["days_to_decide"] > len(days)  # a gain of 5% alone would not be seen
+    for control in ("identity", "permuted"):
+        low, high = effect["controls"][control]["1d"]["rank_ic"]["ci95"]
+        assert low <= 0 <= high, control
 
 
 @pytest.mark.training

@@ -79,7 +79,7 @@ def mean_graph(edges: pd.DataFrame, seed: int) -> pd.DataFrame:
         own = rows["source"].astype(str) == rows["target"].astype(str)
         codes = np.unique(rows[["source", "target"]].astype(str).to_numpy())
         neighbours = max(1, round((~own).sum() / len(codes)))
-        entropy = np.random.SeedSequence((seed, int(pd.Timestamp(asof).value)))
+        entropy = np.random.SeedSequence((seed, int(pd.Timestamp(str(asof)).value)))
         heard = np.random.default_rng(entropy).choice(codes, min(neighbours, len(codes)), replace=False)
         between = _everyone_hears(codes, heard).assign(asof=asof)
         zeros = pd.DataFrame(0.0, index=between.index, columns=attributes)

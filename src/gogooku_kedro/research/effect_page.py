@@ -106,13 +106,15 @@ def horizons_of(effect: Mapping[str, Any]) -> list[str]:
 
 
 def _answer(effect: Mapping[str, Any], name: str) -> Answer:
-    rows, verdicts = [], {}
+    rows: list[list[str]] = []
+    verdicts: dict[str, list[str]] = {}
     for horizon in horizons_of(effect):
         cell = effect[horizon][name]
         verdicts.setdefault(cell["verdict"], []).append(horizon)
         rows.append([horizon, *_cells(cell, name)])
     goal = effect[horizons_of(effect)[0]][name]["goal"]
-    tone = {("met",): "good", ("not met",): "bad"}.get(tuple(verdicts), "open")
+    tones = {"met": "good", "not met": "bad"}
+    tone = tones.get(next(iter(verdicts)), "open") if len(verdicts) == 1 else "open"
     return Answer(
         question=f"Does the graph network add {goal:+.0%} {NAMES[name]}?",
         tone=tone,

@@ -39,7 +39,7 @@ def cumulative_difference(series: ArmSeries, kind: str = "raw") -> go.Figure:
         for arm in arms:
             difference = _difference(series, arm, kind, horizon)
             figure.add_scatter(
-                x=difference.index.strftime("%Y-%m-%d").tolist(),
+                x=_dates(difference),
                 y=difference.cumsum().round(DECIMALS).tolist(),
                 name=f"{arm} - off",
                 legendgroup=arm,
@@ -96,7 +96,7 @@ def _add_band(
     found = series.compare(ON, OFF, kind, horizon, "rank_ic")
     if not np.isfinite(found.day_deviation):
         return
-    dates = _difference(series, ON, kind, horizon).index.strftime("%Y-%m-%d").tolist()
+    dates = _dates(_difference(series, ON, kind, horizon))
     width = 1.96 * found.day_deviation * np.sqrt(np.arange(1, len(dates) + 1))
     for side, fill in ((-width, None), (width, "tonexty")):
         figure.add_scatter(
@@ -120,8 +120,13 @@ def _difference(series: ArmSeries, arm: str, kind: str, horizon: str) -> pd.Seri
         keys=["arm", OFF],
         join="inner",
     ).dropna()
-    difference = pair["arm"].mean(axis=1) - pair[OFF].mean(axis=1)
-    return difference.droplevel("fold").sort_index()
+    own, off = (pair.xs(name, axis=1, level=0).to_numpy(np.float64) for name in ("arm", OFF))
+    dates = pd.DatetimeIndex(pair.index.get_level_values("date"))
+    return pd.Series(own.mean(axis=1) - off.mean(axis=1), dates).sort_index()
+
+
+def _dates(series: pd.Series[float]) -> list[str]:
+    return pd.DatetimeIndex(series.index).strftime("%Y-%m-%d").tolist()
 
 
 def _panels(horizons: list[str]) -> go.Figure:

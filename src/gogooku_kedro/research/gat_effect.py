@@ -82,9 +82,9 @@ class ArmSeries:
     def compare(self, first: str, second: str, kind: str, horizon: str, name: str) -> SeedDifference:
         """Compare two arms by one of the `statistics`, on the same days."""
         statistic = self.statistics[name]
-        pair = (self.series(arm, kind, horizon, statistic.column) for arm in (first, second))
         return paired_seeds(
-            *pair,
+            self.series(first, kind, horizon, statistic.column),
+            self.series(second, kind, horizon, statistic.column),
             statistic,
             horizon=int(horizon.removesuffix("d")),
             replications=self.replications,

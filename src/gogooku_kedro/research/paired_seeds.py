@@ -144,12 +144,13 @@ def paired_seeds(
         gains = differences / np.abs(drawn[1])
     small = math.sqrt(days / (days - block))
     stretch = small * stats.t.ppf(1.0 - TAIL, days / block - 1.0) / stats.norm.ppf(1.0 - TAIL)
-    intervals = (
+    interval, relative_interval = (
         _interval(draws, middle, stretch)
         for draws, middle in zip((differences, gains), point[2:], strict=True)
     )
     deviation = float(np.nanstd(by_days[0] - by_days[1], ddof=1) * math.sqrt(days)) * small
-    return SeedDifference(*point, *intervals, deviation, float(np.nanstd(differences, ddof=1)) * small, days)
+    error = float(np.nanstd(differences, ddof=1)) * small
+    return SeedDifference(*point, interval, relative_interval, deviation, error, days)
 
 
 def days_to_decide(day_deviation: float, delta: float) -> int | None:
@@ -220,7 +221,8 @@ def _statistic(
             total += ((counts[:, inside] @ values[inside]) * weights[:, fold]).sum(axis=1)
         moments.append(total / days)
     if statistic.kind == "mean":
-        return moments[0] * statistic.scale
+        mean: FloatArray = moments[0] * statistic.scale
+        return mean
     variance = (moments[1] - moments[0] ** 2) * days / (days - 1.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio: FloatArray = moments[0] / np.sqrt(variance) * statistic.scale
