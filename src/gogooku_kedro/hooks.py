@@ -201,7 +201,7 @@ def log_figures(metrics: dict[str, Any], prefix: str) -> None:
     """Log the figures of the parts of the split to the open MLflow run, under their path."""
     import mlflow
 
-    parts = {part: metrics[part] for part in ("valid", "test") if part in metrics}
+    parts: dict[str, Any] = {part: metrics[part] for part in ("valid", "test") if part in metrics}
     figures = flatten({prefix: parts} if prefix else parts, "/")
     mlflow.log_metrics({k: float(v) for k, v in figures.items() if isinstance(v, int | float)})
 

@@ -95,6 +95,9 @@ def test_walk_forward_measures_every_fold_beside_the_baselines(data_root):
     own = daily[(daily["model"] == "model") & (daily["horizon"] == "5d")]
     assert metrics["test"]["model"]["5d"]["rank_ic"] == pytest.approx(own["rank_ic"].mean())
     assert len(list((data_root / "06_models/walk_forward").iterdir())) == 2
+    with sqlite3.connect(data_root / "mlflow.db") as database:
+        runs = {name for (name,) in database.execute("select name from runs").fetchall()}
+    assert {"walk_forward", "fold_1", "fold_2"} <= runs
 
 
 def test_the_ablation_leaves_the_effect_a_page_and_a_child_run_for_every_arm(data_root):

@@ -82,7 +82,7 @@ def _half_width(row: Mapping[str, Any] | None) -> float | None:
     if row is None or None in row["rank_ic_ci"]:
         return None
     low, high = row["rank_ic_ci"]
-    return round((high - low) / 2, DECIMALS)
+    return _rounded((high - low) / 2)
 
 
 def _rounded(value: float | None) -> float | None:

@@ -11,7 +11,7 @@ import xarray as xr
 
 from gogooku_kedro.features import (
     Execution,
-    GateError,
+    LeakError,
     check_features,
     membership,
     normalise,
@@ -90,9 +90,11 @@ def refit_fold(
     """Fit on a fold what is fitted on data before training, and cut off what comes after it.
 
     Fitted anew, on the training and the validation part of the fold: the gates, and with them the
-    manifest and its hash. Normalisation looks at each date by itself, or for a feature with one value per
-    date at its past; it is computed anew because the columns may differ. The scales of the level channels
-    and of the edges are fitted by the training itself (`fit_ensemble`), on the fold's training part.
+    manifest and its hash. A feature that falls at one is left out of this fold, whatever
+    `features.gates.on_failure` says: a stretch of history may lack what the whole has. Normalisation
+    looks at each date by itself, or for a feature with one value per date at its past; it is computed
+    anew because the columns may differ. The scales of the level channels and of the edges are fitted by
+    the training itself (`fit_ensemble`), on the fold's training part.
 
     Shared by all folds: raw features, betas and loadings behind residual targets, and graphs. They are
     functions of the past: a graph of as-of date a reads returns up to a, and its dates are counted from
@@ -110,8 +112,7 @@ def refit_fold(
         features_params: Section `features`.
 
     Raises:
-        GateError: A feature falls at a gate of this fold and `features.gates.on_failure` is `fail`; a
-            LeakError when it predicts a label too well. The message names the fold.
+        LeakError: A feature predicts a label of the fold too well; the message names the fold.
     """
     known = {"date": slice(None, split["test"][1])}
     raw, market, outcome = (data.sel(known) for data in (raw_features, panel, labels))
@@ -128,10 +129,10 @@ def refit_fold(
             candidate_features,
             leak_cap=features_params.leak_cap,
             execution=execution,
-            **features_params.gates.model_dump(),
+            **features_params.gates.model_dump() | {"on_failure": "drop"},
         )
-    except GateError as error:
-        raise type(error)(f"fold {number}, up to {split['valid'][1]}: {error}") from error
+    except LeakError as error:
+        raise LeakError(f"fold {number}, up to {split['valid'][1]}: {error}") from error
     manifest = without(candidate_features, reasons)
     return Fold(
         number=number,

@@ -88,8 +88,7 @@ class FoldResult:
         """
         try:
             facts: dict[str, Any] = json.loads((folder / FACTS).read_text())
-            tables = (pd.read_parquet(folder / name) for name in (PREDICTIONS, MEMBERS))
-            return cls(*map(_nanoseconds, tables), facts)
+            return cls(_read(folder / PREDICTIONS), _read(folder / MEMBERS), facts)
         except (OSError, ValueError, KeyError) as error:
             raise ValueError(
                 f"walk_forward.folder: the finished fold in {folder} cannot be read ({error}); remove that "
@@ -150,5 +149,6 @@ def _sorted(names: Iterable[Any]) -> list[str]:
     return sorted(str(name) for name in names)
 
 
-def _nanoseconds(frame: pd.DataFrame) -> pd.DataFrame:
+def _read(file: Path) -> pd.DataFrame:
+    frame = pd.read_parquet(file)
     return frame.assign(date=frame["date"].astype("datetime64[ns]"))
