@@ -42,6 +42,8 @@ def daily_rank_ic(rows: LearningRows, horizon: int, ret: np.ndarray) -> np.ndarr
     score = np.zeros(len(valid.x))
     for seed in SEEDS:
         settings = SETTINGS | {
+            "feature_fraction": 0.8,
+            "max_bin": 255,
             "learning_rate": RATE,
             "num_leaves": LEAVES,
             "min_data_in_leaf": 200,

@@ -61,7 +61,8 @@ def test_after_a_run_the_score_of_the_predictions_is_explained(explain, finished
     assert why["rank"] == 1 + int((last["score_20d"] > row["score_20d"]).sum())
     assert why["quantiles"]["0.5"] == pytest.approx(row["q50_20d"], abs=1e-5)
     assert why["gap"] < 0.05
-    assert len(why["features"]) == len(why["gate"]) == 3
+    assert len(why["features"]) == 3
+    assert why["gate"] == []  # the features of the small market have none of the market as a whole
 
 
 @pytest.mark.pipeline

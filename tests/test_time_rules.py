@@ -15,7 +15,8 @@ import pytest
 import torch
 import xarray as xr
 
-from gogooku_kedro.features import FAMILIES, FEATURES, LeakError, market_columns
+from gogooku_kedro.evaluation import neutral_versions, with_peer_means
+from gogooku_kedro.features import FAMILIES, FEATURES, LeakError, market_columns, own_columns
 from gogooku_kedro.market.sample import SampleMarketSettings, generate_sample_market
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.params import FeaturesParams, GraphParams, IngestionParams, LabelsParams
@@ -39,6 +40,8 @@ class Flow(NamedTuple):
     data: Data
     features: xr.Dataset
     scores: dict[int, torch.Tensor]
+    peer_means: xr.DataArray
+    neutral: pd.DataFrame  # versions of one and the same score
 
     @property
     def panel(self) -> xr.Dataset:
@@ -105,7 +108,22 @@ def flow(tables: Tables, residual: str = "market", normalisation: str = "gaussia
     network = network_of(market)
     days = list(range(FIRST_SCORED, min(LAST_KNOWN + 10, market.x.size(0))))
     scores = {day: score for day, score, _ in predict_days(network, market, days, "cpu")}
-    return Flow(data, features, scores)
+    peer_means = with_peer_means(
+        features["x"][: LAST_KNOWN + 10],
+        features["member"][: LAST_KNOWN + 10],
+        data.edges,
+        own_columns(data.candidates),
+    )
+    return Flow(data, features, scores, peer_means, neutral_scores(data, features))
+
+
+def neutral_scores(data: Data, features: xr.Dataset) -> pd.DataFrame:
+    """A score that no later row changes, made neutral to peers, factors and sectors."""
+    closes = data.panel["adj_close"].where(features["member"])[FIRST_SCORED : LAST_KNOWN + 10]
+    score = closes.to_series().dropna().rename("score_1d").reset_index()
+    return neutral_versions(
+        score.assign(split="test", model="close"), data.edges, data.panel, factors=3, window=60, cadence=10
+    )
 
 
 def network_of(market: MarketTensors) -> ATFTGATFAN:
@@ -195,6 +213,10 @@ def assert_equal_up_to(t: pd.Timestamp, before: Flow, later: Flow) -> None:
         flow.data.edges[flow.data.edges["asof"] <= t].reset_index(drop=True) for flow in (before, later)
     )
     pd.testing.assert_frame_equal(left, right, check_exact=True)
+    equal_bits(before.peer_means.sel(date=slice(None, t)), later.peer_means.sel(date=slice(None, t)))
+    neutral = [f.neutral[f.neutral["date"] <= t].reset_index(drop=True) for f in (before, later)]
+    assert set(neutral[0]["model"]) == {"close_neutral", "close_pca_neutral", "close_sector_neutral"}
+    pd.testing.assert_frame_equal(*neutral, check_exact=True)
     position = before.panel.indexes["date"].get_loc(t)
     for day in range(FIRST_SCORED, position + 1):
         assert torch.equal(before.scores[day], later.scores[day]), day
@@ -210,6 +232,9 @@ def test_no_bit_up_to_t_changes_with_what_comes_after(
     if change is not end_of_data:  # the change did reach the days after t
         day = LAST_KNOWN + 2
         assert not torch.equal(known.scores[day], later.scores[day])
+    if change is other_prices:
+        assert not known.peer_means[day].equals(later.peer_means[day])
+        assert not known.neutral.equals(later.neutral)
 
 
 @pytest.mark.parametrize("residual", ["none", "sector"])

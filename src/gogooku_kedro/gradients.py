@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from kedro.io import DataCatalog
 
-from gogooku_kedro.features import market_columns, split_mask
+from gogooku_kedro.features import split_mask
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.params import ModelParams, TrainingParams
-from gogooku_kedro.training import MarketTensors, market_tensors
+from gogooku_kedro.training import MarketTensors, model_market
 from gogooku_kedro.training.gradient_check import check_gradients
 from gogooku_kedro.training.gradient_report import GradientReport
 from gogooku_kedro.training.market import AHEAD, DayChunk
@@ -54,7 +54,4 @@ def _first_days(catalog: DataCatalog, params: ModelParams, days: int) -> MarketT
     train = np.flatnonzero(split_mask(split, features.indexes["date"], "train"))
     first = max(int(train[0]), params.window - 1)
     around = {"date": slice(first - params.window + 1, first + days + AHEAD)}
-    context = market_columns(manifest) if params.market_gate.enabled else ()
-    return market_tensors(
-        features.isel(around), labels.isel(around), edges, params.gat.edge_attributes, context
-    )
+    return model_market(features.isel(around), labels.isel(around), edges, manifest, params)

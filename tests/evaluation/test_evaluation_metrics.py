@@ -115,6 +115,18 @@ def test_missing_labels_and_scores_shrink_the_cross_section(labels, predict) -> 
     assert daily.loc[daily["horizon"] == "1d", "n"].tolist()[:2] == [18, 30]
 
 
+def test_an_extreme_label_counts_like_any_other(labels, predict) -> None:
+    """Leaving out the labels that no score foresaw would be looking ahead."""
+    labels["ret"][5, 3, :] = 4.0
+    labels["ret"][6, 8, :] = -0.99
+    daily = daily_metrics(predict(-one_day(labels)), labels, cost_bps=10.0).set_index(["horizon", "date"])
+    for day in (5, 6):
+        numbers = daily.loc[("1d", labels["date"].values[day])]
+        assert numbers["n"] == labels.sizes["code"]
+        assert numbers["rank_ic"] == pytest.approx(-1.0)
+    assert daily.loc[("1d", labels["date"].values[5]), "decile_spread"] < -4.0 / 3
+
+
 def test_daily_rank_ic_equals_the_plain_function(labels, predict) -> None:
     score = np.random.default_rng(2).normal(size=(60, 30)).astype(np.float32)
     daily = daily_metrics(predict(score), labels, 0.0)

@@ -17,7 +17,6 @@ from gogooku_kedro.explanation import (
 from gogooku_kedro.explanation.permutation_importance import LEVELS, Deal, deal
 from gogooku_kedro.explanation.subject import combined_scores, feature_names
 from gogooku_kedro.features import gaussian_rank
-from gogooku_kedro.training.predict import encode_days
 from tests.explanation.conftest import HandMade, real_model, subject
 from tests.training.conftest import tables
 
@@ -65,9 +64,10 @@ def test_only_stocks_of_the_cross_section_count():
     features["member"][:, 3:] = False
     model = real_model()
     of = subject(model, data=(features, labels, edges))
-    (day,) = encode_days(model, of.market, [40])
-    expected = day.selection[:3].double().mean(dim=0)
-    np.testing.assert_allclose(daily_weights(of, [40]).iloc[0], expected, rtol=1e-9)
+    window = of.market.chunk(40, 1, model.window)
+    with torch.no_grad():
+        selection = model.encode(window.x, window.present, window.levels, window.context).selection
+    np.testing.assert_allclose(daily_weights(of, [40]).iloc[0], selection[-1, :3].mean(dim=0), rtol=1e-5)
 
 
 def test_a_model_without_selection_has_no_weights():

@@ -4,10 +4,10 @@ import inspect
 
 import pytest
 
-from gogooku_kedro import training
 from gogooku_kedro.params import ModelParams
 from gogooku_kedro.pipelines.inference.nodes import rank_latest
 from gogooku_kedro.pipelines.training.nodes import predict_scores, train_model
+from gogooku_kedro.training import market
 from tests.model.conftest import model_params
 
 MANIFEST = {
@@ -29,7 +29,7 @@ def context_of(node, model: ModelParams, monkeypatch: pytest.MonkeyPatch) -> tup
     def stop(features, labels, edges, attributes, context=()):
         raise Reached(context)
 
-    monkeypatch.setattr(training, "market_tensors", stop)
+    monkeypatch.setattr(market, "market_tensors", stop)
     inputs = dict.fromkeys(inspect.signature(node).parameters)
     with pytest.raises(Reached) as reached:
         node(**inputs | {"feature_manifest": MANIFEST, "model": model})

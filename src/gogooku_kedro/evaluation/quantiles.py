@@ -93,10 +93,12 @@ def _of_horizon(
     by_date = below.groupby(keys, sort=False)
     stocks = crossing.groupby(keys, sort=False).agg(["mean", "size"])
     n = by_date.count()
-    shares = by_date.mean().where(n >= MIN_PAIRS)
-    long = shares.rename_axis(columns="level").stack().rename("share_below").reset_index()
+    dates = n.index.to_frame(index=False)
+    long = dates.loc[dates.index.repeat(len(levels))].reset_index(drop=True)
     return long.assign(
         horizon=horizon_name(horizon),
+        level=np.tile(levels, len(dates)),
+        share_below=by_date.mean().where(n >= MIN_PAIRS).to_numpy().ravel(),
+        crossing=stocks["mean"].where(stocks["size"] >= MIN_PAIRS).to_numpy().repeat(len(levels)),
         n=n.to_numpy().ravel(),
-        crossing=stocks["mean"].where(stocks["size"] >= MIN_PAIRS).repeat(len(levels)).to_numpy(),
     )

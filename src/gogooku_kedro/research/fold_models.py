@@ -12,7 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from gogooku_kedro import evaluation
-from gogooku_kedro.features import market_columns, split_mask
+from gogooku_kedro.features import split_mask
 from gogooku_kedro.features.split import Part
 from gogooku_kedro.params import HORIZONS, EvaluationParams
 from gogooku_kedro.research.refit import Fold
@@ -21,7 +21,7 @@ from gogooku_kedro.training import (
     Ensemble,
     MarketTensors,
     fit_ensemble,
-    market_tensors,
+    model_market,
     predict_parts,
     resolve_device,
 )
@@ -57,9 +57,7 @@ def fold_ensemble(fold: Fold, market: MarketTensors, settings: FoldSettings, fol
 
 def fold_market(fold: Fold, settings: FoldSettings) -> MarketTensors:
     """Return the fold as tensors."""
-    model = settings.model
-    context = market_columns(fold.manifest) if model.market_gate.enabled else ()
-    return market_tensors(fold.features, fold.labels, fold.graph_edges, model.gat.edge_attributes, context)
+    return model_market(fold.features, fold.labels, fold.graph_edges, fold.manifest, settings.model)
 
 
 def fold_predictions(

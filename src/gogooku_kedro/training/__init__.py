@@ -5,7 +5,13 @@ from gogooku_kedro.training.device import describe_device, resolve_device, resol
 from gogooku_kedro.training.ensemble import Ensemble, combine, predict_parts
 from gogooku_kedro.training.fit import EnsembleResult, FitResult, fit_ensemble, fit_model
 from gogooku_kedro.training.lstm_ranker import LSTMRanker, fit_lstm
-from gogooku_kedro.training.market import DayChunk, GraphTensors, MarketTensors, market_tensors
+from gogooku_kedro.training.market import (
+    DayChunk,
+    GraphTensors,
+    MarketTensors,
+    market_tensors,
+    model_market,
+)
 from gogooku_kedro.training.predict import predict_days, predictions_frame
 
 __all__ = [
@@ -23,6 +29,7 @@ __all__ = [
     "fit_lstm",
     "fit_model",
     "market_tensors",
+    "model_market",
     "predict_days",
     "predict_parts",
     "predictions_frame",

@@ -152,7 +152,7 @@ def _step(
     per_date = rank_mse(score, chunk.target) + IC_WEIGHT * (1 - information_coefficient(score, chunk.target))
     loss = over_dates_and_horizons(per_date, score.new_ones(len(HORIZONS)))
     optimiser.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     nn.utils.clip_grad_norm_(ranker.parameters(), CLIP)
     optimiser.step()
 

@@ -1,9 +1,9 @@
 """The market as tensors that stay in the device's memory, cut into chunks of consecutive days."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,9 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from gogooku_kedro.features import gaussian_rank_labels
+from gogooku_kedro.features import gaussian_rank_labels, market_columns
 from gogooku_kedro.graph import asof_index
-from gogooku_kedro.params import HORIZONS
+from gogooku_kedro.params import HORIZONS, ModelParams
 
 AHEAD = max(HORIZONS)
 """Sessions after a day whose levels the model learns to foresee; no more than the longest label."""
@@ -171,6 +171,18 @@ class MarketTensors:
         for tensor in tensors:
             digest.update(np.ascontiguousarray(tensor.cpu().numpy()).data)
         return digest.hexdigest()
+
+
+def model_market(
+    features: xr.Dataset,
+    labels: xr.Dataset,
+    edges: pd.DataFrame,
+    manifest: Mapping[str, Any],
+    model: ModelParams,
+) -> MarketTensors:
+    """:func:`market_tensors` as a model reads them: its edge attributes, its market gate's features."""
+    context = market_columns(manifest) if model.market_gate.enabled else ()
+    return market_tensors(features, labels, edges, model.gat.edge_attributes, context)
 
 
 def market_tensors(

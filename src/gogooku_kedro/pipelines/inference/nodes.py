@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from gogooku_kedro.features import market_columns
 from gogooku_kedro.params import ModelParams, TrainingParams
 
 Models = Any
@@ -24,10 +23,9 @@ def rank_latest(
     training: TrainingParams,
 ) -> pd.DataFrame:
     """Score the last session that has a cross-section, the best stock of the longest horizon first."""
-    from gogooku_kedro.training import market_tensors, predict_parts, resolve_device
+    from gogooku_kedro.training import model_market, predict_parts, resolve_device
 
-    context = market_columns(feature_manifest) if model.market_gate.enabled else ()
-    market = market_tensors(features, labels, graph_edges, model.gat.edge_attributes, context)
+    market = model_market(features, labels, graph_edges, feature_manifest, model)
     latest = int(np.flatnonzero(features["member"].any("code").to_numpy())[-1])
     ranking, _ = predict_parts(
         model_bundle,

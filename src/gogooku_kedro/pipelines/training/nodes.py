@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from gogooku_kedro import evaluation
-from gogooku_kedro.features import market_columns, split_mask
+from gogooku_kedro.features import split_mask
 from gogooku_kedro.params import DebugParams, ModelParams, TrainingParams
 
 Models = Any
@@ -30,10 +30,9 @@ def train_model(
     debug: DebugParams,
 ) -> tuple[Models, pd.DataFrame]:
     """Train ATFT-GAT-FAN on the training part, once per seed; the validation part chooses the epoch."""
-    from gogooku_kedro.training import fit_ensemble, market_tensors
+    from gogooku_kedro.training import fit_ensemble, model_market
 
-    context = market_columns(feature_manifest) if model.market_gate.enabled else ()
-    market = market_tensors(features, labels, graph_edges, model.gat.edge_attributes, context)
+    market = model_market(features, labels, graph_edges, feature_manifest, model)
     train, valid = (_day_range(split, features, part) for part in ("train", "valid"))
     result = fit_ensemble(
         market, train, valid, feature_manifest["hash"], model, training, gat_verbose=debug.gat_verbose
@@ -52,10 +51,9 @@ def predict_scores(
     training: TrainingParams,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Score the validation and the test part with the trained models, together and each by itself."""
-    from gogooku_kedro.training import market_tensors, predict_parts, resolve_device
+    from gogooku_kedro.training import model_market, predict_parts, resolve_device
 
-    context = market_columns(feature_manifest) if model.market_gate.enabled else ()
-    market = market_tensors(features, labels, graph_edges, model.gat.edge_attributes, context)
+    market = model_market(features, labels, graph_edges, feature_manifest, model)
     parts = {part: list(range(*_day_range(split, features, part))) for part in ("valid", "test")}
     return predict_parts(
         model_bundle,
