@@ -11,7 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from gogooku_kedro.evaluation import terminal_lines
 from gogooku_kedro.evaluation.names import headline_models, short_name
+from gogooku_kedro.evaluation.summary import format_number
+from gogooku_kedro.pipelines.report.groups import OWN
 from tests.conftest import FinishedProcess, listing
 
 pytestmark = pytest.mark.pipeline
@@ -218,6 +221,22 @@ def test_the_terminal_shows_the_table_and_where_the_report_is(finished_process: 
         assert re.search(rf"^ *{bound} +(\+0\.\d{{4}} *){{4}}$", output, re.MULTILINE), bound
     assert f"report: {root}/08_reporting/report.html\n" in output
     assert f"metrics: {root}/08_reporting/metrics.json\n" in output
+    answers = json.loads((root / "08_reporting/headline.json").read_text())
+    for line in terminal_lines(answers):
+        assert f"{line}\n" in output
+
+
+def test_the_report_and_the_card_show_the_answers_and_name_what_was_not_run(finished_run):
+    folder = finished_run / "08_reporting"
+    answers = json.loads((folder / "headline.json").read_text())
+    html, card = (folder / "report.html").read_text(), (folder / "model_card.md").read_text()
+    assert answers["graph"]["state"] == "absent"
+    for pipeline in ("ablation", "explanation", "walk_forward"):
+        assert f"kedro run --pipelines={pipeline} --env test" in html
+    difference = format_number(answers["better"]["horizons"]["5d"]["difference"])
+    assert f"<td>{difference} " in html
+    assert f"| {difference} " in card
+    assert "## Not intended" in card
 
 
 def test_the_log_is_short_and_free_of_warnings(finished_process: FinishedProcess):
@@ -244,7 +263,8 @@ def test_mlflow_holds_one_finished_run_below_the_data_root(mlflow_run, finished_
     _, name, status, artifacts = mlflow_run[0]
     assert (name, status) == ("__default__", "FINISHED")
     assert Path(artifacts.removeprefix("file://")).is_relative_to(finished_run)
-    assert list((finished_run / "mlartifacts").rglob("report.html"))
+    logged = {path.name for path in (finished_run / "mlartifacts").rglob("*") if path.is_file()}
+    assert {"report.html", "model_card.md", *(f"{name}.html" for name in OWN)} <= logged
 
 
 def test_mlflow_has_a_row_for_every_setting(mlflow_run):
@@ -268,8 +288,11 @@ def test_mlflow_has_the_metrics_of_every_epoch(mlflow_run):
     assert {name: steps.get(name, 0) for name in per_epoch} == dict.fromkeys(per_epoch, EPOCHS)
 
 
-def test_mlflow_has_the_final_metrics(mlflow_run, metrics):
+def test_mlflow_has_the_final_metrics(mlflow_run, metrics, finished_run):
     logged = mlflow_run[2].set_index("key")["value"]
+    answers = json.loads((finished_run / "08_reporting/headline.json").read_text())
+    gain = answers["better"]["horizons"]["5d"]["difference"]
+    assert logged["headline/better/horizons/5d/difference"] == pytest.approx(gain)
     assert logged["test/model/1d/rank_ic"] == pytest.approx(metrics["test"]["model"]["1d"]["rank_ic"])
     assert logged["valid/lightgbm/20d/sharpe_net"] == pytest.approx(
         metrics["valid"]["lightgbm"]["20d"]["sharpe_net"]

@@ -160,7 +160,7 @@ def _drawing(figure: go.Figure, name: str) -> _Drawing:
     above = 30 if copy.layout.annotations else 12
     height = (copy.layout.height or 450) - (copy.layout.margin.t or 80) + above
     copy.update_layout(title=None, margin_t=above, margin_b=BELOW, height=height)
-    copy.update_layout(legend={"xref": "container", "x": 0.0})
+    copy.update_layout(legend={"xref": "container", "x": 0.0, "entrywidth": 122, "font_size": 11})
     config = {"responsive": True, "displayModeBar": False, "plotlyServerURL": ""}
     html = to_html(copy, config=config, include_plotlyjs=False, full_html=False, div_id=name)
     return _Drawing(heading, note.removeprefix("<sup>").removesuffix("</sup>"), Markup(html))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gogooku_kedro.evaluation import summary
-from gogooku_kedro.evaluation.names import headline_models
+from gogooku_kedro.evaluation.names import headline_models, short_name
 from gogooku_kedro.evaluation.plots import model_order
 from gogooku_kedro.evaluation.summary import EN_DASH, Metrics, Oracle, format_interval, format_number
 
@@ -72,7 +72,7 @@ def rank_ic_table(metrics: Metrics, oracle: Oracle | None, part: str = "test") -
     """
     names, models = summary.horizon_names(metrics), metrics.get(part, {})
     rows = [
-        [model, *(_with_interval(models[model].get(name)) for name in names)]
+        [short_name(model), *(_with_interval(models[model].get(name)) for name in names)]
         for model in headline_models(model_order(list(models)))
     ]
     for key, label in summary.ORACLE_ROWS.items():
@@ -85,7 +85,7 @@ def sharpe_table(metrics: Metrics, cost_bps: float, part: str = "test") -> TextT
     """Return the net Sharpe ratio of the plain long-short book of the headline models."""
     names, models = summary.horizon_names(metrics), metrics.get(part, {})
     rows = [
-        [model, *(summary.sharpe_cell(models[model].get(name)) for name in names)]
+        [short_name(model), *(summary.sharpe_cell(models[model].get(name)) for name in names)]
         for model in headline_models(model_order(list(models)))
     ]
     caption = (
