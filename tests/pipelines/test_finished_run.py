@@ -191,7 +191,7 @@ def test_the_report_opens_offline(finished_run):
 
 
 def test_no_file_is_pickled(finished_run):
-    open_formats = {".parquet", ".json", ".csv", ".html", ".safetensors", ".db"}
+    open_formats = {".parquet", ".json", ".csv", ".html", ".md", ".safetensors", ".db"}
     for path in listing(finished_run):
         if path.suffix == ".npz":  # a zip of plain arrays: numpy refuses to unpickle here
             with np.load(path, allow_pickle=False) as arrays:

@@ -97,7 +97,9 @@ def _differences(
 ) -> dict[str, dict[str, Any]]:
     return {
         verdict.horizon: _numbers(verdict.comparison) | {"answer": verdict.answer}
-        for verdict in compare_models(daily, first, second, **draws)
+        for verdict in compare_models(
+            daily, first, second, replications=draws["replications"], seed=draws["seed"]
+        )
     }
 
 

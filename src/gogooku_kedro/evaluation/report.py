@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 import plotly.graph_objects as go
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 from plotly.io import to_html
 from plotly.offline import get_plotlyjs
@@ -166,7 +166,7 @@ def _drawing(figure: go.Figure, name: str) -> _Drawing:
     return _Drawing(heading, note.removeprefix("<sup>").removesuffix("</sup>"), Markup(html))
 
 
-def _template() -> Any:
+def _template() -> Template:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     text = (files(__package__) / "templates" / "report.html.j2").read_text(encoding="utf-8")
     return environment.from_string(text)

@@ -109,11 +109,12 @@ def full_tables(metrics: Metrics, part: str) -> list[TextTable]:
 
 def book_tables(portfolio: Mapping[str, Any], cost_bps: float, part: str = "test") -> list[TextTable]:
     """Return the books of the headline models after costs, one table per book and horizon."""
-    models = portfolio.get(part, {})
+    models: Mapping[str, Any] = portfolio.get(part, {})
     shown = headline_models(model_order(list(models)))
+    first: Mapping[str, Any] = next(iter(models.values()), {})
     tables = []
     for book, title in BOOKS.items():
-        for name in next(iter(models.values()), {}).get(book, {}):
+        for name in first.get(book, {}):
             rows = [_book_row(model, models[model][book][name], cost_bps) for model in shown]
             caption = f"{title}, {name} horizon, {part} part, {cost_bps:g} bps a side"
             head = ["", *(heading for heading, _ in BOOK_COLUMNS.values()), "turnover", "break-even bps"]
@@ -124,7 +125,8 @@ def book_tables(portfolio: Mapping[str, Any], cost_bps: float, part: str = "test
 def cost_table(portfolio: Mapping[str, Any], model: str = "model", part: str = "test") -> TextTable | None:
     """Return the model's long-short Sharpe ratio at every cost and horizon; None without the model."""
     horizons = portfolio.get(part, {}).get(model, {}).get("long_short", {})
-    costs = list(next(iter(horizons.values()), {}).get("costs", {}))
+    first: Mapping[str, Any] = next(iter(horizons.values()), {})
+    costs = list(first.get("costs", {}))
     rows = [
         [f"{cost} bps", *(_sharpe_at(horizons[name]["costs"][cost]) for name in horizons)] for cost in costs
     ]
