@@ -16,6 +16,7 @@ from plotly.offline import get_plotlyjs
 from gogooku_kedro.evaluation import tables
 from gogooku_kedro.evaluation.answer_tables import behind_the_answers
 from gogooku_kedro.evaluation.answers import Headline, answer_cards
+from gogooku_kedro.evaluation.names import short_name
 from gogooku_kedro.evaluation.report_sections import (
     first_line,
     flat_rows,
@@ -28,6 +29,9 @@ from gogooku_kedro.evaluation.tables import TextTable
 
 BELOW = 56
 """Pixels below a figure for the labels of its x axis; the page adds what the legend takes."""
+
+FEW, COLUMN = 5, 90
+"""A legend of more entries has columns, which are this wide: two of them on a phone."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +164,10 @@ def _drawing(figure: go.Figure, name: str) -> _Drawing:
     above = 30 if copy.layout.annotations else 12
     height = (copy.layout.height or 450) - (copy.layout.margin.t or 80) + above
     copy.update_layout(title=None, margin_t=above, margin_b=BELOW, height=height)
-    copy.update_layout(legend={"xref": "container", "x": 0.0, "entrywidth": 122, "font_size": 11})
+    entries = {trace.name for trace in copy.data if trace.name}
+    columns = COLUMN if len(entries) > FEW else None
+    copy.update_layout(legend={"xref": "container", "x": 0.0, "entrywidth": columns, "font_size": 11})
+    copy.for_each_trace(lambda trace: trace.update(name=short_name(trace.name or "")))
     config = {"responsive": True, "displayModeBar": False, "plotlyServerURL": ""}
     html = to_html(copy, config=config, include_plotlyjs=False, full_html=False, div_id=name)
     return _Drawing(heading, note.removeprefix("<sup>").removesuffix("</sup>"), Markup(html))
