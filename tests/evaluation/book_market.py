@@ -42,6 +42,7 @@ def make_panel(opens: np.ndarray, closes: np.ndarray | None = None, **fields: An
     grids |= {f"adj_{name}": prices for name, prices in grids.items()}
     grids |= {"turnover_value": np.full(opens.shape, 1e8, dtype=np.float32), "traded": np.isfinite(closes)}
     grids |= {"listed": yes, "limit_up": no, "limit_down": no, "invalid_jump": no} | fields
+    grids |= {f"exact_{name}": grids[f"adj_{name}"].astype(np.float64) for name in ("open", "close")}
     codes = CODES if opens.shape[1] == len(CODES) else [str(1301 + i) for i in range(opens.shape[1])]
     coords = {"date": pd.bdate_range("2024-01-04", periods=len(opens)), "code": codes}
     panel = xr.Dataset({name: (("date", "code"), values) for name, values in grids.items()}, coords)

@@ -154,7 +154,7 @@ def rough_market() -> tuple[xr.Dataset, np.ndarray]:
     rng = np.random.default_rng(5)
     panel, score = random_market(3, sector=[f"s{i % 5}" for i in range(30)])
     halted = rng.random(panel["open"].shape) < 0.05
-    for name in ("open", "close", "high", "low", "adj_open", "adj_close"):
+    for name in ("open", "close", "high", "low", "adj_open", "adj_close", "exact_open", "exact_close"):
         panel[name] = panel[name].where(~halted)
     panel["traded"] = panel["traded"] & ~halted
     for flag, extreme in (("limit_up", "high"), ("limit_down", "low")):
@@ -260,7 +260,7 @@ def test_weights_up_to_t_do_not_change_with_prices_after_t(entry: str) -> None:
     last = 15  # decided on session 15, traded on session 15 + lag
     changed = panel.copy(deep=True)
     after = slice(last + lag + 1, None)
-    for name in ("open", "close", "high", "low", "adj_open", "adj_close", "turnover_value"):
+    for name in ("open", "close", "high", "low", "adj_open", "adj_close", "exact_open", "exact_close", "turnover_value"):
         changed[name].values[after] *= np.random.default_rng(0).lognormal(0, 0.5, changed[name][after].shape)
     changed["listed"].values[after] = False
     changed["limit_up"].values[after] ^= True

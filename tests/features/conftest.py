@@ -71,6 +71,7 @@ def _assemble(bars: dict[str, np.ndarray], traded: np.ndarray, listed: np.ndarra
         {
             **{name: (DIMS, values.astype(np.float32)) for name, values in floats.items()},
             **{name: (DIMS, values.copy()) for name, values in bools.items()},
+            **{f"exact_{name}": (DIMS, bars[name].copy()) for name in ("open", "close")},
             "index_return": ("date", index.astype(np.float32)),
             "thin_date": ("date", np.zeros(n_dates, bool)),
         },

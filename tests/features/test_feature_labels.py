@@ -9,7 +9,7 @@ from gogooku_kedro.features import Status, forward_returns, gaussian_rank_labels
 
 def brute_force(panel, t, code, horizon, entry):
     lag = {"next_open": 1, "close": 0}[entry]
-    price = panel["adj_open" if entry == "next_open" else "adj_close"].values
+    price = panel["exact_open" if entry == "next_open" else "exact_close"].values
     first, last = t + lag, t + lag + horizon
     if last >= panel.sizes["date"]:
         return np.nan
@@ -28,9 +28,9 @@ def test_labels_equal_brute_force(panel_factory, entry):
         [[brute_force(panel, t, c, h, entry) for h in (1, 5, 10)] for c in range(6)] for t in range(40)
     ]
     assert ret.dims == ("date", "code", "horizon")
-    assert ret.dtype == np.float32
+    assert ret.dtype == np.float64
     assert ret["horizon"].values.tolist() == [1, 5, 10]
-    np.testing.assert_allclose(ret.values, expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(ret.values, expected, rtol=1e-14)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_label_is_missing_when_the_stock_does_not_trade_on_entry_or_exit(full):
 
 
 def test_a_stock_locked_at_its_limit_without_a_trade_has_no_label(full):
-    for name in ("adj_open", "adj_close"):
+    for name in ("exact_open", "exact_close"):
         full[name][10, 0] = np.nan  # only the quote is left: no trade, no price
     full["limit_up"][10, 0] = True
     assert 9 in missing_days(full, 3, "next_open")
@@ -110,13 +110,13 @@ def ending(full):
         full["traded"][sessions, code] = False
     full["listed"][22:, 0] = False
     full["listed"][20:23, 2] = False
-    for name in ("adj_open", "adj_close"):
+    for name in ("exact_open", "exact_close"):
         full[name] = full[name].where(full["traded"])
     return full
 
 
 def test_a_delisted_stock_is_closed_at_its_last_traded_price(ending):
-    opening, close = (ending[name].values.astype(float) for name in ("adj_open", "adj_close"))
+    opening, close = (ending[name].values for name in ("exact_open", "exact_close"))
     at_open = make_labels(ending, [5], "next_open", delisting="last_price")
     at_close = make_labels(ending, [5], "close", delisting="last_price")
     # t = 15: still listed on the exit session 21, where it is halted
@@ -221,3 +221,13 @@ def test_training_labels_rank_the_members_of_each_date():
     found = gaussian_rank_labels(ret, member).values[0, :, 0]
     expected = norm.ppf([0.9, 0.1, np.nan, 0.3, 0.5, np.nan, 0.7])
     np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_equal_returns_of_different_prices_are_equal_to_the_last_bit(panel_factory):
+    """Ties decide ranks: 101 / 100 and 202 / 200 are one return, whatever splits lie before them."""
+    panel = panel_factory(n_dates=30, n_codes=3, gaps=False)
+    for code, (scale, split) in enumerate([(1.0, 1.0), (2.0, 1.0), (0.1, 3.0)]):
+        panel["exact_close"][:, code] = np.where(np.arange(30) % 2, 101.0, 100.0) * scale / split
+    ret = make_labels(panel, [1], "close")["ret"].values[:-1, :, 0]
+    np.testing.assert_allclose(ret, ret[:, :1].repeat(3, axis=1), rtol=1e-13)
+    np.testing.assert_array_equal(ret[:, 0], ret[:, 1])

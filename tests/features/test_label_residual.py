@@ -212,7 +212,7 @@ def test_the_cross_section_of_t_are_the_stocks_that_traded_on_t(panel, residual)
 
 def test_without_residual_the_target_is_the_return(panel):
     labels = labels_of(panel, "none")
-    np.testing.assert_array_equal(bits(labels["target"]), bits(labels["ret"]))
+    np.testing.assert_array_equal(bits(labels["target"]), bits(labels["ret"].astype(np.float32)))
     assert labels["target"].dims == labels["ret"].dims
 
 

@@ -127,7 +127,8 @@ def test_dtypes_are_those_of_the_contract():
     panel = panel_of(issue("AAA", [100, 101]))
     flags = {"traded", "listed", "limit_up", "limit_down", "invalid_jump", "thin_date"}
     for name, variable in panel.data_vars.items():
-        assert variable.dtype == (bool if name in flags else np.float32), name
+        number = np.float64 if name in ("exact_open", "exact_close") else np.float32
+        assert variable.dtype == (bool if name in flags else number), name
     assert panel["date"].dtype == "datetime64[ns]"
     assert panel["code"].dtype.kind == panel["sector"].dtype.kind == "U"
 

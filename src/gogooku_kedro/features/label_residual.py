@@ -62,8 +62,8 @@ def residual_target(
     _check(residual, ret["horizon"].values, panel)
     returns = ret.transpose("date", "code", "horizon")
     traded = panel["traded"].transpose("date", "code").values
-    labels: Array = np.where(traded[..., None], returns.values, np.float32(np.nan))
     target = returns.values.astype(np.float32)
+    labels: Array = np.where(traded[..., None], target, np.float32(np.nan))
     market = [k for k, word in enumerate(residual) if word in ("market", "sector")]
     pca = [k for k, word in enumerate(residual) if word == "pca"]
     if market:

@@ -66,7 +66,7 @@ def forward_returns(
             the exit too.
 
     Returns:
-        Dataset with `ret` float32 `(date, code, horizon)`, fractions, and `status` int8 of the same
+        Dataset with `ret` float64 `(date, code, horizon)`, fractions, and `status` int8 of the same
         shape, a `Status` with the CF attributes `flag_values` and `flag_meanings`. `ret` is NaN,
         never 0, unless the status is `present` or `closed_at_last_price`: the stock has no price
         on the entry or exit session (a halt; a limit without a trade), an invalid jump lies between
@@ -83,7 +83,7 @@ def forward_returns(
         raise ValueError(f"labels.horizons = {list(horizons)}: give increasing positive sessions")
     market = _Market.read(panel, entry, limit_entry)
     shape = (*market.price.shape, len(horizons))
-    ret = np.full(shape, np.nan, np.float32)
+    ret = np.full(shape, np.nan)
     status = np.full(shape, Status.exit_beyond_data, np.int8)
     for k, horizon in enumerate(horizons):
         known = max(len(ret) - lag - horizon, 0)
@@ -122,7 +122,7 @@ class _Market:
             return np.asarray(panel[name].transpose("date", "code").values)
 
         traded, listed = field("traded"), field("listed")
-        price = field("adj_open" if entry == "next_open" else "adj_close").astype(np.float64)
+        price = field("exact_open" if entry == "next_open" else "exact_close")
         at_limit = field("limit_up") | field("limit_down")
         locked = at_limit & (field("high") == field("low")) & (limit_entry == "missing")
         last_trade = _last(traded)
@@ -133,7 +133,7 @@ class _Market:
             first_row=listed.argmax(axis=0),
             last_row=_last(listed),
             last_trade=last_trade,
-            last_price=field("adj_close")[last_trade, np.arange(traded.shape[1])].astype(np.float64),
+            last_price=field("exact_close")[last_trade, np.arange(traded.shape[1])],
         )
 
 

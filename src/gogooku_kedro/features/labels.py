@@ -40,7 +40,7 @@ def make_labels(
         pca_cadence: Sessions between two refits of the loadings.
 
     Returns:
-        Dataset `(date, code, horizon)`: `ret` float32, the forward return in fractions, which every
+        Dataset `(date, code, horizon)`: `ret` float64, the forward return in fractions, which every
         metric uses; `status` int8, why it is missing; `target` float32, what training ranks: `ret`,
         or its residual. NaN = missing, never 0. The attributes `entry`, `limit_entry`, `delisting` and
         `residual` (a word per horizon) tell the choices.

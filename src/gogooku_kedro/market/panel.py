@@ -80,7 +80,8 @@ def build_panel(
     Returns:
         (date, code) float32, NaN = did not trade or unknown: open, high, low, close (raw yen),
         volume (shares), turnover_value (yen), adj_open, adj_high, adj_low, adj_close, adj_volume,
-        ret_1d (fraction; both sessions consecutive and traded).
+        ret_1d (fraction; both sessions consecutive and traded). exact_open and exact_close are adj_open
+        and adj_close in float64: what returns of labels are made of, so that equal returns are equal.
         With `price_limits` also limit_base (yen; the last close before the session, on its side of a
         split), limit_width (yen, of the session) and next_limit_width (yen, after the close).
         (date, code) bool: traded (has a close), listed (has a row), limit_up, limit_down,
@@ -109,7 +110,8 @@ def build_panel(
     fields["ret_1d"] = ret_1d
     if price_limits == "tse":
         fields |= _limits(close, event)
-    fields = {name: values.astype(np.float32) for name, values in fields.items()}
+    exact = {f"exact_{name}": fields[f"adj_{name}"] for name in ("open", "close")}
+    fields = {name: values.astype(np.float32) for name, values in fields.items()} | exact
     traded = ~np.isnan(close)
     fields |= {"traded": traded, "listed": grid.listed(), "invalid_jump": jump}
     fields |= {name: grid.flag(name) for name in FLAGS}
