@@ -260,7 +260,17 @@ def test_weights_up_to_t_do_not_change_with_prices_after_t(entry: str) -> None:
     last = 15  # decided on session 15, traded on session 15 + lag
     changed = panel.copy(deep=True)
     after = slice(last + lag + 1, None)
-    for name in ("open", "close", "high", "low", "adj_open", "adj_close", "exact_open", "exact_close", "turnover_value"):
+    for name in (
+        "open",
+        "close",
+        "high",
+        "low",
+        "adj_open",
+        "adj_close",
+        "exact_open",
+        "exact_close",
+        "turnover_value",
+    ):
         changed[name].values[after] *= np.random.default_rng(0).lognormal(0, 0.5, changed[name][after].shape)
     changed["listed"].values[after] = False
     changed["limit_up"].values[after] ^= True
