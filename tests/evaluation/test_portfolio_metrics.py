@@ -81,8 +81,10 @@ def test_trials_are_counted_without_the_clairvoyant_and_without_the_missing(
     kept = table[table["model"].isin(["model", "random"]) & (table["cost_bps"] == 10.0)]
     kept = kept.assign(active=kept["net"] - kept["benchmark"])
     ratios = kept.groupby(["model", "book", "horizon"])["active"].agg(lambda r: r.mean() / r.std())
-    deviation = trials["costs"]["10"]["daily_sharpe_deviation"]
-    assert deviation == pytest.approx(ratios.std())
+    costs = trials["costs"]["10"]
+    assert costs["daily_sharpe_deviation"] == pytest.approx(ratios.std())
+    deviation = costs["deviation_by_chance"]
+    assert deviation == pytest.approx(1 / math.sqrt(kept.groupby(["model", "book", "horizon"]).size().max()))
     days = one_book(table[table["model"] == "model"])
     after = summary["test"]["model"]["long_short"]["1d"]["costs"]["10"]
     assert after["deflated_sharpe"] == pytest.approx(deflated_sharpe(days["net"], deviation, 8))

@@ -64,18 +64,25 @@ def count_trials(table: pd.DataFrame) -> dict[str, Any]:
 
     A trial is a model x horizon x book with a Sharpe ratio on that part; the clairvoyants of the sample
     market are no candidates and are left out. Sharpe ratios are daily, of the active return.
+
+    The best of K trials is held against what K trials of no skill would spread, the standard error
+    1 / sqrt(T) of a Sharpe ratio of 0 over T days. The observed spread stands beside it; it is no measure
+    of luck here, as rules that surely lose to costs and models that surely win are among the trials.
     """
     candidates = table[~table["model"].isin(list(CLAIRVOYANT))]
-    ratios = candidates.groupby([*_KEYS, "cost_bps"], sort=False)["active"].agg(daily_sharpe).dropna()
+    series = candidates.groupby([*_KEYS, "cost_bps"], sort=False)["active"]
+    ratios = series.agg(daily_sharpe).dropna()
+    days = series.count()[ratios.index]
     trials: dict[str, Any] = {}
     for split in table["split"].unique():
         part = ratios[ratios.index.get_level_values("split") == split].groupby("cost_bps")
         costs = {}
         for cost, values in part:
-            deviation = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+            by_chance = 1.0 / math.sqrt(days[values.index].max())
             costs[f"{cost:g}"] = {
-                "daily_sharpe_deviation": number(deviation),
-                "expected_best_daily_sharpe": number(expected_best_sharpe(deviation, len(values))),
+                "daily_sharpe_deviation": number(float(values.std(ddof=1)) if len(values) > 1 else 0.0),
+                "deviation_by_chance": number(by_chance),
+                "expected_best_daily_sharpe": number(expected_best_sharpe(by_chance, len(values))),
             }
         left_out = sorted(set(table["model"]) & set(CLAIRVOYANT))
         count = int(part.size().max()) if len(part) else 0
@@ -111,7 +118,7 @@ def _after_cost(
     active = days["active"].to_numpy(np.float64)
     net = days["net"].to_numpy(np.float64)
     figures: dict[str, Any] = {k: number(v) for k, v in performance(net, sessions_per_year).items()}
-    spread = trials["costs"].get(cost, {}).get("daily_sharpe_deviation")
+    spread = trials["costs"].get(cost, {}).get("deviation_by_chance")
     deflated = math.nan if spread is None else deflated_sharpe(active, spread, trials["count"])
     figures |= {
         "annual_active": number(annual_return(active, sessions_per_year)),
