@@ -18,6 +18,7 @@ from gogooku_kedro.params import (
 from gogooku_kedro.research import History, walk_forward_splits
 from gogooku_kedro.research.store import FoldResult, FoldSettings
 from gogooku_kedro.research.walk_forward import walk_forward
+from tests.evaluation.book_market import rules
 from tests.features.conftest import make_panel
 from tests.graph.conftest import graph_params
 from tests.model.conftest import model_params
@@ -53,6 +54,7 @@ def evaluation_params(**changes: Any) -> EvaluationParams:
         "sessions_per_year": 245,
         "bootstrap_samples": 50,
         "factors": {"number": 2, "window": 60, "cadence": 20},
+        "portfolio": rules().model_dump(),
         "seed": 0,
     }
     return EvaluationParams.model_validate(settings | changes)
