@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from kedro.io import DataCatalog
 
-from gogooku_kedro.features import split_mask
+from gogooku_kedro.features import part_range
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.params import ModelParams, TrainingParams
 from gogooku_kedro.training import MarketTensors, model_market
@@ -51,7 +50,6 @@ def _network(params: ModelParams, training: TrainingParams, chunk: DayChunk) -> 
 
 def _first_days(catalog: DataCatalog, params: ModelParams, days: int) -> MarketTensors:
     features, labels, edges, split, manifest = (catalog.load(name) for name in MARKET)
-    train = np.flatnonzero(split_mask(split, features.indexes["date"], "train"))
-    first = max(int(train[0]), params.window - 1)
+    first = max(part_range(split, features.indexes["date"], "train")[0], params.window - 1)
     around = {"date": slice(first - params.window + 1, first + days + AHEAD)}
     return model_market(features.isel(around), labels.isel(around), edges, manifest, params)

@@ -156,7 +156,7 @@ def test_every_model_has_its_neutral_versions() -> None:
     rule = own.assign(score_5d=own["score_1d"], model="reversal_1d")  # one score for all horizons
     graph = edges(("2024-01-01", "0001", "0000", 1.0))
     settings = {"factors": 2, "window": 60, "cadence": 10}
-    stacked = pd.concat([own, rule], ignore_index=True)
+    stacked = pd.concat([own, rule, own.assign(model="random")], ignore_index=True)
     neutral = neutral_versions(stacked, graph, panel, **settings)
     versions = ["neutral", "pca_neutral", "sector_neutral"]
     names = [f"{model}_{version}" for model in ("model", "reversal_1d") for version in versions]

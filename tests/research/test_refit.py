@@ -14,7 +14,6 @@ from gogooku_kedro.research.store import fold_folder
 from gogooku_kedro.training import Ensemble
 from tests.research.conftest import (
     another_future,
-    evaluation_params,
     features_params,
     fold_settings,
     history_of,
@@ -75,18 +74,19 @@ def test_nothing_is_fitted_on_the_test_part(history, splits, fold, results, root
             assert weight.tobytes() == right.weights[name].tobytes(), name
 
 
-def test_learned_baselines_of_a_fold_do_not_read_its_test_part(history, splits, fold, results):
+def test_learned_baselines_of_a_fold_do_not_read_its_test_part(history, splits, fold, results, tmp_path):
     # The test part's features stay, its labels are reversed.
     outcome = fold.labels.copy(deep=True)
     late = fold.labels.indexes["date"] >= pd.Timestamp(splits[0]["test"][0])
     for name in ("ret", "target"):
         outcome[name].values[late] *= -1
     panel = history.panel.sel(date=fold.features["date"])
-    changed = fold_baselines(replace(fold, labels=outcome), panel, evaluation_params())
+    changed = fold_baselines(replace(fold, labels=outcome), panel, fold_settings(tmp_path))
     scores = results[0].predictions
     kept = scores[scores["model"].isin(changed["model"])].reset_index(drop=True)
     pd.testing.assert_frame_equal(kept, changed[list(kept)], check_exact=True)
-    assert {"ridge", "lightgbm", "reversal_1d", "random"} <= set(kept["model"])
+    learned = {"ridge", "lightgbm", "lightgbm_own", "lightgbm_peers", "lstm"}
+    assert {*learned, "reversal_1d", "random"} <= set(kept["model"])
 
 
 def test_the_gates_of_a_fold_do_not_read_its_test_part(history, splits):

@@ -22,10 +22,12 @@ from tests.research.conftest import (
 )
 from tests.training.conftest import PowerCut, training_params
 
-MODELS = {
-    *("model", "model_neutral", "model_pca_neutral", "lightgbm", "lightgbm_neutral", "lightgbm_pca_neutral"),
-    *("ridge", "reversal_1d", "reversal_5d", "momentum_20d", "random"),
-}
+RAW = [
+    *("model", "lightgbm", "lightgbm_own", "lightgbm_peers", "ridge", "lstm"),
+    *("reversal_1d", "reversal_5d", "momentum_20d"),
+]
+VERSIONS = ("", "_neutral", "_pca_neutral", "_sector_neutral")
+MODELS = {"random", *(f"{model}{version}" for model in RAW for version in VERSIONS)}
 
 
 def assert_equal(one: FoldResult, other: FoldResult) -> None:

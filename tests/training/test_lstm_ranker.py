@@ -12,7 +12,11 @@ from gogooku_kedro.training.lstm_ranker import CHUNK_DAYS, score_days
 from gogooku_kedro.training.market import market_tensors
 
 SESSIONS, STOCKS, WINDOW = 150, 40, 6
+DATES = pd.bdate_range("2024-01-04", periods=SESSIONS)
 PARTS = {"train": (10, 90), "valid": (95, 120), "test": (125, SESSIONS)}
+SPLIT = {
+    part: [f"{DATES[first]:%Y-%m-%d}", f"{DATES[stop - 1]:%Y-%m-%d}"] for part, (first, stop) in PARTS.items()
+}
 NO_EDGES = pd.DataFrame({"asof": pd.DatetimeIndex([]), "source": [], "target": []})
 
 
@@ -25,7 +29,7 @@ def market(seed: int = 0) -> tuple[xr.Dataset, xr.Dataset]:
     target[-1] = np.nan
     member = rng.random((SESSIONS, STOCKS)) < 0.95
     grid = {
-        "date": pd.bdate_range("2024-01-04", periods=SESSIONS),
+        "date": DATES,
         "code": [f"{i:04d}" for i in range(STOCKS)],
     }
     levels = np.zeros((SESSIONS, STOCKS, 1), np.float32)
@@ -44,7 +48,7 @@ def market(seed: int = 0) -> tuple[xr.Dataset, xr.Dataset]:
 
 
 def fit(features: xr.Dataset, labels: xr.Dataset, seed: int = 0) -> pd.DataFrame:
-    return fit_lstm(features, labels, PARTS, window=WINDOW, seed=seed, device="cpu", max_epochs=8)
+    return fit_lstm(features, labels, SPLIT, window=WINDOW, seed=seed, device="cpu", max_epochs=8)
 
 
 @pytest.fixture(scope="module")

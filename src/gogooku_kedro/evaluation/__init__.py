@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gogooku_kedro.evaluation.learned_baselines import (
         LearningRows,
         fit_lightgbm,
+        fit_lightgbm_pair,
         fit_ridge,
         learning_rows,
     )
@@ -99,6 +100,7 @@ __all__ = [
     "dispersion",
     "distinct_share",
     "fit_lightgbm",
+    "fit_lightgbm_pair",
     "fit_ridge",
     "fold_table",
     "graph_monitoring",
@@ -145,7 +147,7 @@ _MODULES = {
     "tables": ("fold_table",),
     "baselines": ("rule_baselines",),
     "books": ("backtest_books", "describe_books"),
-    "learned_baselines": ("LearningRows", "fit_lightgbm", "fit_ridge", "learning_rows"),
+    "learned_baselines": ("LearningRows", "fit_lightgbm", "fit_lightgbm_pair", "fit_ridge", "learning_rows"),
     "deciles": ("daily_deciles", "decile_profile", "monotonicity"),
     "metrics": ("daily_metrics", "hit_rate", "summarise_extras", "summarise_metrics"),
     "neutralise": ("neutral_versions", "neutralise_factors", "neutralise_peers", "neutralise_sectors"),

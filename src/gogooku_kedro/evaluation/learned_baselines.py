@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import bottleneck as bn
 import lightgbm as lgb
@@ -15,8 +16,10 @@ from numpy.typing import NDArray
 from sklearn.linear_model import Ridge
 
 from gogooku_kedro.evaluation.baselines import SplitDates
+from gogooku_kedro.evaluation.peer_means import with_peer_means
 from gogooku_kedro.evaluation.rank_ic import rank_ic
 from gogooku_kedro.evaluation.wide import score_column
+from gogooku_kedro.features import graph_columns, own_columns
 from gogooku_kedro.features.labels import gaussian_rank_labels
 from gogooku_kedro.features.split import PARTS, split_mask
 
@@ -195,6 +198,43 @@ def fit_lightgbm(
         chosen.append(f"{quality:+.4f} at {horizon}d ({booster.best_iteration} trees)")
     logger.info("%s: valid rank IC %s", model, ", ".join(chosen))
     return _predictions(rows, scores, model)
+
+
+def fit_lightgbm_pair(
+    x: xr.DataArray,
+    member: xr.DataArray,
+    target: xr.DataArray,
+    graph_edges: pd.DataFrame,
+    split: SplitDates,
+    manifest: Mapping[str, Any],
+    *,
+    seed: int,
+) -> pd.DataFrame:
+    """Fit the trees of `fit_lightgbm` without anything made from the graph, and with the peers' means.
+
+    `lightgbm_own` lacks the features of the graph; `lightgbm_peers` has all features and of the stock's own
+    ones the mean over its neighbours too (`with_peer_means`): what the graph is worth to a model without
+    messages.
+
+    Args:
+        x: As for `learning_rows`.
+        member: As for `learning_rows`.
+        target: As for `learning_rows`.
+        graph_edges: As for `with_peer_means`.
+        split: As for `learning_rows`.
+        manifest: Feature manifest; tells which features are a stock's own and which are the graph's.
+        seed: As for `fit_lightgbm`.
+
+    Returns:
+        date, code, split, score_<h>d, model.
+    """
+    own = x.drop_sel(feature=list(graph_columns(manifest)))
+    peers = with_peer_means(x, member, graph_edges, own_columns(manifest))
+    frames = [
+        fit_lightgbm(learning_rows(chosen, member, target, split), model=model, seed=seed)
+        for model, chosen in (("lightgbm_own", own), ("lightgbm_peers", peers))
+    ]
+    return pd.concat(frames, ignore_index=True)
 
 
 def _labelled(binned: lgb.Dataset, target: Float32Array, settings: Mapping[str, object]) -> lgb.Dataset:

@@ -20,6 +20,9 @@ from gogooku_kedro.features.label_residual import pca_residual
 FloatArray = NDArray[np.float64]
 logger = logging.getLogger(__name__)
 
+RANDOM = "random"
+"""The one baseline without neutral versions: they would be random again."""
+
 
 def neutralise_peers(predictions: pd.DataFrame, graph_edges: pd.DataFrame) -> pd.DataFrame:
     """Return predictions whose scores are in excess of the stock's peers.
@@ -129,7 +132,7 @@ def neutral_versions(
     window: int,
     cadence: int,
 ) -> pd.DataFrame:
-    """Return the neutral versions of every model of a table.
+    """Return the neutral versions of every model of a table but `random`.
 
     `<model>_neutral` is without the peers (`neutralise_peers`), `<model>_pca_neutral` without the peers
     and then the factors (`neutralise_factors`), `<model>_sector_neutral` without the sector
@@ -152,7 +155,7 @@ def neutral_versions(
     if not sectors:
         logger.info("No stock has a known sector: there are no sector-neutral scores")
     frames = []
-    for model, rows in predictions.groupby("model", sort=False):
+    for model, rows in predictions[predictions["model"] != RANDOM].groupby("model", sort=False):
         distinct, scores = _distinct_scores(rows)
         peers = neutralise_peers(distinct, graph_edges)
         versions = {

@@ -19,7 +19,7 @@ from gogooku_kedro.features.manifest import (
 )
 from gogooku_kedro.features.normalise import normalise
 from gogooku_kedro.features.registry import FAMILIES, FEATURES, select_features
-from gogooku_kedro.features.split import check_purge, split_mask, split_sessions
+from gogooku_kedro.features.split import check_purge, part_range, split_mask, split_sessions
 
 __all__ = [
     "CHANNELS",
@@ -47,6 +47,7 @@ __all__ = [
     "membership",
     "normalise",
     "own_columns",
+    "part_range",
     "pca_loadings",
     "residual_target",
     "robust_z",

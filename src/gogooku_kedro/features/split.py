@@ -106,6 +106,18 @@ def split_mask(
     return inside
 
 
+def part_range(
+    split: Mapping[str, Any], dates: npt.ArrayLike | pd.DatetimeIndex, part: Part
+) -> tuple[int, int]:
+    """Return the first and the last-plus-one position of a part among the sessions `dates`.
+
+    Raises:
+        ValueError: As `split_mask`.
+    """
+    days = np.flatnonzero(split_mask(split, dates, part))
+    return int(days[0]), int(days[-1]) + 1
+
+
 def _last_session(path: str, value: str, sessions: pd.DatetimeIndex, warmup: int) -> int:
     if value == "auto":
         usable = len(sessions) - warmup

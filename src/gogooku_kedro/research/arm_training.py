@@ -12,8 +12,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from gogooku_kedro.features import market_columns, split_mask
-from gogooku_kedro.features.split import Part
+from gogooku_kedro.features import market_columns, part_range
 from gogooku_kedro.graph import check_graph
 from gogooku_kedro.params import EvaluationParams, TrainingParams
 from gogooku_kedro.research.arm_scores import measure_members
@@ -109,7 +108,7 @@ class FoldMarket:
             fold.manifest["hash"],
             training.model,
             market,
-            {"test": list(range(*self._days("test")))},
+            {"test": list(range(*part_range(fold.split, self.dates, "test")))},
             self.dates,
             self.codes,
             resolve_device(setting.training.device),
@@ -128,8 +127,8 @@ class FoldMarket:
             check_graph(fold.graph_edges, training.model.gat.edge_attributes, fold.split["train"])
         ensemble = fit_ensemble(
             market,
-            self._days("train"),
-            self._days("valid"),
+            part_range(fold.split, self.dates, "train"),
+            part_range(fold.split, self.dates, "valid"),
             fold.manifest["hash"],
             training.model,
             self.setting.training.model_copy(update={"checkpoint_dir": str(folder / CHECKPOINTS)}),
@@ -137,10 +136,6 @@ class FoldMarket:
         ).ensemble
         ensemble.save(models)
         return ensemble
-
-    def _days(self, part: Part) -> tuple[int, int]:
-        days = np.flatnonzero(split_mask(self.fold.split, self.dates, part))
-        return int(days[0]), int(days[-1]) + 1
 
 
 def _digest(array: xr.DataArray) -> str:

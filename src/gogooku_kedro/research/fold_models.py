@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-import numpy as np
 import pandas as pd
 import xarray as xr
 
 from gogooku_kedro import evaluation
-from gogooku_kedro.features import split_mask
-from gogooku_kedro.features.split import Part
+from gogooku_kedro.features import part_range
 from gogooku_kedro.params import HORIZONS, EvaluationParams
 from gogooku_kedro.research.refit import Fold
 from gogooku_kedro.research.store import CHECKPOINTS, MODELS, FoldSettings
@@ -21,6 +19,7 @@ from gogooku_kedro.training import (
     Ensemble,
     MarketTensors,
     fit_ensemble,
+    fit_lstm,
     model_market,
     predict_parts,
     resolve_device,
@@ -39,12 +38,13 @@ def fold_ensemble(fold: Fold, market: MarketTensors, settings: FoldSettings, fol
     models = folder / MODELS
     if (models / CONFIG).exists():
         return Ensemble.load(models)
+    dates = fold.features.indexes["date"]
     training = settings.training.model_copy(update={"checkpoint_dir": str(folder / CHECKPOINTS)})
     with _child_run(f"fold_{fold.number}"):
         result = fit_ensemble(
             market,
-            _day_range(fold, "train"),
-            _day_range(fold, "valid"),
+            part_range(fold.split, dates, "train"),
+            part_range(fold.split, dates, "valid"),
             fold.manifest["hash"],
             settings.model,
             training,
@@ -64,57 +64,76 @@ def fold_predictions(
     fold: Fold, market: MarketTensors, ensemble: Ensemble, settings: FoldSettings
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the ensemble's scores of the test part, and those of each member, as `predict_parts` does."""
+    dates = pd.DatetimeIndex(fold.features.indexes["date"])
     return predict_parts(
         ensemble,
         fold.manifest["hash"],
         settings.model,
         market,
-        {"test": list(range(*_day_range(fold, "test")))},
-        pd.DatetimeIndex(fold.features.indexes["date"]),
+        {"test": list(range(*part_range(fold.split, dates, "test")))},
+        dates,
         fold.features.indexes["code"],
         resolve_device(settings.training.device),
     )
 
 
-def fold_baselines(fold: Fold, panel: xr.Dataset, params: EvaluationParams) -> pd.DataFrame:
-    """Return the test scores of rules, ridge and LightGBM, the learned ones fitted on the fold.
+def fold_baselines(fold: Fold, panel: xr.Dataset, settings: FoldSettings) -> pd.DataFrame:
+    """Return the test scores of every baseline of the report, the learned ones fitted on the fold.
 
     Args:
         fold: The fold.
         panel: Market panel up to the end of the fold.
-        params: Section `evaluation`.
+        settings: Of the sections `model` the window, of `training` the device, of `evaluation` the seed.
 
     Returns:
         date, code, split, score_<h>d, model.
     """
     x, member, target = fold.features["x"], fold.features["member"], fold.labels["target"]
+    seed = settings.evaluation.seed
     rows = evaluation.learning_rows(x, member, target, fold.split)
     frames = [
-        evaluation.fit_lightgbm(rows, seed=params.seed),
+        evaluation.fit_lightgbm(rows, seed=seed),
+        evaluation.fit_lightgbm_pair(
+            x, member, target, fold.graph_edges, fold.split, fold.manifest, seed=seed
+        ),
         evaluation.fit_ridge(rows),
-        evaluation.rule_baselines(panel, member, fold.split, HORIZONS, seed=params.seed),
+        fit_lstm(
+            fold.features,
+            fold.labels,
+            fold.split,
+            window=settings.model.window,
+            seed=seed,
+            device=resolve_device(settings.training.device),
+        ),
+        evaluation.rule_baselines(panel, member, fold.split, HORIZONS, seed=seed),
     ]
     scores = pd.concat(frames, ignore_index=True)
     return scores[scores["split"] == "test"].reset_index(drop=True)
 
 
-def neutral_predictions(
-    name: str, scores: pd.DataFrame, fold: Fold, panel: xr.Dataset, params: EvaluationParams
+def with_neutral_versions(
+    scores: pd.DataFrame, fold: Fold, panel: xr.Dataset, params: EvaluationParams
 ) -> pd.DataFrame:
-    """Return the scores of one model without its peers' mean, and then without the market's factors.
+    """Return the scores of all models, followed by those of their neutral versions.
 
     The graph of a day is the last one up to it, and its factors are fitted on the returns up to it.
+
+    Args:
+        scores: date, code, split, score_<h>d, model.
+        fold: The fold.
+        panel: Market panel up to the end of the fold.
+        params: Section `evaluation`.
     """
     factors = params.factors
-    peers = evaluation.neutralise_peers(scores, fold.graph_edges)
-    both = evaluation.neutralise_factors(peers, panel, factors.number, factors.window, factors.cadence)
-    frames = [peers.assign(model=f"{name}_neutral"), both.assign(model=f"{name}_pca_neutral")]
-    return pd.concat(frames, ignore_index=True)
-
-
-def _day_range(fold: Fold, part: Part) -> tuple[int, int]:
-    days = np.flatnonzero(split_mask(fold.split, fold.features.indexes["date"], part))
-    return int(days[0]), int(days[-1]) + 1
+    neutral = evaluation.neutral_versions(
+        scores,
+        fold.graph_edges,
+        panel,
+        factors=factors.number,
+        window=factors.window,
+        cadence=factors.cadence,
+    )
+    return pd.concat([scores, neutral], ignore_index=True)
 
 
 def _child_run(name: str) -> AbstractContextManager[Any]:

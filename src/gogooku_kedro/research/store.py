@@ -18,7 +18,7 @@ from gogooku_kedro.features.split import Split
 from gogooku_kedro.params import EvaluationParams, FeaturesParams, ModelParams, TrainingParams
 from gogooku_kedro.research.refit import History
 
-FORMAT = 1
+FORMAT = 2
 FACTS, PREDICTIONS, MEMBERS = "fold.json", "predictions.parquet", "member_predictions.parquet"
 MODELS, CHECKPOINTS = "models", "checkpoints"
 

@@ -16,7 +16,7 @@ from gogooku_kedro.research.fold_models import (
     fold_ensemble,
     fold_market,
     fold_predictions,
-    neutral_predictions,
+    with_neutral_versions,
 )
 from gogooku_kedro.research.refit import History
 from gogooku_kedro.research.store import (
@@ -88,14 +88,9 @@ def _run(number: int, split: Split, history: History, settings: FoldSettings, fo
     market = fold_market(fold, settings)
     ensemble = fold_ensemble(fold, market, settings, folder)
     scores, members = fold_predictions(fold, market, ensemble, settings)
-    baselines = fold_baselines(fold, panel, settings.evaluation)
-    trees = baselines[baselines["model"] == "lightgbm"]
-    frames = [
-        scores.assign(model="model"),
-        neutral_predictions("model", scores, fold, panel, settings.evaluation),
-        baselines,
-        neutral_predictions("lightgbm", trees, fold, panel, settings.evaluation),
-    ]
+    baselines = fold_baselines(fold, panel, settings)
+    raw = pd.concat([scores.assign(model="model"), baselines], join="inner", ignore_index=True)
+    predictions = with_neutral_versions(raw, fold, panel, settings.evaluation)
     facts = {
         "split": split,
         "features": fold.manifest["n_features"],
@@ -105,7 +100,7 @@ def _run(number: int, split: Split, history: History, settings: FoldSettings, fo
         "training": ensemble.training,
         "seconds": round(time.monotonic() - started, 1),
     }
-    return FoldResult(pd.concat(frames, join="inner", ignore_index=True), members, facts)
+    return FoldResult(predictions, members, facts)
 
 
 def _best_epochs(ensemble: Ensemble) -> dict[str, int]:

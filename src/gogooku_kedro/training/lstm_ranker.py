@@ -1,6 +1,7 @@
 """A baseline that sees the same features over time but no other stock: an LSTM that ranks."""
 
 import logging
+from collections.abc import Mapping
 from copy import deepcopy
 
 import numpy as np
@@ -10,6 +11,8 @@ import xarray as xr
 from torch import Tensor, nn
 
 from gogooku_kedro.evaluation import rank_ic
+from gogooku_kedro.features import part_range
+from gogooku_kedro.features.split import PARTS, Part, Split
 from gogooku_kedro.params import HORIZONS
 from gogooku_kedro.training.data import cut_days
 from gogooku_kedro.training.losses import information_coefficient, over_dates_and_horizons, rank_mse
@@ -59,7 +62,7 @@ class LSTMRanker(nn.Module):
 def fit_lstm(
     features: xr.Dataset,
     labels: xr.Dataset,
-    parts: dict[str, Days],
+    split: Split,
     *,
     window: int,
     seed: int,
@@ -75,7 +78,7 @@ def fit_lstm(
     Args:
         features: ``x`` (date, code, feature), ``levels``, ``member`` (date, code).
         labels: ``target`` (date, code, horizon), ranked over members.
-        parts: First and last-plus-one session of ``train``, ``valid`` and ``test``.
+        split: Dates of the parts, as from ``split_sessions``.
         window: Sessions ``L`` that a score looks back over at least; at most ``L + 15``.
         seed: Seed of weights, dropout and the order of the days; the same seed gives the same scores.
         device: ``cpu`` or ``cuda``.
@@ -84,16 +87,17 @@ def fit_lstm(
     Returns:
         date, code, split, score_<h>d, model = "lstm", for the members of valid and test.
     """
+    dates, codes = features.indexes["date"], features.indexes["code"]
+    parts = {part: part_range(split, dates, part) for part in PARTS}
     none = pd.DataFrame({"asof": pd.DatetimeIndex([]), "source": [], "target": []})
     market = market_tensors(features, labels, none, ()).to(torch.device(device))
     with torch.random.fork_rng([torch.cuda.current_device()] if device == "cuda" else []):
         torch.manual_seed(seed)
         ranker = LSTMRanker(market.x.size(-1)).to(device)
         _train(ranker, market, parts, window, seed, max_epochs)
-    dates, codes = features.indexes["date"], features.indexes["code"]
     frames = [
         _part_frame(ranker, market, parts[part], window, dates, codes).assign(split=part)
-        for part in ("valid", "test")
+        for part in PARTS[1:]
     ]
     stacked = pd.concat(frames, ignore_index=True).assign(model=MODEL)
     return stacked[["date", "code", "split", *SCORES, "model"]]
@@ -125,7 +129,12 @@ def score_days(ranker: LSTMRanker, market: MarketTensors, days: Days, window: in
 
 
 def _train(
-    ranker: LSTMRanker, market: MarketTensors, parts: dict[str, Days], window: int, seed: int, max_epochs: int
+    ranker: LSTMRanker,
+    market: MarketTensors,
+    parts: Mapping[Part, Days],
+    window: int,
+    seed: int,
+    max_epochs: int,
 ) -> None:
     optimiser = torch.optim.AdamW(ranker.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     best, kept, epoch_kept = -np.inf, deepcopy(ranker.state_dict()), -1

@@ -5,16 +5,11 @@ torch is imported inside the function that needs it, so that commands which do n
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 
 from gogooku_kedro import evaluation
-from gogooku_kedro.features import graph_columns, own_columns, split_mask
-from gogooku_kedro.features.split import PARTS
 from gogooku_kedro.params import HORIZONS, EvaluationParams, ModelParams, TrainingParams
-
-NOT_NEUTRALISED = ("random", "lightgbm_own")
 
 
 def predict_rules(
@@ -45,14 +40,15 @@ def fit_lightgbm_pair(
     params: EvaluationParams,
 ) -> pd.DataFrame:
     """Fit the same trees without anything made from the graph, and with the neighbours' mean features."""
-    x, member = features["x"], features["member"]
-    own = x.drop_sel(feature=list(graph_columns(feature_manifest)))
-    peers = evaluation.with_peer_means(x, member, graph_edges, own_columns(feature_manifest))
-    frames = [
-        evaluation.fit_lightgbm(_rows(chosen, features, labels, split), model=model, seed=params.seed)
-        for model, chosen in (("lightgbm_own", own), ("lightgbm_peers", peers))
-    ]
-    return pd.concat(frames, ignore_index=True)
+    return evaluation.fit_lightgbm_pair(
+        features["x"],
+        features["member"],
+        labels["target"],
+        graph_edges,
+        split,
+        feature_manifest,
+        seed=params.seed,
+    )
 
 
 def fit_lstm(
@@ -66,11 +62,10 @@ def fit_lstm(
     """Train an LSTM ranker on the same features, targets, dates and window as the network."""
     from gogooku_kedro import training as library
 
-    days = {part: np.flatnonzero(split_mask(split, features.indexes["date"], part)) for part in PARTS}
     return library.fit_lstm(
         features,
         labels,
-        {part: (int(where[0]), int(where[-1]) + 1) for part, where in days.items()},
+        split,
         window=model.window,
         seed=params.seed,
         device=library.resolve_device(training.device),
@@ -93,7 +88,7 @@ def neutralise_scores(
     frames = [predictions.assign(model="model"), *learned, rule_predictions]
     scores = pd.concat(frames, join="inner", ignore_index=True)
     return evaluation.neutral_versions(
-        scores[~scores["model"].isin(NOT_NEUTRALISED)],
+        scores,
         graph_edges,
         panel,
         factors=params.factors.number,

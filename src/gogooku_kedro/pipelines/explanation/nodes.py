@@ -6,12 +6,11 @@ torch is imported inside the functions, so that commands which do not explain st
 import logging
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import xarray as xr
 
-from gogooku_kedro.features import split_mask
+from gogooku_kedro.features import part_range
 from gogooku_kedro.params import EvaluationParams, ExplanationParams, ModelParams, TrainingParams
 
 Models = Any
@@ -137,5 +136,4 @@ def _subject(
 
 
 def _days(split: dict[str, Any], features: xr.Dataset, params: ExplanationParams) -> list[int]:
-    days = np.flatnonzero(split_mask(split, features.indexes["date"], params.part))
-    return [int(day) for day in days]
+    return list(range(*part_range(split, features.indexes["date"], params.part)))

@@ -5,13 +5,12 @@ torch is imported inside the functions, so that commands which do not train star
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import xarray as xr
 
 from gogooku_kedro import evaluation
-from gogooku_kedro.features import split_mask
+from gogooku_kedro.features import part_range
 from gogooku_kedro.params import DebugParams, ModelParams, TrainingParams
 
 Models = Any
@@ -33,7 +32,8 @@ def train_model(
     from gogooku_kedro.training import fit_ensemble, model_market
 
     market = model_market(features, labels, graph_edges, feature_manifest, model)
-    train, valid = (_day_range(split, features, part) for part in ("train", "valid"))
+    dates = features.indexes["date"]
+    train, valid = (part_range(split, dates, part) for part in ("train", "valid"))
     result = fit_ensemble(
         market, train, valid, feature_manifest["hash"], model, training, gat_verbose=debug.gat_verbose
     )
@@ -54,14 +54,15 @@ def predict_scores(
     from gogooku_kedro.training import model_market, predict_parts, resolve_device
 
     market = model_market(features, labels, graph_edges, feature_manifest, model)
-    parts = {part: list(range(*_day_range(split, features, part))) for part in ("valid", "test")}
+    dates = pd.DatetimeIndex(features.indexes["date"])
+    parts = {part: list(range(*part_range(split, dates, part))) for part in ("valid", "test")}
     return predict_parts(
         model_bundle,
         feature_manifest["hash"],
         model,
         market,
         parts,
-        pd.DatetimeIndex(features.indexes["date"]),
+        dates,
         features.indexes["code"],
         resolve_device(training.device),
     )
@@ -70,8 +71,3 @@ def predict_scores(
 def plot_losses(training_history: pd.DataFrame) -> go.Figure:
     """Draw loss and validation rank IC by epoch."""
     return evaluation.loss_curves(training_history)
-
-
-def _day_range(split: dict[str, Any], features: xr.Dataset, part: Any) -> tuple[int, int]:
-    days = np.flatnonzero(split_mask(split, features.indexes["date"], part))
-    return int(days[0]), int(days[-1]) + 1

@@ -1,0 +1,110 @@
+"""How often is something found where nothing is? Ablations of twenty markets without any signal.
+
+    OMP_NUM_THREADS=1 python -m benchmarks.false_alarms
+
+Every market is a sample market of its own seed with ``signal_strength: 0``, run by the command line through
+``data`` and ``ablation`` with the settings of ``conf/test``, longer: two seeds, two folds. A figure whose 95 %
+interval does not hold 0 is a false alarm; of 20 there is 1 to be expected, and more than 2 in 8 % of cases.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from benchmarks.measure import write
+from gogooku_kedro.evaluation import newey_west_lag, newey_west_t
+
+CONF = Path(__file__).parents[1] / "conf"
+ENVIRONMENT = "noise"
+SEEDS = range(20)
+ALLOWED = 2
+HORIZONS = (1, 5, 10, 20)
+MARKET = {"n_codes": 60, "start": "2019-01-04", "end": "2021-12-30", "signal_strength": 0.0}
+SETTINGS: dict[str, Any] = {
+    "training": {"max_epochs": 3},
+    "ablation": {"seeds": [0, 1], "walk_forward": {"folds": 2, "test_sessions": 120, "valid_sessions": 60}},
+    "evaluation": {"bootstrap_samples": 1000},
+}
+STUDENT = 1.97
+"""Two-sided 5 % quantile of the t values; Student's with the 236 degrees of the test days."""
+
+
+def run(seed: int, folder: Path) -> Path:
+    """Run the flow on the market of a seed and return the folder of its reports."""
+    conf = folder / "conf"
+    shutil.copytree(CONF, conf, ignore=shutil.ignore_patterns("local"))
+    (conf / "local").mkdir()
+    shutil.copytree(CONF / "test", conf / ENVIRONMENT)
+    _merge(conf / ENVIRONMENT / "globals.yml", {"sample_market": MARKET | {"seed": seed}})
+    _merge(conf / ENVIRONMENT / "parameters.yml", SETTINGS)
+    command = [sys.executable, "-m", "kedro", "run", "--env", ENVIRONMENT, "--conf-source", str(conf)]
+    command += ["--pipelines", "data,ablation", "--params", f"data_root={folder / 'data'}"]
+    surroundings = os.environ | {"KEDRO_DISABLE_TELEMETRY": "1"}
+    done = subprocess.run(
+        command, cwd=CONF.parent, env=surroundings, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"seed {seed}: {' '.join(command)} failed:\n{done.stdout[-3000:]}{done.stderr}")
+    return folder / "data" / "08_reporting"
+
+
+def alarms(reports: Path) -> Iterator[tuple[str, bool]]:
+    """Yield every figure of a run that has an interval, and whether the interval leaves 0 out."""
+    effect = json.loads((reports / "gat_effect.json").read_text())
+    for kind, table in (("", effect), (", pca neutral", effect["neutral"])):
+        for horizon in HORIZONS:
+            for name, found in table[f"{horizon}d"].items():
+                low, high = found["ci95"]
+                if low is not None:
+                    yield f"on - off, {name} {horizon}d{kind}", not low <= 0 <= high
+    daily = pd.read_parquet(reports / "ablation_daily_metrics.parquet")
+    models = daily[(daily["scores"] == "raw") & (daily["seed"] == "ensemble")]
+    for (arm, name), rows in models.groupby(["arm", "horizon"], sort=False):
+        t = newey_west_t(rows.sort_values("date")["rank_ic"], newey_west_lag(int(str(name)[:-1])))
+        if np.isfinite(t):
+            yield f"rank_ic of {arm} {name}", bool(abs(t) > STUDENT)
+
+
+def _merge(file: Path, changes: dict[str, Any]) -> None:
+    """Write `changes` over a YAML file, section by section."""
+
+    def over(old: Any, new: Any) -> Any:
+        if not (isinstance(old, dict) and isinstance(new, dict)):
+            return new
+        return old | {key: over(old.get(key), value) for key, value in new.items()}
+
+    file.write_text(yaml.safe_dump(over(yaml.safe_load(file.read_text()), changes), sort_keys=False))
+
+
+def main() -> None:
+    """Run all markets, count the false alarms of every figure, print and keep the table."""
+    started = time.monotonic()
+    tried: dict[str, list[int]] = {}
+    for seed in SEEDS:
+        with tempfile.TemporaryDirectory() as folder:
+            found = dict(alarms(run(seed, Path(folder))))
+        for name, alarm in found.items():
+            tried.setdefault(name, []).extend([seed] * alarm)
+        print(f"seed {seed}: {[name for name, alarm in found.items() if alarm]}", flush=True)
+    rows = [
+        {"figure": name, "false_alarms": len(seeds), "of": len(SEEDS), "met": len(seeds) <= ALLOWED}
+        for name, seeds in tried.items()
+    ]
+    head = {"markets": len(SEEDS), "figures": len(rows), "seconds": round(time.monotonic() - started)}
+    head["share"] = round(sum(len(seeds) for seeds in tried.values()) / len(SEEDS) / max(1, len(rows)), 3)
+    write("false_alarms", [head, *rows])
+
+
+if __name__ == "__main__":
+    main()
