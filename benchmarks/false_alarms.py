@@ -3,15 +3,11 @@
     OMP_NUM_THREADS=1 python -m benchmarks.false_alarms
 
 Every market is a sample market of its own seed with ``signal_strength: 0``, run by the command line through
-``data`` and ``ablation`` with the settings of ``conf/test``, longer: two seeds, two folds. A figure whose 95 %
+``data`` and ``ablation`` with the settings of ``conf/test``, longer: two seeds, two folds. A figure whose 95%
 interval does not hold 0 is a false alarm; of 20 there is 1 to be expected, and more than 2 in 8 % of cases.
 """
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -20,13 +16,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
+from benchmarks.kedro_run import kedro_run
 from benchmarks.measure import write
 from gogooku_kedro.evaluation import newey_west_lag, newey_west_t
 
-CONF = Path(__file__).parents[1] / "conf"
-ENVIRONMENT = "noise"
 SEEDS = range(20)
 ALLOWED = 2
 HORIZONS = (1, 5, 10, 20)
@@ -42,21 +36,8 @@ STUDENT = 1.97
 
 def run(seed: int, folder: Path) -> Path:
     """Run the flow on the market of a seed and return the folder of its reports."""
-    conf = folder / "conf"
-    shutil.copytree(CONF, conf, ignore=shutil.ignore_patterns("local"))
-    (conf / "local").mkdir()
-    shutil.copytree(CONF / "test", conf / ENVIRONMENT)
-    _merge(conf / ENVIRONMENT / "globals.yml", {"sample_market": MARKET | {"seed": seed}})
-    _merge(conf / ENVIRONMENT / "parameters.yml", SETTINGS)
-    command = [sys.executable, "-m", "kedro", "run", "--env", ENVIRONMENT, "--conf-source", str(conf)]
-    command += ["--pipelines", "data,ablation", "--params", f"data_root={folder / 'data'}"]
-    surroundings = os.environ | {"KEDRO_DISABLE_TELEMETRY": "1"}
-    done = subprocess.run(
-        command, cwd=CONF.parent, env=surroundings, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise RuntimeError(f"seed {seed}: {' '.join(command)} failed:\n{done.stdout[-3000:]}{done.stderr}")
-    return folder / "data" / "08_reporting"
+    changes = {"globals.yml": {"sample_market": MARKET | {"seed": seed}}, "parameters.yml": SETTINGS}
+    return kedro_run(folder, "test", changes, "data,ablation")
 
 
 def alarms(reports: Path) -> Iterator[tuple[str, bool]]:
@@ -74,17 +55,6 @@ def alarms(reports: Path) -> Iterator[tuple[str, bool]]:
         t = newey_west_t(rows.sort_values("date")["rank_ic"], newey_west_lag(int(str(name)[:-1])))
         if np.isfinite(t):
             yield f"rank_ic of {arm} {name}", bool(abs(t) > STUDENT)
-
-
-def _merge(file: Path, changes: dict[str, Any]) -> None:
-    """Write `changes` over a YAML file, section by section."""
-
-    def over(old: Any, new: Any) -> Any:
-        if not (isinstance(old, dict) and isinstance(new, dict)):
-            return new
-        return old | {key: over(old.get(key), value) for key, value in new.items()}
-
-    file.write_text(yaml.safe_dump(over(yaml.safe_load(file.read_text()), changes), sort_keys=False))
 
 
 def main() -> None:

@@ -41,7 +41,7 @@ class Planted(NamedTuple):
 def planted() -> Planted:
     market = simulate(MARKET)
     best = clairvoyant(market, graph_edges(market), PARTS.test_days())
-    arms = {arm: train_arm(market, arm, PARTS) for arm in ("on", "off", "identity", "permuted")}
+    arms = {arm: train_arm(market, arm, PARTS) for arm in ("on", "off", "identity", "permuted", "mean")}
     return Planted(market, best, arms)
 
 
@@ -70,7 +70,7 @@ def test_the_effect_excludes_0_on_the_planted_market_and_the_controls_do_not(pla
     assert found["ci95"][0] > 0
     assert found["verdict"] == "met"
     assert found["days_to_decide"] > len(days)  # a gain of 5% alone would not be seen
-    for control in ("identity", "permuted"):
+    for control in ("identity", "permuted", "mean"):
         low, high = effect["controls"][control]["1d"]["rank_ic"]["ci95"]
         assert low <= 0 <= high, control
 
@@ -81,7 +81,7 @@ def test_attention_ranks_true_peers_above_distractors(planted):
 
 
 @pytest.mark.training
-@pytest.mark.parametrize("arm", ["off", "identity", "permuted"])
+@pytest.mark.parametrize("arm", ["off", "identity", "permuted", "mean"])
 def test_without_the_true_graph_the_model_is_as_good_as_its_own_signal_and_no_better(planted, arm):
     reached, own = planted.arms[arm].rank_ic, planted.best["own"]
     assert reached.mean() > 0.85 * own.mean()
