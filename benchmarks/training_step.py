@@ -13,6 +13,7 @@ from torch.profiler import ProfilerActivity, profile
 from benchmarks.measure import peak_gib, write
 from benchmarks.network import SETTINGS, chunk, model_params, network
 from gogooku_kedro.params import TrainingParams
+from gogooku_kedro.training.memory import freed_memory_kept
 from gogooku_kedro.training.module import CrossSectionModule
 
 DAYS, WINDOW, SESSIONS, REPEATS = 16, 20, 750, 3
@@ -115,7 +116,9 @@ def _median(function: Callable[[], object]) -> float:
 def main() -> None:
     """Measure every case, the largest last because of its memory."""
     write("training_operators", costliest(1000, 64, 32))
-    write("training_step", [measure(**case) for case in (*CASES, LARGE)])
+    with freed_memory_kept():
+        rows = [measure(**case) for case in (*CASES, LARGE)]
+    write("training_step", rows)
 
 
 if __name__ == "__main__":

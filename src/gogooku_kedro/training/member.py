@@ -29,6 +29,7 @@ from gogooku_kedro.training.data import DayChunkDataModule, steps_per_epoch
 from gogooku_kedro.training.device import describe_device, resolve_device, resolve_precision
 from gogooku_kedro.training.information_flow import InformationFlow
 from gogooku_kedro.training.market import MarketTensors
+from gogooku_kedro.training.memory import freed_memory_kept
 from gogooku_kedro.training.module import MONITOR, CrossSectionModule
 
 logger = logging.getLogger(__name__)
@@ -120,7 +121,8 @@ def train_member(market: MarketTensors, job: Job) -> None:
     budget = training.time_budget_minutes
     timer = Timer(None if budget is None else timedelta(minutes=budget), verbose=False)
     trainer = _trainer(job, [Patience(training.patience), history, timer, checkpoints])
-    _fit_or_go_on(trainer, module, _data(market, job), job.folder)
+    with freed_memory_kept():
+        _fit_or_go_on(trainer, module, _data(market, job), job.folder)
     if trainer.is_global_zero:
         _load_best(model, checkpoints)
         _say_if_time_is_up(timer, job, len(history.rows), checkpoints)
