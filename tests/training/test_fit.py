@@ -1,5 +1,7 @@
 """Training learns, repeats itself bit for bit, keeps the right epoch, and stops when it is told to."""
 
+import logging
+
 import lightning.pytorch as pl
 import numpy as np
 import pytest
@@ -213,3 +215,13 @@ def test_scores_of_a_day_do_not_change_in_the_last_bit_with_the_future(market, m
     for day in range(40, 46):
         assert torch.equal(before[day], after[day])
     assert not torch.equal(before[46], after[46])
+
+
+def test_verbose_lines_begin_and_end_with_the_training(market, model, tmp_path, caplog):
+    log = logging.getLogger(CrossSectionModule.__module__)
+    before = log.level
+    settings = training_params(tmp_path, max_epochs=1, max_batches=2)
+    fit_model(market, TRAIN, VALID, "hash", model, settings, gat_verbose=True)
+    steps = [r for r in caplog.records if r.name == log.name and r.levelno == logging.DEBUG]
+    assert len(steps) == 2
+    assert log.level == before

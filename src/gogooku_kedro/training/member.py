@@ -4,6 +4,8 @@ import json
 import logging
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -110,8 +112,6 @@ def train_member(market: MarketTensors, job: Job) -> None:
     """
     training = job.training
     pl.seed_everything(training.seed, verbose=False)
-    if job.gat_verbose:
-        logging.getLogger(CrossSectionModule.__module__).setLevel(logging.DEBUG)
     model = _build(market, job)
     group = training.devices * training.accumulate
     steps = steps_per_epoch(*job.train, training.chunk_days, group, training.max_batches)
@@ -121,12 +121,25 @@ def train_member(market: MarketTensors, job: Job) -> None:
     budget = training.time_budget_minutes
     timer = Timer(None if budget is None else timedelta(minutes=budget), verbose=False)
     trainer = _trainer(job, [Patience(training.patience), history, timer, checkpoints])
-    with freed_memory_kept():
+    with freed_memory_kept(), _debug_lines(job.gat_verbose):
         _fit_or_go_on(trainer, module, _data(market, job), job.folder)
     if trainer.is_global_zero:
         _load_best(model, checkpoints)
         _say_if_time_is_up(timer, job, len(history.rows), checkpoints)
         _leave(model, market, job, history, checkpoints, timer)
+
+
+@contextmanager
+def _debug_lines(wanted: bool) -> Iterator[None]:
+    """Let the DEBUG lines of the training through while the context is open."""
+    logger_of_steps = logging.getLogger(CrossSectionModule.__module__)
+    before = logger_of_steps.level
+    if wanted:
+        logger_of_steps.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        logger_of_steps.setLevel(before)
 
 
 def _build(market: MarketTensors, job: Job) -> ATFTGATFAN:
