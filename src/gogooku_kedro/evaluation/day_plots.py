@@ -7,16 +7,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from gogooku_kedro.evaluation.book_rules import LONG_SHORT
-from gogooku_kedro.evaluation.names import DRAWN, first_shown, headline_models
-from gogooku_kedro.evaluation.plots import (
-    COLOURS,
-    DASHES,
-    DECIMALS,
-    FALLBACK_COLOUR,
-    _numbers,
-    _styled,
-    model_order,
-)
+from gogooku_kedro.evaluation.figure_style import add_model_line, lay_out, model_order, plain_numbers
+from gogooku_kedro.evaluation.names import DRAWN, headline_models
 from gogooku_kedro.evaluation.wide import check_columns
 
 SMOOTHED = 20
@@ -56,7 +48,7 @@ def rank_ic_by_month(daily: pd.DataFrame, horizon: str, model: str = "model") ->
         figure.add_heatmap(
             x=panel.columns.tolist(),
             y=panel.index.tolist(),
-            z=[_numbers(values, 4) for _, values in panel.iterrows()],
+            z=[plain_numbers(values, 4) for _, values in panel.iterrows()],
             coloraxis="coloraxis",
             hovertemplate="%{y}, %{x}: %{z:+.4f}<extra></extra>",
             row=row,
@@ -64,7 +56,7 @@ def rank_ic_by_month(daily: pd.DataFrame, horizon: str, model: str = "model") ->
         )
     first = daily.loc[daily["split"] == "test", "date"].min()
     note = f"the test part begins {first:%Y-%m-%d}" if pd.notna(first) else "no test part"
-    styled = _styled(figure, title=f"Rank IC by month<br><sup>{note}</sup>", x=None, y=None)
+    styled = lay_out(figure, title=f"Rank IC by month<br><sup>{note}</sup>", x=None, y=None)
     months = sorted(month.unique())[:: -(-month.nunique() // LABELS)]
     names = [f"{pd.Period(name):%b<br>’%y}" for name in months]
     styled.update_xaxes(type="category", tickvals=months, ticktext=names, tickangle=0)
@@ -89,20 +81,9 @@ def book_turnover(book_returns: pd.DataFrame, horizon: str, *, split: str = "tes
     figure = go.Figure()
     for model in headline_models(model_order(list(rows["model"].unique()))):
         days = rows[rows["model"] == model].sort_values("date")
-        figure.add_scatter(
-            x=days["date"].dt.strftime("%Y-%m-%d").tolist(),
-            y=_numbers(days["turnover"].rolling(SMOOTHED).mean(), DECIMALS),
-            name=model,
-            visible=first_shown(model),
-            mode="lines",
-            line={
-                "color": COLOURS.get(model, FALLBACK_COLOUR),
-                "width": 3 if model == "model" else 1.6,
-                "dash": DASHES.get(model, "solid"),
-            },
-        )
+        add_model_line(figure, model, days["date"], days["turnover"].rolling(SMOOTHED).mean())
     figure.update_xaxes(nticks=6, tickangle=0, tickformat="%b\n%Y")
     figure.update_yaxes(tickformat=".0%", rangemode="tozero")
     title = f"Turnover, long-short book, {horizon} horizon ({split} part)"
     note = f"of the notional of one leg a session, mean of {SMOOTHED} sessions"
-    return _styled(figure, title=f"{title}<br><sup>{note}</sup>", x="Session", y="Turnover")
+    return lay_out(figure, title=f"{title}<br><sup>{note}</sup>", x="Session", y="Turnover")

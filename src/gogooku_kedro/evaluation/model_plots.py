@@ -6,16 +6,17 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from gogooku_kedro.evaluation.plots import COLOURS, DECIMALS, FALLBACK_COLOUR, _numbers, _styled
+from gogooku_kedro.evaluation.figure_style import (
+    COLOURS,
+    DECIMALS,
+    FALLBACK_COLOUR,
+    HORIZON_COLOURS,
+    lay_out,
+    plain_numbers,
+)
 from gogooku_kedro.evaluation.quantiles import CALIBRATION_COLUMNS
 from gogooku_kedro.evaluation.wide import check_columns
 
-HORIZON_COLOURS = {
-    "1d": COLOURS["ridge"],
-    "5d": COLOURS["model"],
-    "10d": COLOURS["reversal_1d"],
-    "20d": COLOURS["lightgbm"],
-}
 MONITORED = {
     "gat/attention_entropy": "Attention entropy / ln(degree)",
     "gat/effective_neighbours": "Effective neighbours",
@@ -41,11 +42,11 @@ def calibration_plot(calibration: pd.DataFrame, split: str = "test") -> go.Figur
         share, level = levels["share_below"], levels["level"]
         figure.add_scatter(
             x=[f"{value:.0%}" for value in level],
-            y=_numbers(share - level, DECIMALS),
+            y=plain_numbers(share - level, DECIMALS),
             error_y={
                 "type": "data",
-                "array": _numbers(levels["high"] - share, DECIMALS),
-                "arrayminus": _numbers(share - levels["low"], DECIMALS),
+                "array": plain_numbers(levels["high"] - share, DECIMALS),
+                "arrayminus": plain_numbers(share - levels["low"], DECIMALS),
                 "thickness": 1.2,
                 "width": 3,
             },
@@ -58,7 +59,7 @@ def calibration_plot(calibration: pd.DataFrame, split: str = "test") -> go.Figur
     crossing = rows["crossing"].max()
     note = f"largest mean share of stocks with crossing quantiles: {crossing:.1%}" if len(rows) else "no days"
     title = f"Calibration of quantiles ({split} part)<br><sup>{note}</sup>"
-    styled = _styled(figure, title=title, x="Predicted quantile", y="Share below, less the level")
+    styled = lay_out(figure, title=title, x="Predicted quantile", y="Share below, less the level")
     return styled.update_layout(scattermode="group", hovermode="closest")
 
 
@@ -91,7 +92,7 @@ def graph_monitoring(history: pd.DataFrame) -> go.Figure:
                 epochs = history[seeds == seed]
                 figure.add_scatter(
                     x=epochs["epoch"].tolist(),
-                    y=_numbers(epochs[column], DECIMALS),
+                    y=plain_numbers(epochs[column], DECIMALS),
                     name=label,
                     legendgroup=label,
                     showlegend=number == 0 and label != column,
@@ -102,7 +103,7 @@ def graph_monitoring(history: pd.DataFrame) -> go.Figure:
                     **place,
                 )
     figure.update_xaxes(title="Epoch", row=2)
-    styled = _styled(
+    styled = lay_out(
         figure, title="Graph attention during training<br><sup>legend: horizons of λ</sup>", x=None, y=None
     )
     styled.update_yaxes(title=None).update_annotations(font_size=12)

@@ -9,49 +9,20 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from gogooku_kedro.evaluation.names import first_shown, headline_models
+from gogooku_kedro.evaluation.figure_style import (
+    COLOURS,
+    DECIMALS,
+    FALLBACK_COLOUR,
+    add_model_line,
+    lay_out,
+    model_order,
+    plain_numbers,
+)
+from gogooku_kedro.evaluation.names import headline_models
 from gogooku_kedro.evaluation.wide import check_columns
 
-COLOURS = {
-    "model": "#0072B2",
-    "model_neutral": "#56B4E9",
-    "model_pca_neutral": "#0B3C5D",
-    "model_sector_neutral": "#7FA6C9",
-    "lightgbm": "#D55E00",
-    "lightgbm_own": "#F2A65A",
-    "lightgbm_peers": "#8A3A00",
-    "lstm": "#882255",
-    "ridge": "#E69F00",
-    "reversal_1d": "#009E73",
-    "reversal_5d": "#CC79A7",
-    "momentum_20d": "#8C6D31",
-    "random": "#7F7F7F",
-    "oracle": "#000000",
-    "oracle_without_graph": "#5A5A5A",
-}
-"""Colours of Okabe and Ito (2008), told apart under the common colour-vision deficiencies."""
-
-DASHES = {
-    "model_neutral": "dash",
-    "model_pca_neutral": "dash",
-    "model_sector_neutral": "dash",
-    "reversal_1d": "dash",
-    "reversal_5d": "dash",
-    "momentum_20d": "dash",
-    "random": "dot",
-    "oracle": "dashdot",
-    "oracle_without_graph": "dashdot",
-}
 TEST_SHADE = "rgba(0, 114, 178, 0.07)"
-DECIMALS = 5
 RESTARTS = "<br><sup>the sum restarts at 0 in the test part</sup>"
-FALLBACK_COLOUR = "#444444"
-
-
-def model_order(models: Sequence[str]) -> list[str]:
-    """Return the models in reading order: the model, learned baselines, rules, chance, others."""
-    known = [name for name in COLOURS if name in models]
-    return known + sorted(set(models) - set(known))
 
 
 def cumulative_rank_ic(daily: pd.DataFrame, horizon: str) -> go.Figure:
@@ -67,7 +38,7 @@ def cumulative_rank_ic(daily: pd.DataFrame, horizon: str) -> go.Figure:
         horizon: Name of the horizon, e.g. "1d".
     """
     figure = _running_sums(daily, horizon, "rank_ic")
-    return _styled(
+    return lay_out(
         figure,
         title=f"Cumulative rank IC, {horizon} horizon{RESTARTS}",
         x="Session",
@@ -82,7 +53,7 @@ def cumulative_net_return(daily: pd.DataFrame, horizon: str) -> go.Figure:
     """
     figure = _running_sums(daily, horizon, "long_short_net")
     figure.update_yaxes(tickformat=".0%")
-    return _styled(
+    return lay_out(
         figure,
         title=f"Long-short book after costs, {horizon} horizon{RESTARTS}",
         x="Session",
@@ -116,7 +87,7 @@ def decile_returns(
             bars = rows[(rows["horizon"] == horizon) & (rows["model"] == model)]
             figure.add_bar(
                 x=bars["decile"].tolist(),
-                y=_numbers(bars["mean_return"], DECIMALS + 2),
+                y=plain_numbers(bars["mean_return"], DECIMALS + 2),
                 name=model,
                 legendgroup=model,
                 showlegend=position == 0,
@@ -128,7 +99,7 @@ def decile_returns(
     figure.update_xaxes(tickvals=[1, 5, 10])
     figure.update_xaxes(title="Score decile", row=max(1, (len(horizons) + 1) // 2))
     figure.update_yaxes(title="Mean excess return", col=1)
-    styled = _styled(
+    styled = lay_out(
         figure,
         title=f"Return by score decile ({split} part)<br><sup>over the date's mean; 10 = top</sup>",
         x=None,
@@ -162,7 +133,7 @@ def loss_curves(history: pd.DataFrame) -> go.Figure:
         for name, (label, row, line) in styles.items():
             figure.add_scatter(
                 x=epochs["epoch"].tolist(),
-                y=_numbers(epochs[name], DECIMALS),
+                y=plain_numbers(epochs[name], DECIMALS),
                 name=label,
                 legendgroup=label,
                 showlegend=position == 0,
@@ -173,7 +144,7 @@ def loss_curves(history: pd.DataFrame) -> go.Figure:
     figure.update_traces(mode="lines+markers", marker_size=5)
     figure.update_yaxes(title="Valid rank IC", row=2, col=1)
     figure.update_xaxes(title="Epoch", row=2, col=1)
-    styled = _styled(figure, title="Training loss and rank IC on valid", x=None, y=None)
+    styled = lay_out(figure, title="Training loss and rank IC on valid", x=None, y=None)
     return styled.update_yaxes(title="Loss", row=1, col=1)
 
 
@@ -193,7 +164,7 @@ def degree_histogram(graph_edges: pd.DataFrame) -> go.Figure:
     figure.update_traces(marker_color=COLOURS["model"])
     figure.update_yaxes(tickformat=".0%")
     asofs, mean = graph_edges["asof"].nunique(), degree.mean() if len(degree) else 0.0
-    return _styled(
+    return lay_out(
         figure,
         title=f"Peers per stock<br><sup>mean {mean:.1f}, {asofs} as-of dates</sup>",
         x="Incoming edges without the self loop",
@@ -210,18 +181,7 @@ def _running_sums(daily: pd.DataFrame, horizon: str, column: str) -> go.Figure:
         total = days[column].fillna(0.0).groupby(days["split"]).cumsum()
         starts = days["split"].ne(days["split"].shift()) & (days["split"] == "test")
         total = total.where(~starts, np.nan)
-        figure.add_scatter(
-            x=days["date"].dt.strftime("%Y-%m-%d").tolist(),
-            y=_numbers(total, DECIMALS),
-            name=model,
-            visible=first_shown(model),
-            mode="lines",
-            line={
-                "color": COLOURS.get(model, FALLBACK_COLOUR),
-                "width": 3 if model == "model" else 1.6,
-                "dash": DASHES.get(model, "solid"),
-            },
-        )
+        add_model_line(figure, model, days["date"], total)
     figure.update_xaxes(nticks=6, tickangle=0, tickformat="%b\n%Y")
     test = rows.loc[rows["split"] == "test", "date"]
     if len(test):
@@ -233,35 +193,4 @@ def _running_sums(daily: pd.DataFrame, horizon: str, column: str) -> go.Figure:
             annotation_text="test part",
             annotation_position="top left",
         )
-    return figure
-
-
-def _numbers(values: pd.Series[float], decimals: int) -> list[float | None]:
-    """Rounded plain numbers (binary arrays would not be readable in a preview), NaN and infinity as null."""
-    rounded = values.astype(float).round(decimals)
-    return [value if np.isfinite(value) else None for value in rounded.tolist()]
-
-
-def _styled(figure: go.Figure, *, title: str, x: str | None, y: str | None) -> go.Figure:
-    figure.update_layout(
-        title={"text": title, "font": {"size": 15}, "x": 0.02, "xref": "container"},
-        template="plotly_white",
-        font={"family": "system-ui, sans-serif", "size": 13, "color": "#222222"},
-        legend={
-            "orientation": "h",
-            "yref": "container",
-            "y": 0.0,
-            "yanchor": "bottom",
-            "x": 0.0,
-            "entrywidth": 98,
-            "font": {"size": 12},
-        },
-        margin={"l": 64, "r": 16, "t": 72, "b": 64},
-        height=470,
-        hovermode="x unified" if figure.data and figure.data[0].type == "scatter" else "closest",
-    )
-    if x is not None:
-        figure.update_xaxes(title=x)
-    if y is not None:
-        figure.layout.yaxis.title = y
     return figure

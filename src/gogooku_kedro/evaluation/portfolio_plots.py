@@ -10,17 +10,9 @@ import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
 
 from gogooku_kedro.evaluation.book_rules import LONG_SHORT
-from gogooku_kedro.evaluation.names import first_shown, headline_models
+from gogooku_kedro.evaluation.figure_style import add_model_line, lay_out, model_order
+from gogooku_kedro.evaluation.names import headline_models
 from gogooku_kedro.evaluation.performance import drawdown, equity
-from gogooku_kedro.evaluation.plots import (
-    COLOURS,
-    DASHES,
-    DECIMALS,
-    FALLBACK_COLOUR,
-    _numbers,
-    _styled,
-    model_order,
-)
 from gogooku_kedro.evaluation.wide import check_columns
 
 FloatArray = NDArray[np.float64]
@@ -51,7 +43,7 @@ def book_equity(
     """
     figure = _curves(book_returns, cost_bps, book, horizon, split, equity)
     title = f"{TITLES[book]}, {horizon} horizon, after {cost_bps:g} bps per side ({split} part)"
-    return _styled(figure, title=title, x="Session", y="Equity, notional of one leg = 1")
+    return lay_out(figure, title=title, x="Session", y="Equity, notional of one leg = 1")
 
 
 def book_drawdown(
@@ -73,7 +65,7 @@ def book_drawdown(
     figure = _curves(book_returns, cost_bps, book, horizon, split, below)
     figure.update_yaxes(tickformat=".0%")
     title = f"Drawdown: {TITLES[book]}, {horizon} horizon, after {cost_bps:g} bps per side ({split} part)"
-    return _styled(figure, title=title, x="Session", y="Below the high")
+    return lay_out(figure, title=title, x="Session", y="Below the high")
 
 
 def _curves(
@@ -93,16 +85,5 @@ def _curves(
     figure = go.Figure()
     for model in headline_models(model_order(list(rows["model"].unique()))):
         days = rows[(rows["model"] == model) & rows["net"].notna()].sort_values("date")
-        figure.add_scatter(
-            x=days["date"].dt.strftime("%Y-%m-%d").tolist(),
-            y=_numbers(pd.Series(curve(days["net"])), DECIMALS),
-            name=model,
-            visible=first_shown(model),
-            mode="lines",
-            line={
-                "color": COLOURS.get(model, FALLBACK_COLOUR),
-                "width": 3 if model == "model" else 1.6,
-                "dash": DASHES.get(model, "solid"),
-            },
-        )
+        add_model_line(figure, model, days["date"], pd.Series(curve(days["net"])))
     return figure.update_xaxes(nticks=6, tickangle=0, tickformat="%b\n%Y")

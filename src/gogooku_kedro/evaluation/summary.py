@@ -11,8 +11,8 @@ import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from gogooku_kedro.evaluation.figure_style import model_order
 from gogooku_kedro.evaluation.names import headline_models, short_name
-from gogooku_kedro.evaluation.plots import model_order
 from gogooku_kedro.evaluation.significance import PairedDifference, paired_difference
 
 EN_DASH = "\N{EN DASH}"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gogooku_kedro.evaluation import summary
+from gogooku_kedro.evaluation.figure_style import model_order
 from gogooku_kedro.evaluation.names import headline_models, short_name
-from gogooku_kedro.evaluation.plots import model_order
 from gogooku_kedro.evaluation.summary import EN_DASH, Metrics, Oracle, format_interval, format_number
 
 Z95 = 1.959964

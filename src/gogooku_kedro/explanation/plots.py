@@ -5,17 +5,18 @@ import numpy.typing as npt
 import pandas as pd
 import plotly.graph_objects as go
 
-from gogooku_kedro.evaluation.plots import COLOURS, DECIMALS, FALLBACK_COLOUR, _numbers, _styled
+from gogooku_kedro.evaluation.figure_style import (
+    COLOURS,
+    DECIMALS,
+    FALLBACK_COLOUR,
+    HORIZON_COLOURS,
+    lay_out,
+    plain_numbers,
+)
 from gogooku_kedro.evaluation.wide import check_columns
 
 MOVES_WITH, MOVES_AGAINST = COLOURS["model"], COLOURS["lightgbm"]
 OUTSIDE = "#B8B8B8"
-HORIZON_COLOURS = {
-    "1d": COLOURS["ridge"],
-    "5d": COLOURS["model"],
-    "10d": COLOURS["reversal_1d"],
-    "20d": COLOURS["lightgbm"],
-}
 SHOWN_FIRST = "5d"
 
 
@@ -64,7 +65,7 @@ def attention_network(pairs: pd.DataFrame, top: int, sector: str | None = None) 
     _add_stocks(figure, outer, place, "neighbours of other sectors", OUTSIDE)
     title = f"Whom the model attends to: {sector}" if sector else "Whom the model attends to: no pairs"
     note = f"the {len(drawn)} pairs of largest lift; orange lines move against each other"
-    _styled(figure, title=f"{title}<br><sup>{note}</sup>", x=None, y=None)
+    lay_out(figure, title=f"{title}<br><sup>{note}</sup>", x=None, y=None)
     figure.update_xaxes(visible=False).update_yaxes(visible=False, scaleanchor="x")
     return figure.update_layout(hovermode="closest", height=560, legend_entrywidth=200)
 
@@ -83,7 +84,7 @@ def weights_by_month(by_month: pd.DataFrame) -> go.Figure:
         go.Heatmap(
             x=wide.columns.tolist(),
             y=wide.index.tolist(),
-            z=[_numbers(row, 3) for _, row in wide.iterrows()],
+            z=[plain_numbers(row, 3) for _, row in wide.iterrows()],
             colorscale="RdBu_r",
             zmid=1.0,
             colorbar={"title": "ratio", "thickness": 12},
@@ -91,7 +92,7 @@ def weights_by_month(by_month: pd.DataFrame) -> go.Figure:
         )
     )
     figure.update_xaxes(type="category")
-    return _styled(
+    return lay_out(
         figure,
         title="Variable selection by month<br><sup>weight / uniform share; 1 = no preference</sup>",
         x=None,
@@ -111,12 +112,12 @@ def importance_bars(importance: pd.DataFrame) -> go.Figure:
     for horizon, colour in HORIZON_COLOURS.items():
         rows = importance[importance["horizon"] == horizon].set_index("family").reindex(first["family"])
         figure.add_scatter(
-            x=_numbers(rows["drop"], DECIMALS),
+            x=plain_numbers(rows["drop"], DECIMALS),
             y=rows.index.tolist(),
             error_x={
                 "type": "data",
-                "array": _numbers(rows["high"] - rows["drop"], DECIMALS),
-                "arrayminus": _numbers(rows["drop"] - rows["low"], DECIMALS),
+                "array": plain_numbers(rows["high"] - rows["drop"], DECIMALS),
+                "arrayminus": plain_numbers(rows["drop"] - rows["low"], DECIMALS),
             },
             mode="markers",
             name=horizon,
@@ -125,7 +126,7 @@ def importance_bars(importance: pd.DataFrame) -> go.Figure:
         )
     figure.add_vline(x=0, line={"color": FALLBACK_COLOUR, "width": 1})
     note = "mean of the days with its 95 % interval; other horizons by a click in the legend"
-    _styled(figure, title=f"Rank IC lost without a family<br><sup>{note}</sup>", x="Drop in rank IC", y=None)
+    lay_out(figure, title=f"Rank IC lost without a family<br><sup>{note}</sup>", x="Drop in rank IC", y=None)
     return figure.update_layout(hovermode="closest", height=600, margin_l=110)
 
 

@@ -10,13 +10,12 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from gogooku_kedro.evaluation.figure_style import DECIMALS, FALLBACK_COLOUR, lay_out, plain_numbers
 from gogooku_kedro.evaluation.wide import check_columns
 from gogooku_kedro.research.gat_effect import CONTROLS, OFF, ON, ArmSeries
 
 COLOURS = {ON: "#0072B2", "identity": "#E69F00", "permuted": "#D55E00", "mean": "#009E73"}
-FALLBACK_COLOUR = "#444444"
 BAND = "rgba(0, 114, 178, 0.12)"
-DECIMALS = 5
 GRID = 1
 
 
@@ -48,7 +47,7 @@ def cumulative_difference(series: ArmSeries, kind: str = "raw") -> go.Figure:
                 line={"color": COLOURS.get(arm, FALLBACK_COLOUR), "width": 3 if arm == ON else 1.6},
                 **place,
             )
-    return _styled(
+    return _titled(
         figure,
         "Rank IC less that of the model without graph, summed over test days"
         "<br><sup>band: where on - off lies in 95 of 100 cases without a difference</sup>",
@@ -74,16 +73,20 @@ def arm_forest(table: pd.DataFrame, kind: str = "raw") -> go.Figure:
         middle, low, high = (arms[name].astype(float) for name in names)
         place: dict[str, Any] = {"row": position // GRID + 1, "col": position % GRID + 1}
         figure.add_scatter(
-            x=_numbers(middle),
+            x=plain_numbers(middle, DECIMALS),
             y=arms["arm"].tolist(),
-            error_x={"array": _numbers(high - middle), "arrayminus": _numbers(middle - low), "type": "data"},
+            error_x={
+                "array": plain_numbers(high - middle, DECIMALS),
+                "arrayminus": plain_numbers(middle - low, DECIMALS),
+                "type": "data",
+            },
             mode="markers",
             marker={"size": 8, "color": [COLOURS.get(arm, FALLBACK_COLOUR) for arm in arms["arm"]]},
             showlegend=False,
             **place,
         )
         figure.add_vline(x=0.0, line={"color": COLOURS[ON], "dash": "dot"}, **place)
-    figure = _styled(
+    figure = _titled(
         figure, "Mean rank IC of an arm less that of on<br><sup>95% interval, days and seeds</sup>"
     )
     tallest = rows["arm"].nunique()
@@ -138,16 +141,6 @@ def _panels(horizons: list[str]) -> go.Figure:
     )
 
 
-def _numbers(values: pd.Series[float]) -> list[float | None]:
-    return [round(value, DECIMALS) if np.isfinite(value) else None for value in values.tolist()]
-
-
-def _styled(figure: go.Figure, title: str) -> go.Figure:
-    return figure.update_layout(
-        title={"text": title, "font": {"size": 15}, "x": 0.02, "xref": "container"},
-        template="plotly_white",
-        font={"family": "system-ui, sans-serif", "size": 13, "color": "#222222"},
-        legend={"orientation": "h", "yref": "container", "y": 0.0, "yanchor": "bottom", "x": 0.0},
-        margin={"l": 64, "r": 16, "t": 96, "b": 72},
-        height=980,
-    )
+def _titled(figure: go.Figure, title: str) -> go.Figure:
+    tall = lay_out(figure, title=title, x=None, y=None)
+    return tall.update_layout(margin={"t": 96, "b": 72}, height=980)

@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from gogooku_kedro.evaluation.plots import COLOURS, DECIMALS, FALLBACK_COLOUR
+from gogooku_kedro.evaluation.figure_style import COLOURS, DECIMALS, FALLBACK_COLOUR
 from gogooku_kedro.features.split import Split
 
 ALL = "all folds"
