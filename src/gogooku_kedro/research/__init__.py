@@ -3,7 +3,7 @@
 The package itself loads neither torch nor LightGBM; `research.walk_forward` does.
 """
 
-from gogooku_kedro.research.folds import walk_forward_splits
+from gogooku_kedro.research.folds import plan_folds, walk_forward_splits
 from gogooku_kedro.research.refit import Fold, History, refit_fold
 
-__all__ = ["Fold", "History", "refit_fold", "walk_forward_splits"]
+__all__ = ["Fold", "History", "plan_folds", "refit_fold", "walk_forward_splits"]

@@ -1,15 +1,54 @@
 """Walk-forward folds: dates of training, validation and test parts that move through the history."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy.typing as npt
 import pandas as pd
 
+from gogooku_kedro.features import first_session
 from gogooku_kedro.features.label_returns import Entry
 from gogooku_kedro.features.split import MIN_SESSIONS, Split, check_purge
-from gogooku_kedro.params.research import WalkForwardParams
+from gogooku_kedro.params import HORIZONS, GraphParams, LabelsParams, SplitParams, WalkForwardParams
 
 Bounds = dict[str, tuple[int, int]]
+
+
+def plan_folds(
+    dates: npt.NDArray[Any] | pd.DatetimeIndex,
+    candidate_features: Mapping[str, Any],
+    params: WalkForwardParams,
+    split: SplitParams,
+    labels: LabelsParams,
+    graph: GraphParams,
+    window: int,
+) -> list[Split]:
+    """Return `walk_forward_splits` with the purge of the split, after the warm-up of all that looks back.
+
+    Args:
+        dates: Sessions in increasing order.
+        candidate_features: Manifest before the gates.
+        params: Section `walk_forward`.
+        split: Section `split`; of it the purge.
+        labels: Section `labels`.
+        graph: Section `graph`.
+        window: Sessions that the model looks back over.
+    """
+    warmup = first_session(
+        candidate_features,
+        graph_window=graph.window,
+        graph_cadence=graph.cadence,
+        model_window=window,
+        residual_window=labels.fitted_sessions(),
+    )
+    return walk_forward_splits(
+        dates,
+        params,
+        purge_sessions=split.purge_sessions,
+        warmup=warmup,
+        max_horizon=max(HORIZONS),
+        entry=labels.entry,
+    )
 
 
 def walk_forward_splits(

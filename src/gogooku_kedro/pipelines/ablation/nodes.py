@@ -12,9 +12,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from gogooku_kedro import research
-from gogooku_kedro.features import first_session
 from gogooku_kedro.params import (
-    HORIZONS,
     AblationParams,
     EvaluationParams,
     FeaturesParams,
@@ -38,22 +36,10 @@ def split_arms(
     """Split the sessions into the folds of the ablation, for the arm that looks back furthest."""
     from gogooku_kedro.research.arms import resolve_arms
 
-    warmup = first_session(
-        candidate_features,
-        graph_window=graph.window,
-        graph_cadence=graph.cadence,
-        model_window=max(arm.training.model.window for arm in resolve_arms(params, model)),
-        residual_window=labels.fitted_sessions(),
-    )
+    dates, plan = panel["date"].to_numpy(), params.walk_forward
+    window = max(arm.training.model.window for arm in resolve_arms(params, model))
     try:
-        return research.walk_forward_splits(
-            panel["date"].to_numpy(),
-            params.walk_forward,
-            purge_sessions=split.purge_sessions,
-            warmup=warmup,
-            max_horizon=max(HORIZONS),
-            entry=labels.entry,
-        )
+        return research.plan_folds(dates, candidate_features, plan, split, labels, graph, window)
     except ValueError as error:
         raise ValueError(f"ablation.{error}") from error
 

@@ -10,9 +10,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from gogooku_kedro import research
-from gogooku_kedro.features import first_session
 from gogooku_kedro.params import (
-    HORIZONS,
     DebugParams,
     EvaluationParams,
     FeaturesParams,
@@ -35,21 +33,8 @@ def split_folds(
     model: ModelParams,
 ) -> list[dict[str, Any]]:
     """Split the sessions into folds whose test parts end with the data, purged like the split."""
-    warmup = first_session(
-        candidate_features,
-        graph_window=graph.window,
-        graph_cadence=graph.cadence,
-        model_window=model.window,
-        residual_window=labels.fitted_sessions(),
-    )
-    return research.walk_forward_splits(
-        panel["date"].to_numpy(),
-        params,
-        purge_sessions=split.purge_sessions,
-        warmup=warmup,
-        max_horizon=max(HORIZONS),
-        entry=labels.entry,
-    )
+    dates = panel["date"].to_numpy()
+    return research.plan_folds(dates, candidate_features, params, split, labels, graph, model.window)
 
 
 def train_folds(
