@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 ARGS   ?=
+WORKERS?= 2
 
 export KEDRO_DISABLE_TELEMETRY := 1
 
@@ -21,8 +22,8 @@ $(READY): requirements.lock pyproject.toml
 run: setup            ## the whole flow on the sample market; make run ARGS="--env ohlcv --params ohlcv_path=FILE"
 	$(BIN)/kedro run $(ARGS)
 
-test: setup           ## all tests with coverage
-	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+test: setup           ## all tests with coverage, in two processes; make test WORKERS=8
+	$(BIN)/python -m pytest --cov --cov-report=term -n $(WORKERS) --dist loadfile $(ARGS)
 
 lint: setup           ## style, types, import contracts, configuration
 	$(BIN)/ruff check .

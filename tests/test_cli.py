@@ -1,6 +1,9 @@
 """`kedro validate-config` says what is wrong without running anything."""
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,3 +76,22 @@ def test_the_console_keeps_warnings_that_are_not_the_known_remark(monkeypatch, r
     monkeypatch.setattr(builtins, "__import__", noisy)
     console.quieten()
     assert [str(warning.message) for warning in recwarn] == ["something else is deprecated"]
+
+
+def test_the_number_of_threads_that_is_asked_for_holds_after_numba_too():
+    program = """
+import gogooku_kedro, numpy, torch, xarray
+panel = xarray.DataArray(numpy.random.rand(300, 40), dims=("date", "code"))
+panel.ffill("date").rolling(date=5).mean().compute()
+assert "numba" in __import__("sys").modules
+print(torch.get_num_threads())
+"""
+    surroundings = {k: v for k, v in os.environ.items() if k != "NUMBA_NUM_THREADS"}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=surroundings | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "1\n"

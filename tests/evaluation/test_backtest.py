@@ -177,8 +177,10 @@ def test_zero_cost_is_gross_and_a_higher_cost_never_helps(seed: int, costs: set[
     nets = table.pivot(index=["book", "date"], columns="cost_bps", values="net")
     gross = table[table["cost_bps"] == 0.0].set_index(["book", "date"])["gross"]
     pd.testing.assert_series_equal(nets[0.0], gross.sort_index(), check_names=False, check_exact=True)
-    assert (nets.diff(axis=1).iloc[:, 1:] <= 0).all(axis=None)
-    assert (nets.diff(axis=1).iloc[:, 1:] < 0).any(axis=None)
+    held = nets.dropna(how="all")  # a day on which no order was filled and nothing held has no return
+    assert len(held) > 0.9 * len(nets)
+    assert (held.diff(axis=1).iloc[:, 1:] <= 0).all(axis=None)
+    assert (held.diff(axis=1).iloc[:, 1:] < 0).any(axis=None)
 
 
 def test_costs_are_paid_on_both_sides_of_every_trade() -> None:
