@@ -14,12 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from benchmarks.kedro_run import kedro_run
 from benchmarks.measure import write
-from gogooku_kedro.evaluation import newey_west_lag, newey_west_t
+from gogooku_kedro.evaluation import mean_p_value, newey_west_lag, newey_west_t
 
 SEEDS = range(20)
 ALLOWED = 2
@@ -31,8 +30,7 @@ SETTINGS: dict[str, Any] = {
     "ablation": {"seeds": [0, 1], "walk_forward": {"folds": 2, "test_sessions": 120, "valid_sessions": 60}},
     "evaluation": {"bootstrap_samples": 1000},
 }
-STUDENT = 1.97
-"""Two-sided 5 % quantile of the t values; Student's with the 236 degrees of the test days."""
+LEVEL, NORMAL = 0.05, 1.96
 
 
 def run(seed: int, folder: Path) -> Path:
@@ -53,9 +51,10 @@ def alarms(reports: Path) -> Iterator[tuple[str, bool]]:
     daily = pd.read_parquet(reports / "ablation_daily_metrics.parquet")
     models = daily[(daily["scores"] == "raw") & (daily["seed"] == "ensemble")]
     for (arm, name), rows in models.groupby(["arm", "horizon"], sort=False):
-        t = newey_west_t(rows.sort_values("date")["rank_ic"], newey_west_lag(int(str(name)[:-1])))
-        if np.isfinite(t):
-            yield f"rank_ic of {arm} {name}", bool(abs(t) > STUDENT)
+        series, horizon = rows.sort_values("date")["rank_ic"], int(str(name)[:-1])
+        yield f"rank_ic of {arm} {name}", bool(mean_p_value(series, horizon) < LEVEL)
+        t = newey_west_t(series, newey_west_lag(horizon))
+        yield f"rank_ic of {arm} {name}, Newey-West", bool(abs(t) > NORMAL)
 
 
 def main() -> None:

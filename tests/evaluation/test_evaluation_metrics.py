@@ -20,6 +20,8 @@ from gogooku_kedro.evaluation.metrics import DAILY_COLUMNS, MEANS_OF_DAYS
 KEYS = [
     "rank_ic",
     "rank_ic_t",
+    "rank_ic_p",
+    "rank_ic_ci",
     "ic",
     "icir",
     "rank_icir",
@@ -67,9 +69,10 @@ def test_inverse_foresight_is_the_mirror_image(labels, predict) -> None:
 
 def test_constant_score_has_no_skill_number_at_all(labels, predict) -> None:
     numbers = summary_of(predict(np.full((60, 30), 0.5)), labels)
-    undefined = set(KEYS) - {"turnover", "days", "sharpe_net_ci", "dispersion", "distinct_share"}
+    intervals = {"sharpe_net_ci", "rank_ic_ci"}
+    undefined = set(KEYS) - {"turnover", "days", "dispersion", "distinct_share"} - intervals
     assert {numbers[key] for key in undefined} == {None}
-    assert numbers["sharpe_net_ci"] == [None, None]
+    assert all(numbers[key] == [None, None] for key in intervals)
     assert (numbers["turnover"], numbers["days"]) == (0.0, 0)
 
 

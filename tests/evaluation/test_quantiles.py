@@ -4,7 +4,7 @@ import pytest
 import xarray as xr
 from scipy.stats import norm
 
-from gogooku_kedro.evaluation import bootstrap_mean_ci, daily_quantiles, quantile_calibration
+from gogooku_kedro.evaluation import daily_quantiles, quantile_calibration
 from gogooku_kedro.evaluation.quantiles import CALIBRATION_COLUMNS, DAILY_QUANTILE_COLUMNS
 
 CODES = list("ABCDEF")
@@ -58,7 +58,7 @@ def calibrated() -> pd.DataFrame:
         names = {f"q{round(100 * q):02d}_1d": centre + spread * norm.ppf(q) for q in (0.05, 0.5, 0.95)}
         frames[split] = predictions_for(ranks, **names).assign(split=split)
     daily = daily_quantiles(pd.concat(frames.values(), ignore_index=True), ranks, (0.05, 0.5, 0.95))
-    return quantile_calibration(daily, replications=200)
+    return quantile_calibration(daily)
 
 
 def test_true_quantiles_are_calibrated_and_their_interval_covers_the_level(calibrated) -> None:
@@ -87,18 +87,3 @@ def test_missing_quantiles_and_foreign_stocks_are_named() -> None:
         daily_quantiles(predictions, ranks, LEVELS)
     with pytest.raises(ValueError, match="the labels have not"):
         daily_quantiles(predictions.assign(code="Z"), ranks, (0.25,))
-
-
-def test_interval_of_a_mean_is_that_of_dependent_days() -> None:
-    noise = np.random.default_rng(0).normal(size=2000 + 9)
-    series = np.convolve(noise, np.ones(10) / 10, mode="valid")  # as the labels of ten sessions overlap
-    low, high = bootstrap_mean_ci(series, horizon=10, replications=500)
-    assert low < series.mean() < high
-    # ten overlapping days hold one independent one: sqrt(10) times the interval of independent days
-    independent = 2 * 1.96 * series.std() / np.sqrt(2000)
-    assert (high - low) / independent == pytest.approx(np.sqrt(10), rel=0.3)
-
-
-def test_interval_needs_days_that_vary() -> None:
-    assert np.isnan(bootstrap_mean_ci(np.arange(19.0), horizon=1)).all()
-    assert np.isnan(bootstrap_mean_ci(np.ones(50), horizon=1)).all()

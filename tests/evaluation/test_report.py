@@ -120,9 +120,9 @@ def test_formats() -> None:
 
 
 def test_model_is_compared_on_the_same_days(daily) -> None:
-    first = compare_models(daily, replications=100)[0]
+    first = compare_models(daily)[0]
     assert (first.horizon, first.answer) == ("1d", "better")
-    mirrored = compare_models(daily, "lightgbm", "model", replications=100)[0]
+    mirrored = compare_models(daily, "lightgbm", "model")[0]
     assert mirrored.answer == "worse"
     assert mirrored.comparison.difference == pytest.approx(-first.comparison.difference)
     assert compare_models(daily, second="absent") == []

@@ -6,12 +6,14 @@ import pytest
 from gogooku_kedro.evaluation import (
     bootstrap_sharpe_ci,
     icir,
+    mean_interval,
+    mean_p_value,
     newey_west_lag,
     newey_west_t,
     paired_difference,
     sharpe,
 )
-from gogooku_kedro.evaluation.significance import block_length
+from gogooku_kedro.evaluation.significance import block_length, cosine_error, percentiles
 
 
 def newey_west_by_hand(x: list[float], lag: int) -> float:
@@ -96,6 +98,54 @@ def test_interval_covers_the_true_sharpe_of_autocorrelated_returns() -> None:
         )
         covered += low < 0.0 < high
     assert covered >= 32
+
+
+def test_interval_of_a_mean_is_that_of_dependent_days() -> None:
+    series = smooth_series(2000, 10)  # as the labels of ten sessions overlap
+    low, high = mean_interval(series, 10)
+    assert (low + high) / 2 == pytest.approx(series.mean())
+    # ten overlapping days hold one independent one: sqrt(10) times the interval of independent days
+    independent = 2 * 1.96 * series.std() / math.sqrt(2000)
+    assert (high - low) / independent == pytest.approx(math.sqrt(10), rel=0.2)
+    assert mean_p_value(series, 10) < 0.05
+    assert low > 0
+
+
+def test_cosine_error_by_hand() -> None:
+    series = np.array([0.3, -0.1, 0.2, 0.5, 0.1] * 6)
+    n, total = 30, 0.0
+    for j in range(1, 4 + 1):
+        c = sum(x * math.cos(math.pi * j * (t - 0.5) / n) for t, x in enumerate(series, start=1))
+        total += 2 / n * c**2
+    assert cosine_error(series, 5) == (pytest.approx(math.sqrt(total / 4 / n)), 4)  # 30 / (1.5 * 5) = 4
+    assert cosine_error(smooth_series(1010), 1)[1] == 40  # 0.4 * 1010^(2/3)
+    assert cosine_error(smooth_series(1000), 20)[1] == 33  # 1000 / (1.5 * 20)
+
+
+@pytest.mark.parametrize(("days", "horizon"), [(19, 1), (49, 10), (99, 20)])
+def test_too_few_days_for_their_horizon_have_no_interval(days: int, horizon: int) -> None:
+    assert np.isnan(mean_interval(smooth_series(days), horizon)).all()
+    assert not np.isnan(mean_interval(smooth_series(days + 1), horizon)).any()
+    assert math.isnan(mean_p_value(np.full(200, 0.1), horizon))
+
+
+@pytest.mark.parametrize("horizon", [1, 5, 10, 20])
+def test_in_19_of_20_series_without_a_mean_the_interval_holds_0(horizon: int) -> None:
+    # Newey and West's t beyond 1.96 would be called significant in 6, 9, 11 and 15% of these series.
+    series = [smooth_series(240, horizon, seed) - 0.02 for seed in range(1000)]
+    intervals = np.array([mean_interval(x, horizon) for x in series])
+    outside = ((intervals[:, 0] > 0) | (intervals[:, 1] < 0)).mean()
+    assert 0.03 < outside < 0.08
+    assert outside == np.mean([mean_p_value(x, horizon) < 0.05 for x in series])
+
+
+def test_percentiles_are_stretched_by_the_number_of_blocks() -> None:
+    draws = np.append(np.linspace(-1.0, 1.0, 2001), np.nan)
+    wide = percentiles(draws, 0.0, days=100, block=20, confidence=0.95)
+    # 5 blocks: Student's 2.776 with 4 degrees over 1.960, times sqrt(5 / 4)
+    assert wide == pytest.approx((-0.95 * 1.5836, 0.95 * 1.5836), rel=1e-3)
+    assert percentiles(draws, 0.0, 10**6, 1, 0.95) == pytest.approx((-0.95, 0.95), rel=1e-3)
+    assert np.isnan(percentiles(draws, 0.0, 40, 20, 0.95)).all()
 
 
 def test_paired_difference_sees_what_two_separate_intervals_cannot() -> None:

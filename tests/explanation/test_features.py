@@ -106,14 +106,15 @@ def importance() -> pd.DataFrame:
     noise = 0.5 * np.random.default_rng(1).normal(size=features["x"].shape[:2])
     labels["ret"][:] = (features["x"].sel(feature="a").values + noise)[..., None]
     of = subject(HandMade([1.0, 0, 0.3, 0], NOTHING), data=(features, labels, edges))
-    return family_importance(of, DAYS, labels, repeats=2, replications=200, seed=0)
+    return family_importance(of, DAYS, labels, repeats=2, seed=0)
 
 
 def test_the_family_that_the_labels_follow_is_found(importance):
     used = importance[importance["family"] == "first"]
     assert list(used["horizon"]) == ["1d", "5d", "10d", "20d"]
     assert (used["features"] == 2).all()
-    assert (used["low"] > 0.4).all()
+    assert (used["low"] > 0.4)[:2].all()
+    assert used[["low", "high"]][2:].isna().all(axis=None)  # too few sessions for 10 and 20 of them
     assert (used["rank_ic_permuted"].abs() < 0.1).all()
     np.testing.assert_allclose(used["drop"], used["rank_ic"] - used["rank_ic_permuted"])
 
@@ -122,7 +123,7 @@ def test_a_family_that_is_read_in_vain_loses_nothing(importance):
     vain = importance[importance["family"] == "second"]
     assert (vain["drop"].abs() < 0.05).all()
     interval_of_noise = vain[["low", "high"]].abs().max(axis=1)
-    assert (interval_of_noise < 0.1).all()
+    assert (interval_of_noise < 0.1)[:2].all()
 
 
 def test_a_family_that_is_not_read_changes_no_score(importance):
@@ -136,16 +137,16 @@ def test_an_unrelated_family_has_an_interval_that_covers_zero():
     features, labels, edges = tables()
     labels["ret"][:] = np.random.default_rng(5).normal(size=labels["ret"].shape)
     of = subject(HandMade([1.0, 0, 0, 0], NOTHING), data=(features, labels, edges))
-    table = family_importance(of, DAYS, labels, repeats=3, replications=200, seed=0)
+    table = family_importance(of, DAYS, labels, repeats=3, seed=0)
     first = table[table["family"] == "first"]
-    assert (first["low"] < 0).all()
-    assert (first["high"] > 0).all()
+    assert (first["low"] < 0)[:2].all()
+    assert (first["high"] > 0)[:2].all()
 
 
 def test_the_level_channels_are_a_family_of_their_own():
     _, labels, _ = tables()
     of = subject(real_model())
-    table = family_importance(of, DAYS, labels, repeats=1, replications=20, seed=0)
+    table = family_importance(of, DAYS, labels, repeats=1, seed=0)
     levels = table[table["family"] == LEVELS]
     assert (levels["features"] == 2).all()
     assert (levels["drop"] != 0).all()

@@ -4,13 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gogooku_kedro.evaluation import daily_metrics, newey_west_error, newey_west_t
+from gogooku_kedro.evaluation import daily_metrics, mean_interval, mean_p_value, newey_west_t
 from gogooku_kedro.evaluation.metrics import DAILY_COLUMNS
 from gogooku_kedro.research.fold_plots import ALL, rank_ic_by_fold
 from gogooku_kedro.research.fold_table import (
     measure_folds,
     measure_members,
-    rank_ic_interval,
     summarise_folds,
     summarise_members,
 )
@@ -72,14 +71,12 @@ def test_a_fold_without_labels_is_missing_and_never_zero():
     assert table["between_folds"]["sharpe_net"]["share_positive"] is None
 
 
-def test_the_interval_is_two_standard_errors_wide():
-    series = pd.Series(np.random.default_rng(0).normal(0.02, 0.1, 400))
-    low, high = rank_ic_interval(series, "1d")
-    assert (low + high) / 2 == pytest.approx(series.mean())
-    assert (high - low) / 2 == pytest.approx(1.959964 * newey_west_error(series, 4))
-    assert newey_west_error(series, 0) == pytest.approx(series.std(ddof=0) / 20)
-    assert newey_west_t(series, 4) == pytest.approx(series.mean() / newey_west_error(series, 4))
-    assert rank_ic_interval(series.head(19), "1d") == [None, None]
+def test_every_fold_and_all_days_have_the_interval_of_their_mean():
+    series = np.random.default_rng(0).normal(0.02, 0.1, 60)
+    table = summarise_folds(daily(series, np.nan), 245, replications=20, seed=0)["model"]["1d"]
+    assert tuple(table["rank_ic_ci"]) == mean_interval(series, 1)
+    assert tuple(table["folds"]["2"]["rank_ic_ci"]) == mean_interval(series[30:], 1)
+    assert table["rank_ic_p"] == mean_p_value(series, 1)
 
 
 def test_a_book_is_carried_from_one_fold_into_the_next(labels, predict):

@@ -50,8 +50,11 @@ def test_one_seed_gives_the_statistics_of_its_series():
     found = compare(one, two)
     plain = paired_difference(one["0"], two["0"], horizon=1, replications=200)
     assert (found.first, found.second) == pytest.approx((plain.first, plain.second))
-    assert found.interval == pytest.approx((plain.low, plain.high), abs=5e-4)
-    assert compare(one, two, ICIR).first == pytest.approx(icir(one["0"]))
+    assert found.interval == pytest.approx((plain.low, plain.high), abs=2e-3)  # another kind of interval
+    ratio = compare(one, two, ICIR)
+    assert ratio.first == pytest.approx(icir(one["0"]))
+    plain = paired_difference(one["0"], two["0"], horizon=1, replications=200, statistic=icir)
+    assert ratio.interval == pytest.approx((plain.low, plain.high), abs=1e-9)
 
 
 def test_several_seeds_are_pooled_and_not_averaged_into_an_ensemble():

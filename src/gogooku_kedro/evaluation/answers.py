@@ -104,9 +104,7 @@ def _by_how_much(headline: Headline) -> Answer:
         question="By how much?",
         tone=_tone(better, good="better", bad="worse"),
         text=text,
-        table=TextTable("Model less LightGBM [95% interval, block bootstrap of days]", head, rows)
-        if rows
-        else None,
+        table=TextTable("Model less LightGBM [95% interval over days]", head, rows) if rows else None,
     )
 
 

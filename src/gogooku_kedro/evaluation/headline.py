@@ -71,12 +71,12 @@ def summarise_headline(
         "better": {
             "rival": RIVAL,
             "horizons": _beside(daily, RIVAL, returns, ratio, draws),
-            "others": {name: _differences(daily, MODEL, name, draws) for name in OTHER_RIVALS},
+            "others": {name: _differences(daily, MODEL, name) for name in OTHER_RIVALS},
         },
         "tradable": {"cost_bps": cost_bps, **_tradable(metrics, portfolio, cost_bps)},
         "graph": {
             **_graph(effect, run),
-            "trees": _differences(daily, "lightgbm_peers", "lightgbm_own", draws),
+            "trees": _differences(daily, "lightgbm_peers", "lightgbm_own"),
         },
         "regimes": _regimes(daily, books),
         "seeds": {} if members is None else _seeds(members),
@@ -92,21 +92,17 @@ def _book_returns(daily: pd.DataFrame, books: pd.DataFrame | None, cost_bps: flo
     return books.loc[chosen, ["model", "horizon", "date", "net"]]
 
 
-def _differences(
-    daily: pd.DataFrame, first: str, second: str, draws: Mapping[str, int]
-) -> dict[str, dict[str, Any]]:
+def _differences(daily: pd.DataFrame, first: str, second: str) -> dict[str, dict[str, Any]]:
     return {
         verdict.horizon: _numbers(verdict.comparison) | {"answer": verdict.answer}
-        for verdict in compare_models(
-            daily, first, second, replications=draws["replications"], seed=draws["seed"]
-        )
+        for verdict in compare_models(daily, first, second)
     }
 
 
 def _beside(
     daily: pd.DataFrame, rival: str, returns: pd.DataFrame, ratio: Any, draws: Mapping[str, int]
 ) -> dict[str, dict[str, Any]]:
-    found = _differences(daily, MODEL, rival, draws)
+    found = _differences(daily, MODEL, rival)
     for name, numbers in found.items():
         of_horizon = returns[returns["horizon"] == name]
         pair = of_horizon.pivot(index="date", columns="model", values="net")

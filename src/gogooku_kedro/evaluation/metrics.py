@@ -145,7 +145,8 @@ def summarise_metrics(
 
     Returns:
         Plain Python numbers; a number that does not exist is None, never NaN and never 0.
-        `rank_ic_t` is a Newey-West t with lag h + 3; `icir` and `rank_icir` are daily;
+        `rank_ic_t` is a Newey-West t with lag h + 3, `rank_ic_p` and `rank_ic_ci` (95%) are those of
+        `significance.mean_interval`; `icir` and `rank_icir` are daily;
         Sharpe ratios are annualised and of the overlapping long-short book.
     """
     check_columns(daily, DAILY_COLUMNS, "daily metrics")
@@ -164,6 +165,8 @@ def summarise_metrics(
         summary.setdefault(str(split), {}).setdefault(str(model), {})[str(name)] = {
             "rank_ic": number(days["rank_ic"].mean()),
             "rank_ic_t": number(significance.newey_west_t(days["rank_ic"], lag)),
+            "rank_ic_p": number(significance.mean_p_value(days["rank_ic"], horizon)),
+            "rank_ic_ci": [number(end) for end in significance.mean_interval(days["rank_ic"], horizon)],
             "ic": number(days["ic"].mean()),
             "icir": number(significance.icir(days["ic"])),
             "rank_icir": number(significance.icir(days["rank_ic"])),

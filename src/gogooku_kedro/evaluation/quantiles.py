@@ -14,7 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from gogooku_kedro.evaluation.rank_ic import MIN_PAIRS
-from gogooku_kedro.evaluation.significance import bootstrap_mean_ci
+from gogooku_kedro.evaluation.significance import mean_interval
 from gogooku_kedro.evaluation.wide import check_columns, horizon_name, quantile_column
 
 FloatArray = NDArray[np.float64]
@@ -56,26 +56,22 @@ def daily_quantiles(predictions: pd.DataFrame, ranks: xr.DataArray, levels: Sequ
     return pd.concat(frames, ignore_index=True)[DAILY_QUANTILE_COLUMNS]
 
 
-def quantile_calibration(daily: pd.DataFrame, *, replications: int = 1000, seed: int = 0) -> pd.DataFrame:
+def quantile_calibration(daily: pd.DataFrame) -> pd.DataFrame:
     """Return, per split, horizon and level, the observed share beside the level it should be.
 
     Args:
         daily: Table of `daily_quantiles`.
-        replications: Bootstrap draws of the interval.
-        seed: Seed of the draws.
 
     Returns:
         Columns `CALIBRATION_COLUMNS`: `share_below`, the mean over dates, `low` and `high`, the ends of
-        its 95% interval over days (stationary bootstrap; NaN with fewer than 20 days), `crossing`, the
-        mean over dates, and `days` with a share.
+        its 95% interval over days (`mean_interval`), `crossing`, the mean over dates, and `days` with a
+        share.
     """
     check_columns(daily, DAILY_QUANTILE_COLUMNS, "daily quantiles")
     rows = []
     for (split, name, level), days in daily.groupby(["split", "horizon", "level"], sort=False):
         horizon = int(str(name).removesuffix("d"))
-        low, high = bootstrap_mean_ci(
-            days["share_below"], horizon=horizon, replications=replications, seed=seed
-        )
+        low, high = mean_interval(days["share_below"], horizon)
         shares = (days["share_below"].mean(), low, high, days["crossing"].mean())
         rows.append((split, name, level, *shares, int(days["share_below"].notna().sum())))
     return pd.DataFrame(rows, columns=CALIBRATION_COLUMNS)

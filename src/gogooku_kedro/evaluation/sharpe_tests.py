@@ -13,7 +13,7 @@ from arch.bootstrap import StationaryBootstrap
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
-from gogooku_kedro.evaluation.significance import MIN_DAYS, block_length, icir
+from gogooku_kedro.evaluation.significance import MIN_DAYS, block_length, icir, percentiles
 
 FloatArray = NDArray[np.float64]
 
@@ -98,26 +98,27 @@ class SharpeIntervals:
     ) -> None:
         self._scale = math.sqrt(sessions_per_year)
         self._replications, self._seed = replications, seed
-        self._tails = [(1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0]
+        self._confidence = confidence
         self._drawn: dict[tuple[int, int], FloatArray] = {}
 
     def of(self, returns: ArrayLike, horizon: int) -> tuple[float, float]:
         """Return the interval (low, high) of the annualised Sharpe ratio of daily returns (date,).
 
-        (NaN, NaN) with fewer than `MIN_DAYS` days or when the returns do not vary.
+        (NaN, NaN) with fewer than `MIN_DAYS` days or two blocks, or when the returns do not vary.
         """
         values = np.asarray(returns, dtype=np.float64)
         values = values[np.isfinite(values)]
         n = len(values)
         if n < MIN_DAYS or np.ptp(values) == 0.0:
             return math.nan, math.nan
-        times = self._times_drawn(n, block_length(values, horizon))
+        block = block_length(values, horizon)
+        times = self._times_drawn(n, block)
         centred = values - values.mean()
         mean = times @ centred / n
         variance = (times @ centred**2 / n - mean**2) * n / (n - 1)
         ratio = (mean + values.mean()) / np.sqrt(variance.clip(min=0.0))
-        low, high = np.quantile(ratio[np.isfinite(ratio)] * self._scale, self._tails)
-        return float(low), float(high)
+        low, high = percentiles(ratio, icir(values), n, block, self._confidence)
+        return low * self._scale, high * self._scale
 
     def _times_drawn(self, n: int, block: int) -> FloatArray:
         if (n, block) not in self._drawn:

@@ -9,12 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 from arch.bootstrap import StationaryBootstrap, optimal_block_length
 from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 
 FloatArray = NDArray[np.float64]
 Statistic = Callable[[FloatArray], float]
 
 MIN_DAYS = 20
 """Below this number of days no standard error or interval is reported."""
+
+HORIZONS_FOR_INTERVAL = 5
+"""Nor is an interval of a mean below this many times the horizon."""
 
 
 def newey_west_lag(horizon: int) -> int:
@@ -96,43 +100,75 @@ def bootstrap_sharpe_ci(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Return the percentile interval (low, high) of the annualised Sharpe ratio.
+    """Return the interval (low, high) of the annualised Sharpe ratio, see `percentiles`.
 
     Days are drawn in blocks of random length (Politis and Romano, 1994) so that the dependence
     that an overlapping h-session book carries is kept.
 
     Returns:
-        (NaN, NaN) when fewer than `MIN_DAYS` days are present or the returns do not vary.
+        (NaN, NaN) when fewer than `MIN_DAYS` days or two blocks are present or the returns do not vary.
     """
     values = _present(returns)
     if len(values) < MIN_DAYS or np.ptp(values) == 0.0:
         return math.nan, math.nan
-    draws = _resampled(values[:, None], block_length(values, horizon), replications, seed)[..., 0]
+    block = block_length(values, horizon)
+    draws = _resampled(values[:, None], block, replications, seed)[..., 0]
     ratio = draws.mean(axis=1) / draws.std(axis=1, ddof=1)
-    low, high = _percentiles(ratio * math.sqrt(sessions_per_year), confidence)
-    return low, high
+    point, scale = icir(values), math.sqrt(sessions_per_year)
+    ends = percentiles(ratio, point, len(values), block, confidence)
+    return ends[0] * scale, ends[1] * scale
 
 
-def bootstrap_mean_ci(
-    series: ArrayLike,
-    *,
-    horizon: int,
-    replications: int = 1000,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Return the percentile interval (low, high) of the mean of a daily series.
+def mean_interval(series: ArrayLike, horizon: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the interval (low, high) of the mean of a daily series under serial correlation.
 
-    Days are drawn as in `bootstrap_sharpe_ci`.
+    mean ± t * error with the error and the degrees of freedom of `cosine_error`. Of 240 days without a mean,
+    labels of 1, 5, 10 and 20 overlapping sessions, it leaves 0 out in 5, 6, 6 and 6% of cases; mean ± 1.96
+    Newey-West errors does so in 6, 9, 11 and 15%.
 
     Returns:
-        (NaN, NaN) when fewer than `MIN_DAYS` days are present or the series does not vary.
+        (NaN, NaN) where `cosine_error` knows none.
     """
     values = _present(series)
-    if len(values) < MIN_DAYS or np.ptp(values) == 0.0:
+    error, degrees = cosine_error(values, horizon)
+    if math.isnan(error):
         return math.nan, math.nan
-    draws = _resampled(values[:, None], block_length(values, horizon), replications, seed)[..., 0]
-    return _percentiles(draws.mean(axis=1), confidence)
+    half = float(stats.t.ppf((1.0 + confidence) / 2.0, degrees)) * error
+    return float(values.mean()) - half, float(values.mean()) + half
+
+
+def mean_p_value(series: ArrayLike, horizon: int) -> float:
+    """Return the two-sided p-value of a mean of 0, the one whose interval is `mean_interval`; or NaN."""
+    values = _present(series)
+    error, degrees = cosine_error(values, horizon)
+    return float(2.0 * stats.t.sf(abs(values.mean()) / error, degrees)) if error > 0 else math.nan
+
+
+def cosine_error(series: ArrayLike, horizon: int) -> tuple[float, int]:
+    """Return the standard error of the mean of a daily series, and its degrees of freedom.
+
+    error = sqrt(S / n),  S = sum_{j=1..B} c_j^2 / B,  c_j = sqrt(2 / n) * sum_t x_t cos(pi j (t - 1/2) / n),
+    the equally weighted cosines of Lazarus, Lewis, Stock and Watson (2018): mean / error has Student's
+    distribution with B degrees, which a Newey-West t has not. B = 0.4 n^(2/3), as they advise, but at most
+    n / (1.5 h), within which the spectrum of overlapping h-session labels is that of the long run, and at
+    least 4.
+
+    Args:
+        series: Daily values (date,); missing days are left out.
+        horizon: Sessions that a value overlaps the next ones by, plus 1.
+
+    Returns:
+        (NaN, 0) with fewer than `MIN_DAYS` days, fewer than `HORIZONS_FOR_INTERVAL` times the horizon, or
+        when the series does not vary.
+    """
+    values = _present(series)
+    n = len(values)
+    if n < max(MIN_DAYS, HORIZONS_FOR_INTERVAL * horizon) or np.ptp(values) == 0.0:
+        return math.nan, 0
+    degrees = max(4, min(int(0.4 * n ** (2 / 3)), int(n / (1.5 * horizon))))
+    angle = np.outer(np.arange(1, degrees + 1), (np.arange(n) + 0.5) / n)
+    cosines = math.sqrt(2.0 / n) * (np.cos(math.pi * angle) @ values)
+    return math.sqrt(float(cosines @ cosines) / degrees / n), degrees
 
 
 @dataclass(frozen=True)
@@ -145,7 +181,7 @@ class PairedDifference:
         difference: first - second.
         relative: difference / |second|, a fraction; NaN when second is 0.
         t: Newey-West t of the mean daily difference; NaN below `MIN_DAYS` days.
-        low: Lower end of the bootstrap interval of `difference`.
+        low: Lower end of the interval of `difference`.
         high: Upper end.
         days: Days on which both series are present.
     """
@@ -170,7 +206,10 @@ def paired_difference(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> PairedDifference:
-    """Compare two daily series day by day: the same resampled days are used for both.
+    """Compare two daily series day by day.
+
+    The interval of a difference of means is `mean_interval` of the daily differences; that of any other
+    statistic is from stationary-bootstrap draws of the same days for both, see `percentiles`.
 
     Args:
         first: Daily values (date,), e.g. rank IC of the model.
@@ -191,10 +230,13 @@ def paired_difference(
         return PairedDifference(*(math.nan,) * 7, days=days)
     one, two = float(statistic(pair[:, 0])), float(statistic(pair[:, 1]))
     low = high = math.nan
-    if days >= MIN_DAYS and np.ptp(daily) > 0.0:
-        draws = _resampled(pair, block_length(daily, horizon), replications, seed)
+    if statistic is np.mean:
+        low, high = mean_interval(daily, horizon, confidence)
+    elif days >= MIN_DAYS and np.ptp(daily) > 0.0:
+        block = block_length(daily, horizon)
+        draws = _resampled(pair, block, replications, seed)
         drawn = np.array([statistic(draw[:, 0]) - statistic(draw[:, 1]) for draw in draws])
-        low, high = _percentiles(drawn, confidence)
+        low, high = percentiles(drawn, one - two, days, block, confidence)
     return PairedDifference(
         first=one,
         second=two,
@@ -228,9 +270,33 @@ def _resampled(values: FloatArray, block: int, replications: int, seed: int) -> 
     return np.stack([data[0][0] for data in bootstrap.bootstrap(replications)])
 
 
-def _percentiles(draws: FloatArray, confidence: float) -> tuple[float, float]:
+def percentiles(
+    draws: FloatArray, point: float, days: int, block: int, confidence: float
+) -> tuple[float, float]:
+    """Return the interval (low, high) of a statistic from its block-bootstrap draws.
+
+    Days of one block are no independent evidence: n = days / block blocks are. As for any mean of n values,
+    the percentiles are stretched about the statistic, by Student's quantile with n - 1 degrees over the
+    normal one and by sqrt(n / (n - 1)). Plain percentiles leave the true mean of 240 days with labels of 5,
+    10 and 20 sessions out in 10, 14 and 18% of cases, stretched ones in 8, 10 and 9%.
+
+    Args:
+        draws: Statistic of every draw; what is not finite is left out.
+        point: Statistic of the data.
+        days: Days of the data.
+        block: Mean block in sessions.
+        confidence: Coverage of the interval.
+
+    Returns:
+        (NaN, NaN) with two blocks or less, or no finite draw.
+    """
+    finite = draws[np.isfinite(draws)]
+    if days <= 2 * block or not len(finite):
+        return math.nan, math.nan
     tail = (1.0 - confidence) / 2.0
-    low, high = np.quantile(draws[np.isfinite(draws)], [tail, 1.0 - tail])
+    student, normal = stats.t.ppf(1.0 - tail, days / block - 1.0), stats.norm.ppf(1.0 - tail)
+    stretch = math.sqrt(days / (days - block)) * student / normal
+    low, high = (point + stretch * (end - point) for end in np.quantile(finite, [tail, 1.0 - tail]))
     return float(low), float(high)
 
 

@@ -70,13 +70,11 @@ def compare_models(
     *,
     split: str = "test",
     column: str = "rank_ic",
-    replications: int = 1000,
-    seed: int = 0,
 ) -> list[Verdict]:
     """Return, per horizon, whether `first` beats `second`, day by day on the same dates.
 
-    "better" and "worse" need a 95% stationary-bootstrap interval of the mean daily difference
-    that excludes 0; otherwise the answer is "undecided", or "unknown" with too few common days.
+    "better" and "worse" need a 95% interval of the mean daily difference (`mean_interval`) that
+    excludes 0; otherwise the answer is "undecided", or "unknown" with too few common days.
 
     Args:
         daily: Table of `daily_metrics`.
@@ -84,8 +82,6 @@ def compare_models(
         second: Model it is held against.
         split: Part of the split.
         column: Daily series to compare.
-        replications: Bootstrap draws.
-        seed: Seed of the draws.
 
     Returns:
         Empty when either model is absent from the part.
@@ -101,8 +97,6 @@ def compare_models(
             pair[first],
             pair[second],
             horizon=int(str(name).removesuffix("d")),
-            replications=replications,
-            seed=seed,
         )
         side = side_of_zero(result.low, result.high)
         verdicts.append(Verdict(str(name), words.get(side, side), result))

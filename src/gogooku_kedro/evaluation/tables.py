@@ -11,9 +11,9 @@ from gogooku_kedro.evaluation.figure_style import model_order
 from gogooku_kedro.evaluation.names import headline_models, short_name
 from gogooku_kedro.evaluation.summary import EN_DASH, Metrics, Oracle, format_interval, format_number
 
-Z95 = 1.959964
 COLUMNS = {
     "rank_ic": ("rank IC", "+.4f"),
+    "rank_ic_ci": ("95% interval", "+.3f"),
     "rank_ic_t": ("t (Newey-West)", "+.1f"),
     "rank_icir": ("rank ICIR", "+.2f"),
     "ic": ("IC", "+.4f"),
@@ -66,10 +66,7 @@ class TextTable:
 
 
 def rank_ic_table(metrics: Metrics, oracle: Oracle | None, part: str = "test") -> TextTable:
-    """Return the rank IC of the headline models with its 95% interval, and the bounds of a sample market.
-
-    The interval is mean ± 1.96 Newey-West standard errors, the error being mean / t.
-    """
+    """Return the rank IC of the headline models with its 95% interval, and the bounds of a sample market."""
     names, models = summary.horizon_names(metrics), metrics.get(part, {})
     rows = [
         [short_name(model), *(_with_interval(models[model].get(name)) for name in names)]
@@ -78,7 +75,7 @@ def rank_ic_table(metrics: Metrics, oracle: Oracle | None, part: str = "test") -
     for key, label in summary.ORACLE_ROWS.items():
         if oracle is not None and key in oracle:
             rows.append([label, *(format_number(oracle[key].get(name)) for name in names)])
-    return TextTable(f"{part.capitalize()} rank IC [95% interval, Newey-West]", ["", *names], rows)
+    return TextTable(f"{part.capitalize()} rank IC [95% interval]", ["", *names], rows)
 
 
 def sharpe_table(metrics: Metrics, cost_bps: float, part: str = "test") -> TextTable:
@@ -182,12 +179,8 @@ def _cell(value: Any, spec: str) -> str:
 def _with_interval(numbers: Mapping[str, Any] | None) -> str:
     if numbers is None or numbers["rank_ic"] is None:
         return EN_DASH
-    mean, t = numbers["rank_ic"], numbers["rank_ic_t"]
-    text = format_number(mean)
-    if not t:
-        return text
-    half = Z95 * abs(mean / t)
-    return f"{text} {format_interval((mean - half, mean + half), '+.3f')}"
+    text, interval = format_number(numbers["rank_ic"]), numbers["rank_ic_ci"]
+    return text if None in interval else f"{text} {format_interval(interval, '+.3f')}"
 
 
 def _book_row(model: str, book: Mapping[str, Any], cost_bps: float) -> list[str]:

@@ -28,7 +28,7 @@ COLUMNS = [
 
 
 def family_importance(
-    subject: Subject, days: Sequence[int], labels: xr.Dataset, repeats: int, replications: int, seed: int
+    subject: Subject, days: Sequence[int], labels: xr.Dataset, repeats: int, seed: int
 ) -> pd.DataFrame:
     """Permute one family at a time and measure the drop in daily rank IC, per horizon.
 
@@ -43,13 +43,12 @@ def family_importance(
         days: Positions of the sessions.
         labels: ``ret`` (date, code, horizon) on the market's sessions and stocks.
         repeats: Permutations of every family; a session's rank IC is their mean.
-        replications: Bootstrap draws behind the interval.
-        seed: Of permutations and bootstrap.
+        seed: Of the permutations.
 
     Returns:
         One row per family and horizon: ``family, features, horizon, rank_ic`` and ``rank_ic_permuted``
-        (means over the sessions), ``drop`` = the difference, its 95 % stationary-bootstrap interval ``low,
-        high``, the Newey-West ``t`` and ``days``. NaN where there are too few sessions.
+        (means over the sessions), ``drop`` = the difference, its 95 % interval over sessions ``low, high``
+       , the Newey-West ``t`` and ``days``. NaN where there are too few sessions.
     """
     returns = labels["ret"].transpose("date", "code", "horizon").to_numpy()[list(days)]
     whole = _daily_rank_ic(subject, days, returns, None)
@@ -58,9 +57,7 @@ def family_importance(
         deals = [Deal(columns, family == LEVELS, (seed, repeat)) for repeat in range(repeats)]
         permuted = np.mean([_daily_rank_ic(subject, days, returns, change) for change in deals], axis=0)
         for h, horizon in enumerate(HORIZONS):
-            drop = paired_difference(
-                whole[:, h], permuted[:, h], horizon=horizon, replications=replications, seed=seed
-            )
+            drop = paired_difference(whole[:, h], permuted[:, h], horizon=horizon)
             measured = (drop.first, drop.second, drop.difference, drop.low, drop.high, drop.t, drop.days)
             rows.append((family, len(columns), f"{horizon}d", *measured))
     return pd.DataFrame(rows, columns=COLUMNS)

@@ -46,7 +46,7 @@ def rank_ic_by_fold(
     figure.update_yaxes(title="Rank IC", col=1)
     return figure.update_layout(
         title={
-            "text": "Test rank IC by fold<br><sup>mean of the days, 95% interval (Newey-West)</sup>",
+            "text": "Test rank IC by fold<br><sup>mean of the days, 95% interval</sup>",
             "font": {"size": 15},
             "x": 0.02,
             "xref": "container",

@@ -13,14 +13,13 @@ import xarray as xr
 from gogooku_kedro.evaluation.metrics import DAILY_COLUMNS, daily_metrics, number, summarise_metrics
 from gogooku_kedro.evaluation.significance import (
     icir,
-    newey_west_error,
+    mean_interval,
     newey_west_lag,
     newey_west_t,
     sharpe,
 )
 from gogooku_kedro.features.split import Split, split_mask
 
-Z95 = 1.959964
 COMPARED = ("rank_ic", "rank_icir", "sharpe_net")
 """Figures of a fold whose spread between folds is told."""
 
@@ -80,10 +79,10 @@ def summarise_folds(
 
     Returns:
         The numbers of `summarise_metrics` over the days of all folds together, and beside them
-        `rank_ic_ci` (95%, Newey-West), `folds` (number of the fold to rank_ic, rank_ic_t, rank_ic_ci, ic,
-        rank_icir, decile_spread, sharpe_net, days) and `between_folds` (rank_ic, rank_icir, sharpe_net
-        to std, min, max and share_positive over the folds' values). None = does not exist; the standard
-        deviation of a single fold does not.
+        `folds` (number of the fold to rank_ic, rank_ic_t, rank_ic_ci, ic, rank_icir, decile_spread,
+        sharpe_net, days) and `between_folds` (rank_ic, rank_icir, sharpe_net to std, min, max and
+        share_positive over the folds' values). None = does not exist; the standard deviation of a single
+        fold does not.
     """
     pooled = summarise_metrics(daily[DAILY_COLUMNS], sessions_per_year, replications=replications, seed=seed)[
         "test"
@@ -93,10 +92,8 @@ def summarise_folds(
         folds = {
             str(fold): _figures(own, str(horizon), sessions_per_year) for fold, own in days.groupby("fold")
         }
-        interval = rank_ic_interval(days["rank_ic"], str(horizon))
         spread = {name: _spread([fold[name] for fold in folds.values()]) for name in COMPARED}
         table.setdefault(str(model), {})[str(horizon)] = pooled[str(model)][str(horizon)] | {
-            "rank_ic_ci": interval,
             "folds": folds,
             "between_folds": spread,
         }
@@ -122,22 +119,12 @@ def summarise_members(
     return table
 
 
-def rank_ic_interval(rank_ic: pd.Series[float], horizon: str) -> list[float | None]:
-    """Return the 95% interval of the mean daily rank IC, mean ± 1.96 Newey-West standard errors.
-
-    [None, None] below 20 days, or where the series does not vary.
-    """
-    error = newey_west_error(rank_ic, _lag(horizon))
-    mean = float(rank_ic.mean())
-    return [number(mean - Z95 * error), number(mean + Z95 * error)]
-
-
 def _figures(days: pd.DataFrame, horizon: str, sessions_per_year: float) -> dict[str, Any]:
     rank_ic = days["rank_ic"]
     return {
         "rank_ic": number(rank_ic.mean()),
-        "rank_ic_t": number(newey_west_t(rank_ic, _lag(horizon))),
-        "rank_ic_ci": rank_ic_interval(rank_ic, horizon),
+        "rank_ic_t": number(newey_west_t(rank_ic, newey_west_lag(_sessions(horizon)))),
+        "rank_ic_ci": [number(end) for end in mean_interval(rank_ic, _sessions(horizon))],
         "ic": number(days["ic"].mean()),
         "rank_icir": number(icir(rank_ic)),
         "decile_spread": number(days["decile_spread"].mean()),
@@ -146,8 +133,8 @@ def _figures(days: pd.DataFrame, horizon: str, sessions_per_year: float) -> dict
     }
 
 
-def _lag(horizon: str) -> int:
-    return newey_west_lag(int(horizon.removesuffix("d")))
+def _sessions(horizon: str) -> int:
+    return int(horizon.removesuffix("d"))
 
 
 def _spread(values: Sequence[float | None]) -> dict[str, float | None]:

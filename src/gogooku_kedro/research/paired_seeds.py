@@ -9,9 +9,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
-from gogooku_kedro.evaluation.significance import MIN_DAYS, block_length, resampled_days
+from gogooku_kedro.evaluation.significance import MIN_DAYS, block_length, percentiles, resampled_days
 
 FloatArray = NDArray[np.float64]
 Kind = Literal["mean", "ratio"]
@@ -19,7 +18,7 @@ Kind = Literal["mean", "ratio"]
 POWER = 2.8
 """z(0.975) + z(0.8): a difference of 2.8 standard errors is found at 5%, two-sided, four times in five."""
 
-UNKNOWN, TAIL = (math.nan, math.nan), 0.025
+UNKNOWN, CONFIDENCE = (math.nan, math.nan), 0.95
 
 
 @dataclass(frozen=True)
@@ -108,10 +107,9 @@ def paired_seeds(
     One seed says nothing about seeds: the interval is then one over days. Networks of equal shape and seed
     begin alike, and to draw their seeds apart errs on the side of wide intervals.
 
-    Days of one block are no independent evidence: :math:`n = T/b` blocks of mean length :math:`b` are. As for
-    any mean of :math:`n` values, percentiles are stretched about the statistic by Student's quantile with
-    :math:`n - 1` degrees over the normal one, and deviations by :math:`\sqrt{n/(n-1)}`. Two blocks or less
-    give no interval.
+    Days of one block are no independent evidence: intervals are stretched as in `significance.percentiles`,
+    and deviations by :math:`\sqrt{n/(n-1)}` with :math:`n` the days over the block. Two blocks or less give
+    no interval.
 
     Args:
         first: Table of `seed_series`, for example of the model with graph.
@@ -143,9 +141,8 @@ def paired_seeds(
     with np.errstate(divide="ignore", invalid="ignore"):
         gains = differences / np.abs(drawn[1])
     small = math.sqrt(days / (days - block))
-    stretch = small * stats.t.ppf(1.0 - TAIL, days / block - 1.0) / stats.norm.ppf(1.0 - TAIL)
     interval, relative_interval = (
-        _interval(draws, middle, stretch)
+        percentiles(draws, middle, days, block, CONFIDENCE)
         for draws, middle in zip((differences, gains), point[2:], strict=True)
     )
     deviation = float(np.nanstd(by_days[0] - by_days[1], ddof=1) * math.sqrt(days)) * small
@@ -227,11 +224,3 @@ def _statistic(
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio: FloatArray = moments[0] / np.sqrt(variance) * statistic.scale
     return np.where(variance > 0.0, ratio, np.nan)
-
-
-def _interval(draws: FloatArray, middle: float, stretch: float) -> tuple[float, float]:
-    finite = draws[np.isfinite(draws)]
-    if not len(finite):
-        return UNKNOWN
-    low, high = (middle + stretch * (end - middle) for end in np.quantile(finite, [TAIL, 1.0 - TAIL]))
-    return float(low), float(high)

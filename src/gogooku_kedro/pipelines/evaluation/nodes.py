@@ -55,9 +55,7 @@ def measure_members(
     ]
     ranks = gaussian_rank_labels(labels["target"], member)
     quantiles = evaluation.daily_quantiles(predictions, ranks, model.quantiles)
-    calibration = evaluation.quantile_calibration(
-        quantiles, replications=params.bootstrap_samples, seed=params.seed
-    )
+    calibration = evaluation.quantile_calibration(quantiles)
     return pd.concat(seeds, ignore_index=True), quantiles, calibration
 
 

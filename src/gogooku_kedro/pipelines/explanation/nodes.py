@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from gogooku_kedro.features import part_range
-from gogooku_kedro.params import EvaluationParams, ExplanationParams, ModelParams, TrainingParams
+from gogooku_kedro.params import ExplanationParams, ModelParams, TrainingParams
 
 Models = Any
 """A ``training.Ensemble``: naming the class here would import torch, and a hint that cannot be resolved
@@ -83,7 +83,6 @@ def measure_families(
     model: ModelParams,
     training: TrainingParams,
     params: ExplanationParams,
-    evaluating: EvaluationParams,
 ) -> pd.DataFrame:
     """Measure the rank IC lost when a family's values are dealt to other stocks."""
     from gogooku_kedro import explanation
@@ -94,7 +93,6 @@ def measure_families(
         _days(split, features, params),
         labels,
         repeats=params.repeats,
-        replications=evaluating.bootstrap_samples,
         seed=params.seed,
     )
 

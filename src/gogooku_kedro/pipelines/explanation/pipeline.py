@@ -31,7 +31,7 @@ def create_pipeline() -> Pipeline:
             ),
             node(
                 nodes.measure_families,
-                [*MODEL, *SETTINGS, "params:evaluation"],
+                [*MODEL, *SETTINGS],
                 "family_importance",
                 name="measure_families",
                 tags=["gpu"],
