@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         neutralise_sectors,
     )
     from gogooku_kedro.evaluation.oracle import oracle_bounds, oracle_predictions
+    from gogooku_kedro.evaluation.paired import PairedDifference, paired_difference
     from gogooku_kedro.evaluation.peer_means import with_peer_means
     from gogooku_kedro.evaluation.plots import (
         cumulative_net_return,
@@ -58,7 +59,6 @@ if TYPE_CHECKING:
         distinct_share,
     )
     from gogooku_kedro.evaluation.significance import (
-        PairedDifference,
         bootstrap_sharpe_ci,
         icir,
         mean_interval,
@@ -66,7 +66,6 @@ if TYPE_CHECKING:
         newey_west_error,
         newey_west_lag,
         newey_west_t,
-        paired_difference,
         sharpe,
     )
     from gogooku_kedro.evaluation.summary import compare_models, summary_table
@@ -154,6 +153,7 @@ _MODULES = {
     "metrics": ("daily_metrics", "hit_rate", "summarise_extras", "summarise_metrics"),
     "neutralise": ("neutral_versions", "neutralise_factors", "neutralise_peers", "neutralise_sectors"),
     "oracle": ("oracle_bounds", "oracle_predictions"),
+    "paired": ("PairedDifference", "paired_difference"),
     "peer_means": ("with_peer_means",),
     "plots": (
         "cumulative_net_return",
@@ -169,7 +169,6 @@ _MODULES = {
     "report": ("Evidence", "FigureGroup", "render_report"),
     "score_statistics": ("autocorrelation", "coverage", "dispersion", "distinct_share"),
     "significance": (
-        "PairedDifference",
         "bootstrap_sharpe_ci",
         "icir",
         "mean_interval",
@@ -177,7 +176,6 @@ _MODULES = {
         "newey_west_error",
         "newey_west_lag",
         "newey_west_t",
-        "paired_difference",
         "sharpe",
     ),
     "summary": ("compare_models", "summary_table"),

@@ -14,7 +14,8 @@ import pandas as pd
 from gogooku_kedro.evaluation import provenance
 from gogooku_kedro.evaluation.book_rules import LONG_ONLY, LONG_SHORT
 from gogooku_kedro.evaluation.metrics import number
-from gogooku_kedro.evaluation.significance import PairedDifference, paired_difference, sharpe
+from gogooku_kedro.evaluation.paired import PairedDifference, paired_difference
+from gogooku_kedro.evaluation.significance import sharpe
 from gogooku_kedro.evaluation.summary import Metrics, compare_models, horizon_names, side_of_zero
 
 MODEL, RIVAL = "model", "lightgbm"

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from gogooku_kedro.evaluation.figure_style import model_order
 from gogooku_kedro.evaluation.names import headline_models, short_name
-from gogooku_kedro.evaluation.significance import PairedDifference, paired_difference
+from gogooku_kedro.evaluation.paired import PairedDifference, paired_difference
 
 EN_DASH = "\N{EN DASH}"
 NO_BREAK = "\N{NO-BREAK SPACE}"
