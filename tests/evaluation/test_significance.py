@@ -156,6 +156,7 @@ def test_paired_difference_sees_what_two_separate_intervals_cannot() -> None:
     assert result.relative == pytest.approx(result.difference / market.mean())
     assert 0.0 < result.low < result.difference < result.high
     assert result.t > 5
+    assert result.p < 0.001
     assert result.days == 250
 
 
@@ -164,6 +165,7 @@ def test_paired_difference_of_equal_series_has_no_interval() -> None:
     result = paired_difference(series, series, horizon=1)
     assert result.difference == 0.0
     assert math.isnan(result.t)
+    assert math.isnan(result.p)
     assert math.isnan(result.low)
 
 

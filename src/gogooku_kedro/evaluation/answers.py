@@ -66,12 +66,12 @@ def _better(better: Mapping[str, Any]) -> Answer:
             name,
             format_number(cell["model"]),
             format_number(cell["rival"]),
-            format_number(cell["t"], "+.1f"),
+            format_number(cell["p"], ".3f"),
             cell["answer"],
         ]
         for name, cell in better["horizons"].items()
     ]
-    head = ["", "model", "LightGBM", "t", "answer"]
+    head = ["", "model", "LightGBM", "p", "answer"]
     caption = "Mean rank IC of the test sessions, compared day by day"
     return Answer(
         question="Is it better than LightGBM?",

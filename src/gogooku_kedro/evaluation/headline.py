@@ -124,6 +124,7 @@ def _numbers(found: PairedDifference) -> dict[str, Any]:
         "relative": number(found.relative),
         "ci95": [number(found.low), number(found.high)],
         "t": number(found.t),
+        "p": number(found.p),
         "days": found.days,
     }
 

@@ -14,6 +14,7 @@ from gogooku_kedro.evaluation.significance import (
     block_length,
     daily_values,
     mean_interval,
+    mean_p_value,
     newey_west_lag,
     newey_west_t,
     percentiles,
@@ -33,6 +34,7 @@ class PairedDifference:
         difference: first - second.
         relative: difference / |second|, a fraction; NaN when second is 0.
         t: Newey-West t of the mean daily difference; NaN below `MIN_DAYS` days.
+        p: Its p-value by `mean_p_value`; NaN with too few days for their horizon.
         low: Lower end of the interval of `difference`.
         high: Upper end.
         days: Days on which both series are present.
@@ -43,6 +45,7 @@ class PairedDifference:
     difference: float
     relative: float
     t: float
+    p: float
     low: float
     high: float
     days: int
@@ -79,7 +82,7 @@ def paired_difference(
     pair = pair[np.isfinite(pair).all(axis=1)]
     days, daily = len(pair), pair[:, 0] - pair[:, 1]
     if days < 2:
-        return PairedDifference(*(math.nan,) * 7, days=days)
+        return PairedDifference(*(math.nan,) * 8, days=days)
     one, two = float(statistic(pair[:, 0])), float(statistic(pair[:, 1]))
     low = high = math.nan
     if statistic is np.mean:
@@ -95,6 +98,7 @@ def paired_difference(
         difference=one - two,
         relative=(one - two) / abs(two) if two != 0.0 else math.nan,
         t=newey_west_t(daily, newey_west_lag(horizon)),
+        p=mean_p_value(daily, horizon),
         low=low,
         high=high,
         days=days,
