@@ -47,8 +47,8 @@ def family_importance(
 
     Returns:
         One row per family and horizon: ``family, features, horizon, rank_ic`` and ``rank_ic_permuted``
-        (means over the sessions), ``drop`` = the difference, its 95 % interval over sessions ``low, high``
-       , the Newey-West ``t`` and ``days``. NaN where there are too few sessions.
+        (means over the sessions), ``drop`` = the difference, its 95 % interval over sessions ``low, high``,
+        the Newey-West ``t`` and ``days``. NaN where there are too few sessions.
     """
     returns = labels["ret"].transpose("date", "code", "horizon").to_numpy()[list(days)]
     whole = _daily_rank_ic(subject, days, returns, None)

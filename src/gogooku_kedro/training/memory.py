@@ -1,6 +1,7 @@
 """Large tensors on the CPU without asking the operating system for their memory in every step."""
 
 import ctypes
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,20 +17,26 @@ def freed_memory_kept() -> Iterator[bool]:
 
     glibc maps a block of more than 32 MiB anew for every tensor and unmaps it when the tensor goes; the
     kernel then clears every page of it in every training step. ``benchmarks/training_step.py`` measures what
-    that costs. On other C libraries nothing changes.
+    that costs. On other systems and C libraries nothing changes.
 
     Yields:
         Whether the C library has such a setting.
     """
-    libc = ctypes.CDLL(None)
-    kept = hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim")
-    if kept:
+    libc = _glibc()
+    if libc is not None:
         libc.mallopt(MMAP_MAX, 0)
         libc.mallopt(TRIM_THRESHOLD, NEVER)
     try:
-        yield kept
+        yield libc is not None
     finally:
-        if kept:
+        if libc is not None:
             libc.mallopt(MMAP_MAX, DEFAULT_MMAPS)
             libc.mallopt(TRIM_THRESHOLD, DEFAULT_TRIM)
             libc.malloc_trim(0)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    if sys.platform != "linux":
+        return None  # elsewhere, on Windows for one, a process cannot be opened as a library
+    library = ctypes.CDLL(None)
+    return library if hasattr(library, "mallopt") and hasattr(library, "malloc_trim") else None
