@@ -1,5 +1,7 @@
 """The market as tensors: chunks, graphs in force, fingerprints."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -126,6 +128,33 @@ def with_context() -> MarketTensors:
     state = np.linspace(1, 2, SESSIONS, dtype=np.float32)
     features["x"][..., 1] = np.where(features["member"], state[:, None], 0)
     return market_tensors(features, labels, edges, ATTRIBUTES, ["b"])
+
+
+def test_every_tensor_of_a_market_and_of_its_chunks_has_one_layout_in_memory():
+    """The last bit of a matrix product depends on strides, on some processors on the alignment too."""
+    market = with_context()
+    middle = market.chunk(first_day=21, days=4, window=6)
+    end = market.chunk(first_day=58, days=4, window=6)  # two days beyond the last session
+    for name in ("x", "present", "levels", "context", "target", "levels_ahead"):
+        inside, padded = getattr(middle, name), getattr(end, name)
+        assert inside.is_contiguous(), name
+        assert inside.stride() == padded.stride(), name
+        assert inside.data_ptr() % 64 == padded.data_ptr() % 64 == 0, name
+    for name in ("x", "present", "levels", "context", "target"):
+        assert getattr(market, name).is_contiguous(), name
+    assert market.graph.edge_index.is_contiguous()
+    assert market.graph.edge_attr.is_contiguous()
+    features, labels, edges = tables()
+    swapped = features.assign(x=features["x"].copy(data=np.asfortranarray(features["x"])))
+    assert market_tensors(swapped, labels, edges, ATTRIBUTES).x.is_contiguous()
+
+
+def test_a_tensor_in_another_layout_is_refused_by_name(market):
+    feature_major = market.x.permute(2, 0, 1).contiguous().permute(1, 2, 0)
+    with pytest.raises(ValueError, match=r"MarketTensors.x has strides \(20, 1, 1200\)"):
+        replace(market, x=feature_major)
+    with pytest.raises(ValueError, match=r"GraphTensors.edge_attr has strides"):
+        replace(market, graph=replace(market.graph, edge_attr=market.graph.edge_attr.T.contiguous().T))
 
 
 def test_features_of_the_market_as_a_whole_leave_x_and_become_the_context():

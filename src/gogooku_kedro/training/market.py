@@ -106,6 +106,10 @@ class GraphTensors:
 class MarketTensors:
     """Features, levels, labels and graph of a market, aligned on sessions ``T`` and stocks ``N``.
 
+    All tensors are contiguous. The order of additions in a matrix product, and with it the last bit of a
+    score, depends on the strides of its operands and on some processors on their alignment in memory; with
+    one layout for the market and for every chunk a score cannot depend on where the data end.
+
     Attributes:
         x: ``(T, N, F)``.
         present: ``(T, N)`` bool, the stock belongs to the cross-section of the day.
@@ -122,6 +126,21 @@ class MarketTensors:
     target: Tensor
     graph: GraphTensors
 
+    def __post_init__(self) -> None:
+        """Hold the layout.
+
+        Raises:
+            ValueError: If a tensor is not contiguous.
+        """
+        for part in (self, self.graph):
+            for field in fields(part):
+                value = getattr(part, field.name)
+                if isinstance(value, Tensor) and not value.is_contiguous():
+                    raise ValueError(
+                        f"{type(part).__name__}.{field.name} has strides {value.stride()} for the shape "
+                        f"{tuple(value.shape)}: pass it through .contiguous()"
+                    )
+
     def to(self, device: torch.device) -> Self:
         """The same market in the memory of ``device``."""
         moved = {f.name: getattr(self.graph, f.name).to(device) for f in fields(self.graph)}
@@ -137,7 +156,8 @@ class MarketTensors:
     def chunk(self, first_day: int, days: int, window: int) -> DayChunk:
         """Days ``first_day`` to ``first_day + days - 1`` with the window before each of them.
 
-        Days beyond the last session are absent stocks, so that every chunk has the same shape.
+        Days beyond the last session are absent stocks, so that every chunk has the same shape. Every chunk
+        is a copy in memory of its own, so that all have the same layout too.
 
         Raises:
             ValueError: If the window would begin before the first session.
@@ -148,18 +168,17 @@ class MarketTensors:
                 f"day {first_day} has no window of {window} sessions before it; "
                 f"the first usable day is {window - 1}"
             )
-        coming = slice(first_day + 1, stop + AHEAD)
-        present = _padded(self.present[start:stop], stop - start, False)
+        present = _rows(self.present, start, stop, False)
         edge_index, edge_attr = self.graph.edges(first_day, present[window - 1 :])
         return DayChunk(
-            _padded(self.x[start:stop], stop - start, 0.0),
+            _rows(self.x, start, stop, 0.0),
             present,
-            _padded(self.levels[start:stop], stop - start, torch.nan),
-            _padded(self.context[start:stop], stop - start, 0.0),
+            _rows(self.levels, start, stop, torch.nan),
+            _rows(self.context, start, stop, 0.0),
             edge_index,
             edge_attr,
-            _padded(self.target[first_day:stop], days, torch.nan),
-            _padded(self.levels[coming], days + AHEAD - 1, torch.nan),
+            _rows(self.target, first_day, stop, torch.nan),
+            _rows(self.levels, first_day + 1, stop + AHEAD, torch.nan),
             first_day,
         )
 
@@ -246,7 +265,7 @@ def graph_tensors(
     order = np.lexsort((source[known], target[known], asof.asi8))
     _, first = np.unique(asof.asi8[order], return_index=True)
     asof_dates = asof[order][first]
-    values = edges.loc[known, list(attributes)].to_numpy(np.float32)[order]
+    values = np.ascontiguousarray(edges.loc[known, list(attributes)].to_numpy(np.float32)[order])
     return GraphTensors(
         torch.from_numpy(np.stack([source[known][order], target[known][order]])),
         torch.from_numpy(values),
@@ -267,7 +286,7 @@ def _split_context(
         )
     values, here = _values(x), member.to_numpy().astype(bool)
     if not names:
-        return values, values[:, 0, :0]
+        return values, np.ascontiguousarray(values[:, 0, :0])
     positions = [columns.get_loc(name) for name in names]
     of_market = values[..., positions]  # (T, N, M)
     first_member = here.argmax(axis=1)
@@ -279,15 +298,17 @@ def _split_context(
             f"features of the market as a whole {varying} differ between the stocks "
             f"of a date: rebuild the features with `kedro run --pipelines=features`"
         )
-    return np.delete(values, positions, axis=2), context
+    others = np.delete(values, positions, axis=2)  # numpy leaves the features outermost in memory
+    return np.ascontiguousarray(others), context
 
 
 def _values(array: xr.DataArray) -> npt.NDArray[np.float32]:
     return np.ascontiguousarray(array.to_numpy(), dtype=np.float32)
 
 
-def _padded(part: Tensor, length: int, value: float | bool) -> Tensor:
-    missing = length - part.size(0)
-    if missing == 0:
-        return part
-    return torch.cat([part, part.new_full((missing, *part.shape[1:]), value)])
+def _rows(values: Tensor, start: int, stop: int, beyond: float | bool) -> Tensor:
+    """Copy of the sessions ``start`` to ``stop - 1``; those after the last one hold ``beyond``."""
+    known = values[start:stop]
+    rows = values.new_full((stop - start, *values.shape[1:]), beyond)
+    rows[: len(known)] = known
+    return rows
