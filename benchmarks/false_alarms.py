@@ -18,7 +18,7 @@ import pandas as pd
 
 from benchmarks.kedro_run import kedro_run
 from benchmarks.measure import write
-from gogooku_kedro.evaluation import mean_p_value, newey_west_lag, newey_west_t
+from gogooku_kedro.metrics.significance import mean_p_value, newey_west_lag, newey_west_t
 
 SEEDS = range(20)
 ALLOWED = 2

@@ -18,9 +18,9 @@ import xarray as xr
 
 from benchmarks.market import bare_panel
 from benchmarks.measure import in_turn, write
+from gogooku_kedro.arrays.cross_section import gaussian_rank
+from gogooku_kedro.arrays.rolling import min_present
 from gogooku_kedro.features import FEATURES, Execution, stream_selected
-from gogooku_kedro.features.cross_section import gaussian_rank
-from gogooku_kedro.features.rolling import min_present
 from gogooku_kedro.market.blocks import assemble
 
 NAMES = (

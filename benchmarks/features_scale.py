@@ -14,15 +14,9 @@ from typing import Any
 
 from benchmarks.market import bare_panel, with_peers
 from benchmarks.measure import peak_gib, write
+from gogooku_kedro.arrays.cross_section import membership
 from gogooku_kedro.datasets import ZarrDataset
-from gogooku_kedro.features import (
-    FAMILIES,
-    Execution,
-    feature_manifest,
-    membership,
-    normalise,
-    stream_features,
-)
+from gogooku_kedro.features import FAMILIES, Execution, feature_manifest, normalise, stream_features
 
 SESSIONS = 2_500
 SIZES = (1_000, 2_000, 4_000)

@@ -14,9 +14,9 @@ import lightgbm as lgb
 import numpy as np
 import xarray as xr
 
-from gogooku_kedro.evaluation import newey_west_lag, newey_west_t
-from gogooku_kedro.evaluation.learned_baselines import SETTINGS, LearningRows, learning_rows
-from gogooku_kedro.evaluation.rank_ic import rank_ic
+from gogooku_kedro.baselines.learned import SETTINGS, LearningRows, learning_rows
+from gogooku_kedro.metrics.rank_ic import rank_ic
+from gogooku_kedro.metrics.significance import newey_west_lag, newey_west_t
 
 SIMPLE = (
     *(f"return_{n}d" for n in (1, 2, 5, 10, 20, 60, 120)),

@@ -9,7 +9,7 @@ import pandas as pd
 import xarray as xr
 from scipy.stats import norm, rankdata
 
-from gogooku_kedro.evaluation import rank_ic
+from gogooku_kedro.metrics.rank_ic import rank_ic
 from gogooku_kedro.training import MarketTensors, market_tensors
 
 Array = npt.NDArray[np.float64]

@@ -31,7 +31,8 @@ from benchmarks.planted import (
     simulate,
     tensors,
 )
-from gogooku_kedro.evaluation import newey_west_lag, newey_west_t, rank_ic
+from gogooku_kedro.metrics.rank_ic import rank_ic
+from gogooku_kedro.metrics.significance import newey_west_lag, newey_west_t
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.params import ModelParams, TrainingParams
 from gogooku_kedro.training import MarketTensors, fit_model, predict_days

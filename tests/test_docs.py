@@ -8,8 +8,8 @@ from typing import get_args
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from gogooku_kedro.evaluation.metrics import MEANS_OF_DAYS
 from gogooku_kedro.features.document import features_page
+from gogooku_kedro.metrics.daily import MEANS_OF_DAYS
 from gogooku_kedro.validation import configuration_problems
 
 ROOT = Path(__file__).parents[1]
@@ -193,7 +193,7 @@ def test_every_page_is_in_the_navigation():
 
 
 def test_every_number_of_metrics_json_is_defined():
-    source = (ROOT / "src/gogooku_kedro/evaluation/metrics.py").read_text()
+    source = (ROOT / "src/gogooku_kedro/metrics/daily.py").read_text()
     function = source.split("def summarise_metrics(")[1].split("\ndef ")[0]
     numbers = set(re.findall(r'(?m)^\s+"(\w+)": ', function))
     assert {"rank_ic", "sharpe_net_ci", "days"} <= numbers

@@ -27,37 +27,37 @@ class Mutation(NamedTuple):
 
 MUTATIONS = {
     "rank IC with the sign flipped": Mutation(
-        "evaluation/rank_ic.py",
+        "metrics/rank_ic.py",
         "bounded: FloatArray = np.clip(correlation, -1.0, 1.0)",
         "bounded: FloatArray = np.clip(-correlation, -1.0, 1.0)",
-        "tests/evaluation/test_rank_ic.py::test_high_score_on_high_return_is_plus_one",
+        "tests/metrics/test_rank_ic.py::test_high_score_on_high_return_is_plus_one",
     ),
     "the book buys what it should sell": Mutation(
-        "evaluation/portfolio.py",
+        "metrics/decile_portfolios.py",
         "targets = long_short_targets(row_ranks(scores))",
         "targets = -long_short_targets(row_ranks(scores))",
-        "tests/evaluation/test_evaluation_metrics.py::test_perfect_foresight_reaches_every_maximum",
+        "tests/metrics/test_daily.py::test_perfect_foresight_reaches_every_maximum",
     ),
     "labels shifted by one session": Mutation(
-        "features/label_returns.py",
+        "labels/returns.py",
         "lag = entry_lag(entry)",
         "lag = entry_lag(entry) + 1",
-        "tests/features/test_feature_labels.py::test_labels_equal_brute_force",
+        "tests/labels/test_target.py::test_labels_equal_brute_force",
     ),
     "costs ignored": Mutation(
-        "evaluation/portfolio.py",
+        "metrics/decile_portfolios.py",
         "cost = cost_bps * 1e-4 * traded",
         "cost = 0.0 * traded",
-        "tests/evaluation/test_portfolio.py::test_three_sessions_by_hand_with_a_daily_book",
+        "tests/metrics/test_decile_portfolios.py::test_three_sessions_by_hand_with_a_daily_book",
     ),
     "no purge before labels of 20 sessions": Mutation(
-        "features/split.py",
+        "labels/split.py",
         "if purge_sessions < needed:",
         "if purge_sessions < 0:",
-        "tests/features/test_feature_split.py::test_impossible_splits_name_the_setting_the_span_and_the_fix",
+        "tests/labels/test_split.py::test_impossible_splits_name_the_setting_the_span_and_the_fix",
     ),
     "test rows in the scaler": Mutation(
-        "training/member.py",
+        "training/seed_model.py",
         "market.levels[slice(*job.train)]",
         "market.levels",
         "tests/training/test_fit.py::test_level_scales_and_gradients_come_from_the_training_part_alone",
@@ -69,11 +69,11 @@ MUTATIONS = {
         "tests/training/test_fit.py::test_the_test_part_is_never_read_in_training",
     ),
     "extreme labels dropped when testing": Mutation(
-        "evaluation/wide.py",
+        "metrics/align.py",
         "labels = {h: returns[k, span].astype(np.float64) for k, h in enumerate(horizons)}",
         "labels = {h: np.where(abs(returns[k, span]) > 0.5, np.nan, returns[k, span]) for k, h in "
         "enumerate(horizons)}",
-        "tests/evaluation/test_evaluation_metrics.py::test_an_extreme_label_counts_like_any_other",
+        "tests/metrics/test_daily.py::test_an_extreme_label_counts_like_any_other",
     ),
 }
 

@@ -12,11 +12,13 @@ import pandas as pd
 import pytest
 from kedro.config import OmegaConfigLoader
 
-from gogooku_kedro import evaluation
-from gogooku_kedro.market.sample import SampleMarketSettings, generate_sample_market
+from gogooku_kedro.baselines import oracle as oracle_lib
+from gogooku_kedro.metrics import daily as daily_lib
+from gogooku_kedro.metrics import significance as significance_lib
 from gogooku_kedro.params import SECTIONS
 from gogooku_kedro.pipelines.features import nodes as features_nodes
 from gogooku_kedro.pipelines.training import nodes as training_nodes
+from gogooku_kedro.sample_market import SampleMarketSettings, generate_sample_market
 from tests.flow import data_flow, normalised
 
 pytestmark = pytest.mark.training
@@ -84,12 +86,12 @@ def daily_rank_ic(market: Market, p: dict[str, Any]) -> pd.DataFrame:
     )
     frames = [
         predictions.assign(model="model"),
-        *evaluation.oracle_predictions(
+        *oracle_lib.oracle_predictions(
             market.oracle_scores, predictions, market.split, HORIZONS, p["labels"].entry
         ),
     ]
     stacked = pd.concat(frames, join="inner", ignore_index=True)
-    daily = evaluation.daily_metrics(stacked, market.labels, p["evaluation"].cost_bps)
+    daily = daily_lib.daily_metrics(stacked, market.labels, p["evaluation"].cost_bps)
     return daily[daily["split"] == "test"].set_index(["model", "horizon"])["rank_ic"]
 
 
@@ -97,13 +99,15 @@ def test_the_model_finds_the_signal_and_never_beats_the_clairvoyant(tmp_path):
     p = settings(tmp_path, max_epochs=5)
     market = prepare(p, n_codes=200, start="2018-01-04", end="2022-12-30", seed=1)
     daily = daily_rank_ic(market, p)
-    bounds = evaluation.oracle_bounds(market.oracle, p["labels"].entry)
+    bounds = oracle_lib.oracle_bounds(market.oracle, p["labels"].entry)
     for horizon in HORIZONS:
         name = f"{horizon}d"
         model, oracle = (daily.loc[(m, name)].to_numpy() for m in ("model", "oracle"))
         assert np.nanmean(model) > 0.5 * bounds["without_graph"][name], name
         assert np.nanmean(model) < np.nanmean(oracle), name
-    t = evaluation.newey_west_t(daily.loc[("model", "1d")].to_numpy(), evaluation.newey_west_lag(1))
+    t = significance_lib.newey_west_t(
+        daily.loc[("model", "1d")].to_numpy(), significance_lib.newey_west_lag(1)
+    )
     assert t > 3
 
 
@@ -119,5 +123,5 @@ def test_without_a_signal_there_is_no_rank_ic(tmp_path):
     # 70 test sessions hold three independent windows of 20 sessions: no t value means anything there.
     for horizon in (1, 5):
         days = np.stack([d.loc[("model", f"{horizon}d")].to_numpy() for d in market_days])
-        t = evaluation.newey_west_t(days.mean(axis=0), evaluation.newey_west_lag(horizon))
+        t = significance_lib.newey_west_t(days.mean(axis=0), significance_lib.newey_west_lag(horizon))
         assert abs(t) < 2, horizon

@@ -15,12 +15,13 @@ import pytest
 import torch
 import xarray as xr
 
-from gogooku_kedro.evaluation import neutral_versions, with_peer_means
+from gogooku_kedro.baselines.neighbour_means import with_peer_means
+from gogooku_kedro.baselines.neutral import neutral_versions
 from gogooku_kedro.features import FAMILIES, FEATURES, LeakError, market_columns, own_columns
-from gogooku_kedro.market.sample import SampleMarketSettings, generate_sample_market
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.params import FeaturesParams, GraphParams, IngestionParams, LabelsParams
 from gogooku_kedro.pipelines.features import nodes as features_nodes
+from gogooku_kedro.sample_market import SampleMarketSettings, generate_sample_market
 from gogooku_kedro.training import MarketTensors, market_tensors, predict_days
 from tests.flow import EVENT_TABLES, TABLES, Data, data_flow, normalised
 from tests.graph.conftest import graph_params as small_graph_params

@@ -35,7 +35,7 @@ def cli() -> None:
 def validate_config(env: str | None, conf_source: str | None) -> None:
     """Check every setting that can be checked without running a pipeline."""
     parameters = _checked_parameters(_configuration(env, conf_source, {}))
-    from gogooku_kedro.research.arms import arm_problems
+    from gogooku_kedro.ablation.variants import arm_problems
 
     problems = arm_problems(parameters)
     if problems:

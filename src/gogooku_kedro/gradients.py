@@ -6,14 +6,14 @@ from typing import Any
 import torch
 from kedro.io import DataCatalog
 
-from gogooku_kedro.features import part_range
+from gogooku_kedro.labels.split import part_range
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.params import ModelParams, TrainingParams
 from gogooku_kedro.training import MarketTensors, model_market
-from gogooku_kedro.training.gradient_check import check_gradients
-from gogooku_kedro.training.gradient_report import GradientReport
-from gogooku_kedro.training.market import AHEAD, DayChunk
-from gogooku_kedro.training.random_chunk import random_chunk
+from gogooku_kedro.training.diagnostics.gradient_check import check_gradients
+from gogooku_kedro.training.diagnostics.gradient_report import GradientReport
+from gogooku_kedro.training.diagnostics.random_chunk import random_chunk
+from gogooku_kedro.training.tensors import AHEAD, DayChunk
 
 MARKET = ("features", "labels", "graph_edges", "split", "feature_manifest")
 

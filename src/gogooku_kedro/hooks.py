@@ -58,7 +58,7 @@ class SettingsCheck:
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Check the arms of an ablation, and the device, for pipelines that need them."""
         if "params:ablation" in pipeline.inputs():
-            from gogooku_kedro.research.arms import arm_problems
+            from gogooku_kedro.ablation.variants import arm_problems
 
             problems = arm_problems(plain_parameters(catalog))
             if problems:
@@ -179,8 +179,8 @@ def show_report(catalog: DataCatalog, tracked: bool) -> None:
     import mlflow
     from rich.console import Console
 
-    from gogooku_kedro.evaluation import terminal_lines
     from gogooku_kedro.pipelines.report.groups import FIGURES
+    from gogooku_kedro.report.cards import terminal_lines
 
     headline, console = catalog.load("headline"), Console()
     if tracked:
@@ -201,7 +201,7 @@ def show_effect(catalog: DataCatalog, tracked: bool) -> None:
     import mlflow
     from rich.console import Console
 
-    from gogooku_kedro.research.effect_page import effect_answers, horizons_of
+    from gogooku_kedro.report.effect_page import effect_answers, horizons_of
 
     effect, console = catalog.load("gat_effect"), Console()
     if tracked:
@@ -233,7 +233,8 @@ def print_summary(metrics: dict[str, Any], files: Iterable[str], catalog: DataCa
     """Print the model beside the baselines, and where the files with more are."""
     from rich.console import Console
 
-    from gogooku_kedro.evaluation import oracle_bounds, summary_table
+    from gogooku_kedro.baselines.oracle import oracle_bounds
+    from gogooku_kedro.report.numbers import summary_table
 
     console = Console()
     entry = plain_parameters(catalog)["labels"]["entry"]

@@ -8,7 +8,7 @@ from kedro.io import DataCatalog, DatasetError
 
 from gogooku_kedro.datasets import sample_market
 from gogooku_kedro.datasets.sample_market import SampleMarketDataset
-from gogooku_kedro.market.sample import TABLES
+from gogooku_kedro.sample_market import TABLES
 
 SMALL = {"n_codes": 24, "start": "2019-01-04", "end": "2019-07-31", "replicates": 2}
 

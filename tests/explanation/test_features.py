@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
+from gogooku_kedro.arrays.cross_section import gaussian_rank
 from gogooku_kedro.explanation import (
     daily_weights,
     family_importance,
@@ -16,7 +17,6 @@ from gogooku_kedro.explanation import (
 )
 from gogooku_kedro.explanation.permutation_importance import LEVELS, Deal, deal
 from gogooku_kedro.explanation.subject import combined_scores, feature_names
-from gogooku_kedro.features import gaussian_rank
 from tests.explanation.conftest import HandMade, real_model, subject
 from tests.training.conftest import tables
 

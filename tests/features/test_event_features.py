@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from gogooku_kedro.features import investor_flows, margin, statements
+from gogooku_kedro.features.families import investor_flows, margin, statements
 from gogooku_kedro.features.feature import Feature
 from gogooku_kedro.market import build_events, build_panel, standardise_bars
-from gogooku_kedro.market.sample import SampleMarketSettings, generate_sample_market
+from gogooku_kedro.sample_market import SampleMarketSettings, generate_sample_market
 
 EVERY = {f.name: f for family in (statements, investor_flows, margin) for f in family.FEATURES}
 N_DATES, N_CODES = 180, 6

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from gogooku_kedro.arrays.groups import group_ids, group_rank, group_std, leave_one_out_mean
 from gogooku_kedro.features import FEATURES, compute_features, level_channels
-from gogooku_kedro.features.groups import group_ids, group_rank, group_std, leave_one_out_mean
-from gogooku_kedro.features.regime import mean_over_stocks
+from gogooku_kedro.features.families.regime import mean_over_stocks
 
 
 def value(name, **variables) -> float:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from gogooku_kedro.market import build_events, build_panel, standardise_bars
-from gogooku_kedro.market.sample import SampleMarketSettings, generate_sample_market
+from gogooku_kedro.sample_market import SampleMarketSettings, generate_sample_market
 
 NAN = np.nan
 EVENT_DATES = {"statements": "DiscDate", "investor_flows": "PubDate", "margin_balances": "Date"}

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gogooku_kedro.evaluation import terminal_lines
-from gogooku_kedro.evaluation.names import headline_models, short_name
-from gogooku_kedro.evaluation.summary import format_number
 from gogooku_kedro.pipelines.report.groups import OWN
+from gogooku_kedro.report.cards import terminal_lines
+from gogooku_kedro.report.names import headline_models, short_name
+from gogooku_kedro.report.numbers import format_number
 from tests.conftest import FinishedProcess, listing
 
 pytestmark = pytest.mark.pipeline

@@ -7,7 +7,7 @@ import pytest
 from gogooku_kedro.params import ModelParams
 from gogooku_kedro.pipelines.inference.nodes import rank_latest
 from gogooku_kedro.pipelines.training.nodes import predict_scores, train_model
-from gogooku_kedro.training import market
+from gogooku_kedro.training import tensors as market
 from tests.model.conftest import model_params
 
 MANIFEST = {

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from scipy.stats import norm, rankdata
 
-from gogooku_kedro.training import Ensemble, combine, fit_ensemble, fit_model, member, predict_parts
+from gogooku_kedro.training import Ensemble, combine, fit_ensemble, fit_model, predict_parts
+from gogooku_kedro.training import seed_model as member
 from tests.model.conftest import model_params
 from tests.training.conftest import TRAIN, VALID, FitResult, PowerCut, assert_equal_results, training_params
 

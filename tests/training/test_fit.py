@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from gogooku_kedro.training import fit_model, predict_days
-from gogooku_kedro.training.market import AHEAD
 from gogooku_kedro.training.module import MONITOR, CrossSectionModule
 from gogooku_kedro.training.monitor import validation_figures
+from gogooku_kedro.training.tensors import AHEAD
 from tests.training.conftest import TRAIN, VALID, assert_equal_results, phase, training_params
 
 pytestmark = pytest.mark.training

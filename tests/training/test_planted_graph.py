@@ -23,9 +23,9 @@ from benchmarks.planted import (
     spill_over,
 )
 from benchmarks.planted_market import ArmResult, Parts, train_arm
-from gogooku_kedro.evaluation import newey_west_lag, newey_west_t
-from gogooku_kedro.research.arm_scores import KINDS
-from gogooku_kedro.research.gat_effect import ArmSeries, gat_effect
+from gogooku_kedro.ablation.gat_effect import ArmSeries, gat_effect
+from gogooku_kedro.ablation.scores import KINDS
+from gogooku_kedro.metrics.significance import newey_west_lag, newey_west_t
 
 MARKET = PlantedSettings(stocks=160, sessions=460, peers=4, own=0.004, gain=1.0)
 PARTS = Parts(train=(10, 350), valid=(351, 400), test=(401, 460))

@@ -11,7 +11,7 @@ import pyarrow
 import pyarrow.parquet as pq
 from kedro.io import AbstractDataset, DatasetError
 
-from gogooku_kedro.market.columns import column_map, unknown_columns
+from gogooku_kedro.market.bar_columns import column_map, unknown_columns
 
 _CSV = (".csv", ".csv.gz")
 _PARQUET = (".parquet", ".pq")

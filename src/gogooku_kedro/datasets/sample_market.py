@@ -10,7 +10,7 @@ from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import TablePreview
 from pydantic import ValidationError
 
-from gogooku_kedro.market.sample import TABLES, SampleMarketSettings, generate_sample_market
+from gogooku_kedro.sample_market import TABLES, SampleMarketSettings, generate_sample_market
 
 _SETTINGS_FILE = "settings.json"
 _GENERATION = threading.Lock()

@@ -14,7 +14,6 @@ from gogooku_kedro.explanation.graph_part import GraphPart
 from gogooku_kedro.explanation.integrated_gradients import WindowAttribution, integrated_gradients
 from gogooku_kedro.explanation.permutation_importance import family_importance
 from gogooku_kedro.explanation.planted import planted_precision
-from gogooku_kedro.explanation.plots import attention_network, importance_bars, weights_by_month
 from gogooku_kedro.explanation.subject import Subject
 from gogooku_kedro.explanation.terminal import render
 from gogooku_kedro.explanation.why import Why, explain_stock
@@ -25,7 +24,6 @@ __all__ = [
     "Why",
     "WindowAttribution",
     "attention_explainer",
-    "attention_network",
     "attention_pairs",
     "daily_weights",
     "edge_importance",
@@ -36,11 +34,9 @@ __all__ = [
     "feature_weights",
     "feature_weights_by_month",
     "gnn_explainer",
-    "importance_bars",
     "integrated_gradients",
     "kendalls_w",
     "planted_precision",
     "render",
     "seed_correlation",
-    "weights_by_month",
 ]

@@ -10,11 +10,12 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from gogooku_kedro.evaluation import paired_difference, rank_ic
 from gogooku_kedro.explanation.subject import Subject, combined_scores
+from gogooku_kedro.metrics.paired import paired_difference
+from gogooku_kedro.metrics.rank_ic import rank_ic
 from gogooku_kedro.params import HORIZONS
-from gogooku_kedro.training.market import DayChunk
 from gogooku_kedro.training.predict import encode_days
+from gogooku_kedro.training.tensors import DayChunk
 
 FloatArray = npt.NDArray[np.float64]
 Change = Callable[[DayChunk], DayChunk]

@@ -11,13 +11,14 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from gogooku_kedro.features import gaussian_rank, market_columns
+from gogooku_kedro.arrays.cross_section import gaussian_rank
+from gogooku_kedro.features import market_columns
 from gogooku_kedro.model import ATFTGATFAN, GraphAttention
 from gogooku_kedro.model.attention import in_degree
 from gogooku_kedro.params import ModelParams
 from gogooku_kedro.training import Ensemble, GraphTensors, MarketTensors, market_tensors
-from gogooku_kedro.training.market import graph_tensors
 from gogooku_kedro.training.predict import EncodedDay, encode_days
+from gogooku_kedro.training.tensors import graph_tensors
 
 MASK = "missing_"
 FACTS = ("correlation", "same_sector")

@@ -1,6 +1,6 @@
 """Computes features in blocks: of stocks for time-series formulas, of dates for cross-sections.
 
-A feature sees no row before its look-back, bit for bit (`features/fold.py`), so a block of dates
+A feature sees no row before its look-back, bit for bit (`arrays/fold.py`), so a block of dates
 with the look-back before it gives the same bits as the whole panel, and the size of the blocks, the
 number of workers and the machine they run on change nothing but time and memory.
 """

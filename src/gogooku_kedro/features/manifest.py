@@ -8,8 +8,8 @@ from typing import Any
 import xarray as xr
 
 from gogooku_kedro.features.feature import Feature
-from gogooku_kedro.features.levels import CHANNELS
 from gogooku_kedro.features.normalise import METHODS
+from gogooku_kedro.features.price_channels import CHANNELS
 from gogooku_kedro.features.registry import FAMILIES, FEATURES, select_features
 
 SUFFIX = {"gaussian_rank": "rank", "robust_z": "z", "past_z": "past_z"}

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from gogooku_kedro.features.cross_section import gaussian_rank, past_z, robust_z, sector_deviation
+from gogooku_kedro.arrays.cross_section import gaussian_rank, past_z, robust_z, sector_deviation
+from gogooku_kedro.arrays.groups import group_ids
 from gogooku_kedro.features.engine import DATES_PER_CHUNK, LOCAL, Execution
-from gogooku_kedro.features.groups import group_ids
-from gogooku_kedro.features.levels import CHANNELS, level_channels
+from gogooku_kedro.features.price_channels import CHANNELS, level_channels
 from gogooku_kedro.market.blocks import PanelBlock, PanelFrame
 
 Array = npt.NDArray[Any]

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import xarray as xr
 
-from gogooku_kedro.features import (
+from gogooku_kedro.arrays.groups import UNKNOWN
+from gogooku_kedro.features.families import (
     calendar,
     investor_flows,
     lead_lag,
@@ -26,9 +27,8 @@ from gogooku_kedro.features import (
     volatility,
     volume,
 )
-from gogooku_kedro.features import range as price_range
+from gogooku_kedro.features.families import range as price_range
 from gogooku_kedro.features.feature import Feature
-from gogooku_kedro.features.groups import UNKNOWN
 
 logger = logging.getLogger(__name__)
 

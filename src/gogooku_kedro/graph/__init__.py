@@ -3,12 +3,7 @@
 from gogooku_kedro.graph.build import COLUMNS, asof_index, build_edges
 from gogooku_kedro.graph.cache import SnapshotCache, snapshot_key
 from gogooku_kedro.graph.checks import check_graph
-from gogooku_kedro.graph.correlation import (
-    column_ranks,
-    correlate,
-    lagged_correlation,
-    masked_correlation,
-)
+from gogooku_kedro.graph.correlation import column_ranks, correlate, lagged_correlation, masked_correlation
 from gogooku_kedro.graph.lead_lag import benjamini_hochberg, lead_lag_peers
 from gogooku_kedro.graph.peers import peer_panel
 from gogooku_kedro.graph.residual import principal_factors, residual_returns

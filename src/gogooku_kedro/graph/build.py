@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from gogooku_kedro.features.groups import UNKNOWN, group_ids
+from gogooku_kedro.arrays.groups import UNKNOWN, group_ids
 from gogooku_kedro.graph.cache import SnapshotCache, snapshot_key
 from gogooku_kedro.graph.snapshot import Snapshot, Window, find_edges
 from gogooku_kedro.params.graph import GraphParams

@@ -5,7 +5,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from gogooku_kedro.features.groups import leave_one_out_mean
+from gogooku_kedro.arrays.groups import leave_one_out_mean
 
 Residual = Literal["none", "market", "sector", "pca"]
 

@@ -1,13 +1,8 @@
 """The market: raw bars of any source become validated daily bars and a (date, code) panel."""
 
-from gogooku_kedro.market.adjustment import (
-    DerivedFactors,
-    chain_link,
-    factors_from_adj_close,
-    split_like,
-)
+from gogooku_kedro.market.adjustment import DerivedFactors, chain_link, factors_from_adj_close, split_like
+from gogooku_kedro.market.bar_columns import DAILY_BARS, OPTIONAL, REQUIRED, column_map
 from gogooku_kedro.market.cleaning import standardise_bars
-from gogooku_kedro.market.columns import DAILY_BARS, OPTIONAL, REQUIRED, column_map
 from gogooku_kedro.market.events import build_events
 from gogooku_kedro.market.panel import build_panel
 from gogooku_kedro.market.quality import RULES, data_hash, thin_sessions

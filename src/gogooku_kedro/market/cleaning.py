@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gogooku_kedro.market.adjustment import beyond, factors_from_adj_close, split_like
-from gogooku_kedro.market.columns import (
+from gogooku_kedro.market.bar_columns import (
     DAILY_BARS,
     FLAGS,
     LABELS,
@@ -25,13 +25,7 @@ from gogooku_kedro.market.parsing import (
     parse_flags,
     parse_numbers,
 )
-from gogooku_kedro.market.quality import (
-    SPARSE,
-    IssueLog,
-    data_hash,
-    missing_stock_days,
-    thin_sessions,
-)
+from gogooku_kedro.market.quality import SPARSE, IssueLog, data_hash, missing_stock_days, thin_sessions
 from gogooku_kedro.market.rules import apply_price_rules, drop_duplicates
 from gogooku_kedro.market.sessions import keep_sessions
 from gogooku_kedro.market.universe import labels_as_of, other_products, parse_listed_issues

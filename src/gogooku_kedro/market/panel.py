@@ -7,9 +7,9 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from gogooku_kedro.market import tse
+from gogooku_kedro.exchange import tse
 from gogooku_kedro.market.adjustment import chain_link, previous_priced
-from gogooku_kedro.market.columns import DAILY_BARS, FLAGS, LABELS, PRICES, UNKNOWN
+from gogooku_kedro.market.bar_columns import DAILY_BARS, FLAGS, LABELS, PRICES, UNKNOWN
 from gogooku_kedro.market.parsing import parse_dates, parse_numbers
 from gogooku_kedro.market.quality import thin_sessions
 from gogooku_kedro.market.sessions import days_to_next_session

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gogooku_kedro.market.columns import FLAGS, LABELS, PRICES
+from gogooku_kedro.market.bar_columns import FLAGS, LABELS, PRICES
 
 EXAMPLES = 5
 THIN = 0.5  # of the median of the previous sessions: flagged in the panel

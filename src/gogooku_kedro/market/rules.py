@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gogooku_kedro.market.columns import PRICES
+from gogooku_kedro.market.bar_columns import PRICES
 from gogooku_kedro.market.quality import IssueLog
 
 _ROUNDING = 1e-6  # relative: prices that went through float32 are not out of order

@@ -4,16 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gogooku_kedro.market.asof import (
-    ABSENT,
-    Bools,
-    Floats,
-    Ints,
-    KnownRows,
-    figure,
-    highest_so_far,
-    number,
-)
+from gogooku_kedro.market.asof import ABSENT, Bools, Floats, Ints, KnownRows, figure, highest_so_far, number
 from gogooku_kedro.market.statements import YEAR, Filings
 
 _YEAR_OF_DAYS = 364  # a whole number of weeks: companies report on the same weekday

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gogooku_kedro.market.columns import UNKNOWN
+from gogooku_kedro.market.bar_columns import UNKNOWN
 from gogooku_kedro.market.parsing import CodeStyle, parse_codes, parse_dates
 
 _OTHER_SECTOR = "9999"  # S33 of ETF, REIT and other products

@@ -7,12 +7,7 @@ from torch import Tensor, nn
 
 from gogooku_kedro.model.fan import FrequencyAdaptiveNorm
 from gogooku_kedro.model.grn import GatedResidual
-from gogooku_kedro.model.level_forecast import (
-    LevelForecast,
-    coming_levels,
-    fan_loss,
-    san_loss,
-)
+from gogooku_kedro.model.level_forecast import LevelForecast, coming_levels, fan_loss, san_loss
 from gogooku_kedro.model.san import SliceAdaptiveNorm
 
 

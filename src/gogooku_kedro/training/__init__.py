@@ -4,15 +4,8 @@ from gogooku_kedro.training.bundle import ModelBundle
 from gogooku_kedro.training.device import describe_device, resolve_device, resolve_precision
 from gogooku_kedro.training.ensemble import Ensemble, combine, predict_parts
 from gogooku_kedro.training.fit import EnsembleResult, FitResult, fit_ensemble, fit_model
-from gogooku_kedro.training.lstm_ranker import LSTMRanker, fit_lstm
-from gogooku_kedro.training.market import (
-    DayChunk,
-    GraphTensors,
-    MarketTensors,
-    market_tensors,
-    model_market,
-)
 from gogooku_kedro.training.predict import predict_days, predictions_frame
+from gogooku_kedro.training.tensors import DayChunk, GraphTensors, MarketTensors, market_tensors, model_market
 
 __all__ = [
     "DayChunk",
@@ -20,13 +13,11 @@ __all__ = [
     "EnsembleResult",
     "FitResult",
     "GraphTensors",
-    "LSTMRanker",
     "MarketTensors",
     "ModelBundle",
     "combine",
     "describe_device",
     "fit_ensemble",
-    "fit_lstm",
     "fit_model",
     "market_tensors",
     "model_market",

@@ -15,7 +15,7 @@ from safetensors import numpy as safetensors
 
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.params import ModelParams
-from gogooku_kedro.training.market import MarketTensors
+from gogooku_kedro.training.tensors import MarketTensors
 
 FORMAT = 2
 WEIGHTS, CONFIG = "weights.safetensors", "config.json"

@@ -8,7 +8,7 @@ import lightning.pytorch as pl
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
-from gogooku_kedro.training.market import DayChunk, MarketTensors
+from gogooku_kedro.training.tensors import DayChunk, MarketTensors
 
 
 class DayChunks(Dataset[DayChunk]):

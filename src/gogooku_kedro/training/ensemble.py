@@ -12,11 +12,11 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from gogooku_kedro.features import gaussian_rank
+from gogooku_kedro.arrays.cross_section import gaussian_rank
 from gogooku_kedro.params import ModelParams
 from gogooku_kedro.training.bundle import CONFIG, FORMAT, TRAIN_AGAIN, WEIGHTS, ModelBundle, read_config
-from gogooku_kedro.training.market import MarketTensors
 from gogooku_kedro.training.predict import SCORES, predictions_frame
+from gogooku_kedro.training.tensors import MarketTensors
 
 
 @dataclass(frozen=True)

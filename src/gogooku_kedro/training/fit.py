@@ -17,8 +17,8 @@ from gogooku_kedro.training.checkpoints import run_key
 from gogooku_kedro.training.device import resolve_device
 from gogooku_kedro.training.ensemble import Ensemble
 from gogooku_kedro.training.launch import run_in_processes
-from gogooku_kedro.training.market import MarketTensors
-from gogooku_kedro.training.member import FINISHED, HISTORY, Days, Job, train_member
+from gogooku_kedro.training.seed_model import FINISHED, HISTORY, Days, Job, train_member
+from gogooku_kedro.training.tensors import MarketTensors
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ def fit_ensemble(
     does not train it again. ``training.time_budget_minutes`` is shared out equally.
 
     ``isolated`` says that the graph is a control with self loops alone. Without it a GAT that hears nobody
-    stops the training, see :class:`~gogooku_kedro.training.information_flow.InformationFlow`.
+    stops the training, see :class:`~gogooku_kedro.training.diagnostics.information_flow.InformationFlow`.
 
     Raises:
         ValueError: Also if ``isolated`` and there is an edge between two stocks.

@@ -18,7 +18,7 @@ import torch
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from gogooku_kedro.training.market import GraphTensors, MarketTensors
+from gogooku_kedro.training.tensors import GraphTensors, MarketTensors
 
 ELASTIC = "distributed.elastic.multiprocessing.api"
 PROJECT = logging.getLogger("gogooku_kedro")

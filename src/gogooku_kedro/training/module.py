@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from gogooku_kedro.model import ATFTGATFAN, ModelOutput
 from gogooku_kedro.params import ModelParams, PhaseParams, TrainingParams
 from gogooku_kedro.training import losses, monitor
-from gogooku_kedro.training.market import DayChunk
+from gogooku_kedro.training.tensors import DayChunk
 
 MONITOR = "valid/rank_icir_smooth"
 """What chooses the epoch: smoothed validation rank ICIR; -inf in an epoch that must not be chosen."""

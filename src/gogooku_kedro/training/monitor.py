@@ -7,7 +7,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from gogooku_kedro.evaluation import icir, rank_ic
+from gogooku_kedro.metrics.rank_ic import rank_ic
+from gogooku_kedro.metrics.significance import icir
 from gogooku_kedro.model import ATFTGATFAN, GraphAttention, effective_neighbours, normalised_entropy
 from gogooku_kedro.params import HORIZONS
 from gogooku_kedro.training.losses import edge_weight_penalty

@@ -8,10 +8,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from gogooku_kedro.evaluation.wide import quantile_column
+from gogooku_kedro.metrics.align import quantile_column
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.params import HORIZONS, ModelParams
-from gogooku_kedro.training.market import DayChunk, MarketTensors
+from gogooku_kedro.training.tensors import DayChunk, MarketTensors
 
 CHUNK_DAYS = 32
 SCORES = tuple(f"score_{h}d" for h in HORIZONS)

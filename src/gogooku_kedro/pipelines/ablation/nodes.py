@@ -11,7 +11,6 @@ import pandas as pd
 import plotly.graph_objects as go
 import xarray as xr
 
-from gogooku_kedro import research
 from gogooku_kedro.params import (
     AblationParams,
     EvaluationParams,
@@ -22,6 +21,8 @@ from gogooku_kedro.params import (
     SplitParams,
     TrainingParams,
 )
+from gogooku_kedro.walk_forward import folds as folds_lib
+from gogooku_kedro.walk_forward import refit as refit_lib
 
 
 def split_arms(
@@ -34,12 +35,12 @@ def split_arms(
     model: ModelParams,
 ) -> list[dict[str, Any]]:
     """Split the sessions into the folds of the ablation, for the arm that looks back furthest."""
-    from gogooku_kedro.research.arms import resolve_arms
+    from gogooku_kedro.ablation.variants import resolve_arms
 
     dates, plan = panel["date"].to_numpy(), params.walk_forward
     window = max(arm.training.model.window for arm in resolve_arms(params, model))
     try:
-        return research.plan_folds(dates, candidate_features, plan, split, labels, graph, window)
+        return folds_lib.plan_folds(dates, candidate_features, plan, split, labels, graph, window)
     except ValueError as error:
         raise ValueError(f"ablation.{error}") from error
 
@@ -58,13 +59,13 @@ def train_arms(
     evaluation: EvaluationParams,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Train every arm on every fold with every seed, but for those that are finished, and measure them."""
-    from gogooku_kedro.research.ablation import run_ablation
-    from gogooku_kedro.research.arm_training import Setting
-    from gogooku_kedro.research.arms import resolve_arms
+    from gogooku_kedro.ablation.ablation import run_ablation
+    from gogooku_kedro.ablation.training import Setting
+    from gogooku_kedro.ablation.variants import resolve_arms
 
-    history = research.History(raw_features, panel, labels, graph_edges, candidate_features)
+    history = refit_lib.History(raw_features, panel, labels, graph_edges, candidate_features)
 
-    def folds() -> Iterator[research.Fold]:
+    def folds() -> Iterator[refit_lib.Fold]:
         for number, split in enumerate(ablation_splits, start=1):
             yield history.fold(number, split, features)
 
@@ -84,7 +85,7 @@ def summarise_effect(
     training: TrainingParams,
 ) -> dict[str, Any]:
     """Compare on with off and the controls; hold the gains against the goals."""
-    from gogooku_kedro.research.gat_effect import gat_effect
+    from gogooku_kedro.ablation.gat_effect import gat_effect
 
     run = {name: run_record[name] for name in ("git_sha", "config_hash", "environment")}
     run |= {"data_hash": quality_report["data_hash"], "cost_bps": evaluation.cost_bps}
@@ -97,7 +98,7 @@ def summarise_arms(
     ablation_daily_metrics: pd.DataFrame, ablation_runs: pd.DataFrame, evaluation: EvaluationParams
 ) -> pd.DataFrame:
     """Make one table of all arms and horizons, each beside `on`."""
-    from gogooku_kedro.research.arm_table import arm_table
+    from gogooku_kedro.ablation.table import arm_table
 
     return arm_table(ablation_daily_metrics, ablation_runs, _series(ablation_daily_metrics, evaluation))
 
@@ -106,7 +107,7 @@ def plot_effect(
     ablation_daily_metrics: pd.DataFrame, ablation_table: pd.DataFrame, evaluation: EvaluationParams
 ) -> tuple[go.Figure, go.Figure]:
     """Draw the difference day by day, and every arm with its interval."""
-    from gogooku_kedro.research.effect_plots import arm_forest, cumulative_difference
+    from gogooku_kedro.report.figures.effect import arm_forest, cumulative_difference
 
     return cumulative_difference(_series(ablation_daily_metrics, evaluation)), arm_forest(ablation_table)
 
@@ -118,13 +119,13 @@ def write_effect(
     gat_effect_arms: go.Figure,
 ) -> str:
     """Write one HTML page that opens offline."""
-    from gogooku_kedro.research.effect_page import effect_page
+    from gogooku_kedro.report.effect_page import effect_page
 
     figures = {"Difference day by day": gat_effect_difference, "Arms": gat_effect_arms}
     return effect_page(gat_effect, ablation_table, figures)
 
 
 def _series(daily: pd.DataFrame, params: EvaluationParams) -> Any:
-    from gogooku_kedro.research.gat_effect import ArmSeries
+    from gogooku_kedro.ablation.gat_effect import ArmSeries
 
     return ArmSeries(daily, params.sessions_per_year, params.bootstrap_samples, params.seed)

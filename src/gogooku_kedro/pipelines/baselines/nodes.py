@@ -8,7 +8,9 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
-from gogooku_kedro import evaluation
+from gogooku_kedro.baselines import learned as learned_lib
+from gogooku_kedro.baselines import neutral as neutral_lib
+from gogooku_kedro.baselines import rules as rules_lib
 from gogooku_kedro.params import HORIZONS, EvaluationParams, ModelParams, TrainingParams
 
 
@@ -16,19 +18,19 @@ def predict_rules(
     panel: xr.Dataset, features: xr.Dataset, split: dict[str, Any], params: EvaluationParams
 ) -> pd.DataFrame:
     """Score with one-line rules: reversal, momentum, and a random score."""
-    return evaluation.rule_baselines(panel, features["member"], split, HORIZONS, seed=params.seed)
+    return rules_lib.rule_baselines(panel, features["member"], split, HORIZONS, seed=params.seed)
 
 
 def fit_ridge(features: xr.Dataset, labels: xr.Dataset, split: dict[str, Any]) -> pd.DataFrame:
     """Fit ridge regression on the same features, targets and dates as the network."""
-    return evaluation.fit_ridge(_rows(features["x"], features, labels, split))
+    return learned_lib.fit_ridge(_rows(features["x"], features, labels, split))
 
 
 def fit_lightgbm(
     features: xr.Dataset, labels: xr.Dataset, split: dict[str, Any], params: EvaluationParams
 ) -> pd.DataFrame:
     """Fit gradient-boosted trees on the same features, targets and dates as the network."""
-    return evaluation.fit_lightgbm(_rows(features["x"], features, labels, split), seed=params.seed)
+    return learned_lib.fit_lightgbm(_rows(features["x"], features, labels, split), seed=params.seed)
 
 
 def fit_lightgbm_pair(
@@ -40,7 +42,7 @@ def fit_lightgbm_pair(
     params: EvaluationParams,
 ) -> pd.DataFrame:
     """Fit the same trees without anything made from the graph, and with the neighbours' mean features."""
-    return evaluation.fit_lightgbm_pair(
+    return learned_lib.fit_lightgbm_pair(
         features["x"],
         features["member"],
         labels["target"],
@@ -61,8 +63,9 @@ def fit_lstm(
 ) -> pd.DataFrame:
     """Train an LSTM ranker on the same features, targets, dates and window as the network."""
     from gogooku_kedro import training as library
+    from gogooku_kedro.baselines import lstm
 
-    return library.fit_lstm(
+    return lstm.fit_lstm(
         features,
         labels,
         split,
@@ -87,7 +90,7 @@ def neutralise_scores(
     learned = [ridge_predictions, lightgbm_predictions, lightgbm_pair_predictions, lstm_predictions]
     frames = [predictions.assign(model="model"), *learned, rule_predictions]
     scores = pd.concat(frames, join="inner", ignore_index=True)
-    return evaluation.neutral_versions(
+    return neutral_lib.neutral_versions(
         scores,
         graph_edges,
         panel,
@@ -98,4 +101,4 @@ def neutralise_scores(
 
 
 def _rows(x: xr.DataArray, features: xr.Dataset, labels: xr.Dataset, split: dict[str, Any]) -> Any:
-    return evaluation.learning_rows(x, features["member"], labels["target"], split)
+    return learned_lib.learning_rows(x, features["member"], labels["target"], split)

@@ -6,10 +6,14 @@ import pandas as pd
 import plotly.graph_objects as go
 import xarray as xr
 
-from gogooku_kedro import evaluation
-from gogooku_kedro.features import gaussian_rank_labels
+from gogooku_kedro.baselines import oracle as oracle_lib
+from gogooku_kedro.labels.target import gaussian_rank_labels
+from gogooku_kedro.metrics import daily as daily_lib
+from gogooku_kedro.metrics import deciles as deciles_lib
+from gogooku_kedro.metrics import quantiles as quantiles_lib
 from gogooku_kedro.params import HORIZONS, EvaluationParams, ModelParams
 from gogooku_kedro.params.labels import LabelsParams
+from gogooku_kedro.report.figures import ranking as ranking_lib
 
 
 def measure_days(
@@ -30,13 +34,13 @@ def measure_days(
     """Measure every model date by date; draw the returns of the model's score deciles."""
     learned = [ridge_predictions, lightgbm_predictions, lightgbm_pair_predictions, lstm_predictions]
     others = [*learned, rule_predictions, neutral_predictions]
-    oracles = evaluation.oracle_predictions(oracle_scores, predictions, split, HORIZONS, labelling.entry)
+    oracles = oracle_lib.oracle_predictions(oracle_scores, predictions, split, HORIZONS, labelling.entry)
     stacked = pd.concat(
         [predictions.assign(model="model"), *others, *oracles], join="inner", ignore_index=True
     )
-    daily = evaluation.daily_metrics(stacked, labels, params.cost_bps, member=features["member"])
-    deciles = evaluation.daily_deciles(stacked, labels)
-    return daily, deciles, evaluation.decile_returns(evaluation.decile_profile(deciles))
+    daily = daily_lib.daily_metrics(stacked, labels, params.cost_bps, member=features["member"])
+    deciles = deciles_lib.daily_deciles(stacked, labels)
+    return daily, deciles, ranking_lib.decile_returns(deciles_lib.decile_profile(deciles))
 
 
 def measure_members(
@@ -50,12 +54,12 @@ def measure_members(
     """Measure what only the network has: the days of every seed by itself, and its quantiles."""
     member = features["member"]
     seeds = [
-        evaluation.daily_metrics(rows, labels, params.cost_bps, member=member).assign(seed=seed)
+        daily_lib.daily_metrics(rows, labels, params.cost_bps, member=member).assign(seed=seed)
         for seed, rows in member_predictions.groupby("seed", sort=True)
     ]
     ranks = gaussian_rank_labels(labels["target"], member)
-    quantiles = evaluation.daily_quantiles(predictions, ranks, model.quantiles)
-    calibration = evaluation.quantile_calibration(quantiles)
+    quantiles = quantiles_lib.daily_quantiles(predictions, ranks, model.quantiles)
+    calibration = quantiles_lib.quantile_calibration(quantiles)
     return pd.concat(seeds, ignore_index=True), quantiles, calibration
 
 
@@ -82,7 +86,7 @@ def summarise_metrics(
         "sessions": quality_report["sessions"],
         "features": feature_manifest["n_features"],
     }
-    measured = evaluation.summarise_metrics(
+    measured = daily_lib.summarise_metrics(
         daily_metrics,
         params.sessions_per_year,
         deciles=daily_deciles,

@@ -9,9 +9,12 @@ import xarray as xr
 from kedro.pipeline import node
 from kedro.pipeline.node import Node
 
-from gogooku_kedro import evaluation
+from gogooku_kedro.backtest import portfolios as portfolios_lib
+from gogooku_kedro.backtest import summary as summary_lib
+from gogooku_kedro.baselines import oracle as oracle_lib
 from gogooku_kedro.params import HORIZONS, EvaluationParams
 from gogooku_kedro.params.labels import LabelsParams
+from gogooku_kedro.report.figures import portfolio as portfolio_lib
 
 
 def measure_books(
@@ -29,18 +32,20 @@ def measure_books(
 
     The ``others`` are prediction tables with a column ``model``.
     """
-    clairvoyant = evaluation.oracle_predictions(oracle_scores, predictions, split, HORIZONS, labelling.entry)
+    clairvoyant = oracle_lib.oracle_predictions(oracle_scores, predictions, split, HORIZONS, labelling.entry)
     stacked = pd.concat(
         [predictions.assign(model="model"), *others, *clairvoyant], join="inner", ignore_index=True
     )
     rules, entry = params.portfolio, labelling.entry
     costs = sorted({*rules.costs_bps, params.cost_bps})
-    returns = evaluation.backtest_books(stacked, labels, panel, events, entry, rules, costs)
-    measured = evaluation.summarise_books(
+    returns = portfolios_lib.backtest_books(stacked, labels, panel, events, entry, rules, costs)
+    measured = summary_lib.summarise_books(
         returns, params.sessions_per_year, replications=params.bootstrap_samples, seed=params.seed
     )
-    rules_here = {"rules": evaluation.describe_books(panel, events, entry, rules)}
-    figures = (draw(returns, params.cost_bps) for draw in (evaluation.book_equity, evaluation.book_drawdown))
+    rules_here = {"rules": portfolios_lib.describe_books(panel, events, entry, rules)}
+    figures = (
+        draw(returns, params.cost_bps) for draw in (portfolio_lib.book_equity, portfolio_lib.book_drawdown)
+    )
     return returns, rules_here | measured, *figures
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import xarray as xr
 
-from gogooku_kedro.features import part_range
+from gogooku_kedro.labels.split import part_range
 from gogooku_kedro.params import ExplanationParams, ModelParams, TrainingParams
 
 Models = Any
@@ -106,13 +106,13 @@ def plot_explanations(
     params: ExplanationParams,
 ) -> tuple[go.Figure, go.Figure, go.Figure, dict[str, Any]]:
     """Draw attention of one sector, families by month, what each is worth; note of which run they are."""
-    from gogooku_kedro import explanation
+    from gogooku_kedro.report.figures import explanation as explanation_figures
 
     run = {name: run_record[name] for name in ("git_sha", "config_hash", "environment")}
     return (
-        explanation.attention_network(attention_pairs, params.top_pairs),
-        explanation.weights_by_month(feature_weights_by_month),
-        explanation.importance_bars(family_importance),
+        explanation_figures.attention_network(attention_pairs, params.top_pairs),
+        explanation_figures.weights_by_month(feature_weights_by_month),
+        explanation_figures.importance_bars(family_importance),
         {"run": run | {"data_hash": quality_report["data_hash"]}, "part": params.part},
     )
 

@@ -7,15 +7,11 @@ import pandas as pd
 import xarray as xr
 
 from gogooku_kedro import features as library
+from gogooku_kedro.arrays.cross_section import membership
+from gogooku_kedro.labels import split as split_lib
+from gogooku_kedro.labels import target
 from gogooku_kedro.market.blocks import PanelBlock
-from gogooku_kedro.params import (
-    HORIZONS,
-    FeaturesParams,
-    GraphParams,
-    LabelsParams,
-    ModelParams,
-    SplitParams,
-)
+from gogooku_kedro.params import HORIZONS, FeaturesParams, GraphParams, LabelsParams, ModelParams, SplitParams
 
 
 def compute_features(
@@ -51,7 +47,7 @@ def check_features(
     """Hold every feature against the gates; the manifest lists those that pass."""
     reasons, report = library.check_features(
         raw_features.assign_coords(sector=panel["sector"]),
-        library.membership(panel, min_history=params.min_history),
+        membership(panel, min_history=params.min_history),
         labels,
         split,
         candidate_features,
@@ -66,13 +62,13 @@ def normalise_features(
     raw_features: xr.Dataset, panel: xr.Dataset, feature_manifest: dict[str, Any], params: FeaturesParams
 ) -> Iterator[PanelBlock]:
     """Normalise each date's cross-section; add masks, members and the level-like channels."""
-    member = library.membership(panel, min_history=params.min_history)
+    member = membership(panel, min_history=params.min_history)
     yield from library.normalise(raw_features, panel, member, feature_manifest, _execution(params))
 
 
 def make_labels(panel: xr.Dataset, params: LabelsParams) -> xr.Dataset:
     """Compute forward returns, missing where they could not be traded, and what training ranks."""
-    return library.make_labels(panel, HORIZONS, **params.model_dump())
+    return target.make_labels(panel, HORIZONS, **params.model_dump())
 
 
 def split_sessions(
@@ -92,7 +88,7 @@ def split_sessions(
         residual_window=labels.fitted_sessions(),
     )
     return dict(
-        library.split_sessions(
+        split_lib.split_sessions(
             panel["date"].to_numpy(),
             train_end=str(split.train_end),
             valid_end=str(split.valid_end),

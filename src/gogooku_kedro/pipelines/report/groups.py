@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from gogooku_kedro.evaluation import FigureGroup
+    from gogooku_kedro.report.page import FigureGroup
 
 RANKING = ("cumulative_rank_ic", "monthly_rank_ic", "decile_returns", "calibration_plot")
 BOOK = ("book_equity", "book_drawdown", "book_turnover")
@@ -42,7 +42,9 @@ def figure_groups(
         figures: By name of `FIGURES`; None for one that was not made.
         found: Pipeline of `BESIDE` -> what it wrote with its `run`; None where it was not run.
     """
-    from gogooku_kedro.evaluation import FigureGroup, fold_table, provenance  # noqa: PLC0415
+    from gogooku_kedro.report import provenance  # noqa: PLC0415
+    from gogooku_kedro.report.page import FigureGroup  # noqa: PLC0415
+    from gogooku_kedro.report.tables import fold_table  # noqa: PLC0415
 
     def own(title: str, names: tuple[str, ...]) -> FigureGroup:
         return FigureGroup(title, [figures[name] for name in names])

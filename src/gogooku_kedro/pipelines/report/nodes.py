@@ -5,10 +5,16 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from gogooku_kedro import evaluation
-from gogooku_kedro.evaluation import provenance
+from gogooku_kedro.baselines import oracle as oracle_lib
 from gogooku_kedro.params import EvaluationParams, LabelsParams, ModelParams, TrainingParams
 from gogooku_kedro.pipelines.report.groups import figure_groups
+from gogooku_kedro.report import key_results as key_results_lib
+from gogooku_kedro.report import model_card as model_card_lib
+from gogooku_kedro.report import page as page_lib
+from gogooku_kedro.report import provenance
+from gogooku_kedro.report.figures import days as days_lib
+from gogooku_kedro.report.figures import model as model_lib
+from gogooku_kedro.report.figures import ranking as ranking_lib
 
 Found = dict[str, Any] | None
 """What a pipeline beside the default one wrote; None where it was not run."""
@@ -26,7 +32,7 @@ def summarise_headline(
     params: EvaluationParams,
 ) -> dict[str, Any]:
     """Answer what the run was made for: better, by how much, tradable, does the graph matter."""
-    return evaluation.summarise_headline(
+    return key_results_lib.summarise_headline(
         metrics,
         daily_metrics,
         cost_bps=params.cost_bps,
@@ -48,11 +54,11 @@ def plot_figures(
 ) -> tuple[go.Figure, go.Figure, go.Figure, go.Figure, go.Figure]:
     """Draw rank IC by day and month, turnover, whether quantiles hold, and the graph in training."""
     return (
-        evaluation.cumulative_rank_ic(daily_metrics, HORIZON),
-        evaluation.rank_ic_by_month(daily_metrics, HORIZON),
-        evaluation.book_turnover(book_returns, HORIZON),
-        evaluation.calibration_plot(quantile_calibration),
-        evaluation.graph_monitoring(training_history),
+        ranking_lib.cumulative_rank_ic(daily_metrics, HORIZON),
+        days_lib.rank_ic_by_month(daily_metrics, HORIZON),
+        days_lib.book_turnover(book_returns, HORIZON),
+        model_lib.calibration_plot(quantile_calibration),
+        model_lib.graph_monitoring(training_history),
     )
 
 
@@ -76,7 +82,7 @@ def write_report(
     )
     found = {"ablation": gat_effect, "explanation": explanation_run, "walk_forward": walk_forward_metrics}
     groups = figure_groups(metrics["run"], figures, found)
-    return evaluation.render_report(evidence, groups, title="ATFT-GAT-FAN beside its baselines")
+    return page_lib.render_report(evidence, groups, title="ATFT-GAT-FAN beside its baselines")
 
 
 def write_card(
@@ -96,7 +102,7 @@ def write_card(
         *(metrics, headline, portfolio_metrics, quality_report, feature_manifest),
         *(market_oracle, labelling, walk_forward_metrics),
     )
-    return evaluation.render_model_card(
+    return model_card_lib.render_model_card(
         evidence,
         model=model.model_dump(mode="json"),
         training=training.model_dump(mode="json"),
@@ -115,12 +121,12 @@ def _evidence(
     folds: Found,
 ) -> Any:
     usable = provenance.usable(provenance.origin(folds, metrics["run"]))
-    return evaluation.Evidence(
+    return page_lib.Evidence(
         headline,
         metrics,
         quality,
         manifest,
         portfolio=portfolio,
-        oracle=evaluation.oracle_bounds(market_oracle, labelling.entry),
+        oracle=oracle_lib.oracle_bounds(market_oracle, labelling.entry),
         folds=folds if usable else None,
     )

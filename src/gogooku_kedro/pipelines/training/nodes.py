@@ -9,9 +9,9 @@ import pandas as pd
 import plotly.graph_objects as go
 import xarray as xr
 
-from gogooku_kedro import evaluation
-from gogooku_kedro.features import part_range
+from gogooku_kedro.labels.split import part_range
 from gogooku_kedro.params import DebugParams, ModelParams, TrainingParams
+from gogooku_kedro.report.figures import ranking as ranking_lib
 
 Models = Any
 """A ``training.Ensemble``: naming the class here would import torch, and a hint that cannot be resolved
@@ -70,4 +70,4 @@ def predict_scores(
 
 def plot_losses(training_history: pd.DataFrame) -> go.Figure:
     """Draw loss and validation rank IC by epoch."""
-    return evaluation.loss_curves(training_history)
+    return ranking_lib.loss_curves(training_history)

@@ -9,7 +9,6 @@ import pandas as pd
 import plotly.graph_objects as go
 import xarray as xr
 
-from gogooku_kedro import research
 from gogooku_kedro.params import (
     DebugParams,
     EvaluationParams,
@@ -21,6 +20,8 @@ from gogooku_kedro.params import (
     TrainingParams,
     WalkForwardParams,
 )
+from gogooku_kedro.walk_forward import folds as folds_lib
+from gogooku_kedro.walk_forward import refit as refit_lib
 
 
 def split_folds(
@@ -34,7 +35,7 @@ def split_folds(
 ) -> list[dict[str, Any]]:
     """Split the sessions into folds whose test parts end with the data, purged like the split."""
     dates = panel["date"].to_numpy()
-    return research.plan_folds(dates, candidate_features, params, split, labels, graph, model.window)
+    return folds_lib.plan_folds(dates, candidate_features, params, split, labels, graph, model.window)
 
 
 def train_folds(
@@ -52,10 +53,10 @@ def train_folds(
     debug: DebugParams,
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[dict[str, Any]]]:
     """Fit, train and predict every fold that is not finished yet, model and baselines."""
-    from gogooku_kedro.research.store import FoldSettings
-    from gogooku_kedro.research.walk_forward import stacked, walk_forward
+    from gogooku_kedro.walk_forward.store import FoldSettings
+    from gogooku_kedro.walk_forward.walk_forward import stacked, walk_forward
 
-    history = research.History(raw_features, panel, labels, graph_edges, candidate_features)
+    history = refit_lib.History(raw_features, panel, labels, graph_edges, candidate_features)
     settings = FoldSettings(features, model, training, evaluation, debug.gat_verbose)
     results = walk_forward(history, walk_forward_splits, settings, params.folder)
     predictions, members = stacked(results)
@@ -70,7 +71,7 @@ def measure_folds(
     params: EvaluationParams,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Measure every model, and every seed by itself, date by date over the test parts of all folds."""
-    from gogooku_kedro.research import fold_table
+    from gogooku_kedro.walk_forward import table as fold_table
 
     rules = (labels, walk_forward_splits, params.cost_bps)
     daily = fold_table.measure_folds(walk_forward_predictions, *rules)
@@ -87,7 +88,7 @@ def summarise_folds(
     folds: WalkForwardParams,
 ) -> dict[str, Any]:
     """Make one table over the folds: all test days together, every fold, and how far folds differ."""
-    from gogooku_kedro.research import fold_table
+    from gogooku_kedro.walk_forward import table as fold_table
 
     run = {name: run_record[name] for name in ("git_sha", "config_hash", "seeds", "environment")}
     run |= {"data_hash": quality_report["data_hash"], "cost_bps": params.cost_bps}
@@ -102,6 +103,6 @@ def summarise_folds(
 
 def plot_folds(walk_forward_metrics: dict[str, Any], walk_forward_splits: list[dict[str, Any]]) -> go.Figure:
     """Draw the rank IC of every fold, with its interval, for the model and the learned baselines."""
-    from gogooku_kedro.research.fold_plots import rank_ic_by_fold
+    from gogooku_kedro.report.figures.folds import rank_ic_by_fold
 
     return rank_ic_by_fold(walk_forward_metrics["test"], walk_forward_splits)

@@ -1,0 +1,1 @@
+"""What the graph network adds: variants, controls and paired differences."""

@@ -1,0 +1,130 @@
+"""Train the arms of an ablation on every fold; what is finished is never trained again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+
+from gogooku_kedro.ablation.scores import ENSEMBLE
+from gogooku_kedro.ablation.store import ArmResult
+from gogooku_kedro.ablation.training import FoldMarket, Setting
+from gogooku_kedro.ablation.variants import Arm, Training
+from gogooku_kedro.params import ModelParams
+from gogooku_kedro.walk_forward.refit import Fold
+
+logger = logging.getLogger(__name__)
+
+
+def run_ablation(
+    arms: Sequence[Arm], folds: Iterable[Fold], n_folds: int, setting: Setting
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Train every arm on every fold and measure its test part.
+
+    Arms with equal settings and graph are trained once. A finished pair of arm and fold is read from
+    `setting.folder`; one that was cut off goes on after its last finished epoch, because that is how
+    `fit_ensemble` goes on. Within an MLflow run, each pair is a child run of its own.
+
+    Args:
+        arms: From `resolve_arms`.
+        folds: Folds one after the other; taken when needed, so that one at a time is in memory.
+        n_folds: Number of folds, for the forecast of the time that is left.
+        setting: What all arms have in common.
+
+    Returns:
+        The daily metrics, long: arm, fold, and the columns of `measure_members`; and one row per arm and
+        fold: arm, fold, graph, scores, n_parameters, seconds.
+    """
+    by_training: dict[Training, list[Arm]] = {}
+    for arm in arms:
+        by_training.setdefault(arm.training, []).append(arm)
+    progress = _Progress(n_folds * len(by_training))
+    tables, rows = [], []
+    for fold in folds:
+        market = FoldMarket(fold, setting)
+        for training, sharing in by_training.items():
+            names = ", ".join(arm.name for arm in sharing)
+            with _child_run(f"{names} / fold {fold.number}"):
+                result, reused = market.result(training)
+                _record(names, fold, training, result, setting)
+            progress.log(f"{names}, fold {fold.number} of {n_folds}", result, reused)
+            for arm in sharing:
+                tables.append(_of_arm(arm, fold.number, result.daily))
+                rows.append(_row(arm, fold.number, result))
+    return pd.concat(tables, ignore_index=True), pd.DataFrame(rows)
+
+
+class _Progress:
+    """One line per finished arm and fold, with the time that the others will take."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.done, self.trained = total, 0, [0.0][:0]
+
+    def log(self, name: str, result: ArmResult, reused: bool) -> None:
+        self.done += 1
+        if not reused:
+            self.trained.append(result.seconds)
+        left = (self.total - self.done) * float(np.mean(self.trained or [0.0])) / 60
+        means = _single_models(result.daily).groupby("horizon", sort=False)["rank_ic"].mean()
+        logger.info(
+            "ablation %d/%d: %s | test rank IC %s | %s | about %.0f min left",
+            self.done,
+            self.total,
+            name,
+            ", ".join(f"{horizon} {value:+.4f}" for horizon, value in means.items()),
+            "finished before" if reused else f"{result.seconds:.0f} s",
+            left,
+        )
+
+
+@contextmanager
+def _child_run(name: str) -> Iterator[None]:
+    if mlflow.active_run() is None:
+        yield
+    else:
+        with mlflow.start_run(run_name=name, nested=True):
+            yield
+
+
+def _record(names: str, fold: Fold, training: Training, result: ArmResult, setting: Setting) -> None:
+    if mlflow.active_run() is None:
+        return
+    settings = _flat(training.model) | {f"split.{part}": str(span) for part, span in fold.split.items()}
+    seeds = list(setting.training.members())
+    mlflow.log_params({"arm": names, "fold": fold.number, "graph": training.graph, "seeds": seeds} | settings)
+    figures = {"n_parameters": result.n_parameters, "seconds": result.seconds}
+    for (kind, horizon), days in result.daily[result.daily["seed"] != ENSEMBLE].groupby(
+        ["scores", "horizon"]
+    ):
+        figures[f"test_{kind}/rank_ic_{horizon}"] = days["rank_ic"].mean()
+        figures[f"test_{kind}/net_return_{horizon}"] = days["long_short_net"].mean()
+    mlflow.log_metrics({name: float(value) for name, value in figures.items() if np.isfinite(value)})
+
+
+def _flat(model: ModelParams) -> dict[str, Any]:
+    return dict(pd.json_normalize({"model": model.model_dump(mode="json")}).iloc[0])
+
+
+def _of_arm(arm: Arm, fold: int, daily: pd.DataFrame) -> pd.DataFrame:
+    """The arm's rows; where its scores are the neutral ones, they stand in the place of the raw ones too."""
+    if arm.scores != "raw":
+        own = daily[daily["scores"] == arm.scores]
+        daily = pd.concat([own.assign(scores="raw"), own])
+    table = daily.copy()
+    table.insert(0, "fold", fold)
+    table.insert(0, "arm", arm.name)
+    return table
+
+
+def _row(arm: Arm, fold: int, result: ArmResult) -> dict[str, Any]:
+    what = {"arm": arm.name, "fold": fold, "graph": arm.training.graph, "scores": arm.scores}
+    return what | {"n_parameters": result.n_parameters, "seconds": result.seconds}
+
+
+def _single_models(daily: pd.DataFrame) -> pd.DataFrame:
+    return daily[(daily["scores"] == "raw") & (daily["seed"] != ENSEMBLE)]

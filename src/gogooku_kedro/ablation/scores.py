@@ -1,0 +1,62 @@
+"""What the models of an arm score on a test part, as it is and neutralised, measured day by day."""
+
+from __future__ import annotations
+
+import pandas as pd
+import xarray as xr
+
+from gogooku_kedro.baselines.neutral import neutralise_factors, neutralise_peers
+from gogooku_kedro.metrics.daily import daily_metrics
+from gogooku_kedro.params import EvaluationParams
+
+KINDS = ("raw", "peer_neutral", "pca_neutral")
+"""Scores as they come, less those of the peers on the graph, and without the principal components."""
+
+ENSEMBLE = "ensemble"
+"""Stands in the place of a seed for the scores of all seeds together."""
+
+
+def measure_members(
+    predictions: pd.DataFrame,
+    member_predictions: pd.DataFrame,
+    labels: xr.Dataset,
+    graph_edges: pd.DataFrame,
+    panel: xr.Dataset,
+    params: EvaluationParams,
+) -> pd.DataFrame:
+    """Return the daily metrics of every seed and of the ensemble, for each of the `KINDS` of scores.
+
+    Args:
+        predictions: Of the ensemble: date, code, split, score_<h>d.
+        member_predictions: The same of its members, with seed.
+        labels: `ret` (date, code, horizon).
+        graph_edges: The graph as it is, also for an arm that heard another: all arms are neutralised alike.
+        panel: `ret_1d`, behind the principal components.
+        params: Section `evaluation`.
+
+    Returns:
+        scores (one of `KINDS`), seed (as text, or `ENSEMBLE`), and the columns of `daily_metrics` without
+        model and split.
+    """
+    frames = {str(seed): rows for seed, rows in member_predictions.groupby("seed", sort=True)}
+    frames[ENSEMBLE] = predictions
+    tables = []
+    for seed, scored in frames.items():
+        for kind in KINDS:
+            neutral = _neutralised(kind, scored, graph_edges, panel, params)
+            daily = daily_metrics(neutral, labels, params.cost_bps).drop(columns=["model", "split"])
+            daily.insert(0, "seed", seed)
+            daily.insert(0, "scores", kind)
+            tables.append(daily)
+    return pd.concat(tables, ignore_index=True)
+
+
+def _neutralised(
+    kind: str, scored: pd.DataFrame, edges: pd.DataFrame, panel: xr.Dataset, params: EvaluationParams
+) -> pd.DataFrame:
+    if kind == "peer_neutral":
+        return neutralise_peers(scored, edges)
+    if kind == "pca_neutral":
+        factors = params.factors
+        return neutralise_factors(scored, panel, factors.number, factors.window, factors.cadence)
+    return scored

@@ -1,0 +1,1 @@
+"""Arithmetic on (date, code) arrays: trailing windows, cross-sections, groups."""

@@ -1,0 +1,164 @@
+"""Who is in a book: its legs by rank, the band in which a held stock stays, and its weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gogooku_kedro.metrics.decile_portfolios import equal_weights
+from gogooku_kedro.metrics.rank_ic import MIN_PAIRS, is_constant, row_ranks
+from gogooku_kedro.params.evaluation import PortfolioParams
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+LONG_SHORT, LONG_ONLY = "long_short", "long_only"
+BOOKS = (LONG_SHORT, LONG_ONLY)
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Legs:
+    """Stocks that may enter a leg and that may stay in it, bool (book, date, code).
+
+    Attributes:
+        enter_long: Bought whether held or not.
+        stay_long: Kept while held; never fewer than `enter_long`.
+        enter_short: Sold short whether held or not.
+        stay_short: Kept short while held.
+        hedged: (book,) bool; such a book has two legs or none.
+    """
+
+    enter_long: BoolArray
+    stay_long: BoolArray
+    enter_short: BoolArray
+    stay_short: BoolArray
+    hedged: BoolArray
+
+    def members(self, session: int, held: FloatArray) -> tuple[BoolArray, BoolArray]:
+        """Return long and short leg (book, code) of a session, given the weights held so far."""
+        long = self.enter_long[:, session] | (self.stay_long[:, session] & (held > 0))
+        short = self.enter_short[:, session] | (self.stay_short[:, session] & (held < 0))
+        return long, short
+
+
+def best_ranked(score: ArrayLike, *, share: float | None = None, count: int | None = None) -> BoolArray:
+    """Return the stocks (date, code) that rank among the best `share` or the best `count` of a date.
+
+    A stock belongs to it when rank - 1/2 <= share * n, or <= count, with rank 1 the best: tied stocks enter
+    together or stay out together. Dates with fewer than `MIN_PAIRS` scores, or with a constant score,
+    have nobody. With a share of 1/10 these are the legs of `portfolio.decile_legs`.
+
+    Args:
+        score: (date, code), NaN = not ranked.
+        share: Fraction of the ranked stocks.
+        count: Number of stocks, instead of a share.
+    """
+    scores = np.asarray(score, dtype=np.float64)
+    n = np.isfinite(scores).sum(axis=1)
+    usable = (n >= MIN_PAIRS) & ~is_constant(scores)
+    size = n * share if share is not None else np.full(len(n), count, dtype=np.float64)
+    inside: BoolArray = row_ranks(-scores) - 0.5 <= size[:, None] + _ROUNDING
+    inside &= usable[:, None]
+    return inside
+
+
+def book_legs(book: str, score: FloatArray, loanable: BoolArray, rules: PortfolioParams) -> Legs:
+    """Return the legs of one book, arrays (1, date, code).
+
+    `long_short` holds the best share of the stocks and is short of the worst share of the *loanable* ones;
+    `long_only` holds the best `top_k`. The band of `hysteresis` widens both in the same proportion.
+
+    Args:
+        book: One of `BOOKS`.
+        score: (date, code); high = expected to do better; NaN = no score.
+        loanable: Can be sold short (date, code).
+        rules: Shares, band and counts.
+
+    Raises:
+        ValueError: Unknown book.
+    """
+    wider = 1.0 if rules.hysteresis is None else rules.hysteresis / rules.decile_share
+    if book == LONG_ONLY:
+        enter, stay = (best_ranked(score, count=round(rules.top_k * width)) for width in (1.0, wider))
+        nobody = np.zeros_like(enter)
+        return _one_book(enter, stay, nobody, nobody, hedged=False)
+    if book != LONG_SHORT:
+        raise ValueError(f"book is {book!r}; choose one of {BOOKS}")
+    narrow, wide = rules.decile_share, rules.decile_share * wider
+    worst = -np.where(loanable, score, np.nan)
+    legs = [best_ranked(values, share=share) for values in (score, worst) for share in (narrow, wide)]
+    return _one_book(*legs, hedged=True)
+
+
+def _one_book(*legs: BoolArray, hedged: bool) -> Legs:
+    enter_long, stay_long, enter_short, stay_short = (leg[None] for leg in legs)
+    return Legs(enter_long, stay_long, enter_short, stay_short, np.array([hedged]))
+
+
+def stack_legs(legs: list[Legs]) -> Legs:
+    """Return several books as one, along the axis `book`."""
+
+    def stacked(name: str) -> BoolArray:
+        return np.concatenate([getattr(one, name) for one in legs])
+
+    return Legs(**{field.name: stacked(field.name) for field in fields(Legs)})
+
+
+def target_weights(
+    long: BoolArray, short: BoolArray, hedged: BoolArray, sector: FloatArray, sector_cap: float | None
+) -> FloatArray:
+    """Return the weights (book, code) that a renewal aims at: a long leg of +1 and a short leg of -1.
+
+    Stocks of a leg weigh the same unless a sector exceeds its cap. A leg that the cap leaves smaller
+    shrinks the other one with it; a hedged book with one empty leg is empty.
+
+    Args:
+        long: Members (book, code).
+        short: Members (book, code).
+        hedged: (book,) bool.
+        sector: 1 where the stock belongs to the sector, else 0 (code, sector).
+        sector_cap: Largest share of a leg's notional in one sector; None = no cap.
+    """
+    legs = [equal_weights(leg) for leg in (long, short)]
+    if sector_cap is not None:
+        legs = [cap_sectors(leg, sector, sector_cap) for leg in legs]
+    size = [leg.sum(axis=1, keepdims=True) for leg in legs]
+    both = np.minimum(*size)
+    invested = [np.where(hedged[:, None], both / np.maximum(one, _ROUNDING), 1.0) for one in size]
+    weights: FloatArray = legs[0] * invested[0] - legs[1] * invested[1]
+    return weights
+
+
+def cap_sectors(leg: FloatArray, sector: FloatArray, cap: float) -> FloatArray:
+    """Return the weights of a leg (book, code) with no sector above `cap`.
+
+    What a sector has too much goes to the others in proportion to their weights; where all of them
+    are full, the leg stays smaller than 1.
+
+    Args:
+        leg: Weights of at least 0, summing to 1 (or 0 for an empty leg).
+        sector: 1 where the stock belongs to the sector, else 0 (code, sector).
+        cap: Fraction.
+    """
+    share = leg @ sector
+    capped = share.copy()
+    for _ in range(sector.shape[1]):
+        full = capped >= cap - _ROUNDING
+        if not (capped > cap + _ROUNDING).any():
+            break
+        free = np.where(full, 0.0, capped).sum(axis=1, keepdims=True)
+        room = share.sum(axis=1, keepdims=True) - cap * full.sum(axis=1, keepdims=True)
+        grown = capped * np.maximum(room, 0.0) / np.maximum(free, _ROUNDING)
+        capped = np.where(full, cap, grown)
+    factor = np.divide(capped, share, out=np.zeros_like(share), where=share > 0)
+    weights: FloatArray = leg * (factor @ sector.T)
+    return weights
+
+
+def one_hot(sectors: NDArray[np.str_]) -> FloatArray:
+    """Return 1 where a stock belongs to a sector, else 0 (code, sector)."""
+    names, position = np.unique(sectors, return_inverse=True)
+    return np.eye(len(names))[position]

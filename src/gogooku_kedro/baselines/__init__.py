@@ -1,0 +1,1 @@
+"""What the network is held against: rules, ridge, LightGBM, an LSTM, neutral versions, the oracle."""

@@ -1,0 +1,187 @@
+"""A baseline that sees the same features over time but no other stock: an LSTM that ranks."""
+
+import logging
+from collections.abc import Mapping
+from copy import deepcopy
+
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+from torch import Tensor, nn
+
+from gogooku_kedro.labels.split import PARTS, Part, Split, part_range
+from gogooku_kedro.metrics.rank_ic import rank_ic
+from gogooku_kedro.params import HORIZONS
+from gogooku_kedro.training.data import cut_days
+from gogooku_kedro.training.losses import information_coefficient, over_dates_and_horizons, rank_mse
+from gogooku_kedro.training.predict import SCORES
+from gogooku_kedro.training.tensors import MarketTensors, market_tensors
+
+logger = logging.getLogger(__name__)
+
+MODEL = "lstm"
+CHUNK_DAYS = 16
+"""Sessions scored in one pass; the borders of the passes lie at fixed sessions, so later data move none."""
+HIDDEN, DROPOUT, IC_WEIGHT = 32, 0.2, 0.3
+LEARNING_RATE, WEIGHT_DECAY, CLIP = 1e-3, 1e-2, 1.0
+MAX_EPOCHS, PATIENCE = 20, 4
+
+Days = tuple[int, int]
+
+
+class LSTMRanker(nn.Module):
+    """Features of a stock, session after session, to scores of the coming horizons.
+
+    A linear layer, an LSTM (Hochreiter and Schmidhuber, 1997) and a linear head, the same for all stocks.
+    Every stock is scored from its own features alone.
+
+    Args:
+        n_features: Features of a stock ``F``.
+        hidden: Width of embedding and state.
+        dropout: Of the embedding.
+
+    Shapes:
+        - input: ``(S, N, F)``, sessions first
+        - output: ``(S, N, 4)``, the score of each session from the sessions up to it
+    """
+
+    def __init__(self, n_features: int, hidden: int = HIDDEN, dropout: float = DROPOUT) -> None:
+        super().__init__()
+        self.embed = nn.Sequential(nn.Linear(n_features, hidden), nn.Tanh(), nn.Dropout(dropout))
+        self.lstm = nn.LSTM(hidden, hidden)
+        self.head = nn.Linear(hidden, len(HORIZONS))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scores ``(S, N, 4)`` of features ``(S, N, F)``; the state starts at 0."""
+        scores: Tensor = self.head(self.lstm(self.embed(x))[0])
+        return scores
+
+
+def fit_lstm(
+    features: xr.Dataset,
+    labels: xr.Dataset,
+    split: Split,
+    *,
+    window: int,
+    seed: int,
+    device: str,
+    max_epochs: int = MAX_EPOCHS,
+) -> pd.DataFrame:
+    """Train an LSTM ranker on the training part and return its predictions of the other parts.
+
+    The loss is that of the network, per date: squared error against the Gaussian rank and 1 - IC, over the
+    four horizons. The epoch with the best mean rank IC on valid is kept; after `PATIENCE` epochs without a
+    better one the training ends. The test part plays no role in it.
+
+    Args:
+        features: ``x`` (date, code, feature), ``levels``, ``member`` (date, code).
+        labels: ``target`` (date, code, horizon), ranked over members.
+        split: Dates of the parts, as from ``split_sessions``.
+        window: Sessions ``L`` that a score looks back over at least; at most ``L + 15``.
+        seed: Seed of weights, dropout and the order of the days; the same seed gives the same scores.
+        device: ``cpu`` or ``cuda``.
+        max_epochs: Epochs at most.
+
+    Returns:
+        date, code, split, score_<h>d, model = "lstm", for the members of valid and test.
+    """
+    dates, codes = features.indexes["date"], features.indexes["code"]
+    parts = {part: part_range(split, dates, part) for part in PARTS}
+    none = pd.DataFrame({"asof": pd.DatetimeIndex([]), "source": [], "target": []})
+    market = market_tensors(features, labels, none, ()).to(torch.device(device))
+    with torch.random.fork_rng([torch.cuda.current_device()] if device == "cuda" else []):
+        torch.manual_seed(seed)
+        ranker = LSTMRanker(market.x.size(-1)).to(device)
+        _train(ranker, market, parts, window, seed, max_epochs)
+    frames = [
+        _part_frame(ranker, market, parts[part], window, dates, codes).assign(split=part)
+        for part in PARTS[1:]
+    ]
+    stacked = pd.concat(frames, ignore_index=True).assign(model=MODEL)
+    return stacked[["date", "code", "split", *SCORES, "model"]]
+
+
+def score_days(ranker: LSTMRanker, market: MarketTensors, days: Days, window: int) -> Tensor:
+    """Score consecutive sessions, the same way whatever comes after them.
+
+    Args:
+        ranker: The trained LSTM.
+        market: The market.
+        days: First and last-plus-one session.
+        window: Sessions of the shortest look-back.
+
+    Returns:
+        ``(D, N, 4)`` on the CPU.
+    """
+    first, stop = days
+    anchor = window - 1
+    blocks = range((first - anchor) // CHUNK_DAYS, (stop - 1 - anchor) // CHUNK_DAYS + 1)
+    ranker.eval()
+    with torch.inference_mode():
+        scored = [
+            ranker(market.chunk(anchor + block * CHUNK_DAYS, CHUNK_DAYS, window).x)[window - 1 :].cpu()
+            for block in blocks
+        ]
+    start = first - anchor - blocks[0] * CHUNK_DAYS
+    return torch.cat(scored)[start : start + stop - first]
+
+
+def _train(
+    ranker: LSTMRanker,
+    market: MarketTensors,
+    parts: Mapping[Part, Days],
+    window: int,
+    seed: int,
+    max_epochs: int,
+) -> None:
+    optimiser = torch.optim.AdamW(ranker.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    best, kept, epoch_kept = -np.inf, deepcopy(ranker.state_dict()), -1
+    for epoch in range(max_epochs):
+        rng = np.random.default_rng((seed, epoch))
+        cuts = cut_days(*parts["train"], CHUNK_DAYS, shift=int(rng.integers(CHUNK_DAYS)))
+        ranker.train()
+        for position in rng.permutation(len(cuts)):
+            _step(ranker, optimiser, market, cuts[position], window)
+        quality = _valid_rank_ic(ranker, market, parts["valid"], window)
+        if quality > best:
+            best, kept, epoch_kept = quality, deepcopy(ranker.state_dict()), epoch
+        elif epoch - epoch_kept >= PATIENCE:
+            break
+    ranker.load_state_dict(kept)
+    logger.info("lstm: valid rank IC %+.4f (epoch %d of %d)", best, epoch_kept + 1, epoch + 1)
+
+
+def _step(
+    ranker: LSTMRanker, optimiser: torch.optim.Optimizer, market: MarketTensors, cut: Days, window: int
+) -> None:
+    chunk = market.chunk(*cut, window)
+    score = ranker(chunk.x)[window - 1 :]
+    per_date = rank_mse(score, chunk.target) + IC_WEIGHT * (1 - information_coefficient(score, chunk.target))
+    loss = over_dates_and_horizons(per_date, score.new_ones(len(HORIZONS)))
+    optimiser.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(ranker.parameters(), CLIP)
+    optimiser.step()
+
+
+def _valid_rank_ic(ranker: LSTMRanker, market: MarketTensors, days: Days, window: int) -> float:
+    """Mean over sessions and horizons."""
+    scores = score_days(ranker, market, days, window).numpy()
+    targets = market.target[slice(*days)].cpu().numpy()
+    daily = [rank_ic(scores[..., k], targets[..., k]) for k in range(len(HORIZONS))]
+    return float(np.nanmean(daily))
+
+
+def _part_frame(
+    ranker: LSTMRanker,
+    market: MarketTensors,
+    days: Days,
+    window: int,
+    dates: pd.Index,
+    codes: pd.Index,
+) -> pd.DataFrame:
+    scores = score_days(ranker, market, days, window).numpy()
+    day, stock = np.nonzero(market.present[slice(*days)].cpu().numpy())
+    frame = pd.DataFrame(scores[day, stock], columns=list(SCORES))
+    return frame.assign(date=pd.DatetimeIndex(dates)[days[0] + day], code=codes[stock])

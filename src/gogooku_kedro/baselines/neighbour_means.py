@@ -1,0 +1,86 @@
+"""Mean features of a stock's neighbours in the graph: what a model without messages can read of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+from scipy import sparse
+
+from gogooku_kedro.metrics.align import check_columns
+
+PREFIX = "peers_"
+
+
+def with_peer_means(
+    x: xr.DataArray, member: xr.DataArray, graph_edges: pd.DataFrame, columns: Sequence[str]
+) -> xr.DataArray:
+    """Return the features followed by the mean of some of them over each stock's neighbours.
+
+    mean_i = sum_j |c_ij| * x_j / sum_j |c_ij| over the sources j of the edges into i that are members on
+    the date; self loops are left out. Session t uses the last graph with an as-of date up to t and features
+    of t, so nothing later is seen. One sparse product a session.
+
+    Args:
+        x: (date, code, feature) float32, normalised, missing already 0.
+        member: (date, code) bool.
+        graph_edges: asof, source, target, correlation.
+        columns: Features to average.
+
+    Returns:
+        (date, code, feature) float32: the features of `x`, then `peers_<column>`. 0, the middle of the
+        cross-section, for non-members, before the first graph, and for a stock without a member neighbour.
+
+    Raises:
+        ValueError: A column is not among the features, or an edge table lacks one.
+    """
+    features = x.indexes["feature"]
+    unknown = [name for name in columns if name not in features]
+    if unknown:
+        raise ValueError(f"columns {unknown} are not among the features; choose from {list(features)}")
+    check_columns(graph_edges, ["asof", "source", "target", "correlation"], "graph_edges")
+    own = x.transpose("date", "code", "feature").to_numpy()
+    inside = member.transpose("date", "code").sel(date=x["date"], code=x["code"]).to_numpy()
+    chosen = features.get_indexer(pd.Index(columns))
+    values = np.zeros((*own.shape[:2], len(features) + len(columns)), dtype=np.float32)
+    values[..., : len(features)] = own
+    adjacency = adjacency_by_asof(graph_edges, x.indexes["code"])
+    asofs = pd.DatetimeIndex(sorted(adjacency))
+    last_asof = asofs.searchsorted(x.indexes["date"], side="right") - 1
+    for day in np.flatnonzero(last_asof >= 0):
+        weights = adjacency[asofs[last_asof[day]]]
+        here = inside[day].astype(np.float64)
+        total = weights @ (own[day][:, chosen] * here[:, None])
+        weight = (weights @ here)[:, None]
+        mean = np.divide(total, weight, out=np.zeros_like(total), where=weight > 0)
+        values[day, :, len(features) :] = mean * here[:, None]
+    names = [*features, *(f"{PREFIX}{name}" for name in columns)]
+    coords = {"date": x["date"], "code": x["code"], "feature": names}
+    return xr.DataArray(values, coords, ("date", "code", "feature"))
+
+
+def adjacency_by_asof(edges: pd.DataFrame, codes: pd.Index[str]) -> dict[pd.Timestamp, sparse.csr_array]:
+    """Return |correlation| by (target, source) for each as-of date, without self loops.
+
+    Edges with a stock outside `codes` are left out; an as-of date without edges has an empty matrix.
+
+    Args:
+        edges: asof, source, target, correlation.
+        codes: Stocks, in the order of the matrices' rows and columns.
+    """
+    n = len(codes)
+    source = codes.get_indexer(pd.Index(edges["source"].astype(str)))
+    target = codes.get_indexer(pd.Index(edges["target"].astype(str)))
+    between: NDArray[np.bool_] = (source >= 0) & (target >= 0) & (source != target)
+    weight = edges["correlation"].abs().to_numpy(np.float64)
+    matrices = {}
+    number, asofs = pd.factorize(edges["asof"], sort=True)
+    for position, asof in enumerate(pd.DatetimeIndex(asofs)):
+        rows = np.flatnonzero(number == position)
+        kept = rows[between[rows]]
+        entries = (weight[kept], (target[kept], source[kept]))
+        matrices[asof] = sparse.csr_array(entries, shape=(n, n))
+    return matrices

@@ -1,0 +1,220 @@
+"""Scores without what a stock shares with its peers, with the market's factors, and with its sector."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import bottleneck as bn
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+from scipy import sparse
+
+from gogooku_kedro.arrays.groups import group_ids, group_mean
+from gogooku_kedro.baselines.neighbour_means import adjacency_by_asof
+from gogooku_kedro.labels.residual import pca_residual
+from gogooku_kedro.metrics.align import check_columns
+
+FloatArray = NDArray[np.float64]
+logger = logging.getLogger(__name__)
+
+RANDOM = "random"
+"""The one baseline without neutral versions: they would be random again."""
+
+
+def neutralise_peers(predictions: pd.DataFrame, graph_edges: pd.DataFrame) -> pd.DataFrame:
+    """Return predictions whose scores are in excess of the stock's peers.
+
+    neutral_i = score_i - sum_j |c_ij| * score_j / sum_j |c_ij| over the sources j of the edges
+    into i that have a score on the date. A stock without such peers keeps its score minus the
+    mean score of the date.
+
+    Args:
+        predictions: date, code, split, score_<h>d (quantile columns are not carried over).
+        graph_edges: asof, source, target, correlation. Day t uses the last asof <= t, never a
+            later graph; days before the first asof have no peers. Self loops are left out.
+
+    Returns:
+        date, code, split, score_<h>d in the row order of `predictions`. A missing score stays NaN.
+
+    Raises:
+        ValueError: A column is missing or predictions have no score column.
+    """
+    check_columns(predictions, ["date", "code", "split"], "predictions")
+    columns = ["asof", "source", "target", "correlation"]
+    check_columns(graph_edges, columns, "graph_edges")
+    scores = _score_columns(predictions)
+    row, dates = pd.factorize(predictions["date"], sort=True)
+    column, codes = pd.factorize(predictions["code"].astype(str), sort=True)
+    wide = np.full((len(scores), len(dates), len(codes)), np.nan)
+    wide[:, row, column] = predictions[scores].to_numpy(np.float64).T
+
+    neutral = wide - bn.nanmean(wide, axis=2)[:, :, None]
+    adjacency = adjacency_by_asof(graph_edges, pd.Index(codes))
+    asofs = pd.DatetimeIndex(sorted(adjacency))
+    last_asof = asofs.searchsorted(pd.DatetimeIndex(dates), side="right") - 1
+    for position in np.unique(last_asof[last_asof >= 0]):
+        days = last_asof == position
+        block = wide[:, days]
+        excess = block - _peer_mean(block, adjacency[asofs[position]])
+        neutral[:, days] = np.where(np.isfinite(excess), excess, neutral[:, days])
+    return _long(predictions, scores, neutral[:, row, column])
+
+
+def neutralise_factors(
+    predictions: pd.DataFrame, panel: xr.Dataset, factors: int, window: int, cadence: int
+) -> pd.DataFrame:
+    """Return predictions whose scores are residuals of the market's principal components.
+
+    On each date the scores are regressed over the stocks on a constant and the stocks' loadings on
+    `factors` principal components of the past `window` one-day returns, refitted every `cadence` sessions;
+    what is left is the neutral score. A stock without loadings keeps its score minus the mean score of
+    the date. It is what a graph has to beat: taking out what stocks have in common needs no network.
+
+    Args:
+        predictions: date, code, split, score_<h>d, on sessions and stocks of the panel.
+        panel: `ret_1d`.
+        factors: Principal components.
+        window: Sessions of past returns behind the loadings.
+        cadence: Sessions between two refits.
+
+    Returns:
+        date, code, split, score_<h>d in the row order of `predictions`. A missing score stays NaN.
+
+    Raises:
+        ValueError: A column is missing, there is no score column, or a date or code is not the panel's.
+    """
+    scores = _score_columns(predictions)
+    row, column = _positions(predictions, panel)
+    wide = np.full((panel.sizes["date"], panel.sizes["code"], len(scores)), np.nan)
+    wide[row, column] = predictions[scores].to_numpy(np.float64)
+    left = pca_residual(wide, panel, window, factors, cadence).astype(np.float64)
+    centred = wide - bn.nanmean(wide, axis=1)[:, None]
+    neutral = np.where(np.isfinite(left), left, centred)
+    return _long(predictions, scores, neutral[row, column].T)
+
+
+def neutralise_sectors(predictions: pd.DataFrame, panel: xr.Dataset) -> pd.DataFrame:
+    """Return predictions whose scores are in excess of the mean score of the stock's sector on the date.
+
+    A stock of unknown sector keeps its score minus the mean score of the date; one that is alone in its
+    sector gets 0.
+
+    Args:
+        predictions: date, code, split, score_<h>d, on sessions and stocks of the panel.
+        panel: The coordinate `sector` (code).
+
+    Returns:
+        date, code, split, score_<h>d in the row order of `predictions`. A missing score stays NaN.
+
+    Raises:
+        ValueError: A column is missing, there is no score column, or a date or code is not the panel's.
+    """
+    scores = _score_columns(predictions)
+    row, column = _positions(predictions, panel)
+    ids = group_ids(panel["sector"].values)
+    wide = np.full((len(scores), panel.sizes["date"], panel.sizes["code"]), np.nan)
+    wide[:, row, column] = predictions[scores].to_numpy(np.float64).T
+    of_sector = np.stack([group_mean(score, ids) for score in wide])
+    of_date = bn.nanmean(wide, axis=2)[:, :, None]
+    excess = wide - np.where(ids >= 0, of_sector, of_date)
+    return _long(predictions, scores, excess[:, row, column])
+
+
+def neutral_versions(
+    predictions: pd.DataFrame,
+    graph_edges: pd.DataFrame,
+    panel: xr.Dataset,
+    *,
+    factors: int,
+    window: int,
+    cadence: int,
+) -> pd.DataFrame:
+    """Return the neutral versions of every model of a table but `random`.
+
+    `<model>_neutral` is without the peers (`neutralise_peers`), `<model>_pca_neutral` without the peers
+    and then the factors (`neutralise_factors`), `<model>_sector_neutral` without the sector
+    (`neutralise_sectors`); the last one is left out, with a line in the log, where no stock of the panel
+    has a known sector.
+
+    Args:
+        predictions: date, code, split, score_<h>d, model.
+        graph_edges: As for `neutralise_peers`.
+        panel: `ret_1d` and the coordinate `sector`.
+        factors: Principal components.
+        window: Sessions of past returns behind the loadings.
+        cadence: Sessions between two refits.
+
+    Returns:
+        date, code, split, score_<h>d, model; the versions one after the other.
+    """
+    check_columns(predictions, ["model"], "predictions")
+    sectors = bool((group_ids(panel["sector"].values) >= 0).any())
+    if not sectors:
+        logger.info("No stock has a known sector: there are no sector-neutral scores")
+    frames = []
+    for model, rows in predictions[predictions["model"] != RANDOM].groupby("model", sort=False):
+        distinct, scores = _distinct_scores(rows)
+        peers = neutralise_peers(distinct, graph_edges)
+        versions = {
+            "neutral": peers,
+            "pca_neutral": neutralise_factors(peers, panel, factors, window, cadence),
+        }
+        if sectors:
+            versions["sector_neutral"] = neutralise_sectors(distinct, panel)
+        for name, version in versions.items():
+            frames.append(_all_scores(version, scores).assign(model=f"{model}_{name}"))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _distinct_scores(predictions: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """A rule has one score for all horizons: it is made neutral once. Also all score columns."""
+    scores = _score_columns(predictions)
+    first = predictions[scores[0]].to_numpy()
+    same = all(np.array_equal(first, predictions[name].to_numpy(), equal_nan=True) for name in scores[1:])
+    return (predictions.drop(columns=scores[1:]) if same else predictions), scores
+
+
+def _all_scores(version: pd.DataFrame, scores: Sequence[str]) -> pd.DataFrame:
+    missing = {name: version[scores[0]] for name in scores if name not in version}
+    return version.assign(**missing)
+
+
+def _positions(predictions: pd.DataFrame, panel: xr.Dataset) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Row and column of every prediction on the panel's grid."""
+    check_columns(predictions, ["date", "code", "split"], "predictions")
+    row = panel.indexes["date"].get_indexer(pd.DatetimeIndex(predictions["date"]))
+    column = panel.indexes["code"].get_indexer(pd.Index(predictions["code"].astype(str)))
+    if (row < 0).any() or (column < 0).any():
+        raise ValueError(
+            "predictions have dates or codes that the panel has not: rebuild both from one source"
+        )
+    return row, column
+
+
+def _score_columns(predictions: pd.DataFrame) -> list[str]:
+    scores = [name for name in predictions.columns if name.startswith("score_")]
+    if not scores:
+        raise ValueError(f"predictions have no score_<h>d column: {list(predictions.columns)}")
+    return scores
+
+
+def _long(predictions: pd.DataFrame, scores: Sequence[str], values: NDArray[np.float64]) -> pd.DataFrame:
+    out = predictions[["date", "code", "split"]].copy()
+    for name, column in zip(scores, values, strict=True):
+        out[name] = column.astype(np.float32)
+    return out
+
+
+def _peer_mean(block: FloatArray, adjacency: sparse.csr_array) -> FloatArray:
+    """Weighted mean score of the peers, (score, date, code); NaN without a scored peer."""
+    flat = block.reshape(-1, block.shape[-1]).T
+    present = np.isfinite(flat)
+    total = adjacency @ np.where(present, flat, 0.0)
+    weight = adjacency @ present.astype(np.float64)
+    mean = np.full_like(total, np.nan)
+    np.divide(total, weight, out=mean, where=weight > 0)
+    peers: FloatArray = mean.T.reshape(block.shape)
+    return peers

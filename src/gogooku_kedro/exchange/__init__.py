@@ -1,0 +1,1 @@
+"""Facts of the exchange: sessions, tick sizes, daily price limits."""

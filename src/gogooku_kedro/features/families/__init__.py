@@ -1,0 +1,1 @@
+"""One module per family of features; the registry lists them."""

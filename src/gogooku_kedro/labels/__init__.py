@@ -1,0 +1,1 @@
+"""Labels: forward returns, their residual, what is ranked, and the split by date."""

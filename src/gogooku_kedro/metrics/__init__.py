@@ -1,0 +1,1 @@
+"""Scores against labels: aligned, measured session by session, and with intervals."""

@@ -1,0 +1,157 @@
+"""Books that a score would hold day by day, and what they earn before and after costs.
+
+Conventions: a book formed after session t is entered at the label's entry price and earns the
+one-session return of the same entry; weights are set to their target every session.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gogooku_kedro.metrics.rank_ic import MIN_PAIRS, is_constant, matched, row_ranks
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+N_DECILES = 10
+
+
+@dataclass(frozen=True)
+class BookReturns:
+    """Daily results of one book, each (date,), in fractions of the notional of one leg.
+
+    Attributes:
+        gross: sum of weight * one-session return; NaN on dates without any known return.
+        net: gross - cost.
+        turnover: sum |W_t - W_{t-1}| / 2, share of the book replaced in the session.
+        cost: cost_bps per side on the notional bought and sold.
+    """
+
+    gross: FloatArray
+    net: FloatArray
+    turnover: FloatArray
+    cost: FloatArray
+
+
+def decile_legs(ranks: FloatArray) -> tuple[BoolArray, BoolArray]:
+    """Return the members (date, code) of the top and of the bottom decile.
+
+    A stock is in the top decile when (rank - 1/2) / n >= 9/10 and in the bottom one when it is
+    <= 1/10: both hold the same number of stocks, tied stocks enter together, and a constant score
+    fills neither. Dates with fewer than `MIN_PAIRS` ranked stocks have empty legs.
+
+    Args:
+        ranks: (date, code), 1..n per date, NaN = not ranked (`row_ranks`).
+    """
+    n = np.isfinite(ranks).sum(axis=1, keepdims=True)
+    usable = n >= MIN_PAIRS
+    tenths = N_DECILES * (ranks - 0.5)
+    return usable & (tenths >= (N_DECILES - 1) * n), usable & (tenths <= n)
+
+
+def equal_weights(leg: BoolArray) -> FloatArray:
+    """Return 1 / (members of the date) for members, else 0 (date, code); an empty leg is 0."""
+    size = leg.sum(axis=1, keepdims=True)
+    weights: FloatArray = leg / np.maximum(size, 1)
+    return weights
+
+
+def long_short_targets(ranks: FloatArray) -> FloatArray:
+    """Return target weights (date, code): top decile sums to +1, bottom decile to -1.
+
+    A date on which either leg is empty has no book (all 0).
+    """
+    top, bottom = decile_legs(ranks)
+    both = top.any(axis=1, keepdims=True) & bottom.any(axis=1, keepdims=True)
+    return np.where(both, equal_weights(top) - equal_weights(bottom), 0.0)
+
+
+def overlapping(targets: FloatArray, horizon: int) -> FloatArray:
+    """Return the held weights W_t (date, code): the mean of the last `horizon` target books.
+
+    Books before the first date are empty, so the exposure builds up over `horizon` sessions as a
+    desk would build it; a date without a book adds an empty one.
+    """
+    padded = np.vstack([np.zeros((horizon, targets.shape[1])), targets])
+    cumulative = np.cumsum(padded, axis=0)
+    held: FloatArray = (cumulative[horizon:] - cumulative[:-horizon]) / horizon
+    return np.where(np.abs(held) < 1e-12, 0.0, held)
+
+
+def book_returns(weights: FloatArray, session_return: ArrayLike, cost_bps: float) -> BookReturns:
+    """Return gross and net daily results of held weights.
+
+    gross_t = sum_i W_ti * r_ti ;  cost_t = cost_bps / 10,000 * sum_i |W_ti - W_{t-1,i}|.
+
+    Args:
+        weights: Held weights (date, code); nothing is held before the first date.
+        session_return: One-session entry-to-entry return (date, code), fractions. A position
+            without one earns 0 that day (it could not be marked); a date without any is NaN.
+        cost_bps: Cost per side in basis points of the notional traded.
+
+    Raises:
+        ValueError: `cost_bps` is negative.
+    """
+    if cost_bps < 0:
+        raise ValueError(f"cost_bps is {cost_bps}; give a cost per side of 0 basis points or more")
+    returns = np.asarray(session_return, dtype=np.float64)
+    known = np.isfinite(returns).any(axis=1)
+    before = np.vstack([np.zeros((1, weights.shape[1])), weights[:-1]])
+    traded = np.abs(weights - before).sum(axis=1)
+    gross = (weights * np.nan_to_num(returns, nan=0.0)).sum(axis=1)
+    cost = cost_bps * 1e-4 * traded
+    return BookReturns(*(np.where(known, s, np.nan) for s in (gross, gross - cost, traded / 2, cost)))
+
+
+def long_short(score: ArrayLike, session_return: ArrayLike, horizon: int, cost_bps: float) -> BookReturns:
+    """Return the daily results of the overlapping decile long-short book of a score.
+
+    Args:
+        score: (date, code); high = bought. Stocks without a score or without their first
+            one-session return are not entered.
+        session_return: One-session entry-to-entry return (date, code), fractions.
+        horizon: Holding period in sessions = number of overlapping daily books.
+        cost_bps: Cost per side in basis points.
+    """
+    scores, _ = matched(score, session_return)
+    targets = long_short_targets(row_ranks(scores))
+    return book_returns(overlapping(targets, horizon), session_return, cost_bps)
+
+
+def long_only(score: ArrayLike, session_return: ArrayLike, horizon: int, cost_bps: float) -> BookReturns:
+    """Return the daily results of the overlapping top-decile book over the universe.
+
+    gross and net are excess returns over the equally weighted stocks that have a score and a
+    return; the universe itself pays no cost. Arguments as in `long_short`.
+    """
+    scores, returns = matched(score, session_return)
+    ranks = row_ranks(scores)
+    top, _ = decile_legs(ranks)
+    top &= ~is_constant(scores)[:, None]
+    held = overlapping(equal_weights(top), horizon)
+    book = book_returns(held, session_return, cost_bps)
+    universe = equal_weights(np.isfinite(returns))
+    invested = held.sum(axis=1)
+    market = invested * (universe * np.nan_to_num(returns, nan=0.0)).sum(axis=1)
+    return BookReturns(book.gross - market, book.net - market, book.turnover, book.cost)
+
+
+def decile_means(score: ArrayLike, ret: ArrayLike) -> FloatArray:
+    """Return the mean return of each score decile (date, decile 1..10), fractions.
+
+    NaN on dates with fewer than `MIN_PAIRS` pairs or a constant score, and for empty deciles.
+    """
+    scores, returns = matched(score, ret)
+    ranks = row_ranks(scores)
+    n = np.isfinite(ranks).sum(axis=1, keepdims=True)
+    usable = ((n[:, 0] >= MIN_PAIRS) & ~is_constant(scores))[:, None]
+    decile = np.ceil(N_DECILES * (ranks - 0.5) / np.maximum(n, 1))
+    means = np.full((len(scores), N_DECILES), np.nan)
+    for k in range(1, N_DECILES + 1):
+        member = usable & (decile == k)
+        total, size = np.where(member, returns, 0.0).sum(axis=1), member.sum(axis=1)
+        np.divide(total, size, out=means[:, k - 1], where=size > 0)
+    return means

@@ -1,0 +1,92 @@
+"""Returns by score decile: of every date, and over all of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from gogooku_kedro.metrics.align import WidePart, check_columns, horizon_name, wide_parts
+from gogooku_kedro.metrics.decile_portfolios import N_DECILES, decile_means
+from gogooku_kedro.metrics.rank_ic import rank_ic
+
+FloatArray = NDArray[np.float64]
+
+GROUP = ["model", "split", "horizon"]
+DECILE_COLUMNS = [*GROUP, "date", "decile", "mean_return"]
+DECILES = np.arange(1, N_DECILES + 1)
+
+
+def daily_deciles(predictions: pd.DataFrame, labels: xr.Dataset) -> pd.DataFrame:
+    """Return the mean label of each score decile on every date, long.
+
+    Args:
+        predictions: date, code, split, score_<h>d, optionally model.
+        labels: `ret` (date, code, horizon), fractions, NaN = missing.
+
+    Returns:
+        Columns `DECILE_COLUMNS`: one row per model, split, horizon, session and decile (1 = lowest
+        scores, 10 = highest); mean_return is a fraction over the whole horizon. NaN for a decile that ties
+        leave empty, and for all of a date with fewer than 5 pairs or a constant score.
+    """
+    frames = [
+        _long(part, horizon, decile_means(score, part.returns[horizon]))
+        for part in wide_parts(predictions, labels)
+        for horizon, score in part.scores.items()
+    ]
+    if not frames:
+        return pd.DataFrame(columns=DECILE_COLUMNS)
+    return pd.concat(frames, ignore_index=True)
+
+
+def decile_profile(deciles: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean over dates of each decile's return: model, split, horizon, decile, mean_return.
+
+    Args:
+        deciles: Table of `daily_deciles`.
+
+    Returns:
+        mean_return is in excess of the date's mean over its deciles; NaN where no date has the decile.
+    """
+    check_columns(deciles, DECILE_COLUMNS, "daily deciles")
+    returns = deciles["mean_return"]
+    of_date = returns.groupby([deciles[name] for name in (*GROUP, "date")], sort=False).transform("mean")
+    excess = deciles.assign(mean_return=returns - of_date)
+    means = excess.groupby([*GROUP, "decile"], sort=False)["mean_return"].mean()
+    return means.reset_index()
+
+
+def monotonicity(means: ArrayLike) -> FloatArray:
+    """Return Spearman's correlation of decile number and mean return of each row (date,).
+
+    1 = every decile earns more than the one below it. NaN with fewer than 5 deciles or equal returns.
+
+    Args:
+        means: (date, decile 1 to 10), NaN = no return.
+    """
+    returns = np.asarray(means, dtype=np.float64)
+    return rank_ic(np.broadcast_to(DECILES.astype(np.float64), returns.shape), returns)
+
+
+def profile_monotonicity(deciles: pd.DataFrame) -> pd.Series[float]:
+    """Return the `monotonicity` of the mean profile by (model, split, horizon).
+
+    Args:
+        deciles: Table of `daily_deciles`.
+    """
+    profile = decile_profile(deciles).set_index([*GROUP, "decile"])["mean_return"].unstack("decile")
+    return pd.Series(monotonicity(profile.to_numpy()), index=profile.index, name="profile_monotonicity")
+
+
+def _long(part: WidePart, horizon: int, means: FloatArray) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "model": part.model,
+            "split": part.split,
+            "horizon": horizon_name(horizon),
+            "date": part.dates.repeat(N_DECILES),
+            "decile": np.tile(DECILES, len(part.dates)),
+            "mean_return": means.ravel(),
+        }
+    )

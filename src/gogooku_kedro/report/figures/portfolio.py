@@ -1,0 +1,89 @@
+"""Plotly figures of the simulated books: equity net of costs, and drawdown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from numpy.typing import ArrayLike, NDArray
+
+from gogooku_kedro.backtest.performance import drawdown, equity
+from gogooku_kedro.backtest.targets import LONG_SHORT
+from gogooku_kedro.metrics.align import check_columns
+from gogooku_kedro.report.figures.style import add_model_line, lay_out, model_order
+from gogooku_kedro.report.names import headline_models
+
+FloatArray = NDArray[np.float64]
+
+_CHOICE = ["book", "horizon", "split", "cost_bps"]
+TITLES = {"long_short": "Long-short deciles", "long_only": "Long-only top names"}
+
+
+def book_equity(
+    book_returns: pd.DataFrame,
+    cost_bps: float,
+    *,
+    book: str = LONG_SHORT,
+    horizon: str = "5d",
+    split: str = "test",
+) -> go.Figure:
+    """Return the equity of a book after costs per model: 1 plus the running sum of net returns.
+
+    Args:
+        book_returns: Table of `books.backtest_books`.
+        cost_bps: Which cost per side to draw.
+        book: `long_short` or `long_only`.
+        horizon: Name of the horizon, e.g. "5d".
+        split: Part of the split.
+
+    Raises:
+        ValueError: The table has no such cost.
+    """
+    figure = _curves(book_returns, cost_bps, book, horizon, split, equity)
+    title = f"{TITLES[book]}, {horizon} horizon, after {cost_bps:g} bps per side ({split} part)"
+    return lay_out(figure, title=title, x="Session", y="Equity, notional of one leg = 1")
+
+
+def book_drawdown(
+    book_returns: pd.DataFrame,
+    cost_bps: float,
+    *,
+    book: str = LONG_SHORT,
+    horizon: str = "5d",
+    split: str = "test",
+) -> go.Figure:
+    """Return how far a book lies below its highest equity so far, per model, drawn downwards.
+
+    Arguments as in `book_equity`; fractions of the notional of one leg are shown in percent.
+    """
+
+    def below(returns: ArrayLike) -> FloatArray:
+        return -drawdown(returns)
+
+    figure = _curves(book_returns, cost_bps, book, horizon, split, below)
+    figure.update_yaxes(tickformat=".0%")
+    title = f"Drawdown: {TITLES[book]}, {horizon} horizon, after {cost_bps:g} bps per side ({split} part)"
+    return lay_out(figure, title=title, x="Session", y="Below the high")
+
+
+def _curves(
+    book_returns: pd.DataFrame,
+    cost_bps: float,
+    book: str,
+    horizon: str,
+    split: str,
+    curve: Callable[[ArrayLike], FloatArray],
+) -> go.Figure:
+    check_columns(book_returns, [*_CHOICE, "model", "date", "net"], "book returns")
+    costs = book_returns["cost_bps"].unique()
+    if cost_bps not in costs:
+        raise ValueError(f"cost_bps is {cost_bps:g}; book returns have the costs {sorted(costs.tolist())}")
+    chosen = (book_returns[_CHOICE] == [book, horizon, split, cost_bps]).all(axis=1)
+    rows = book_returns[chosen]
+    figure = go.Figure()
+    for model in headline_models(model_order(list(rows["model"].unique()))):
+        days = rows[(rows["model"] == model) & rows["net"].notna()].sort_values("date")
+        add_model_line(figure, model, days["date"], pd.Series(curve(days["net"])))
+    return figure.update_xaxes(nticks=6, tickangle=0, tickformat="%b\n%Y")

@@ -1,0 +1,315 @@
+"""The market as tensors that stay in the device's memory, cut into chunks of consecutive days."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+import xarray as xr
+from torch import Tensor
+
+from gogooku_kedro.features import market_columns
+from gogooku_kedro.graph import asof_index
+from gogooku_kedro.labels.target import gaussian_rank_labels
+from gogooku_kedro.params import HORIZONS, ModelParams
+
+AHEAD = max(HORIZONS)
+"""Sessions after a day whose levels the model learns to foresee; no more than the longest label."""
+
+
+class DayChunk(NamedTuple):
+    """``D`` consecutive days of the whole cross-section with the ``L - 1`` days before them.
+
+    Attributes:
+        x: ``(D + L - 1, N, F)`` normalised features, 0 = missing.
+        present: ``(D + L - 1, N)`` bool.
+        levels: ``(D + L - 1, N, C)``, NaN = absent.
+        context: ``(D + L - 1, M)`` features of the market as a whole.
+        edge_index: ``(2, E)`` between nodes ``day * N + stock``.
+        edge_attr: ``(E, A)``.
+        target: ``(D, N, 4)`` per-date Gaussian ranks of the label, NaN = no label.
+        levels_ahead: ``(D + H - 1, N, C)`` levels from the session after ``first_day`` to the ``H``-th after
+            the last day, NaN = absent or beyond the last session. Label side: only the loss may read it.
+        first_day: Index of the first of the ``D`` days in the market's sessions.
+    """
+
+    x: Tensor
+    present: Tensor
+    levels: Tensor
+    context: Tensor
+    edge_index: Tensor
+    edge_attr: Tensor
+    target: Tensor
+    levels_ahead: Tensor
+    first_day: int
+
+
+@dataclass(frozen=True)
+class GraphTensors:
+    """All graphs one after the other, with the graph of every day.
+
+    Attributes:
+        edge_index: ``(2, E)`` stock positions, grouped by as-of date.
+        edge_attr: ``(E, A)``.
+        offset: ``(G + 1,)``, edges of graph ``g`` are ``offset[g]:offset[g + 1]``.
+        graph_of_day: ``(T,)``, last graph whose as-of date is not after the day, -1 = none yet.
+    """
+
+    edge_index: Tensor
+    edge_attr: Tensor
+    offset: Tensor
+    graph_of_day: Tensor
+
+    def of_days(self, first_day: int, stop_day: int) -> tuple[Tensor, Tensor]:
+        """Edges ``(2, E)`` between stocks and attributes ``(E, A)`` of the graphs in force on the days.
+
+        Args:
+            first_day: Index of the first day.
+            stop_day: Index of the last day plus one.
+        """
+        graphs = self.graph_of_day[first_day:stop_day]
+        graphs = graphs[graphs >= 0]
+        if not len(graphs):
+            return self.edge_index[:, :0], self.edge_attr[:0]
+        edges = slice(int(self.offset[graphs[0]]), int(self.offset[graphs[-1] + 1]))
+        return self.edge_index[:, edges], self.edge_attr[edges]
+
+    def edges(self, first_day: int, present: Tensor) -> tuple[Tensor, Tensor]:
+        """Edges of consecutive days between stocks that are present on the day.
+
+        Args:
+            first_day: Index of the first day.
+            present: ``(D, N)`` bool.
+
+        Returns:
+            ``edge_index`` ``(2, E)`` between nodes ``day * N + stock``, and ``edge_attr`` ``(E, A)``.
+        """
+        days, stocks = present.shape
+        graph = self.graph_of_day[first_day : first_day + days]
+        day = torch.arange(len(graph), device=graph.device)[graph >= 0]
+        graph = graph[graph >= 0]
+        start, count = self.offset[graph], self.offset[graph + 1] - self.offset[graph]
+        day_of_edge = day.repeat_interleave(count)
+        within = torch.arange(len(day_of_edge), device=graph.device) - (
+            count.cumsum(0) - count
+        ).repeat_interleave(count)
+        edge = start.repeat_interleave(count) + within
+        nodes = self.edge_index[:, edge] + day_of_edge * stocks
+        both = present.flatten()[nodes].all(dim=0)
+        return nodes[:, both], self.edge_attr[edge[both]]
+
+
+@dataclass(frozen=True)
+class MarketTensors:
+    """Features, levels, labels and graph of a market, aligned on sessions ``T`` and stocks ``N``.
+
+    All tensors are contiguous. The order of additions in a matrix product, and with it the last bit of a
+    score, depends on the strides of its operands and on some processors on their alignment in memory; with
+    one layout for the market and for every chunk a score cannot depend on where the data end.
+
+    Attributes:
+        x: ``(T, N, F)``.
+        present: ``(T, N)`` bool, the stock belongs to the cross-section of the day.
+        levels: ``(T, N, C)``, NaN = absent.
+        context: ``(T, M)`` features of the market as a whole, 0 = missing.
+        target: ``(T, N, 4)`` per-date Gaussian ranks, NaN = no label.
+        graph: Edges by as-of date.
+    """
+
+    x: Tensor
+    present: Tensor
+    levels: Tensor
+    context: Tensor
+    target: Tensor
+    graph: GraphTensors
+
+    def __post_init__(self) -> None:
+        """Hold the layout.
+
+        Raises:
+            ValueError: If a tensor is not contiguous.
+        """
+        for part in (self, self.graph):
+            for field in fields(part):
+                value = getattr(part, field.name)
+                if isinstance(value, Tensor) and not value.is_contiguous():
+                    raise ValueError(
+                        f"{type(part).__name__}.{field.name} has strides {value.stride()} for the shape "
+                        f"{tuple(value.shape)}: pass it through .contiguous()"
+                    )
+
+    def to(self, device: torch.device) -> Self:
+        """The same market in the memory of ``device``."""
+        moved = {f.name: getattr(self.graph, f.name).to(device) for f in fields(self.graph)}
+        return type(self)(
+            self.x.to(device),
+            self.present.to(device),
+            self.levels.to(device),
+            self.context.to(device),
+            self.target.to(device),
+            GraphTensors(**moved),
+        )
+
+    def chunk(self, first_day: int, days: int, window: int) -> DayChunk:
+        """Days ``first_day`` to ``first_day + days - 1`` with the window before each of them.
+
+        Days beyond the last session are absent stocks, so that every chunk has the same shape. Every chunk
+        is a copy in memory of its own, so that all have the same layout too.
+
+        Raises:
+            ValueError: If the window would begin before the first session.
+        """
+        start, stop = first_day - window + 1, first_day + days
+        if start < 0:
+            raise ValueError(
+                f"day {first_day} has no window of {window} sessions before it; "
+                f"the first usable day is {window - 1}"
+            )
+        present = _rows(self.present, start, stop, False)
+        edge_index, edge_attr = self.graph.edges(first_day, present[window - 1 :])
+        return DayChunk(
+            _rows(self.x, start, stop, 0.0),
+            present,
+            _rows(self.levels, start, stop, torch.nan),
+            _rows(self.context, start, stop, 0.0),
+            edge_index,
+            edge_attr,
+            _rows(self.target, first_day, stop, torch.nan),
+            _rows(self.levels, first_day + 1, stop + AHEAD, torch.nan),
+            first_day,
+        )
+
+    def fingerprint(self) -> str:
+        """SHA-256 over every number the model can see; equal markets have equal fingerprints."""
+        digest = hashlib.sha256()
+        tensors = [self.x, self.present, self.levels, self.context, self.target]
+        tensors += [self.graph.edge_index, self.graph.edge_attr, self.graph.graph_of_day]
+        for tensor in tensors:
+            digest.update(np.ascontiguousarray(tensor.cpu().numpy()).data)
+        return digest.hexdigest()
+
+
+def model_market(
+    features: xr.Dataset,
+    labels: xr.Dataset,
+    edges: pd.DataFrame,
+    manifest: Mapping[str, Any],
+    model: ModelParams,
+) -> MarketTensors:
+    """:func:`market_tensors` as a model reads them: its edge attributes, its market gate's features."""
+    context = market_columns(manifest) if model.market_gate.enabled else ()
+    return market_tensors(features, labels, edges, model.gat.edge_attributes, context)
+
+
+def market_tensors(
+    features: xr.Dataset,
+    labels: xr.Dataset,
+    edges: pd.DataFrame,
+    edge_attributes: tuple[str, ...],
+    context_names: Sequence[str] = (),
+) -> MarketTensors:
+    """Put features, labels and graph into tensors.
+
+    Args:
+        features: ``x`` (date, code, feature), ``levels`` (date, code, channel), ``member`` (date, code).
+        labels: ``target`` (date, code, horizon), on the same dates and codes; ranked over members.
+        edges: Long table ``asof, source, target`` and the attributes.
+        edge_attributes: Columns of ``edges`` that the model reads, in this order.
+        context_names: Features with one value per date, the same for every member: they leave ``x`` and
+            become ``context``.
+
+    Raises:
+        ValueError: If labels and features are not on the same sessions and stocks, an edge attribute or a
+            feature of the context is missing, or the latter differs between the stocks of a date.
+    """
+    for dim in ("date", "code"):
+        if not features.indexes[dim].equals(labels.indexes[dim]):
+            raise ValueError(
+                f"features and labels disagree along {dim!r}: rebuild both with "
+                f"`kedro run --pipelines=features`"
+            )
+    member = features["member"].transpose("date", "code")
+    target = gaussian_rank_labels(labels["target"], member).transpose("date", "code", "horizon")
+    x, context = _split_context(features["x"].transpose("date", "code", "feature"), member, context_names)
+    return MarketTensors(
+        torch.from_numpy(x),
+        torch.from_numpy(member.to_numpy().astype(bool)),
+        torch.from_numpy(_values(features["levels"].transpose("date", "code", "channel"))),
+        torch.from_numpy(context),
+        torch.from_numpy(_values(target)),
+        graph_tensors(edges, features.indexes["date"], features.indexes["code"], edge_attributes),
+    )
+
+
+def graph_tensors(
+    edges: pd.DataFrame, dates: pd.Index, codes: pd.Index, attributes: tuple[str, ...]
+) -> GraphTensors:
+    """Put an edge table into tensors; edges of stocks outside ``codes`` are left out.
+
+    Raises:
+        ValueError: If an attribute is missing from the table, naming ``model.gat.edge_attributes``.
+    """
+    missing = [name for name in attributes if name not in edges]
+    if missing:
+        raise ValueError(
+            f"model.gat.edge_attributes: {missing} not in the graph, which has "
+            f"{[c for c in edges if c not in ('asof', 'source', 'target')]}; list only these"
+        )
+    source = codes.get_indexer(pd.Index(edges["source"].astype(str)))
+    target = codes.get_indexer(pd.Index(edges["target"].astype(str)))
+    known = (source >= 0) & (target >= 0)
+    asof = pd.DatetimeIndex(edges["asof"])[known]
+    order = np.lexsort((source[known], target[known], asof.asi8))
+    _, first = np.unique(asof.asi8[order], return_index=True)
+    asof_dates = asof[order][first]
+    values = np.ascontiguousarray(edges.loc[known, list(attributes)].to_numpy(np.float32)[order])
+    return GraphTensors(
+        torch.from_numpy(np.stack([source[known][order], target[known][order]])),
+        torch.from_numpy(values),
+        torch.from_numpy(np.append(first, len(order)).astype(np.int64)),
+        torch.from_numpy(np.asarray(asof_index(asof_dates, pd.DatetimeIndex(dates)), np.int64)),
+    )
+
+
+def _split_context(
+    x: xr.DataArray, member: xr.DataArray, names: Sequence[str]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    columns = x.indexes["feature"]
+    missing = [name for name in names if name not in columns]
+    if missing:
+        raise ValueError(
+            f"features of the market as a whole {missing} are not among the features: rebuild them with "
+            f"`kedro run --pipelines=features`"
+        )
+    values, here = _values(x), member.to_numpy().astype(bool)
+    if not names:
+        return values, np.ascontiguousarray(values[:, 0, :0])
+    positions = [columns.get_loc(name) for name in names]
+    of_market = values[..., positions]  # (T, N, M)
+    first_member = here.argmax(axis=1)
+    context = of_market[np.arange(len(here)), first_member] * here.any(axis=1, keepdims=True)
+    differs = ((of_market != context[:, None]) & here[..., None]).any(axis=(0, 1))
+    varying = [name for name, different in zip(names, differs, strict=True) if different]
+    if varying:
+        raise ValueError(
+            f"features of the market as a whole {varying} differ between the stocks "
+            f"of a date: rebuild the features with `kedro run --pipelines=features`"
+        )
+    others = np.delete(values, positions, axis=2)  # numpy leaves the features outermost in memory
+    return np.ascontiguousarray(others), context
+
+
+def _values(array: xr.DataArray) -> npt.NDArray[np.float32]:
+    return np.ascontiguousarray(array.to_numpy(), dtype=np.float32)
+
+
+def _rows(values: Tensor, start: int, stop: int, beyond: float | bool) -> Tensor:
+    """Copy of the sessions ``start`` to ``stop - 1``; those after the last one hold ``beyond``."""
+    known = values[start:stop]
+    rows = values.new_full((stop - start, *values.shape[1:]), beyond)
+    rows[: len(known)] = known
+    return rows

@@ -1,0 +1,145 @@
+"""The models of one fold: the network's ensemble, baselines on the same rows, and neutral scores."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import xarray as xr
+
+from gogooku_kedro.baselines import learned as learned_lib
+from gogooku_kedro.baselines import neutral as neutral_lib
+from gogooku_kedro.baselines import rules as rules_lib
+from gogooku_kedro.baselines.lstm import fit_lstm
+from gogooku_kedro.labels.split import part_range
+from gogooku_kedro.params import HORIZONS, EvaluationParams
+from gogooku_kedro.training import (
+    Ensemble,
+    MarketTensors,
+    fit_ensemble,
+    model_market,
+    predict_parts,
+    resolve_device,
+)
+from gogooku_kedro.training.bundle import CONFIG
+from gogooku_kedro.walk_forward.refit import Fold
+from gogooku_kedro.walk_forward.store import CHECKPOINTS, MODELS, FoldSettings
+
+HISTORY = "training_history.csv"
+
+
+def fold_ensemble(fold: Fold, market: MarketTensors, settings: FoldSettings, folder: Path) -> Ensemble:
+    """Train the ensemble of a fold and keep it in `folder`; take it from there when it is trained already.
+
+    A training that was cut off goes on from the checkpoints in `folder`. With an open MLflow run the
+    curves go to a child run of their own.
+    """
+    models = folder / MODELS
+    if (models / CONFIG).exists():
+        return Ensemble.load(models)
+    dates = fold.features.indexes["date"]
+    training = settings.training.model_copy(update={"checkpoint_dir": str(folder / CHECKPOINTS)})
+    with _child_run(f"fold_{fold.number}"):
+        result = fit_ensemble(
+            market,
+            part_range(fold.split, dates, "train"),
+            part_range(fold.split, dates, "valid"),
+            fold.manifest["hash"],
+            settings.model,
+            training,
+            gat_verbose=settings.gat_verbose,
+        )
+    result.history.to_csv(folder / HISTORY, index=False)
+    result.ensemble.save(models)
+    return result.ensemble
+
+
+def fold_market(fold: Fold, settings: FoldSettings) -> MarketTensors:
+    """Return the fold as tensors."""
+    return model_market(fold.features, fold.labels, fold.graph_edges, fold.manifest, settings.model)
+
+
+def fold_predictions(
+    fold: Fold, market: MarketTensors, ensemble: Ensemble, settings: FoldSettings
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the ensemble's scores of the test part, and those of each member, as `predict_parts` does."""
+    dates = pd.DatetimeIndex(fold.features.indexes["date"])
+    return predict_parts(
+        ensemble,
+        fold.manifest["hash"],
+        settings.model,
+        market,
+        {"test": list(range(*part_range(fold.split, dates, "test")))},
+        dates,
+        fold.features.indexes["code"],
+        resolve_device(settings.training.device),
+    )
+
+
+def fold_baselines(fold: Fold, panel: xr.Dataset, settings: FoldSettings) -> pd.DataFrame:
+    """Return the test scores of every baseline of the report, the learned ones fitted on the fold.
+
+    Args:
+        fold: The fold.
+        panel: Market panel up to the end of the fold.
+        settings: Of the sections `model` the window, of `training` the device, of `evaluation` the seed.
+
+    Returns:
+        date, code, split, score_<h>d, model.
+    """
+    x, member, target = fold.features["x"], fold.features["member"], fold.labels["target"]
+    seed = settings.evaluation.seed
+    rows = learned_lib.learning_rows(x, member, target, fold.split)
+    frames = [
+        learned_lib.fit_lightgbm(rows, seed=seed),
+        learned_lib.fit_lightgbm_pair(
+            x, member, target, fold.graph_edges, fold.split, fold.manifest, seed=seed
+        ),
+        learned_lib.fit_ridge(rows),
+        fit_lstm(
+            fold.features,
+            fold.labels,
+            fold.split,
+            window=settings.model.window,
+            seed=seed,
+            device=resolve_device(settings.training.device),
+        ),
+        rules_lib.rule_baselines(panel, member, fold.split, HORIZONS, seed=seed),
+    ]
+    scores = pd.concat(frames, ignore_index=True)
+    return scores[scores["split"] == "test"].reset_index(drop=True)
+
+
+def with_neutral_versions(
+    scores: pd.DataFrame, fold: Fold, panel: xr.Dataset, params: EvaluationParams
+) -> pd.DataFrame:
+    """Return the scores of all models, followed by those of their neutral versions.
+
+    The graph of a day is the last one up to it, and its factors are fitted on the returns up to it.
+
+    Args:
+        scores: date, code, split, score_<h>d, model.
+        fold: The fold.
+        panel: Market panel up to the end of the fold.
+        params: Section `evaluation`.
+    """
+    factors = params.factors
+    neutral = neutral_lib.neutral_versions(
+        scores,
+        fold.graph_edges,
+        panel,
+        factors=factors.number,
+        window=factors.window,
+        cadence=factors.cadence,
+    )
+    return pd.concat([scores, neutral], ignore_index=True)
+
+
+def _child_run(name: str) -> AbstractContextManager[Any]:
+    if mlflow.active_run() is None:
+        return nullcontext()
+    run: AbstractContextManager[Any] = mlflow.start_run(run_name=name, nested=True)
+    return run

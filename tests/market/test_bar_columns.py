@@ -1,0 +1,176 @@
+import datetime as dt
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gogooku_kedro.market.bar_columns import column_map, unknown_columns
+from gogooku_kedro.market.parsing import parse_codes, parse_dates, parse_flags, parse_numbers
+
+NAMES = ["date", "code", "open", "high", "low", "close", "volume"]
+
+
+def dates(values, **options):
+    return parse_dates(pd.Series(values), source="f.csv", **options).dt.strftime("%F").tolist()
+
+
+def codes(values, **options):
+    return parse_codes(pd.Series(values), source="f.csv", **options).tolist()
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        ["Date", "Code", "O", "H", "L", "C", "Vo"],
+        ["Datetime", "Ticker", "Open", "Hight", "Low", "Close", "Volume"],
+        ["DATE", "SecuritiesCode", "OPEN", "HIGH", "LOW", "CLOSE", "VOLUME"],
+        ["timestamp", "symbol", "open", "high", "low", "close", "vol"],
+        ["日付", "銘柄コード", "始値", "高値", "安値", "終値", "出来高"],
+    ],
+)
+def test_required_columns_of_common_sources_are_recognised(found):
+    assert list(column_map(found, source="f.csv").values()) == NAMES
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("Adj Close", "adj_close"),
+        ("AdjC", "adj_close"),
+        ("AdjFactor", "adj_factor"),
+        ("AdjustmentFactor", "adj_factor"),
+        ("S33Nm", "sector"),
+        ("Va", "turnover_value"),
+        ("UL", "limit_up"),
+        ("MktNm", "market"),
+    ],
+)
+def test_optional_columns_are_recognised(theirs, ours):
+    assert column_map([*NAMES, theirs], source="f.csv")[theirs] == ours
+
+
+def test_adjusted_prices_other_than_the_close_are_unknown_columns():
+    found = [*NAMES, "AdjO", "AdjVo", "RowId"]
+    assert unknown_columns(found, column_map(found, source="f")) == ["AdjO", "AdjVo", "RowId"]
+
+
+def test_a_missing_column_is_named_with_the_found_ones_and_the_fix():
+    found = ["Date", "Code", "Open", "High", "Low", "Schluss", "Volume"]
+    with pytest.raises(ValueError, match=r"no column for close; found .*'Schluss'.*columns: {"):
+        column_map(found, source="f.csv")
+    assert column_map(found, {"Schluss": "close"}, source="f.csv")["Schluss"] == "close"
+
+
+def test_two_columns_of_one_meaning_are_ambiguous_until_the_map_chooses():
+    found = [*NAMES, "Close Price"]
+    with pytest.raises(ValueError, match=r"\['close', 'Close Price'\] all mean 'close'"):
+        column_map(found, source="f.csv")
+    chosen = column_map(found, {"Close Price": "close"}, source="f.csv")
+    assert chosen["Close Price"] == "close"
+    assert "close" not in chosen
+
+
+def test_a_map_to_an_absent_column_or_a_foreign_name_is_refused():
+    with pytest.raises(ValueError, match=r"names .'Last'., which the file does not have"):
+        column_map(NAMES, {"Last": "close"}, source="f.csv")
+    with pytest.raises(ValueError, match=r"leads to .'price'."):
+        column_map(NAMES, {"close": "price"}, source="f.csv")
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    [
+        "2024-01-04",
+        "2024/1/4",
+        "20240104",
+        20240104,
+        20240104.0,
+        dt.date(2024, 1, 4),
+        dt.datetime(2024, 1, 4, 15),
+        np.datetime64("2024-01-04T23:00"),
+        "2024-01-04 15:30:00",
+        "2024-01-03T15:00:00Z",  # midnight in Tokyo
+        "2024-01-04T00:00:00+09:00",
+    ],
+)
+def test_a_stamp_is_the_session_of_its_local_date(stamp):
+    assert dates([stamp]) == ["2024-01-04"]
+
+
+def test_an_aware_stamp_is_converted_to_the_zone_of_the_market():
+    evening_in_new_york = pd.to_datetime(["2024-01-04 16:00"]).tz_localize("America/New_York")
+    assert dates(evening_in_new_york, timezone="America/New_York") == ["2024-01-04"]
+    assert dates(evening_in_new_york) == ["2024-01-05"]
+
+
+def test_daylight_saving_offsets_in_one_text_column_are_read():
+    stamps = ["2024-03-08 00:00:00-05:00", "2024-03-11 00:00:00-04:00"]
+    assert dates(stamps, timezone="America/New_York") == ["2024-03-08", "2024-03-11"]
+
+
+def test_blank_dates_are_missing():
+    assert parse_dates(pd.Series(["2024-01-04", "", None]), source="f").isna().tolist() == [
+        False,
+        True,
+        True,
+    ]
+
+
+@pytest.mark.parametrize("stamp", ["01/02/2024", "2023-02-29", "soon", 45000])
+def test_a_date_of_unknown_order_or_meaning_is_refused_with_its_row(stamp):
+    with pytest.raises(ValueError, match=r"f.csv: column 'date' .*row 1: "):
+        dates(pd.Series(["2024-01-04", stamp], dtype=object))
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ([7203, 6758], ["72030", "67580"]),
+        ([7203.0, 6758.0], ["72030", "67580"]),
+        (["7203.T", "130a"], ["72030", "130A0"]),
+        (["72030", "25935"], ["72030", "25935"]),
+        (["AAPL", "7203"], ["AAPL", "7203"]),
+        (["00700", "09988"], ["00700", "09988"]),
+        (["005930"], ["005930"]),
+    ],
+)
+def test_only_a_file_of_tokyo_codes_gets_five_characters(raw, expected):
+    assert codes(raw) == expected
+
+
+def test_code_style_overrides_the_guess():
+    assert codes(["2330"], code_style="as_is") == ["2330"]
+    with pytest.raises(ValueError, match=r"1 codes that are not Tokyo codes, .*AAPL"):
+        codes(["7203", "AAPL"], code_style="tse")
+    with pytest.raises(ValueError, match=r"code_style is 'jp'"):
+        codes(["7203"], code_style="jp")
+
+
+def test_text_numbers_are_read_and_blank_text_is_missing():
+    column = pd.Series(["1,234.5", " 7 ", "-", "", "NA", None, "-3", "1e3"], name="close")
+    expected = [1234.5, 7, np.nan, np.nan, np.nan, np.nan, -3, 1000]
+    np.testing.assert_array_equal(parse_numbers(column, source="f.csv"), expected)
+
+
+@pytest.mark.parametrize("text", ["12,34", "¥100", "1.234,5", "inf", "abc"])
+def test_a_value_that_is_no_number_is_shown_with_file_column_and_row(text):
+    column = pd.Series(["1", text], name="open")
+    with pytest.raises(ValueError, match=r"f.csv: column 'open' has 1 values .*row 1: "):
+        parse_numbers(column, source="f.csv")
+
+
+def test_at_most_five_offending_rows_are_shown():
+    with pytest.raises(ValueError, match=r"has 9 values .*row 4: 'x'\. Clean"):
+        parse_numbers(pd.Series(["x"] * 9, name="open"), source="f.csv")
+
+
+def test_limit_flags_arrive_as_text():
+    assert parse_flags(pd.Series(["0", "1", None, ""]), source="f").tolist() == [
+        False,
+        True,
+        False,
+        False,
+    ]
+    assert parse_flags(pd.Series([0.0, 1.0, np.nan]), source="f").tolist() == [False, True, False]
+    with pytest.raises(ValueError, match=r"neither 0 nor 1: row 0: '2'"):
+        parse_flags(pd.Series(["2"], name="limit_up"), source="f")
