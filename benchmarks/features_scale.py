@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.market import bare_panel, with_peers
 from benchmarks.measure import peak_gib, write
-from gogooku_kedro.arrays.cross_section import membership
+from gogooku_kedro.arrays.cross_section import universe_mask
 from gogooku_kedro.datasets import ZarrDataset
 from gogooku_kedro.features import FAMILIES, Execution, feature_manifest, normalise, stream_features
 
@@ -32,8 +32,8 @@ def measure(stocks: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         raw_store = ZarrDataset(filepath=f"{folder}/raw.zarr", lazy=True)
         raw_seconds = _store(raw_store, stream_features(panel, FROM_BARS, EXECUTION))
-        member = membership(panel, min_history=60)
-        blocks = normalise(raw_store.load(), panel, member, manifest, EXECUTION)
+        in_universe = universe_mask(panel, min_history=60)
+        blocks = normalise(raw_store.load(), panel, in_universe, manifest, EXECUTION)
         rank_seconds = _store(ZarrDataset(filepath=f"{folder}/x.zarr"), blocks)
     return {
         "stocks": stocks,

@@ -67,7 +67,9 @@ def main(data_root: Path) -> None:
     simple = features["x"].sel(feature=[column[name] for name in SIMPLE])
     print(f"validation {split['valid']}, {manifest['n_features']} features against {len(SIMPLE)}")
     print(f"dropped: {json.dumps(manifest['dropped'], indent=1)}")
-    both = [learning_rows(x, features["member"], labels["target"], split) for x in (features["x"], simple)]
+    both = [
+        learning_rows(x, features["in_universe"], labels["target"], split) for x in (features["x"], simple)
+    ]
     ret = labels["ret"].transpose("date", "code", "horizon").values
     for k, horizon in enumerate(labels["horizon"].values):
         daily = [daily_rank_ic(rows, k, ret) for rows in both]

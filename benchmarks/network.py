@@ -5,8 +5,9 @@ from pathlib import Path
 import torch
 from omegaconf import OmegaConf
 
+from gogooku_kedro.columns import HORIZONS
 from gogooku_kedro.model import ATFTGATFAN
-from gogooku_kedro.params import HORIZONS, ModelParams
+from gogooku_kedro.params import ModelParams
 from gogooku_kedro.training import DayChunk
 
 CHANNELS, CONTEXT, DEGREE = 5, 35, 12

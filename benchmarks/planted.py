@@ -180,7 +180,7 @@ def tensors(market: PlantedMarket, edges: pd.DataFrame) -> MarketTensors:
         {
             "x": (("date", "code", "feature"), market.x.astype(np.float32)),
             "levels": (("date", "code", "channel"), market.levels.astype(np.float32)),
-            "member": (("date", "code"), np.ones(market.ret.shape, dtype=bool)),
+            "in_universe": (("date", "code"), np.ones(market.ret.shape, dtype=bool)),
         },
         coords | {"feature": market.features},
     )

@@ -111,7 +111,7 @@ def flow(tables: Tables, residual: str = "market", normalisation: str = "gaussia
     scores = {day: score for day, score, _ in predict_days(network, market, days, "cpu")}
     peer_means = with_peer_means(
         features["x"][: LAST_KNOWN + 10],
-        features["member"][: LAST_KNOWN + 10],
+        features["in_universe"][: LAST_KNOWN + 10],
         data.edges,
         own_columns(data.candidates),
     )
@@ -120,7 +120,7 @@ def flow(tables: Tables, residual: str = "market", normalisation: str = "gaussia
 
 def neutral_scores(data: Data, features: xr.Dataset) -> pd.DataFrame:
     """A score that no later row changes, made neutral to peers, factors and sectors."""
-    closes = data.panel["adj_close"].where(features["member"])[FIRST_SCORED : LAST_KNOWN + 10]
+    closes = data.panel["adj_close"].where(features["in_universe"])[FIRST_SCORED : LAST_KNOWN + 10]
     score = closes.to_series().dropna().rename("score_1d").reset_index()
     return neutral_versions(
         score.assign(split="test", model="close"), data.edges, data.panel, factors=3, window=60, cadence=10

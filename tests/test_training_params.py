@@ -96,5 +96,5 @@ def test_an_epoch_belongs_to_the_phase_whose_epochs_hold_it():
 def test_the_members_are_the_seeds_or_the_seed():
     settings = settings_of()["training"]
     training = TrainingParams.model_validate(settings | {"seed": 7, "seeds": []})
-    assert training.members() == (7,)
+    assert training.all_seeds() == (7,)
     assert TrainingParams.model_validate(settings | {"seeds": [3, 1]}).members() == (3, 1)

@@ -12,7 +12,7 @@ from kedro.framework.cli.utils import _split_params
 from kedro.framework.project import settings
 from kedro.framework.startup import bootstrap_project
 
-from gogooku_kedro.params import HORIZONS
+from gogooku_kedro.columns import HORIZONS
 from gogooku_kedro.validation import configuration_problems
 
 Command = Callable[..., Any]

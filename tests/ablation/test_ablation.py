@@ -86,13 +86,13 @@ def finished(history, fold, arms, tmp_path_factory) -> Finished:
     return Finished(arms, setting, daily, runs, trained, "\n".join(records))
 
 
-def member_scores(root: Path, name: str, finished: Finished) -> pd.DataFrame:
+def seed_scores(root: Path, name: str, finished: Finished) -> pd.DataFrame:
     """Scores that an arm left below a folder."""
     training = next(arm.training for arm in finished.arms if arm.name == name)
     wanted = {"model": training.model.model_dump(mode="json"), "graph": training.graph}
     for folder in root.iterdir():
         if json.loads((folder / SUMMARY).read_text())["inputs"]["arm"] == wanted:
-            return load_arm(folder).member_scores
+            return load_arm(folder).seed_scores
     raise AssertionError(f"{name} is not finished")
 
 
@@ -120,7 +120,7 @@ def test_every_arm_is_measured_on_the_same_days_with_the_same_seeds(finished, fo
 
 
 def test_the_numbers_are_those_of_the_evaluation(finished, fold, history):
-    scores = member_scores(finished.setting.folder, "on", finished)
+    scores = seed_scores(finished.setting.folder, "on", finished)
     one = scores[scores["seed"] == 1].drop(columns="seed")
     factors, panel = finished.setting.evaluation.factors, history.panel.sel(date=fold.features["date"])
     expected = {
@@ -202,12 +202,12 @@ def test_an_ablation_that_was_cut_off_goes_on_where_it_was(finished, fold, histo
     monkeypatch.setattr(arm_training, "fit_ensemble", cut_off)
     with pytest.raises(KeyboardInterrupt):
         run_ablation(two, [fold], 1, setting)
-    measure = arm_training.measure_members
-    monkeypatch.setattr(arm_training, "measure_members", not_again)  # the second cut, after the training
+    measure = arm_training.measure_seeds
+    monkeypatch.setattr(arm_training, "measure_seeds", not_again)  # the second cut, after the training
     with pytest.raises(AssertionError):
         run_ablation(two, [fold], 1, setting)
     assert len(calls) == 3
-    monkeypatch.setattr(arm_training, "measure_members", measure)
+    monkeypatch.setattr(arm_training, "measure_seeds", measure)
     daily, _ = run_ablation(two, [fold], 1, setting)
     assert len(calls) == 3
     expected = finished.daily[finished.daily["arm"].isin(["on", "off"])].reset_index(drop=True)
@@ -220,7 +220,7 @@ def test_what_comes_after_a_fold_changes_no_score_of_an_arm(finished, history, s
     arm = next(arm for arm in finished.arms if arm.name == "identity")
     setting = replace(finished.setting, panel=later.panel, folder=tmp_path)
     run_ablation([arm], [later.fold(1, splits[0], features_params())], 1, setting)
-    scores = (member_scores(root, "identity", finished) for root in (tmp_path, finished.setting.folder))
+    scores = (seed_scores(root, "identity", finished) for root in (tmp_path, finished.setting.folder))
     pd.testing.assert_frame_equal(*scores, check_exact=True)
 
 

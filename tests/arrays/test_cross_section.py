@@ -3,15 +3,15 @@ import pytest
 import xarray as xr
 from scipy.stats import norm
 
-from gogooku_kedro.arrays.cross_section import gaussian_rank, membership, past_z, sector_deviation
+from gogooku_kedro.arrays.cross_section import gaussian_rank, past_z, sector_deviation, universe_mask
 from gogooku_kedro.features.normalise import normalise, normalised_cross_section
 from gogooku_kedro.market.blocks import assemble
 
 SECTORS = np.zeros(6, dtype=np.int64)
 
 
-def one_day(values, member=None, method="gaussian_rank", ids=None, sector_neutral=False):
-    inside = np.ones((1, len(values)), bool) if member is None else np.array([member])
+def one_day(values, in_universe=None, method="gaussian_rank", ids=None, sector_neutral=False):
+    inside = np.ones((1, len(values)), bool) if in_universe is None else np.array([in_universe])
     ids = SECTORS[: len(values)] if ids is None else np.asarray(ids)
     given = np.array([values], dtype=np.float32)
     return normalised_cross_section(given, inside, ids, method=method, sector_neutral=sector_neutral)[0]
@@ -85,7 +85,7 @@ def test_a_series_is_measured_against_its_own_past():
     assert past_z(np.full(80, 3.0))[-1] == 0
 
 
-def features_of(raw, panel, member, clip=8.0, masks=("f",)):
+def features_of(raw, panel, in_universe, clip=8.0, masks=("f",)):
     entries = [
         {
             "name": str(name),
@@ -98,7 +98,7 @@ def features_of(raw, panel, member, clip=8.0, masks=("f",)):
     ]
     columns = [f"{e['name']}_z" for e in entries] + [f"missing_{family}" for family in masks]
     manifest = {"features": entries, "masks": list(masks), "columns": columns, "clip": clip, "hash": "h"}
-    return assemble(normalise(raw, panel, member, manifest))
+    return assemble(normalise(raw, panel, in_universe, manifest))
 
 
 def test_x_has_no_missing_value_and_a_mask_per_family_says_what_was_missing(panel_factory):
@@ -115,16 +115,16 @@ def test_x_has_no_missing_value_and_a_mask_per_family_says_what_was_missing(pane
     )
     raw["a"][100, 2] = np.nan
     raw["a"][100, 3] = 1e6
-    member = panel["traded"].copy()
-    member[100, 5] = False
-    found = features_of(raw, panel, member)
+    in_universe = panel["traded"].copy()
+    in_universe[100, 5] = False
+    found = features_of(raw, panel, in_universe)
     assert found["x"].dims == ("date", "code", "feature")
     assert found["x"].dtype == np.float32
     assert bool(found["x"].notnull().all())
     day = found["x"].isel(date=100).sel(feature=["a_z", "b_z", "m_z"])
     assert day.values[2, 0] == 0
     assert day.values[3, 0] == 8.0  # clipped
-    assert (day.values[5] == 0).all()  # no member
+    assert (day.values[5] == 0).all()  # none in the universe
     assert len(set(day.values[[0, 1, 2, 3, 4, 6, 7], 2])) == 1
     mask = found["x"].sel(feature="missing_f")
     assert mask.values[100].tolist() == pytest.approx([0, 0, 1 / 3, 0, 0, 0, 0, 0])
@@ -137,9 +137,9 @@ def test_members_trade_today_on_a_full_session_after_enough_history(panel_factor
     panel["traded"][4, 1] = False
     panel["traded"][:6, 2] = False
     panel["thin_date"][8] = True
-    member = membership(panel, min_history=3).values
-    assert np.flatnonzero(member[:, 0]).tolist() == [2, 3, 4, 5, 6, 7, 9]
-    assert np.flatnonzero(member[:, 1]).tolist() == [2, 3, 5, 6, 7, 9]
-    assert np.flatnonzero(member[:, 2]).tolist() == [9]
+    in_universe = universe_mask(panel, min_history=3).values
+    assert np.flatnonzero(in_universe[:, 0]).tolist() == [2, 3, 4, 5, 6, 7, 9]
+    assert np.flatnonzero(in_universe[:, 1]).tolist() == [2, 3, 5, 6, 7, 9]
+    assert np.flatnonzero(in_universe[:, 2]).tolist() == [9]
     with pytest.raises(ValueError, match="min_history = 0"):
-        membership(panel, min_history=0)
+        universe_mask(panel, min_history=0)

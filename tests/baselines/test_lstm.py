@@ -26,7 +26,7 @@ def market(seed: int = 0) -> tuple[xr.Dataset, xr.Dataset]:
     planted = np.vstack([np.zeros((2, STOCKS)), x[:-2, :, 0]])
     target = (planted[..., None] + 0.5 * rng.normal(size=(SESSIONS, STOCKS, 4))).astype(np.float32)
     target[-1] = np.nan
-    member = rng.random((SESSIONS, STOCKS)) < 0.95
+    in_universe = rng.random((SESSIONS, STOCKS)) < 0.95
     grid = {
         "date": DATES,
         "code": [f"{i:04d}" for i in range(STOCKS)],
@@ -36,7 +36,7 @@ def market(seed: int = 0) -> tuple[xr.Dataset, xr.Dataset]:
         {
             "x": (("date", "code", "feature"), x),
             "levels": (("date", "code", "channel"), levels),
-            "member": (("date", "code"), member),
+            "in_universe": (("date", "code"), in_universe),
         },
         {**grid, "feature": ["a", "b", "c"], "channel": ["log_close"]},
     )
@@ -60,7 +60,7 @@ def test_it_finds_a_signal_that_needs_a_memory(fitted):
     assert list(fitted) == ["date", "code", "split", *(f"score_{h}d" for h in (1, 5, 10, 20)), "model"]
     assert set(fitted["model"]) == {"lstm"}
     test = fitted[fitted["split"] == "test"]
-    assert len(test) == int(features["member"][125:].sum())
+    assert len(test) == int(features["in_universe"][125:].sum())
     score = test.pivot(index="date", columns="code", values="score_1d").reindex(columns=labels["code"].values)
     found = rank_ic(score, labels["target"].sel(horizon=1)[125:])
     # without a memory nothing can be found: 0, with a standard error of 1 / sqrt(24 * 38) = 0.03
@@ -78,7 +78,7 @@ def test_the_same_seed_gives_the_same_scores_and_leaves_the_random_numbers_alone
 def test_test_labels_and_strangers_change_nothing(fitted):
     features, labels = market()
     labels["target"][120:] = 99.0
-    labels["target"].values[~features["member"].values] = 99.0
+    labels["target"].values[~features["in_universe"].values] = 99.0
     pd.testing.assert_frame_equal(fit(features, labels), fitted)
 
 

@@ -24,7 +24,7 @@ def x() -> xr.DataArray:
 
 
 @pytest.fixture
-def member() -> xr.DataArray:
+def in_universe() -> xr.DataArray:
     return xr.DataArray(np.ones((3, 3), bool), COORDS, ("date", "code"))
 
 
@@ -40,8 +40,8 @@ GRAPH = edges(
 )
 
 
-def test_mean_of_the_neighbours_weighs_by_correlation_and_leaves_the_stock_out(x, member) -> None:
-    with_means = with_peer_means(x, member, GRAPH, ["own"])
+def test_mean_of_the_neighbours_weighs_by_correlation_and_leaves_the_stock_out(x, in_universe) -> None:
+    with_means = with_peer_means(x, in_universe, GRAPH, ["own"])
     assert with_means["feature"].values.tolist() == ["own", "market", "peers_own"]
     xr.testing.assert_equal(with_means.sel(feature=["own", "market"]), x)
     # no graph yet; A: (0.2 * 20 + 0.6 * 40) / 0.8 = 35; C hears A only, from the third day on
@@ -49,22 +49,22 @@ def test_mean_of_the_neighbours_weighs_by_correlation_and_leaves_the_stock_out(x
     assert with_means.dtype == np.float32
 
 
-def test_only_members_are_heard_and_only_members_hear(x, member) -> None:
-    member[1] = [True, True, False]
-    assert peers(with_peer_means(x, member, GRAPH, ["own"]))[1] == [20, 0, 0]
-    member[1] = [False, True, True]
-    assert peers(with_peer_means(x, member, GRAPH, ["own"]))[1] == [0, 0, 0]
+def test_only_members_are_heard_and_only_members_hear(x, in_universe) -> None:
+    in_universe[1] = [True, True, False]
+    assert peers(with_peer_means(x, in_universe, GRAPH, ["own"]))[1] == [20, 0, 0]
+    in_universe[1] = [False, True, True]
+    assert peers(with_peer_means(x, in_universe, GRAPH, ["own"]))[1] == [0, 0, 0]
 
 
-def test_a_day_uses_its_own_features_and_the_last_graph_up_to_it(x, member) -> None:
-    before = peers(with_peer_means(x, member, GRAPH, ["own"]))
+def test_a_day_uses_its_own_features_and_the_last_graph_up_to_it(x, in_universe) -> None:
+    before = peers(with_peer_means(x, in_universe, GRAPH, ["own"]))
     x[2] = 7.0
     later = pd.concat([GRAPH[GRAPH["asof"] < "2024-01-11"], edges(("2024-01-11", "B", "C", 1.0))])
-    after = peers(with_peer_means(x, member, later, ["own"]))
+    after = peers(with_peer_means(x, in_universe, later, ["own"]))
     assert after[:2] == before[:2]
     assert after[2] == [0, 0, 7]
 
 
-def test_unknown_feature_is_named(x, member) -> None:
+def test_unknown_feature_is_named(x, in_universe) -> None:
     with pytest.raises(ValueError, match="'volume'"):
-        with_peer_means(x, member, GRAPH, ["volume"])
+        with_peer_means(x, in_universe, GRAPH, ["volume"])

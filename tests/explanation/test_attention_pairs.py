@@ -46,7 +46,7 @@ def test_attention_lift_and_rank_are_those_of_the_hand(three):
 
 def test_a_day_on_which_a_neighbour_is_absent_does_not_count(three):
     features, labels, edges = three
-    features["member"][20:25, 1] = False
+    features["in_universe"][20:25, 1] = False
     of = subject(HandMade([0.0] * 4, [0.0] * 4), data=(features, labels, edges))
     pairs = attention_pairs(of, DAYS, sectors(of.codes)).set_index(["source", "target"])
     assert pairs.loc[(B, A), "days"] == 15

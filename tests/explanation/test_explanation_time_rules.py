@@ -21,7 +21,7 @@ def changed(of_graph: bool) -> tuple[xr.Dataset, xr.Dataset, pd.DataFrame]:
     rng = np.random.default_rng(1)
     for name in ("x", "levels"):
         features[name][T + 1 :] = rng.normal(size=features[name][T + 1 :].shape)
-    features["member"][T + 1 :, 4:9] = False
+    features["in_universe"][T + 1 :, 4:9] = False
     for name in ("ret", "target"):
         labels[name][T + 1 :] = rng.normal(size=labels[name][T + 1 :].shape)
     if of_graph:

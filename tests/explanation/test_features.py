@@ -61,7 +61,7 @@ def test_the_weights_of_two_seeds_can_be_opposed():
 
 def test_only_stocks_of_the_cross_section_count():
     features, labels, edges = tables()
-    features["member"][:, 3:] = False
+    features["in_universe"][:, 3:] = False
     model = real_model()
     of = subject(model, data=(features, labels, edges))
     window = of.market.chunk(40, 1, model.window)

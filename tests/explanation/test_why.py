@@ -123,7 +123,7 @@ def test_text_and_json_say_the_same(of):
 
 def test_without_a_date_the_latest_cross_section_is_explained():
     features, labels, edges = tables()
-    features["member"][-2:] = False
+    features["in_universe"][-2:] = False
     of = subject(HandMade([1.0, 0, 0, 0], [0.0] * 4), data=(features, labels, edges))
     why = explain_stock(of, panel(of), QUANTILES, "13050", None, 1, 4)
     assert why.date == of.dates[-3]

@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 from scipy.stats import norm, rankdata
 
-from gogooku_kedro.arrays.cross_section import membership
+from gogooku_kedro.arrays.cross_section import universe_mask
 from gogooku_kedro.features import GateError, LeakError, check_features, compute_features
 from gogooku_kedro.labels.split import split_mask, split_sessions
 from gogooku_kedro.labels.target import make_labels
@@ -28,7 +28,7 @@ def world(panel_factory):
         max_horizon=5,
         entry="next_open",
     )
-    return panel, raw, membership(panel, min_history=20), labels, split
+    return panel, raw, universe_mask(panel, min_history=20), labels, split
 
 
 def entry(name, kind="stock", method="gaussian_rank", sector_neutral=False):
@@ -37,10 +37,10 @@ def entry(name, kind="stock", method="gaussian_rank", sector_neutral=False):
 
 
 def check(world, raw=None, market=(), **settings):
-    _, computed, member, labels, split = world
+    _, computed, in_universe, labels, split = world
     raw = computed if raw is None else raw
     manifest = {"features": [entry(n, "market" if n in market else "stock") for n in raw.data_vars]}
-    return check_features(raw, member, labels, split, manifest, **(GATES | settings))
+    return check_features(raw, in_universe, labels, split, manifest, **(GATES | settings))
 
 
 def test_honest_features_pass_and_are_reported(world):
@@ -74,7 +74,7 @@ def test_the_test_part_is_never_read(world):
 
 
 def test_the_rank_ic_equals_the_daily_correlation(world):
-    panel, raw, member, labels, split = world
+    panel, raw, in_universe, labels, split = world
     _, report = check(world)
 
     def scores(values):
@@ -83,7 +83,7 @@ def test_the_rank_ic_equals_the_daily_correlation(world):
     daily = []
     for t in np.flatnonzero(split_mask(split, panel["date"].values, "valid")):
         x, y = raw["rsi_14d"].values[t], labels["ret"].values[t, :, 0]
-        inside = member.values[t]
+        inside = in_universe.values[t]
         ranked = np.zeros(len(x))
         known = inside & np.isfinite(x)
         ranked[known] = scores(x[known])

@@ -217,9 +217,9 @@ def test_words_are_known(full, name):
 
 def test_training_labels_rank_the_members_of_each_date():
     values = np.array([0.5, 0.1, np.nan, 0.2, 0.3, 0.9, 0.4])
-    member = xr.DataArray([[True] * 5 + [False, True]], dims=("date", "code"))
+    in_universe = xr.DataArray([[True] * 5 + [False, True]], dims=("date", "code"))
     ret = xr.DataArray(values[None, :, None], dims=("date", "code", "horizon"))
-    found = gaussian_rank_labels(ret, member).values[0, :, 0]
+    found = gaussian_rank_labels(ret, in_universe).values[0, :, 0]
     expected = norm.ppf([0.9, 0.1, np.nan, 0.3, 0.5, np.nan, 0.7])
     np.testing.assert_allclose(found, expected, atol=1e-6)
 

@@ -20,9 +20,9 @@ def one_day(labels) -> np.ndarray:
 
 def test_coverage_is_the_share_of_members_with_a_score() -> None:
     score = np.array([[1.0, 2.0, NAN, 4.0], [NAN] * 4, [1.0, 2.0, 3.0, 4.0]])
-    member = np.array([[True, True, True, False], [True, False, False, False], [False] * 4])
+    in_universe = np.array([[True, True, True, False], [True, False, False, False], [False] * 4])
     # two of three; nobody of one; no members: a score of a stranger does not count
-    np.testing.assert_array_equal(coverage(score, member), [2 / 3, 0.0, NAN])
+    np.testing.assert_array_equal(coverage(score, in_universe), [2 / 3, 0.0, NAN])
 
 
 def test_dispersion_is_the_standard_deviation_over_stocks_and_0_for_one_score() -> None:
@@ -76,8 +76,8 @@ def measured(labels, predict) -> pd.DataFrame:
     ret = one_day(labels)
     rows = [predict(make(ret), model=name) for name, make in PREDICTORS.items()]
     stacked = pd.concat(rows, ignore_index=True)
-    member = labels["ret"].sel(horizon=1, drop=True).notnull()
-    daily = daily_metrics(stacked, labels, 10.0, member=member)
+    in_universe = labels["ret"].sel(horizon=1, drop=True).notnull()
+    daily = daily_metrics(stacked, labels, 10.0, in_universe=in_universe)
     deciles = daily_deciles(stacked, labels)
     summary = summarise_metrics(daily, 245, deciles=deciles, replications=20)["test"]
     return pd.DataFrame({name: horizons["1d"] for name, horizons in summary.items()})
@@ -124,8 +124,8 @@ def test_without_members_there_is_no_coverage(labels, predict) -> None:
 
 def test_coverage_knows_the_stocks_that_were_not_scored(labels, predict) -> None:
     rows = predict(np.arange(30.0))
-    member = xr.ones_like(labels["ret"].sel(horizon=1, drop=True), dtype=bool)
-    daily = daily_metrics(rows[rows["code"] < "1316"], labels, 0.0, member=member)
+    in_universe = xr.ones_like(labels["ret"].sel(horizon=1, drop=True), dtype=bool)
+    daily = daily_metrics(rows[rows["code"] < "1316"], labels, 0.0, in_universe=in_universe)
     assert daily["coverage"].unique().tolist() == [0.5]
 
 

@@ -154,15 +154,15 @@ def grouped_market(generator, days=4):
     """States of 40 stocks: 4 channels of their group, a value of their own, 11 of noise; label: mean value.
 
     The groups' channels are drawn anew for every date: no state can be learned by heart, only what
-    membership looks like.
+    universe_mask looks like.
     """
     group = torch.arange(GROUPS).repeat_interleave(SIZE)
-    membership = torch.randn(days, GROUPS, 4, generator=generator)[:, group]
-    membership = membership + 0.1 * torch.randn(days, len(group), 4, generator=generator)
+    universe_mask = torch.randn(days, GROUPS, 4, generator=generator)[:, group]
+    universe_mask = universe_mask + 0.1 * torch.randn(days, len(group), 4, generator=generator)
     value = torch.randn(days, len(group), 1, generator=generator)
     noise = torch.randn(days, len(group), 11, generator=generator)
     label = value.unflatten(1, (GROUPS, SIZE)).mean(dim=2)[:, group]
-    return torch.cat([membership, value, noise], dim=-1), label, group
+    return torch.cat([universe_mask, value, noise], dim=-1), label, group
 
 
 def test_the_task_teaches_the_graph_to_find_the_groups():

@@ -160,7 +160,7 @@ def test_the_series_behind_the_metrics_are_kept(finished_run, metrics):
     folder = finished_run / "08_reporting"
     daily, deciles, members, quantiles = (
         pd.read_parquet(folder / f"{name}.parquet")
-        for name in ("daily_metrics", "daily_deciles", "member_daily_metrics", "daily_quantiles")
+        for name in ("daily_metrics", "daily_deciles", "seed_daily_metrics", "daily_quantiles")
     )
     assert set(daily["model"]) == set(deciles["model"]) == MODELS
     assert not deciles.duplicated(["model", "split", "horizon", "date", "decile"]).any()

@@ -24,9 +24,9 @@ def tables(seed: int = 0) -> tuple[xr.Dataset, xr.Dataset, pd.DataFrame]:
     dates = pd.bdate_range("2020-01-06", periods=SESSIONS)
     codes = np.array([f"{1300 + i}0" for i in range(STOCKS)], dtype=object)
     x = rng.normal(size=(SESSIONS, STOCKS, FEATURES)).astype(np.float32)
-    member = np.ones((SESSIONS, STOCKS), dtype=bool)
-    member[20:25, 3] = False
-    x[~member] = 0
+    in_universe = np.ones((SESSIONS, STOCKS), dtype=bool)
+    in_universe[20:25, 3] = False
+    x[~in_universe] = 0
     signal = x[..., 0] + np.roll(x[..., 1], 1, axis=1)
     noise = rng.normal(size=(SESSIONS, STOCKS, 4))
     ret = (0.01 * (signal[..., None] + noise)).astype(np.float32)
@@ -38,7 +38,7 @@ def tables(seed: int = 0) -> tuple[xr.Dataset, xr.Dataset, pd.DataFrame]:
                 ("date", "code", "channel"),
                 rng.normal(size=(SESSIONS, STOCKS, CHANNELS)).cumsum(axis=0).astype(np.float32),
             ),
-            "member": (("date", "code"), member),
+            "in_universe": (("date", "code"), in_universe),
         },
         coords={"date": dates, "code": codes, "feature": list("abcd"), "channel": ["p", "v"]},
     )

@@ -47,7 +47,7 @@ def test_a_stored_ensemble_scores_as_before_to_the_last_bit(trained, stored):
     market, model, ensemble = trained
     again = Ensemble.load(stored)
     assert (again.params, again.seeds, again.training) == (model, (0, 1), ensemble.training)
-    for before, after in zip(ensemble.members, again.members, strict=True):
+    for before, after in zip(ensemble.seed_models, again.members, strict=True):
         assert before.config() == after.config()
         scores = [
             torch.stack(
@@ -63,14 +63,14 @@ def test_other_features_are_refused(trained):
     with pytest.raises(
         ValueError, match=r"trained on features abc, but these are xyz: rebuild .* train again"
     ):
-        ensemble.members[0].build("xyz", model)
+        ensemble.seed_models[0].build("xyz", model)
 
 
 def test_other_settings_are_refused_each_by_its_path_with_both_values(trained):
     _, model, ensemble = trained
     other = changed(model, gat__heads=4, san__enabled=False, quantiles=[0.2, 0.5], dropout=0.3)
     with pytest.raises(ValueError, match="trained with other settings") as refusal:
-        ensemble.members[0].build("abc", other)
+        ensemble.seed_models[0].build("abc", other)
     for difference in (
         "model.gat.heads: 2 then, 4 now",
         "model.san.enabled: true then, false now",
@@ -102,7 +102,7 @@ def test_a_market_of_other_sizes_is_refused(trained, part, message):
 
 def test_weights_of_another_network_are_refused_by_name(trained):
     _, model, ensemble = trained
-    first = ensemble.members[0]
+    first = ensemble.seed_models[0]
     name = next(iter(first.weights))
     renamed = {("other" if k == name else k): v for k, v in first.weights.items()}
     reshaped = first.weights | {name: np.zeros((1, 2, 3), np.float32)}
@@ -179,7 +179,7 @@ def test_members_lie_in_the_folder(stored, names):
 def test_saving_replaces_the_members_that_were_there(trained, stored):
     ensemble = trained[2]
     (stored / "notes.txt").write_text("keep me")
-    Ensemble(ensemble.members[1:]).save(stored)
+    Ensemble(ensemble.seed_models[1:]).save(stored)
     assert {path.name for path in stored.iterdir()} == {"seed_1", "config.json", "notes.txt"}
     assert Ensemble.load(stored).seeds == (1,)
 

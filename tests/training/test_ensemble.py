@@ -36,7 +36,7 @@ def fit(market, model, settings, *callbacks):
 
 def member_result(result, position: int) -> FitResult:
     """A member of an ensemble as if it had been trained by itself."""
-    bundle = result.ensemble.members[position]
+    bundle = result.ensemble.seed_models[position]
     history = result.history[result.history["seed"] == bundle.training["seed"]]
     return FitResult(bundle, history.drop(columns="seed").reset_index(drop=True))
 
@@ -120,7 +120,7 @@ def predictions(trained, ensemble):
 def test_a_score_is_the_mean_of_the_members_gaussian_ranks(trained):
     ensemble = trained[2].ensemble
     together, members = predictions(trained, ensemble)
-    alone = [predictions(trained, Ensemble((each,)))[0] for each in ensemble.members]
+    alone = [predictions(trained, Ensemble((each,)))[0] for each in ensemble.seed_models]
     assert list(members) == ["date", "code", "split", "seed", *SCORES]
     for seed, frame in enumerate(alone):
         own = members[members["seed"] == seed].reset_index(drop=True)
@@ -138,7 +138,7 @@ def test_a_score_is_the_mean_of_the_members_gaussian_ranks(trained):
 
 
 def test_a_single_member_keeps_its_own_scores(trained):
-    (one, members), first = predictions(trained, Ensemble(trained[2].ensemble.members[:1])), SCORES[0]
+    (one, members), first = predictions(trained, Ensemble(trained[2].ensemble.seed_models[:1])), SCORES[0]
     assert one[first].to_list() == members[first].to_list()
     assert (
         abs(one.loc[one["split"] == "test", first].std() - norm.ppf((np.arange(20) + 0.5) / 20).std()) > 1e-3
@@ -152,7 +152,7 @@ def test_too_few_stocks_to_rank_score_nothing():
 
 
 def test_members_share_settings_features_and_no_seed(trained):
-    first, second = trained[2].ensemble.members
+    first, second = trained[2].ensemble.seed_models
     with pytest.raises(ValueError, match="different seeds"):
         Ensemble((first, first))
     from dataclasses import replace
@@ -167,5 +167,7 @@ def test_the_summary_of_an_ensemble(trained):
     ensemble = trained[2].ensemble
     summary = ensemble.training
     assert (summary["seeds"], summary["device"]) == ([0, 1], "cpu")
-    assert summary["n_parameters"] == ensemble.members[0].training["n_parameters"] > 1000
-    assert summary["seconds"] == pytest.approx(sum(m.training["seconds"] for m in ensemble.members), abs=0.1)
+    assert summary["n_parameters"] == ensemble.seed_models[0].training["n_parameters"] > 1000
+    assert summary["seconds"] == pytest.approx(
+        sum(m.training["seconds"] for m in ensemble.seed_models), abs=0.1
+    )

@@ -126,7 +126,7 @@ def test_levels_ahead_are_read_by_the_loss_and_by_nothing_else(model, tmp_path):
 def with_context() -> MarketTensors:
     features, labels, edges = tables()
     state = np.linspace(1, 2, SESSIONS, dtype=np.float32)
-    features["x"][..., 1] = np.where(features["member"], state[:, None], 0)
+    features["x"][..., 1] = np.where(features["in_universe"], state[:, None], 0)
     return market_tensors(features, labels, edges, ATTRIBUTES, ["b"])
 
 
@@ -171,8 +171,8 @@ def test_features_of_the_market_as_a_whole_leave_x_and_become_the_context():
 
 def test_the_context_is_that_of_the_first_member_and_zero_without_members():
     features, labels, edges = tables()
-    features["member"][7, :3] = False
-    features["member"][8] = False
+    features["in_universe"][7, :3] = False
+    features["in_universe"][8] = False
     features["x"][:, :, 2] = 0.5
     features["x"][7, :3, 2] = 9.0  # not members
     context = market_tensors(features, labels, edges, ATTRIBUTES, ["c"]).context

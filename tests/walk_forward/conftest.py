@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 import xarray as xr
 
+from gogooku_kedro.columns import HORIZONS
 from gogooku_kedro.features import compute_features, feature_manifest
 from gogooku_kedro.graph import build_edges
 from gogooku_kedro.labels.target import make_labels
-from gogooku_kedro.params import HORIZONS, EvaluationParams, FeaturesParams, LabelsParams, WalkForwardParams
+from gogooku_kedro.params import EvaluationParams, FeaturesParams, LabelsParams, WalkForwardParams
 from gogooku_kedro.walk_forward.folds import walk_forward_splits
 from gogooku_kedro.walk_forward.refit import History
 from gogooku_kedro.walk_forward.store import FoldResult, FoldSettings

@@ -9,9 +9,9 @@ from gogooku_kedro.metrics.significance import mean_interval, mean_p_value, newe
 from gogooku_kedro.report.figures.folds import ALL, rank_ic_by_fold
 from gogooku_kedro.walk_forward.table import (
     measure_folds,
-    measure_members,
+    measure_seeds,
     summarise_folds,
-    summarise_members,
+    summarise_seeds,
 )
 from tests.report import conftest as tiny
 
@@ -97,9 +97,9 @@ def test_every_seed_is_measured_by_itself(labels, predict):
     perfect = labels["ret"].sel(horizon=1).fillna(0).to_numpy()
     members = pd.concat([predict(perfect).assign(seed=3), predict(-perfect).assign(seed=4)])
     members = members.drop(columns="model").assign(fold=1)
-    measured = measure_members(members, labels, SPLITS, cost_bps=0)
+    measured = measure_seeds(members, labels, SPLITS, cost_bps=0)
     assert set(measured["model"]) == {"model"}
-    table = summarise_members(measured, 245)
+    table = summarise_seeds(measured, 245)
     assert table["3"]["1d"]["rank_ic"] == pytest.approx(1.0)
     assert table["4"]["1d"]["rank_ic"] == pytest.approx(-1.0)
     assert set(table["3"]["1d"]) == {"rank_ic", "rank_icir", "sharpe_net", "days"}

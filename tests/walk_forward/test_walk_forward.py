@@ -32,7 +32,7 @@ MODELS = {"random", *(f"{model}{version}" for model in RAW for version in VERSIO
 
 def assert_equal(one: FoldResult, other: FoldResult) -> None:
     pd.testing.assert_frame_equal(one.predictions, other.predictions, check_exact=True)
-    pd.testing.assert_frame_equal(one.member_predictions, other.member_predictions, check_exact=True)
+    pd.testing.assert_frame_equal(one.seed_predictions, other.seed_predictions, check_exact=True)
 
 
 def not_again(*_: Any, **__: Any) -> None:
@@ -47,7 +47,7 @@ def test_every_fold_predicts_its_test_part_with_every_model(results, splits):
         assert (dates["min"] == first).all()
         assert (dates["max"] == last).all()
         assert set(result.predictions["split"]) == {"test"}
-        assert set(result.member_predictions["seed"]) == {0, 1}
+        assert set(result.seed_predictions["seed"]) == {0, 1}
         assert result.facts["split"] == split
         assert set(result.facts["best_epochs"]) == {"0", "1"}
 

@@ -37,7 +37,7 @@ def run_ablation(
         setting: What all arms have in common.
 
     Returns:
-        The daily metrics, long: arm, fold, and the columns of `measure_members`; and one row per arm and
+        The daily metrics, long: arm, fold, and the columns of `measure_seeds`; and one row per arm and
         fold: arm, fold, graph, scores, n_parameters, seconds.
     """
     by_training: dict[Training, list[Arm]] = {}
@@ -95,7 +95,7 @@ def _record(names: str, fold: Fold, training: Training, result: ArmResult, setti
     if mlflow.active_run() is None:
         return
     settings = _flat(training.model) | {f"split.{part}": str(span) for part, span in fold.split.items()}
-    seeds = list(setting.training.members())
+    seeds = list(setting.training.all_seeds())
     mlflow.log_params({"arm": names, "fold": fold.number, "graph": training.graph, "seeds": seeds} | settings)
     figures = {"n_parameters": result.n_parameters, "seconds": result.seconds}
     for (kind, horizon), days in result.daily[result.daily["seed"] != ENSEMBLE].groupby(

@@ -6,7 +6,8 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+
+from gogooku_kedro.typing import TextArray
 
 GraphKind = Literal["as_is", "identity", "permuted", "mean"]
 
@@ -88,6 +89,6 @@ def mean_graph(edges: pd.DataFrame, seed: int) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def _everyone_hears(codes: NDArray[np.str_], heard: NDArray[np.str_]) -> pd.DataFrame:
+def _everyone_hears(codes: TextArray, heard: TextArray) -> pd.DataFrame:
     pairs = pd.DataFrame({"source": np.tile(heard, len(codes)), "target": np.repeat(codes, len(heard))})
     return pairs[pairs["source"] != pairs["target"]].reset_index(drop=True)

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from gogooku_kedro.ablation.scores import ENSEMBLE
+from gogooku_kedro.columns import horizon_sessions
 from gogooku_kedro.metrics.align import check_columns
 from gogooku_kedro.metrics.daily import number
 from gogooku_kedro.metrics.paired_seeds import (
@@ -86,7 +87,7 @@ class ArmSeries:
             self.series(first, kind, horizon, statistic.column),
             self.series(second, kind, horizon, statistic.column),
             statistic,
-            horizon=int(horizon.removesuffix("d")),
+            horizon=horizon_sessions(horizon),
             replications=self.replications,
             seed=self.seed,
         )
@@ -95,7 +96,7 @@ class ArmSeries:
         """Standard error of an arm's mean rank IC over days and seeds."""
         own = self.series(arm, kind, horizon, "rank_ic")
         nothing = own.iloc[:, :1] * 0.0
-        sessions = int(horizon.removesuffix("d"))
+        sessions = horizon_sessions(horizon)
         found = paired_seeds(
             own,
             nothing,

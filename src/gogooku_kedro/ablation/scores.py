@@ -16,9 +16,9 @@ ENSEMBLE = "ensemble"
 """Stands in the place of a seed for the scores of all seeds together."""
 
 
-def measure_members(
+def measure_seeds(
     predictions: pd.DataFrame,
-    member_predictions: pd.DataFrame,
+    seed_predictions: pd.DataFrame,
     labels: xr.Dataset,
     graph_edges: pd.DataFrame,
     panel: xr.Dataset,
@@ -28,7 +28,7 @@ def measure_members(
 
     Args:
         predictions: Of the ensemble: date, code, split, score_<h>d.
-        member_predictions: The same of its members, with seed.
+        seed_predictions: The same of its members, with seed.
         labels: `ret` (date, code, horizon).
         graph_edges: The graph as it is, also for an arm that heard another: all arms are neutralised alike.
         panel: `ret_1d`, behind the principal components.
@@ -38,7 +38,7 @@ def measure_members(
         scores (one of `KINDS`), seed (as text, or `ENSEMBLE`), and the columns of `daily_metrics` without
         model and split.
     """
-    frames = {str(seed): rows for seed, rows in member_predictions.groupby("seed", sort=True)}
+    frames = {str(seed): rows for seed, rows in seed_predictions.groupby("seed", sort=True)}
     frames[ENSEMBLE] = predictions
     tables = []
     for seed, scored in frames.items():

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 FORMAT = 1
-SUMMARY, DAILY, SCORES = "summary.json", "daily.parquet", "member_scores.parquet"
+SUMMARY, DAILY, SCORES = "summary.json", "daily.parquet", "seed_scores.parquet"
 
 
 @dataclass(frozen=True)
@@ -19,14 +19,14 @@ class ArmResult:
     """One arm on one fold.
 
     Attributes:
-        daily: Table of `measure_members`.
-        member_scores: date, code, split, seed, score_<h>d on the test part.
+        daily: Table of `measure_seeds`.
+        seed_scores: date, code, split, seed, score_<h>d on the test part.
         n_parameters: Trained parameters of one model.
         seconds: Training and scoring of all seeds.
     """
 
     daily: pd.DataFrame
-    member_scores: pd.DataFrame
+    seed_scores: pd.DataFrame
     n_parameters: int
     seconds: float
 
@@ -45,7 +45,7 @@ def save_arm(folder: Path, result: ArmResult, inputs: dict[str, Any]) -> None:
     """Write a finished arm; the summary comes last and marks it complete."""
     folder.mkdir(parents=True, exist_ok=True)
     result.daily.to_parquet(folder / DAILY, index=False)
-    result.member_scores.to_parquet(folder / SCORES, index=False)
+    result.seed_scores.to_parquet(folder / SCORES, index=False)
     summary = {"n_parameters": result.n_parameters, "seconds": result.seconds, "inputs": inputs}
     unfinished = folder / f".{SUMMARY}"
     unfinished.write_text(json.dumps(summary, indent=2))

@@ -13,7 +13,7 @@ import pandas as pd
 import xarray as xr
 
 from gogooku_kedro.ablation.control_graphs import control_graph
-from gogooku_kedro.ablation.scores import measure_members
+from gogooku_kedro.ablation.scores import measure_seeds
 from gogooku_kedro.ablation.store import ArmResult, arm_key, load_arm, save_arm
 from gogooku_kedro.ablation.variants import Training
 from gogooku_kedro.features import market_columns
@@ -114,7 +114,7 @@ class FoldMarket:
             self.codes,
             resolve_device(setting.training.device),
         )
-        daily = measure_members(
+        daily = measure_seeds(
             predictions, members, fold.labels, fold.graph_edges, self.panel, setting.evaluation
         )
         seconds = round(ensemble.training["seconds"] + time.monotonic() - started, 1)

@@ -1,13 +1,15 @@
 """Normalisation of every date's cross-section on its own: nothing to fit, nothing to leak."""
 
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 import bottleneck as bn
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 from scipy.special import ndtri
+
+from gogooku_kedro.typing import Array, IntArray
 
 Method = Literal["gaussian_rank", "robust_z"]
 
@@ -17,13 +19,11 @@ MIN_PAST = 60  # sessions before a per-date series has a mean and a deviation of
 
 _ABSENT = np.uint32(2**32 - 1)  # above every number's bits
 
-Array = npt.NDArray[Any]
 
-
-def membership(panel: xr.Dataset, *, min_history: int) -> xr.DataArray:
+def universe_mask(panel: xr.Dataset, *, min_history: int) -> xr.DataArray:
     """Return which stocks form the cross-section of each date, bool `(date, code)`.
 
-    A stock is a member on t when it traded on t, t is not a thin date, and it has traded on at
+    A stock is in the universe on t when it traded on t, t is not a thin date, and it has traded on at
     least `min_history` sessions up to and including t.
 
     Raises:
@@ -33,8 +33,8 @@ def membership(panel: xr.Dataset, *, min_history: int) -> xr.DataArray:
         raise ValueError(f"features.min_history = {min_history}: give 1 session or more")
     traded = panel["traded"].transpose("date", "code")
     history = traded.cumsum("date")
-    member = traded & (history >= min_history) & ~panel["thin_date"]
-    return member.reset_coords(drop=True).rename("member")
+    in_universe = traded & (history >= min_history) & ~panel["thin_date"]
+    return in_universe.reset_coords(drop=True).rename("in_universe")
 
 
 def gaussian_rank(values: Array) -> Array:
@@ -110,7 +110,7 @@ def robust_z(values: Array) -> Array:
     return np.where(count >= MIN_CROSS_SECTION, z, np.nan)
 
 
-def sector_deviation(values: Array, ids: npt.NDArray[np.int64]) -> Array:
+def sector_deviation(values: Array, ids: IntArray) -> Array:
     """Return the value minus the median of the present codes of its sector, `(date, code)`.
 
     Codes of unknown sector (-1) count as a sector of their own. NaN stays NaN.

@@ -7,13 +7,12 @@ value depends on its window bit for bit: neither later nor older rows can move i
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
-Array = npt.NDArray[Any]
+from gogooku_kedro.typing import Array
+
 Parts = Sequence[Array]
 Combine = Callable[[Parts, Parts, Parts, int], None]
 """combine(recent, older, out, lag): write the statistic of `older`, which ends `lag` sessions

@@ -1,17 +1,15 @@
 """Leave-one-out means and ranks inside groups of codes (sectors)."""
 
-from typing import Any
-
 import bottleneck as bn
 import numpy as np
 import numpy.typing as npt
 
+from gogooku_kedro.typing import Array, IntArray
+
 UNKNOWN = "n/a"
 
-Array = npt.NDArray[Any]
 
-
-def group_ids(labels: npt.ArrayLike) -> npt.NDArray[np.int64]:
+def group_ids(labels: npt.ArrayLike) -> IntArray:
     """Return one integer per code: 0, 1, … for the sorted known groups, -1 for `"n/a"`."""
     names = np.asarray(labels).astype(str)
     known = np.unique(names[names != UNKNOWN])
@@ -20,7 +18,7 @@ def group_ids(labels: npt.ArrayLike) -> npt.NDArray[np.int64]:
     return ids
 
 
-def leave_one_out_mean(values: Array, ids: npt.NDArray[np.int64], weights: Array | None = None) -> Array:
+def leave_one_out_mean(values: Array, ids: IntArray, weights: Array | None = None) -> Array:
     """Return, for every code, the mean of the other present codes of its group.
 
     The sums run in code order (`np.bincount`), so that codes that are absent leave them
@@ -46,7 +44,7 @@ def leave_one_out_mean(values: Array, ids: npt.NDArray[np.int64], weights: Array
     return np.where((others > 0) & (ids >= 0), means, np.nan)
 
 
-def group_mean(values: Array, ids: npt.NDArray[np.int64]) -> Array:
+def group_mean(values: Array, ids: IntArray) -> Array:
     """Return, for every code, the mean of the present codes of its group, itself among them.
 
     The sums run in code order, as in `leave_one_out_mean`.
@@ -63,7 +61,7 @@ def group_mean(values: Array, ids: npt.NDArray[np.int64]) -> Array:
     return np.where((count > 0) & (ids >= 0), total / np.maximum(count, 1), np.nan)
 
 
-def group_rank(values: Array, ids: npt.NDArray[np.int64]) -> Array:
+def group_rank(values: Array, ids: IntArray) -> Array:
     """Return (rank - 1/2) / n inside the group of every code, in (0, 1); ties share a rank.
 
     Args:
@@ -84,7 +82,7 @@ def group_rank(values: Array, ids: npt.NDArray[np.int64]) -> Array:
     return ranks
 
 
-def group_std(values: Array, ids: npt.NDArray[np.int64]) -> Array:
+def group_std(values: Array, ids: IntArray) -> Array:
     """Return the standard deviation (population) of the present codes of each code's group.
 
     Args:
@@ -102,7 +100,7 @@ def group_std(values: Array, ids: npt.NDArray[np.int64]) -> Array:
     return np.where((count > 1) & (ids >= 0), np.sqrt(np.maximum(variance, 0.0)), np.nan)
 
 
-def _group_sums(values: Array, ids: npt.NDArray[np.int64]) -> Array:
+def _group_sums(values: Array, ids: IntArray) -> Array:
     """Sum inside the group of every code, `(date, code)`, added in code order."""
     n_groups = max(int(ids.max(initial=-1)) + 1, 1)
     cell = np.arange(len(values))[:, None] * n_groups + np.maximum(ids, 0)

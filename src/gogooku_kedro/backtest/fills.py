@@ -10,9 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from gogooku_kedro.labels.returns import Entry, entry_lag
-
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
+from gogooku_kedro.typing import BoolArray, FloatArray, TextArray
 
 GONE_AFTER = 5
 """Sessions in a row without a bar after which a held issue counts as no longer listed."""
@@ -61,7 +59,7 @@ class TradableMarket:
     sellable: BoolArray
     gone: BoolArray
     median_value: FloatArray
-    sectors: NDArray[np.str_]
+    sectors: TextArray
 
     @classmethod
     def read(cls, panel: xr.Dataset, entry: Entry) -> TradableMarket:

@@ -10,11 +10,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from gogooku_kedro.metrics.significance import sharpe
-
-FloatArray = NDArray[np.float64]
+from gogooku_kedro.typing import FloatArray
 
 
 def equity(returns: ArrayLike) -> FloatArray:

@@ -8,16 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
 
 from gogooku_kedro.backtest.fills import TradableMarket, loanable_stocks
 from gogooku_kedro.backtest.simulation import BookPaths, simulate_books
 from gogooku_kedro.backtest.targets import BOOKS, book_legs, stack_legs
+from gogooku_kedro.columns import horizon_name
 from gogooku_kedro.labels.returns import Entry
-from gogooku_kedro.metrics.align import WidePart, horizon_name, wide_parts
+from gogooku_kedro.metrics.align import WidePart, wide_parts
 from gogooku_kedro.params.evaluation import PortfolioParams
-
-BoolArray = NDArray[np.bool_]
+from gogooku_kedro.typing import BoolArray, FloatArray
 
 BOOK_COLUMNS = [
     "model",
@@ -127,7 +126,7 @@ def _long_table(
     n_books, n_dates = paths.gross.shape
     each = n_dates * len(costs_bps)
 
-    def repeated(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def repeated(values: FloatArray) -> FloatArray:
         return np.repeat(values[:, None, :], len(costs_bps), axis=1).ravel()
 
     cost_bps = np.tile(np.repeat(np.asarray(costs_bps, dtype=np.float64), n_dates), n_books)

@@ -10,12 +10,11 @@ import math
 
 import numpy as np
 from arch.bootstrap import StationaryBootstrap
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
 from gogooku_kedro.metrics.significance import MIN_DAYS, block_length, icir, percentiles
-
-FloatArray = NDArray[np.float64]
+from gogooku_kedro.typing import FloatArray
 
 EULER_MASCHERONI = 0.5772156649015329
 

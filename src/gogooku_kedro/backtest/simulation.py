@@ -18,9 +18,7 @@ from numpy.typing import NDArray
 from gogooku_kedro.backtest.fills import Sessions, TradableMarket
 from gogooku_kedro.backtest.targets import Legs, one_hot, target_weights
 from gogooku_kedro.params.evaluation import PortfolioParams
-
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
+from gogooku_kedro.typing import BoolArray, FloatArray, TextArray
 
 CROWDED_SHARE = 0.1
 """Share of the traded notional that may exceed the participation at the capacity."""
@@ -73,7 +71,7 @@ def hold_books(
     sessions: Sessions,
     horizons: Sequence[int],
     rules: PortfolioParams,
-    sectors: NDArray[np.str_],
+    sectors: TextArray,
 ) -> Iterator[Held]:
     """Yield the books after the trades of each session.
 

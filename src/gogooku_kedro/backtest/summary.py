@@ -19,6 +19,7 @@ from gogooku_kedro.backtest.sharpe_tests import (
     probabilistic_sharpe,
 )
 from gogooku_kedro.baselines.oracle import KINDS as CLAIRVOYANT
+from gogooku_kedro.columns import horizon_sessions
 from gogooku_kedro.metrics.align import check_columns
 from gogooku_kedro.metrics.daily import number
 from gogooku_kedro.metrics.significance import sharpe
@@ -114,7 +115,7 @@ def _after_cost(
     sessions_per_year: float,
     intervals: SharpeIntervals,
 ) -> dict[str, Any]:
-    horizon = int(str(days["horizon"].iloc[0]).removesuffix("d"))
+    horizon = horizon_sessions(days["horizon"].iloc[0])
     active = days["active"].to_numpy(np.float64)
     net = days["net"].to_numpy(np.float64)
     figures: dict[str, Any] = {k: number(v) for k, v in performance(net, sessions_per_year).items()}

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from gogooku_kedro.metrics.decile_portfolios import equal_weights
 from gogooku_kedro.metrics.rank_ic import MIN_PAIRS, is_constant, row_ranks
 from gogooku_kedro.params.evaluation import PortfolioParams
-
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
+from gogooku_kedro.typing import BoolArray, FloatArray, TextArray
 
 LONG_SHORT, LONG_ONLY = "long_short", "long_only"
 BOOKS = (LONG_SHORT, LONG_ONLY)
@@ -158,7 +156,7 @@ def cap_sectors(leg: FloatArray, sector: FloatArray, cap: float) -> FloatArray:
     return weights
 
 
-def one_hot(sectors: NDArray[np.str_]) -> FloatArray:
+def one_hot(sectors: TextArray) -> FloatArray:
     """Return 1 where a stock belongs to a sector, else 0 (code, sector)."""
     names, position = np.unique(sectors, return_inverse=True)
     return np.eye(len(names))[position]

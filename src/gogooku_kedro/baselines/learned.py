@@ -17,15 +17,15 @@ from sklearn.linear_model import Ridge
 
 from gogooku_kedro.baselines.neighbour_means import with_peer_means
 from gogooku_kedro.baselines.rules import SplitDates
+from gogooku_kedro.columns import score_column
 from gogooku_kedro.features import graph_columns, own_columns
 from gogooku_kedro.labels.split import PARTS, split_mask
 from gogooku_kedro.labels.target import gaussian_rank_labels
-from gogooku_kedro.metrics.align import score_column
 from gogooku_kedro.metrics.rank_ic import rank_ic
+from gogooku_kedro.typing import Float32Array, TextArray
 
 logger = logging.getLogger(__name__)
 
-Float32Array = NDArray[np.float32]
 
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Ridge penalties per training row: alpha = penalty * rows."""
@@ -72,26 +72,26 @@ class LearningRows:
 
     parts: Mapping[str, PartRows]
     dates: pd.DatetimeIndex
-    codes: NDArray[np.str_]
+    codes: TextArray
     horizons: Sequence[int]
 
 
 def learning_rows(
-    x: xr.DataArray, member: xr.DataArray, target: xr.DataArray, split: SplitDates
+    x: xr.DataArray, in_universe: xr.DataArray, target: xr.DataArray, split: SplitDates
 ) -> LearningRows:
     """Return the row matrices of the three parts; only members of the universe become rows.
 
     Args:
         x: Normalised features (date, code, feature), missing already 0.
-        member: (date, code) bool.
+        in_universe: (date, code) bool.
         target: What the network learns too (date, code, horizon), NaN = missing; ranked per date
             over members.
         split: {"train": [from, to], "valid": ..., "test": ...}; purged sessions are in no part.
 
     Raises:
-        ValueError: The arrays do not share their dates and codes, or a part has no member.
+        ValueError: The arrays do not share their dates and codes, or no stock is in the universe in a part.
     """
-    for name, other in (("member", member), ("labels target", target)):
+    for name, other in (("in_universe", in_universe), ("labels target", target)):
         for dim in ("date", "code"):
             if not np.array_equal(x[dim].values, other[dim].values):
                 raise ValueError(
@@ -100,13 +100,13 @@ def learning_rows(
                 )
     dates = pd.DatetimeIndex(x["date"].values)
     features = x.transpose("date", "code", "feature").to_numpy()
-    universe = member.transpose("date", "code").to_numpy()
-    ranks = gaussian_rank_labels(target, member).transpose("date", "code", "horizon").to_numpy()
+    universe = in_universe.transpose("date", "code").to_numpy()
+    ranks = gaussian_rank_labels(target, in_universe).transpose("date", "code", "horizon").to_numpy()
     parts: dict[str, PartRows] = {}
     for part in PARTS:
         day, stock = np.nonzero(universe & split_mask(split, dates, part)[:, None])
         if not len(day):
-            raise ValueError(f"split.{part} {split[part]} holds no member stock day; widen it")
+            raise ValueError(f"split.{part} {split[part]} holds no stock day of the universe; widen it")
         rows = features[day, stock].astype(np.float32, copy=False)
         parts[part] = PartRows(rows, ranks[day, stock].astype(np.float32, copy=False), day, stock)
     horizons = [int(h) for h in target["horizon"].values]
@@ -202,7 +202,7 @@ def fit_lightgbm(
 
 def fit_lightgbm_pair(
     x: xr.DataArray,
-    member: xr.DataArray,
+    in_universe: xr.DataArray,
     target: xr.DataArray,
     graph_edges: pd.DataFrame,
     split: SplitDates,
@@ -218,7 +218,7 @@ def fit_lightgbm_pair(
 
     Args:
         x: As for `learning_rows`.
-        member: As for `learning_rows`.
+        in_universe: As for `learning_rows`.
         target: As for `learning_rows`.
         graph_edges: As for `with_peer_means`.
         split: As for `learning_rows`.
@@ -229,9 +229,9 @@ def fit_lightgbm_pair(
         date, code, split, score_<h>d, model.
     """
     own = x.drop_sel(feature=list(graph_columns(manifest)))
-    peers = with_peer_means(x, member, graph_edges, own_columns(manifest))
+    peers = with_peer_means(x, in_universe, graph_edges, own_columns(manifest))
     frames = [
-        fit_lightgbm(learning_rows(chosen, member, target, split), model=model, seed=seed)
+        fit_lightgbm(learning_rows(chosen, in_universe, target, split), model=model, seed=seed)
         for model, chosen in (("lightgbm_own", own), ("lightgbm_peers", peers))
     ]
     return pd.concat(frames, ignore_index=True)

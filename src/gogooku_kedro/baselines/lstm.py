@@ -10,12 +10,11 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
+from gogooku_kedro.columns import HORIZONS, SCORES
 from gogooku_kedro.labels.split import PARTS, Part, Split, part_range
 from gogooku_kedro.metrics.rank_ic import rank_ic
-from gogooku_kedro.params import HORIZONS
 from gogooku_kedro.training.data import cut_days
 from gogooku_kedro.training.losses import information_coefficient, over_dates_and_horizons, rank_mse
-from gogooku_kedro.training.predict import SCORES
 from gogooku_kedro.training.tensors import MarketTensors, market_tensors
 
 logger = logging.getLogger(__name__)
@@ -75,7 +74,7 @@ def fit_lstm(
     better one the training ends. The test part plays no role in it.
 
     Args:
-        features: ``x`` (date, code, feature), ``levels``, ``member`` (date, code).
+        features: ``x`` (date, code, feature), ``levels``, ``in_universe`` (date, code).
         labels: ``target`` (date, code, horizon), ranked over members.
         split: Dates of the parts, as from ``split_sessions``.
         window: Sessions ``L`` that a score looks back over at least; at most ``L + 15``.

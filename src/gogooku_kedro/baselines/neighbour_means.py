@@ -7,16 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
 from scipy import sparse
 
 from gogooku_kedro.metrics.align import check_columns
+from gogooku_kedro.typing import BoolArray
 
 PREFIX = "peers_"
 
 
 def with_peer_means(
-    x: xr.DataArray, member: xr.DataArray, graph_edges: pd.DataFrame, columns: Sequence[str]
+    x: xr.DataArray, in_universe: xr.DataArray, graph_edges: pd.DataFrame, columns: Sequence[str]
 ) -> xr.DataArray:
     """Return the features followed by the mean of some of them over each stock's neighbours.
 
@@ -26,13 +26,13 @@ def with_peer_means(
 
     Args:
         x: (date, code, feature) float32, normalised, missing already 0.
-        member: (date, code) bool.
+        in_universe: (date, code) bool.
         graph_edges: asof, source, target, correlation.
         columns: Features to average.
 
     Returns:
         (date, code, feature) float32: the features of `x`, then `peers_<column>`. 0, the middle of the
-        cross-section, for non-members, before the first graph, and for a stock without a member neighbour.
+        cross-section, outside the universe, before the first graph, and without a neighbour in it.
 
     Raises:
         ValueError: A column is not among the features, or an edge table lacks one.
@@ -43,7 +43,7 @@ def with_peer_means(
         raise ValueError(f"columns {unknown} are not among the features; choose from {list(features)}")
     check_columns(graph_edges, ["asof", "source", "target", "correlation"], "graph_edges")
     own = x.transpose("date", "code", "feature").to_numpy()
-    inside = member.transpose("date", "code").sel(date=x["date"], code=x["code"]).to_numpy()
+    inside = in_universe.transpose("date", "code").sel(date=x["date"], code=x["code"]).to_numpy()
     chosen = features.get_indexer(pd.Index(columns))
     values = np.zeros((*own.shape[:2], len(features) + len(columns)), dtype=np.float32)
     values[..., : len(features)] = own
@@ -74,7 +74,7 @@ def adjacency_by_asof(edges: pd.DataFrame, codes: pd.Index[str]) -> dict[pd.Time
     n = len(codes)
     source = codes.get_indexer(pd.Index(edges["source"].astype(str)))
     target = codes.get_indexer(pd.Index(edges["target"].astype(str)))
-    between: NDArray[np.bool_] = (source >= 0) & (target >= 0) & (source != target)
+    between: BoolArray = (source >= 0) & (target >= 0) & (source != target)
     weight = edges["correlation"].abs().to_numpy(np.float64)
     matrices = {}
     number, asofs = pd.factorize(edges["asof"], sort=True)

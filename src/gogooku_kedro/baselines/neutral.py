@@ -14,10 +14,11 @@ from scipy import sparse
 
 from gogooku_kedro.arrays.groups import group_ids, group_mean
 from gogooku_kedro.baselines.neighbour_means import adjacency_by_asof
+from gogooku_kedro.columns import score_columns
 from gogooku_kedro.labels.residual import pca_residual
 from gogooku_kedro.metrics.align import check_columns
+from gogooku_kedro.typing import FloatArray
 
-FloatArray = NDArray[np.float64]
 logger = logging.getLogger(__name__)
 
 RANDOM = "random"
@@ -45,7 +46,7 @@ def neutralise_peers(predictions: pd.DataFrame, graph_edges: pd.DataFrame) -> pd
     check_columns(predictions, ["date", "code", "split"], "predictions")
     columns = ["asof", "source", "target", "correlation"]
     check_columns(graph_edges, columns, "graph_edges")
-    scores = _score_columns(predictions)
+    scores = score_columns(predictions)
     row, dates = pd.factorize(predictions["date"], sort=True)
     column, codes = pd.factorize(predictions["code"].astype(str), sort=True)
     wide = np.full((len(scores), len(dates), len(codes)), np.nan)
@@ -86,7 +87,7 @@ def neutralise_factors(
     Raises:
         ValueError: A column is missing, there is no score column, or a date or code is not the panel's.
     """
-    scores = _score_columns(predictions)
+    scores = score_columns(predictions)
     row, column = _positions(predictions, panel)
     wide = np.full((panel.sizes["date"], panel.sizes["code"], len(scores)), np.nan)
     wide[row, column] = predictions[scores].to_numpy(np.float64)
@@ -112,7 +113,7 @@ def neutralise_sectors(predictions: pd.DataFrame, panel: xr.Dataset) -> pd.DataF
     Raises:
         ValueError: A column is missing, there is no score column, or a date or code is not the panel's.
     """
-    scores = _score_columns(predictions)
+    scores = score_columns(predictions)
     row, column = _positions(predictions, panel)
     ids = group_ids(panel["sector"].values)
     wide = np.full((len(scores), panel.sizes["date"], panel.sizes["code"]), np.nan)
@@ -171,7 +172,7 @@ def neutral_versions(
 
 def _distinct_scores(predictions: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """A rule has one score for all horizons: it is made neutral once. Also all score columns."""
-    scores = _score_columns(predictions)
+    scores = score_columns(predictions)
     first = predictions[scores[0]].to_numpy()
     same = all(np.array_equal(first, predictions[name].to_numpy(), equal_nan=True) for name in scores[1:])
     return (predictions.drop(columns=scores[1:]) if same else predictions), scores
@@ -194,14 +195,7 @@ def _positions(predictions: pd.DataFrame, panel: xr.Dataset) -> tuple[NDArray[np
     return row, column
 
 
-def _score_columns(predictions: pd.DataFrame) -> list[str]:
-    scores = [name for name in predictions.columns if name.startswith("score_")]
-    if not scores:
-        raise ValueError(f"predictions have no score_<h>d column: {list(predictions.columns)}")
-    return scores
-
-
-def _long(predictions: pd.DataFrame, scores: Sequence[str], values: NDArray[np.float64]) -> pd.DataFrame:
+def _long(predictions: pd.DataFrame, scores: Sequence[str], values: FloatArray) -> pd.DataFrame:
     out = predictions[["date", "code", "split"]].copy()
     for name, column in zip(scores, values, strict=True):
         out[name] = column.astype(np.float32)

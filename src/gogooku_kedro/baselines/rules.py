@@ -9,15 +9,16 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from gogooku_kedro.columns import score_column
 from gogooku_kedro.labels.split import Part, split_mask
-from gogooku_kedro.metrics.align import score_column
+from gogooku_kedro.typing import BoolArray
 
 SplitDates = Mapping[str, Sequence[str] | int]
 
 
 def rule_baselines(
     panel: xr.Dataset,
-    member: xr.DataArray,
+    in_universe: xr.DataArray,
     split: SplitDates,
     horizons: Sequence[int],
     *,
@@ -31,7 +32,7 @@ def rule_baselines(
 
     Args:
         panel: `adj_close` (date, code), NaN where not traded.
-        member: (date, code) bool, the stocks to score.
+        in_universe: (date, code) bool, the stocks to score.
         split: {"train": [from, to], "valid": ..., "test": ...}.
         horizons: In sessions.
         seed: Seed of the random score.
@@ -41,7 +42,7 @@ def rule_baselines(
         days without the past close have no row.
     """
     close = panel["adj_close"].transpose("date", "code").astype(np.float64)
-    chosen = member.transpose("date", "code").sel(date=close["date"], code=close["code"])
+    chosen = in_universe.transpose("date", "code").sel(date=close["date"], code=close["code"])
     chance = np.random.default_rng(seed).standard_normal(close.shape)
     scores = {
         "reversal_1d": -_past_return(close, 1),
@@ -69,7 +70,7 @@ def rule_baselines(
 def prediction_rows(
     score: NDArray[np.floating],
     *,
-    kept: NDArray[np.bool_],
+    kept: BoolArray,
     like: xr.DataArray,
     part: str,
     model: str,

@@ -3,10 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-FloatArray = npt.NDArray[np.float64]
+from gogooku_kedro.typing import BoolArray, FloatArray
 
 
 class Sector(NamedTuple):
@@ -120,7 +119,7 @@ def limit_width(base_price: FloatArray) -> FloatArray:
     return np.where(np.isnan(base), np.nan, _WIDTH[row])
 
 
-def tick_size(price: FloatArray, fine: npt.NDArray[np.bool_] | bool) -> FloatArray:
+def tick_size(price: FloatArray, fine: BoolArray | bool) -> FloatArray:
     """Smallest step of a quoted price.
 
     Args:
@@ -135,7 +134,7 @@ def tick_size(price: FloatArray, fine: npt.NDArray[np.bool_] | bool) -> FloatArr
     return np.where(fine, _TICK_FINE[row], _TICK_NORMAL[row])
 
 
-def round_to_tick(price: FloatArray, fine: npt.NDArray[np.bool_] | bool) -> FloatArray:
+def round_to_tick(price: FloatArray, fine: BoolArray | bool) -> FloatArray:
     """Nearest price on the tick grid, at least one tick.
 
     Args:
@@ -149,7 +148,7 @@ def round_to_tick(price: FloatArray, fine: npt.NDArray[np.bool_] | bool) -> Floa
     return np.round(np.maximum(np.round(price / tick), 1) * tick, 1)
 
 
-def limit_band(base_price: FloatArray, fine: npt.NDArray[np.bool_] | bool) -> tuple[FloatArray, FloatArray]:
+def limit_band(base_price: FloatArray, fine: BoolArray | bool) -> tuple[FloatArray, FloatArray]:
     """Lowest and highest price that a session admits, on the tick grid.
 
     Args:

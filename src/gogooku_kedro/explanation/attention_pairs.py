@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.sparse import coo_array, csr_array
 from scipy.stats import friedmanchisquare
@@ -11,6 +10,7 @@ from scipy.stats import friedmanchisquare
 from gogooku_kedro.explanation.subject import HeardDay, Subject
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.training.predict import encode_days
+from gogooku_kedro.typing import FloatArray, IntArray
 
 PAIR = ["source", "target"]
 MEANS = ("attention", "lift", "sign", "correlation", "same_sector")
@@ -67,7 +67,7 @@ def seed_agreement(by_seed: pd.DataFrame) -> "pd.Series[float]":
     return pd.Series(agreement, dtype=float)
 
 
-def kendalls_w(ratings: npt.NDArray[np.float64]) -> float:
+def kendalls_w(ratings: FloatArray) -> float:
     """Kendall's coefficient of concordance of ``(raters, items)``, corrected for ties.
 
     1 = all raters order the items alike, 0 = their orders cancel out. NaN with one rater, fewer than three
@@ -101,9 +101,7 @@ def _add(sums: dict[str, csr_array], heard: HeardDay, size: int) -> None:
         sums[name] = sums[name] + coo_array((of_day, where), shape=(size, size)).tocsr()
 
 
-def _at(
-    matrix: csr_array, rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float64]:
+def _at(matrix: csr_array, rows: IntArray, columns: IntArray) -> FloatArray:
     if not len(rows):
         return np.empty(0)
     return np.asarray(matrix[rows, columns], dtype=np.float64).ravel()

@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import torch
 from scipy.stats import spearmanr
 
+from gogooku_kedro.columns import HORIZONS
 from gogooku_kedro.explanation.explainers import attention_explainer, gnn_explainer
 from gogooku_kedro.explanation.graph_part import GraphPart
 from gogooku_kedro.explanation.subject import HeardDay, Subject, sampled
 from gogooku_kedro.model import ATFTGATFAN
-from gogooku_kedro.params import HORIZONS
 from gogooku_kedro.training.predict import EncodedDay
+from gogooku_kedro.typing import IntArray
 
 EFFECTS = [f"effect_{h}d" for h in HORIZONS]
 MASKS = ["attention_explainer", "gnn_explainer"]
@@ -84,7 +84,7 @@ def effect_agreement(table: pd.DataFrame) -> dict[str, Any]:
     return agreement
 
 
-def _incoming(heard: HeardDay, order: npt.NDArray[np.int64], edges: int) -> npt.NDArray[np.int64]:
+def _incoming(heard: HeardDay, order: IntArray, edges: int) -> IntArray:
     between = np.flatnonzero(heard.source != heard.target)
     place = np.argsort(order)[heard.target[between]]
     return between[np.argsort(place, kind="stable")][:edges]
@@ -94,7 +94,7 @@ def _effects(
     model: ATFTGATFAN,
     day: EncodedDay,
     heard: HeardDay,
-    positions: npt.NDArray[np.int64],
+    positions: IntArray,
     steps: int,
     seed: int,
 ) -> pd.DataFrame:

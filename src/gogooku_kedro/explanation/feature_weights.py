@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from gogooku_kedro.explanation.subject import Subject
+from gogooku_kedro.typing import FloatArray
 
 COLUMNS = ["feature", "family", "weight", "ratio", "seed_low", "seed_high"]
 MONTH_COLUMNS = ["month", "family", "features", "weight", "ratio"]
@@ -93,7 +93,7 @@ def seed_correlation(daily: pd.DataFrame) -> float | None:
     by_seed = daily.groupby(level="seed").mean()
     if len(by_seed) < 2:
         return None
-    pairs: npt.NDArray[np.float64] = by_seed.T.corr("spearman").to_numpy()
+    pairs: FloatArray = by_seed.T.corr("spearman").to_numpy()
     return float(pairs[np.triu_indices(len(pairs), k=1)].mean())
 
 

@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from captum.attr import IntegratedGradients
 from torch import Tensor
@@ -12,6 +11,7 @@ from gogooku_kedro.explanation.graph_part import NODES_AT_A_TIME
 from gogooku_kedro.explanation.subject import Subject
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.training.predict import EncodedDay, encode_days
+from gogooku_kedro.typing import FloatArray
 
 
 class WindowAttribution(NamedTuple):
@@ -25,7 +25,7 @@ class WindowAttribution(NamedTuple):
             where that is 0.
     """
 
-    attribution: npt.NDArray[np.float64]
+    attribution: FloatArray
     score: float
     baseline_score: float
     gap: float

@@ -4,20 +4,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import torch
 import xarray as xr
 from torch import Tensor
 
+from gogooku_kedro.columns import HORIZONS
 from gogooku_kedro.explanation.subject import Subject, combined_scores
 from gogooku_kedro.metrics.paired import paired_difference
 from gogooku_kedro.metrics.rank_ic import rank_ic
-from gogooku_kedro.params import HORIZONS
 from gogooku_kedro.training.predict import encode_days
 from gogooku_kedro.training.tensors import DayChunk
+from gogooku_kedro.typing import Float32Array, FloatArray
 
-FloatArray = npt.NDArray[np.float64]
 Change = Callable[[DayChunk], DayChunk]
 
 LEVELS = "level channels"
@@ -117,7 +116,7 @@ def _families(subject: Subject) -> dict[str, Tensor]:
 
 
 def _daily_rank_ic(
-    subject: Subject, days: Sequence[int], returns: npt.NDArray[np.float32], change: Change | None
+    subject: Subject, days: Sequence[int], returns: Float32Array, change: Change | None
 ) -> FloatArray:
     """Rank IC ``(D, 4)`` of the members together."""
     members = []

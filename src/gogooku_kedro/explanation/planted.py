@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from sklearn.metrics import roc_auc_score
+
+from gogooku_kedro.typing import BoolArray, FloatArray
 
 ORDERS = ("attention", "lift", "abs_correlation")
 
@@ -42,9 +43,7 @@ def planted_precision(pairs: pd.DataFrame, planted: pd.DataFrame, top: int) -> d
     return figures
 
 
-def _figures(
-    hit: npt.NDArray[np.bool_], strength: npt.NDArray[np.float64], tops: Sequence[int]
-) -> dict[str, Any]:
+def _figures(hit: BoolArray, strength: FloatArray, tops: Sequence[int]) -> dict[str, Any]:
     top, planted = tops
     mixed = hit.any() and not hit.all()
     return {
@@ -54,7 +53,7 @@ def _figures(
     }
 
 
-def precision_at(hit: npt.NDArray[np.bool_], strength: npt.NDArray[np.float64], top: int) -> float:
+def precision_at(hit: BoolArray, strength: FloatArray, top: int) -> float:
     """Share of hits among the ``top`` strongest; of equally strong ones a random choice is expected.
 
     Args:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import torch
 import xarray as xr
@@ -19,6 +18,7 @@ from gogooku_kedro.params import ModelParams
 from gogooku_kedro.training import Ensemble, GraphTensors, MarketTensors, market_tensors
 from gogooku_kedro.training.predict import EncodedDay, encode_days
 from gogooku_kedro.training.tensors import graph_tensors
+from gogooku_kedro.typing import Float32Array, FloatArray, IntArray
 
 MASK = "missing_"
 FACTS = ("correlation", "same_sector")
@@ -61,7 +61,7 @@ class Subject:
 
         Args:
             ensemble: The trained models.
-            features: ``x``, ``levels``, ``member``.
+            features: ``x``, ``levels``, ``in_universe``.
             labels: ``target``, on the same dates and codes.
             edges: The graph.
             manifest: Names and families of the features.
@@ -74,7 +74,7 @@ class Subject:
         context = market_columns(manifest) if params.market_gate.enabled else ()
         market = market_tensors(features, labels, edges, params.gat.edge_attributes, context)
         models = []
-        for member in ensemble.members:
+        for member in ensemble.seed_models:
             member.check_market(market)
             models.append(member.build(manifest["hash"], params).to(device))
         dates, codes = pd.DatetimeIndex(features.indexes["date"]), features.indexes["code"]
@@ -117,13 +117,13 @@ class HeardDay(NamedTuple):
         same_sector: 1 or 0, NaN likewise.
     """
 
-    source: npt.NDArray[np.int64]
-    target: npt.NDArray[np.int64]
-    attention: npt.NDArray[np.float64]
-    lift: npt.NDArray[np.float64]
-    sign: npt.NDArray[np.float64]
-    correlation: npt.NDArray[np.float64]
-    same_sector: npt.NDArray[np.float64]
+    source: IntArray
+    target: IntArray
+    attention: FloatArray
+    lift: FloatArray
+    sign: FloatArray
+    correlation: FloatArray
+    same_sector: FloatArray
 
     @classmethod
     def of(cls, heard: GraphAttention, facts: Tensor, n_stocks: int) -> Self:
@@ -150,7 +150,7 @@ def feature_names(manifest: Mapping[str, Any], context: Sequence[str]) -> pd.Dat
     return pd.DataFrame({"feature": columns, "family": [family[name] for name in columns]})
 
 
-def combined_scores(members: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+def combined_scores(members: Sequence[Float32Array]) -> Float32Array:
     """Scores of an ensemble as predictions have them, from those of its members.
 
     Args:
@@ -162,7 +162,7 @@ def combined_scores(members: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[n
     if len(members) == 1:
         return members[0]
     ranks = [gaussian_rank(member.swapaxes(1, 2)).swapaxes(1, 2) for member in members]
-    mean: npt.NDArray[np.float32] = np.mean(ranks, axis=0)
+    mean: Float32Array = np.mean(ranks, axis=0)
     return mean
 
 

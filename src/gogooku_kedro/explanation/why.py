@@ -7,17 +7,17 @@ from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import torch
 import xarray as xr
 
+from gogooku_kedro.columns import HORIZONS
 from gogooku_kedro.explanation.graph_part import GraphPart
 from gogooku_kedro.explanation.integrated_gradients import WindowAttribution, integrated_gradients
 from gogooku_kedro.explanation.subject import Subject, combined_scores
 from gogooku_kedro.model import ATFTGATFAN
-from gogooku_kedro.params import HORIZONS
 from gogooku_kedro.training.predict import EncodedDay, encode_days
+from gogooku_kedro.typing import Float32Array
 
 RECENT = (1, 5, 20)
 """Sessions of the past returns shown beside a stock."""
@@ -81,8 +81,8 @@ class Why:
 class _Scored(NamedTuple):
     model: ATFTGATFAN
     day: EncodedDay
-    score: npt.NDArray[np.float32]  # (N, 4), NaN = not in the cross-section
-    quantiles: npt.NDArray[np.float32]  # (N, 4, Q)
+    score: Float32Array  # (N, 4), NaN = not in the cross-section
+    quantiles: Float32Array  # (N, 4, Q)
 
 
 def explain_stock(

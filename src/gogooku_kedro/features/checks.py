@@ -14,13 +14,13 @@ from gogooku_kedro.arrays.groups import group_ids
 from gogooku_kedro.features.engine import LOCAL, Execution
 from gogooku_kedro.features.normalise import Entries, block_scores, dates_per_block, per_date_scores
 from gogooku_kedro.labels.split import split_mask
+from gogooku_kedro.typing import Array
 
 logger = logging.getLogger(__name__)
 
 COMPARED = 96  # sessions, spread over train and valid, on which features are compared pairwise
 
 OnFailure = Literal["fail", "drop"]
-Array = npt.NDArray[Any]
 
 
 class GateError(ValueError):
@@ -33,7 +33,7 @@ class LeakError(GateError):
 
 def check_features(
     raw: xr.Dataset,
-    member: xr.DataArray,
+    in_universe: xr.DataArray,
     labels: xr.Dataset,
     split: Mapping[str, Any],
     manifest: Mapping[str, Any],
@@ -46,7 +46,7 @@ def check_features(
 ) -> tuple[dict[str, str], pd.DataFrame]:
     """Hold every feature against four gates on the train and valid parts; the test part is never read.
 
-    Empty: no member ever has a value. Constant: fewer than two different values among the members
+    Empty: no stock of the universe ever has a value. Constant: fewer than two different values
     of more than `constant_share` of the dates (for a feature with one value per date: over all
     dates). Duplicate: its normalised values correlate by more than `duplicate_correlation`, in
     absolute value, with those of a feature before it. Leak: |mean daily rank IC| with a label above
@@ -55,7 +55,7 @@ def check_features(
     Args:
         raw: From `compute_features`; may be opened lazily. The coordinate `sector` (code) when a
             family is sector-neutral.
-        member: bool `(date, code)`.
+        in_universe: bool `(date, code)`.
         labels: Dataset with `ret` `(date, code, horizon)`.
         split: From `split_sessions`.
         manifest: From `feature_manifest`: the features and their normalisation.
@@ -77,7 +77,7 @@ def check_features(
         ValueError: A bound is out of range.
     """
     _check_bounds(leak_cap, constant_share, duplicate_correlation)
-    measured = _measure(raw, member, labels, split, manifest["features"], execution)
+    measured = _measure(raw, in_universe, labels, split, manifest["features"], execution)
     report = _report(measured, manifest, labels["horizon"].values)
     leaks = report[report["rank_ic"].abs() > leak_cap]
     if len(leaks):
@@ -109,7 +109,7 @@ class _Measured:
 
 def _measure(
     raw: xr.Dataset,
-    member: xr.DataArray,
+    in_universe: xr.DataArray,
     labels: xr.Dataset,
     split: Mapping[str, Any],
     entries: Entries,
@@ -122,7 +122,7 @@ def _measure(
     ret = labels["ret"].transpose("date", "code", "horizon")
     measured = _Measured(len(entries), ret.sizes["horizon"], len(sessions))
     measured.in_train = train[sessions]
-    inside = member.transpose("date", "code").values
+    inside = in_universe.transpose("date", "code").values
     ids = group_ids(raw["sector"].values) if "sector" in raw.coords else np.zeros(inside.shape[1], np.int64)
     over_time = per_date_scores(raw, entries)
     done = 0
@@ -204,7 +204,7 @@ def _reasons(
             if entries[earlier]["name"] not in reasons
         ]
         if measured.present[position] == 0:
-            reasons[entry["name"]] = "has no value for any member on train and valid"
+            reasons[entry["name"]] = "has no value for any in_universe on train and valid"
         elif flat > constant_share:
             reasons[entry["name"]] = f"does not vary on {flat:.1%} of the train and valid dates"
         elif twins:

@@ -14,18 +14,18 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
 from gogooku_kedro.features.feature import Feature, Kind
 from gogooku_kedro.features.registry import FEATURES, log_dropped, select_features
 from gogooku_kedro.features.shared import shared_results
 from gogooku_kedro.market.blocks import PanelBlock, PanelFrame, assemble
+from gogooku_kedro.typing import Float32Array
 
 logger = logging.getLogger(__name__)
 
 Engine = Literal["local", "dask"]
-Values = dict[str, npt.NDArray[np.float32]]
+Values = dict[str, Float32Array]
 
 CODES_PER_CHUNK = 512  # blocks of stocks are multiples of the stored chunk where memory allows
 DATES_PER_CHUNK = 256

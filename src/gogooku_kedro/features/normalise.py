@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
 from gogooku_kedro.arrays.cross_section import gaussian_rank, past_z, robust_z, sector_deviation
@@ -13,8 +12,8 @@ from gogooku_kedro.arrays.groups import group_ids
 from gogooku_kedro.features.engine import DATES_PER_CHUNK, LOCAL, Execution
 from gogooku_kedro.features.price_channels import CHANNELS, level_channels
 from gogooku_kedro.market.blocks import PanelBlock, PanelFrame
+from gogooku_kedro.typing import Array, Float32Array, IntArray
 
-Array = npt.NDArray[Any]
 Entries = Sequence[Mapping[str, Any]]
 
 COPIES = 4  # float32 copies of a block's scores in memory at the same time
@@ -25,7 +24,7 @@ METHODS = {"gaussian_rank": gaussian_rank, "robust_z": robust_z}
 def normalise(
     raw: xr.Dataset,
     panel: xr.Dataset,
-    member: xr.DataArray,
+    in_universe: xr.DataArray,
     manifest: Mapping[str, Any],
     execution: Execution = LOCAL,
 ) -> Iterator[PanelBlock]:
@@ -34,19 +33,19 @@ def normalise(
     Args:
         raw: From `compute_features`; may be opened lazily, only the rows of a block are read.
         panel: Market panel, for the level-like channels and the sectors.
-        member: bool `(date, code)`.
+        in_universe: bool `(date, code)`.
         manifest: From `feature_manifest`: the columns, their normalisation and `clip`.
         execution: Threads and memory; neither changes a value.
 
     Yields:
-        Blocks of `x` float32 `(date, code, feature)`, `levels` `(date, code, channel)` and `member`.
+        Blocks of `x` float32 `(date, code, feature)`, `levels` `(date, code, channel)` and `in_universe`.
         x holds no NaN: 0, the middle of the cross-section, stands for a missing value, for a
-        non-member and for a cross-section of fewer than 5 values. A column `missing_FAMILY` is the
-        share of the family's features that a member lacks, from 0 to 1.
+        non-in_universe and for a cross-section of fewer than 5 values. A column `missing_FAMILY` is the
+        share of the family's features that the stock lacks, from 0 to 1.
     """
-    frame = _frame(raw, member, manifest)
+    frame = _frame(raw, in_universe, manifest)
     levels = level_channels(panel)
-    inside = member.transpose("date", "code").values
+    inside = in_universe.transpose("date", "code").values
     ids = group_ids(panel["sector"].values)
     entries = manifest["features"]
     over_time = per_date_scores(raw, entries)
@@ -57,7 +56,7 @@ def normalise(
         rows = slice(start, min(start + size, n_dates))
         scores = block_scores(raw, rows, inside[rows], ids, entries, over_time, execution.workers)
         values = {"x": _columns(scores, inside[rows], manifest), "levels": levels.values[rows]}
-        values["member"] = inside[rows]
+        values["in_universe"] = inside[rows]
         yield PanelBlock(frame, values, rows, slice(0, n_codes), number, len(starts))
 
 
@@ -77,11 +76,11 @@ def block_scores(
     raw: xr.Dataset,
     rows: slice,
     inside: Array,
-    ids: npt.NDArray[np.int64],
+    ids: IntArray,
     entries: Entries,
     over_time: Mapping[str, Array],
     workers: int,
-) -> npt.NDArray[np.float32]:
+) -> Float32Array:
     """Return the normalised values of some dates, `(feature, date, code)`, NaN where missing.
 
     Args:
@@ -115,9 +114,9 @@ def block_scores(
 
 
 def normalised_cross_section(
-    values: Array, inside: Array, ids: npt.NDArray[np.int64], *, method: str, sector_neutral: bool
+    values: Array, inside: Array, ids: IntArray, *, method: str, sector_neutral: bool
 ) -> Array:
-    """Normalise one feature of some dates over the member stocks of each date.
+    """Normalise one feature of some dates over the universe of each date.
 
     Args:
         values: `(date, code)`, NaN where missing.
@@ -151,7 +150,7 @@ def _columns(scores: Array, inside: Array, manifest: Mapping[str, Any]) -> Array
     return x
 
 
-def _frame(raw: xr.Dataset, member: xr.DataArray, manifest: Mapping[str, Any]) -> PanelFrame:
+def _frame(raw: xr.Dataset, in_universe: xr.DataArray, manifest: Mapping[str, Any]) -> PanelFrame:
     coords = {name: raw[name].reset_coords(drop=True) for name in ("date", "code")}
     columns = manifest["columns"]
     coords["feature"] = xr.DataArray(np.asarray(columns, dtype=str), dims="feature")
@@ -159,8 +158,8 @@ def _frame(raw: xr.Dataset, member: xr.DataArray, manifest: Mapping[str, Any]) -
     dims = {
         "x": ("date", "code", "feature"),
         "levels": ("date", "code", "channel"),
-        "member": ("date", "code"),
+        "in_universe": ("date", "code"),
     }
-    dtypes = {"x": np.float32, "levels": np.float32, "member": np.bool_}
+    dtypes = {"x": np.float32, "levels": np.float32, "in_universe": np.bool_}
     chunks = {"date": DATES_PER_STORED_PIECE, "code": 512}
     return PanelFrame(coords, dims, dtypes, {"feature_hash": manifest["hash"]}, chunks)

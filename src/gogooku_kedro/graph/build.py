@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
@@ -13,6 +12,7 @@ from gogooku_kedro.arrays.groups import UNKNOWN, group_ids
 from gogooku_kedro.graph.cache import SnapshotCache, snapshot_key
 from gogooku_kedro.graph.snapshot import Snapshot, Window, find_edges
 from gogooku_kedro.params.graph import GraphParams
+from gogooku_kedro.typing import Array, IntArray
 
 COLUMNS = (
     "asof",
@@ -29,8 +29,6 @@ COLUMNS = (
 )
 
 LOGGER = logging.getLogger(__name__)
-
-Array = npt.NDArray[Any]
 
 
 def build_edges(
@@ -85,9 +83,7 @@ def build_edges(
     return pd.concat(frames, ignore_index=True)
 
 
-def asof_index(
-    asof_dates: npt.NDArray[Any] | pd.DatetimeIndex, dates: npt.NDArray[Any] | pd.DatetimeIndex
-) -> npt.NDArray[np.int64]:
+def asof_index(asof_dates: Array | pd.DatetimeIndex, dates: Array | pd.DatetimeIndex) -> IntArray:
     """Return, for each of `dates`, the position of the last as-of date not after it; -1 if none.
 
     Args:
@@ -96,13 +92,11 @@ def asof_index(
     """
     known = np.asarray(asof_dates, dtype="datetime64[ns]")
     when = np.asarray(dates, dtype="datetime64[ns]")
-    position: npt.NDArray[np.int64] = np.searchsorted(known, when, side="right") - 1
+    position: IntArray = np.searchsorted(known, when, side="right") - 1
     return position
 
 
-def _asof_sessions(
-    dates: pd.DatetimeIndex, window: int, cadence: int, start_asof: Any
-) -> npt.NDArray[np.int64]:
+def _asof_sessions(dates: pd.DatetimeIndex, window: int, cadence: int, start_asof: Any) -> IntArray:
     sessions = np.arange(window, len(dates), cadence)
     if not len(sessions):
         raise ValueError(
@@ -115,7 +109,7 @@ def _asof_sessions(
     return sessions[max(first, 0) :]
 
 
-def _windows(panel: xr.Dataset, sessions: npt.NDArray[np.int64], params: GraphParams) -> Iterator[Window]:
+def _windows(panel: xr.Dataset, sessions: IntArray, params: GraphParams) -> Iterator[Window]:
     """Rows up to each session, of the stocks that traded in them: a later listing changes nothing."""
     returns = panel["ret_1d"].transpose("date", "code").values
     traded = panel["traded"].transpose("date", "code").values

@@ -1,14 +1,14 @@
 """Correlations of all pairs of stocks inside one window, with missing returns, by matrix products."""
 
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
 import bottleneck as bn
 import numpy as np
-import numpy.typing as npt
+
+from gogooku_kedro.typing import Array
 
 Correlation = Literal["pearson", "ewma", "spearman"]
 
-Array = npt.NDArray[Any]
 
 _BLOCK = 128  # stocks whose pairs are worked on at once: what they need stays in the processor's cache
 _LEAST_VARIATION = 1e-4  # of the mean square: a standard deviation of 1 % of the mean

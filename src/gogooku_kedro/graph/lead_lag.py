@@ -1,15 +1,11 @@
 """Edges from stocks that move a session ahead, with a bound on the share of false ones."""
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 from scipy import special
 
 from gogooku_kedro.graph.correlation import column_ranks, lagged_correlation
 from gogooku_kedro.graph.select import Kept, cap_degree
-
-Array = npt.NDArray[Any]
+from gogooku_kedro.typing import Array
 
 
 def lead_lag_peers(

@@ -1,14 +1,13 @@
 """What the graph says of each stock on each date: its neighbours' returns, and its place among them."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 from scipy.sparse import csr_array
 
-Array = npt.NDArray[Any]
+from gogooku_kedro.typing import Array
 
 MEASURES = ("peer_count", "peer_strength", "peer_clustering", "peer_same_sector")
 

@@ -1,21 +1,19 @@
 """What is left of the returns of one window when the common movement is taken out."""
 
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from gogooku_kedro.arrays.groups import leave_one_out_mean
+from gogooku_kedro.typing import Array, IntArray
 
 Residual = Literal["none", "market", "sector", "pca"]
-
-Array = npt.NDArray[Any]
 
 
 def residual_returns(
     returns: Array,
     index_return: Array,
-    ids: npt.NDArray[np.int64],
+    ids: IntArray,
     residual: Residual,
     pca_factors: int,
 ) -> Array:

@@ -4,15 +4,15 @@ Every matrix is `(N, N)`, `[target, source]`, with 0 where a correlation is unkn
 to the smaller column.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
+
+from gogooku_kedro.typing import Array, BoolArray, IntArray
 
 Join = Literal["union", "mutual", "directed"]
 
-Array = npt.NDArray[Any]
-Kept = npt.NDArray[np.bool_]
+Kept = BoolArray
 
 
 def nearest_peers(correlation: Array, *, threshold: float, k: int, join: Join, negative_edges: bool) -> Kept:
@@ -34,7 +34,7 @@ def nearest_peers(correlation: Array, *, threshold: float, k: int, join: Join, n
     return kept & kept.T if join == "mutual" else kept
 
 
-def nearest_in_sector(correlation: Array, ids: npt.NDArray[np.int64], k: int) -> Kept:
+def nearest_in_sector(correlation: Array, ids: IntArray, k: int) -> Kept:
     """Mark, for every target, the k stocks of its sector with the largest positive correlation.
 
     There is no threshold. A stock of unknown sector (-1) has no such neighbours.

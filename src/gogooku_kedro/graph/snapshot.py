@@ -1,6 +1,6 @@
 """The edges of one as-of date, from the rows of its window and nothing else."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,15 +10,14 @@ from gogooku_kedro.graph.lead_lag import lead_lag_peers
 from gogooku_kedro.graph.residual import residual_returns
 from gogooku_kedro.graph.select import Kept, cap_degree, nearest_in_sector, nearest_peers
 from gogooku_kedro.params.graph import GraphParams
-
-Array = npt.NDArray[Any]
+from gogooku_kedro.typing import Array, BoolArray, Float32Array, IntArray, TextArray
 
 
 class Window(NamedTuple):
     """What one graph is built from: the stocks that traded inside the window, in the panel's order."""
 
-    codes: npt.NDArray[np.str_]  # (N,)
-    sector_ids: npt.NDArray[np.int64]  # (N,), -1 where unknown
+    codes: TextArray  # (N,)
+    sector_ids: IntArray  # (N,), -1 where unknown
     returns: Array  # (window, N) one-day returns, NaN where absent
     index_return: Array  # (window,), NaN where absent or not needed
 
@@ -28,11 +27,11 @@ class Snapshot(NamedTuple):
 
     source: npt.NDArray[np.int32]
     target: npt.NDArray[np.int32]
-    correlation: npt.NDArray[np.float32]  # 1 of a self loop, 0 where the pair has too few observations
-    lead_correlation: npt.NDArray[np.float32]  # 0 where not tested
-    is_correlation: npt.NDArray[np.bool_]
-    is_sector_nearest: npt.NDArray[np.bool_]
-    is_lead_lag: npt.NDArray[np.bool_]
+    correlation: Float32Array  # 1 of a self loop, 0 where the pair has too few observations
+    lead_correlation: Float32Array  # 0 where not tested
+    is_correlation: BoolArray
+    is_sector_nearest: BoolArray
+    is_lead_lag: BoolArray
 
 
 def find_edges(window: Window, params: GraphParams) -> Snapshot:

@@ -5,22 +5,20 @@ t; means and regressions run over the cross-section of t: the stocks that traded
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
 from gogooku_kedro.arrays.cross_section import MIN_CROSS_SECTION
 from gogooku_kedro.arrays.groups import group_ids, leave_one_out_mean
 from gogooku_kedro.arrays.rolling import min_present, rolling_regression
 from gogooku_kedro.market.panel import mean_over_codes
+from gogooku_kedro.typing import Array, IntArray
 
 Residual = Literal["none", "market", "sector", "pca"]
 
 BLOCK = 256  # sessions or codes in memory at a time
-
-Array = npt.NDArray[Any]
 
 
 def residual_target(
@@ -128,7 +126,7 @@ def pca_loadings(returns: Array, factors: int) -> Array:
     return loadings
 
 
-def _market_residual(labels: Array, beta: Array, sectors: npt.NDArray[np.int64] | None) -> Array:
+def _market_residual(labels: Array, beta: Array, sectors: IntArray | None) -> Array:
     residual = np.empty(labels.shape, np.float32)
     for start in range(0, len(labels), BLOCK):
         rows = slice(start, start + BLOCK)

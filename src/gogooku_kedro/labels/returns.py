@@ -6,14 +6,13 @@ from enum import IntEnum
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
+
+from gogooku_kedro.typing import Array
 
 Entry = Literal["next_open", "close"]
 LimitEntry = Literal["missing", "traded"]
 Delisting = Literal["missing", "last_price"]
-
-Array = npt.NDArray[Any]
 
 
 class Status(IntEnum):

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from gogooku_kedro.labels.returns import Entry, entry_lag
+from gogooku_kedro.typing import Array, BoolArray
 
 Part = Literal["train", "valid", "test"]
 Split = dict[str, Any]
@@ -18,7 +19,7 @@ AUTO_SHARES = {"split.train_end": 0.6, "split.valid_end": 0.8}
 
 
 def split_sessions(
-    dates: npt.NDArray[Any] | pd.DatetimeIndex,
+    dates: Array | pd.DatetimeIndex,
     *,
     train_end: str,
     valid_end: str,
@@ -87,9 +88,7 @@ def check_purge(purge_sessions: int, max_horizon: int, entry: Entry) -> None:
         )
 
 
-def split_mask(
-    split: Mapping[str, Any], dates: npt.ArrayLike | pd.DatetimeIndex, part: Part
-) -> npt.NDArray[np.bool_]:
+def split_mask(split: Mapping[str, Any], dates: npt.ArrayLike | pd.DatetimeIndex, part: Part) -> BoolArray:
     """Return which of `dates` belong to `part`, bool `(date,)`; both ends do, purged sessions never.
 
     Raises:
@@ -102,7 +101,7 @@ def split_mask(
         raise ValueError(f"split.{part} is {span!r}; write [from, to] as ISO dates")
     first, last = (np.datetime64(edge, "ns") for edge in span)
     when = np.asarray(dates, dtype="datetime64[ns]")
-    inside: npt.NDArray[np.bool_] = (when >= first) & (when <= last)
+    inside: BoolArray = (when >= first) & (when <= last)
     return inside
 
 

@@ -57,17 +57,17 @@ def make_labels(
     return labels.assign_attrs(choices)
 
 
-def gaussian_rank_labels(target: xr.DataArray, member: xr.DataArray) -> xr.DataArray:
-    """Rank the targets of each date and horizon over its member stocks, on the Gaussian scale.
+def gaussian_rank_labels(target: xr.DataArray, in_universe: xr.DataArray) -> xr.DataArray:
+    """Rank the targets of each date and horizon over the stocks of the universe, on the Gaussian scale.
 
     Args:
         target: `(date, code, horizon)`, NaN where missing.
-        member: bool `(date, code)`.
+        in_universe: bool `(date, code)`.
 
     Returns:
         float32 `(date, code, horizon)`: Φ⁻¹((rank - 1/2) / n). NaN where the target is missing, for
         non-members, and on cross-sections of fewer than 5 targets.
     """
-    by_code_last = target.where(member).transpose("date", "horizon", "code")
+    by_code_last = target.where(in_universe).transpose("date", "horizon", "code")
     ranked = by_code_last.copy(data=gaussian_rank(by_code_last.values).astype(np.float32))
     return ranked.transpose("date", "code", "horizon").rename("label")

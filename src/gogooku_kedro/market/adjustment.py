@@ -5,14 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+from gogooku_kedro.typing import BoolArray, FloatArray
 
 # New shares per old share of splits, bonus issues and consolidations in use.
 _WHOLE = (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 20, 25, 30, 40, 50, 100, 200, 300, 400, 500, 1000)
 _PARTS = (1.05, 1.1, 1.15, 1.2, 1.25, 1.3, 4 / 3, 1.4, 1.5, 1.6, 5 / 3, 1.75, 2.5)
 _SIMPLE = np.array(sorted((*_WHOLE, *_PARTS)))
-SIMPLE_RATIOS: Floats = np.concatenate([1 / _SIMPLE[::-1], _SIMPLE])
+SIMPLE_RATIOS: FloatArray = np.concatenate([1 / _SIMPLE[::-1], _SIMPLE])
 
 _EVENT_STEP = np.log(1.1)  # a step of adj_close/close that is no simple ratio counts from here on
 _SMALLEST_EVENT = np.log(1.045)  # below: rounding, or a cash dividend, which is not adjusted for
@@ -32,13 +31,15 @@ class DerivedFactors:
         ignored: A step too small for an event (rounding, cash dividend); the factor stays 1.0.
     """
 
-    factor: Floats
-    unsnapped: Bools
-    contradicted: Bools
-    ignored: Bools
+    factor: FloatArray
+    unsnapped: BoolArray
+    contradicted: BoolArray
+    ignored: BoolArray
 
 
-def factors_from_adj_close(code_id: NDArray[np.intp], close: Floats, adj_close: Floats) -> DerivedFactors:
+def factors_from_adj_close(
+    code_id: NDArray[np.intp], close: FloatArray, adj_close: FloatArray
+) -> DerivedFactors:
     """Derive event factors from the steps of adj_close / close.
 
     Back-adjusted prices are adj_close[t] = close[t] · Π_{s>t} f[s], hence
@@ -82,7 +83,7 @@ def factors_from_adj_close(code_id: NDArray[np.intp], close: Floats, adj_close: 
     return DerivedFactors(factor, unsnapped, contradicted, ignored)
 
 
-def _relative_rounding(code_id: NDArray[np.intp], adj_close: Floats) -> Floats:
+def _relative_rounding(code_id: NDArray[np.intp], adj_close: FloatArray) -> FloatArray:
     """Half a unit of the last decimal that the issue has shown so far, relative to the price."""
     decimals = np.full(len(adj_close), _MOST_DECIMALS, dtype=np.int64)
     for places in range(_MOST_DECIMALS - 1, -1, -1):
@@ -97,7 +98,7 @@ def _relative_rounding(code_id: NDArray[np.intp], adj_close: Floats) -> Floats:
     return np.where(most >= _MOST_DECIMALS, 0.0, rounding)
 
 
-def previous_priced(price: Floats) -> NDArray[np.intp]:
+def previous_priced(price: FloatArray) -> NDArray[np.intp]:
     """Return, for each (date, code), the row number of the last priced session before, or -1.
 
     Args:
@@ -110,7 +111,7 @@ def previous_priced(price: Floats) -> NDArray[np.intp]:
     return before
 
 
-def chain_link(adj_close: Floats, max_move: float) -> tuple[Floats, Bools]:
+def chain_link(adj_close: FloatArray, max_move: float) -> tuple[FloatArray, BoolArray]:
     """Find invalid jumps and the factor that removes them from the price level.
 
     A move of more than `max_move` from the last traded adjusted close is invalid, whatever the
@@ -129,12 +130,12 @@ def chain_link(adj_close: Floats, max_move: float) -> tuple[Floats, Bools]:
     last[before < 0] = np.nan
     jump = beyond(adj_close / last, max_move)
     with np.errstate(invalid="ignore"):
-        step: Floats = np.where(jump, last / adj_close, 1.0)
-    link: Floats = np.cumprod(step, axis=0, dtype=np.float64)
+        step: FloatArray = np.where(jump, last / adj_close, 1.0)
+    link: FloatArray = np.cumprod(step, axis=0, dtype=np.float64)
     return link, jump
 
 
-def beyond(ratio: Floats, max_move: float) -> Bools:
+def beyond(ratio: FloatArray, max_move: float) -> BoolArray:
     """Return where a price ratio moves by more than `max_move`; exactly `max_move` is valid.
 
     Args:
@@ -144,7 +145,7 @@ def beyond(ratio: Floats, max_move: float) -> Bools:
     return np.abs(ratio - 1) > max_move + 1e-9  # 87/58 is 1.5, whatever the unit does to its bits
 
 
-def split_like(ratio: Floats, tolerance: float = 0.03) -> Bools:
+def split_like(ratio: FloatArray, tolerance: float = 0.03) -> BoolArray:
     """Return where a price ratio is within `tolerance` of 2, 3, 4, 5, 10, ... or an inverse.
 
     Args:
@@ -155,5 +156,5 @@ def split_like(ratio: Floats, tolerance: float = 0.03) -> Bools:
     upward = np.where(ratio >= 1, ratio, 1 / ratio)
     right = np.searchsorted(whole, np.nan_to_num(upward, nan=1.0)).clip(1, len(whole) - 1)
     near = np.minimum(np.abs(upward / whole[right] - 1), np.abs(upward / whole[right - 1] - 1))
-    like: Bools = near <= tolerance
+    like: BoolArray = near <= tolerance
     return like

@@ -6,9 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
+from gogooku_kedro.typing import FloatArray, IntArray
 
 ABSENT = -1
 """Row number that stands for "no such row"."""
@@ -29,11 +27,11 @@ class SessionAxis:
         return len(self._days)
 
     @property
-    def weekdays(self) -> Ints:
+    def weekdays(self) -> IntArray:
         """Running number of the weekday of each session, `(date,)`."""
         return weekday_number(self._days)
 
-    def position(self, days: pd.Series) -> Ints:
+    def position(self, days: pd.Series) -> IntArray:
         """Return the position of the last session on or before each day (0 for NaT)."""
         stamps = days.to_numpy().astype("datetime64[D]")
         stamps = np.where(np.isnat(stamps), self._days[0], stamps)
@@ -41,12 +39,12 @@ class SessionAxis:
         before = weekday_number(stamps + 1) - 1 - self._first_weekday
         return np.where(inside >= 0, inside, np.minimum(before, -1))
 
-    def next_session(self, days: pd.Series) -> Ints:
+    def next_session(self, days: pd.Series) -> IntArray:
         """Return the position of the first session after each day; `len(self)` when there is none."""
         return self.position(days) + 1
 
 
-def weekday_number(days: NDArray[np.datetime64]) -> Ints:
+def weekday_number(days: NDArray[np.datetime64]) -> IntArray:
     """Return how many weekdays lie between 1970-01-01 and each day, the day itself not counted."""
     return np.busday_count(np.datetime64("1970-01-01"), days.astype("datetime64[D]")).astype(np.int64)
 
@@ -55,8 +53,8 @@ def weekday_number(days: NDArray[np.datetime64]) -> Ints:
 class Span:
     """Where the rows of a key lie in a `KnownRows`: `first` and `last` position, -1 for none."""
 
-    first: Ints
-    last: Ints
+    first: IntArray
+    last: IntArray
 
 
 class KnownRows:
@@ -66,7 +64,7 @@ class KnownRows:
     0 … b only, so that a row that comes later cannot change its result.
     """
 
-    def __init__(self, group: Ints, key: Ints, row: Ints | None = None) -> None:
+    def __init__(self, group: IntArray, key: IntArray, row: IntArray | None = None) -> None:
         """Index the rows.
 
         Args:
@@ -81,7 +79,7 @@ class KnownRows:
         self._order = np.argsort(packed, kind="stable").astype(np.int64)
         self._packed = packed[self._order]
 
-    def span(self, group: Ints, key: Ints, bound: Ints) -> Span:
+    def span(self, group: IntArray, key: IntArray, bound: IntArray) -> Span:
         """Return the positions of the first and the last row of each (group, key) up to `bound`."""
         legal = (group >= 0) & (key >= 0) & (key < self._keys) & (bound >= 0)
         base = (group * self._keys + key) * self._rows
@@ -90,34 +88,34 @@ class KnownRows:
         found = legal & (last >= first)
         return Span(np.where(found, first, ABSENT), np.where(found, last, ABSENT))
 
-    def at(self, position: Ints) -> Ints:
+    def at(self, position: IntArray) -> IntArray:
         """Return the entry (index into `group`) at each position, -1 for -1."""
         return number(self._order, position)
 
-    def last(self, group: Ints, key: Ints, bound: Ints) -> Ints:
+    def last(self, group: IntArray, key: IntArray, bound: IntArray) -> IntArray:
         """Return the entry that was the latest one about each (group, key) at `bound`, or -1."""
         return self.at(self.span(group, key, bound).last)
 
-    def first(self, group: Ints, key: Ints, bound: Ints) -> Ints:
+    def first(self, group: IntArray, key: IntArray, bound: IntArray) -> IntArray:
         """Return the entry that was the first one about each (group, key), if known at `bound`."""
         return self.at(self.span(group, key, bound).first)
 
 
-def figure(values: Floats, rows: Ints) -> Floats:
+def figure(values: FloatArray, rows: IntArray) -> FloatArray:
     """Return `values[rows]`, NaN where the row is -1."""
     if len(values) == 0:
         return np.full(rows.shape, np.nan)
     return np.where(rows >= 0, values[np.maximum(rows, 0)], np.nan)
 
 
-def number(values: Ints, rows: Ints) -> Ints:
+def number(values: IntArray, rows: IntArray) -> IntArray:
     """Return `values[rows]`, -1 where the row is -1."""
     if len(values) == 0:
         return np.full(rows.shape, ABSENT, dtype=np.int64)
     return np.where(rows >= 0, values[np.maximum(rows, 0)], ABSENT)
 
 
-def highest_so_far(values: Ints, group: Ints) -> Ints:
+def highest_so_far(values: IntArray, group: IntArray) -> IntArray:
     """Return the maximum of `values` (-1 or more) over the rows of the group so far.
 
     Args:
@@ -128,7 +126,7 @@ def highest_so_far(values: Ints, group: Ints) -> Ints:
     return np.maximum.accumulate(values + group * step) - group * step
 
 
-def latest_rows(available: Ints, issue: Ints, shape: tuple[int, int]) -> NDArray[np.int32]:
+def latest_rows(available: IntArray, issue: IntArray, shape: tuple[int, int]) -> NDArray[np.int32]:
     """Return which row is the last one usable on each (date, code), -1 before the first.
 
     Args:
@@ -145,7 +143,7 @@ def latest_rows(available: Ints, issue: Ints, shape: tuple[int, int]) -> NDArray
     return np.maximum.accumulate(grid, axis=0)
 
 
-def adjustment_at(factor: Floats, position: Ints, issue: Ints) -> Floats:
+def adjustment_at(factor: FloatArray, position: IntArray, issue: IntArray) -> FloatArray:
     """Return the adjustment factor of each row's issue on its session.
 
     Args:

@@ -29,6 +29,7 @@ from gogooku_kedro.market.quality import SPARSE, IssueLog, data_hash, missing_st
 from gogooku_kedro.market.rules import apply_price_rules, drop_duplicates
 from gogooku_kedro.market.sessions import keep_sessions
 from gogooku_kedro.market.universe import labels_as_of, other_products, parse_listed_issues
+from gogooku_kedro.typing import FloatArray
 
 
 def standardise_bars(
@@ -216,7 +217,7 @@ def _count_over_time(bars: pd.DataFrame, log: IssueLog, max_move: float) -> None
     log.record("sparse_date", bars, thin_sessions(counts, SPARSE)[session])
 
 
-def _price_ratio(issue: NDArray[np.intp], bars: pd.DataFrame) -> NDArray[np.float64]:
+def _price_ratio(issue: NDArray[np.intp], bars: pd.DataFrame) -> FloatArray:
     """Adjusted close over the issue's previous adjusted close; rows by issue and date."""
     close = bars["close"].to_numpy()
     event = np.cumsum(np.log(bars["adj_factor"].to_numpy()))  # differences without event are 0

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from gogooku_kedro.market.asof import Ints
 from gogooku_kedro.market.parsing import parse_codes, parse_dates, parse_numbers
+from gogooku_kedro.typing import IntArray
 
 ORDINARY_SHARE = "0"  # fifth character of a five-character code
 
@@ -60,7 +60,7 @@ class EventTable:
             return pd.Series("", index=self.frame.index, dtype="str", name=column)
         return self.frame[column].astype("str").fillna("").str.strip()
 
-    def issues(self, codes: pd.Index) -> Ints:
+    def issues(self, codes: pd.Index) -> IntArray:
         """Return the column of each row's issue in the panel, -1 for an issue it does not have.
 
         A four-character code means the ordinary share. Each code is read by itself, so that a row

@@ -5,12 +5,13 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from gogooku_kedro.market.asof import Floats, SessionAxis, latest_rows
+from gogooku_kedro.market.asof import SessionAxis, latest_rows
 from gogooku_kedro.market.event_tables import absent_table
 from gogooku_kedro.market.investor_flows import investor_flow_series
 from gogooku_kedro.market.margin_balances import known_margin_balances
 from gogooku_kedro.market.statement_state import known_state
 from gogooku_kedro.market.statements import parse_statements
+from gogooku_kedro.typing import Float32Array, FloatArray
 
 STATEMENT_MAX_AGE = 200
 """Sessions after which results or forecasts count as unknown."""
@@ -18,7 +19,7 @@ STATEMENT_MAX_AGE = 200
 MARGIN_MAX_AGE = 15
 """Sessions after which a margin balance counts as unknown."""
 
-Single = NDArray[np.float32]
+Single = Float32Array
 
 
 def build_events(
@@ -92,7 +93,7 @@ class _Latest:
     def __init__(self, rows: NDArray[np.int32]) -> None:
         self._rows, self._absent = np.maximum(rows, 0), rows < 0
 
-    def spread(self, values: Floats) -> Single:
+    def spread(self, values: FloatArray) -> Single:
         """Return the value of each cell's row, NaN where it has none."""
         if len(values) == 0:
             return np.full(self._rows.shape, np.nan, dtype=np.float32)
@@ -100,7 +101,7 @@ class _Latest:
         grid[self._absent] = np.nan
         return grid
 
-    def age(self, since: Floats) -> Single:
+    def age(self, since: FloatArray) -> Single:
         """Return the sessions since a position, NaN where there is none."""
         session = np.arange(len(self._rows), dtype=np.float32)[:, None]
         elapsed: Single = session - self.spread(since)
@@ -143,7 +144,7 @@ def _forget(grids: dict[str, Single], age: Single, max_age: int) -> None:
         values[stale] = np.nan
 
 
-def _weekday_of(day: Floats) -> Floats:
+def _weekday_of(day: FloatArray) -> FloatArray:
     """Running number of the weekday of each day since 1970, NaN for NaN."""
     known = ~np.isnan(day)
     days = np.where(known, day, 0).astype(np.int64).astype("datetime64[D]")

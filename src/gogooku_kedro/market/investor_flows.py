@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from gogooku_kedro.market.asof import ABSENT, Floats, Ints, KnownRows, SessionAxis, figure, highest_so_far
+from gogooku_kedro.market.asof import ABSENT, KnownRows, SessionAxis, figure, highest_so_far
 from gogooku_kedro.market.event_tables import EventTable
+from gogooku_kedro.typing import FloatArray, IntArray
 
 CLASSES = {
     "proprietary": "Prop",
@@ -33,7 +34,7 @@ MAX_AGE = 15
 """Sessions after which a week's figures count as unknown."""
 
 
-def investor_flow_series(investor_flows: pd.DataFrame, axis: SessionAxis) -> dict[str, Floats]:
+def investor_flow_series(investor_flows: pd.DataFrame, axis: SessionAxis) -> dict[str, FloatArray]:
     """Return what was known on each session about the latest published week.
 
     A week is usable from the next session after its PubDate; of several publications of a week the
@@ -98,7 +99,7 @@ class _Weeks:
         since = first.first(np.zeros(len(axis), dtype=np.int64), self._week, self._bound)
         self.age = np.arange(len(axis)) - figure(available.astype(np.float64), since)
 
-    def total(self, name: str, only: tuple[str, ...] = ()) -> Floats:
+    def total(self, name: str, only: tuple[str, ...] = ()) -> FloatArray:
         """Sum over the sections of the latest week; NaN where none of them states it."""
         sections = [s for s in np.unique(self._section) if not only or s in only]
         parts = [self._of_section(name, section) for section in sections]
@@ -107,13 +108,13 @@ class _Weeks:
         known = np.stack(parts)
         return np.where(np.isnan(known).all(axis=0), np.nan, np.nansum(known, axis=0))
 
-    def _of_section(self, name: str, section: str) -> Floats:
+    def _of_section(self, name: str, section: str) -> FloatArray:
         rows = np.flatnonzero(self._section == section)
         known = KnownRows(np.zeros(len(rows), dtype=np.int64), self._end[rows], rows)
         entry = known.last(np.zeros(len(self._bound), dtype=np.int64), self._week, self._bound)
         return figure(self.columns[name][rows], entry)
 
-    def _as_of(self, latest: Ints) -> Ints:
+    def _as_of(self, latest: IntArray) -> IntArray:
         if len(latest) == 0:
             return np.full(len(self._bound), ABSENT, dtype=np.int64)
         return np.where(self._bound >= 0, latest[np.maximum(self._bound, 0)], ABSENT)

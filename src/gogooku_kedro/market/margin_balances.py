@@ -6,16 +6,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from gogooku_kedro.market.asof import (
-    Floats,
-    Ints,
-    KnownRows,
-    SessionAxis,
-    adjustment_at,
-    figure,
-    highest_so_far,
-)
+from gogooku_kedro.market.asof import KnownRows, SessionAxis, adjustment_at, figure, highest_so_far
 from gogooku_kedro.market.event_tables import EventTable
+from gogooku_kedro.typing import FloatArray, IntArray
 
 VOLUMES = {
     "long": "LongVol",
@@ -47,10 +40,10 @@ class MarginState:
             has IssType, loanable: 1 for an issue that can be sold short, 0 for another.
     """
 
-    issue: Ints
-    available: Ints
-    latest: Floats
-    values: dict[str, Floats]
+    issue: IntArray
+    available: IntArray
+    latest: FloatArray
+    values: dict[str, FloatArray]
 
 
 def known_margin_balances(margin_balances: pd.DataFrame, panel: xr.Dataset, axis: SessionAxis) -> MarginState:
@@ -94,7 +87,9 @@ def known_margin_balances(margin_balances: pd.DataFrame, panel: xr.Dataset, axis
     return _state(issue, available, day, figures)
 
 
-def _state(issue: Ints, available: Ints, day: Ints, figures: dict[str, Floats]) -> MarginState:
+def _state(
+    issue: IntArray, available: IntArray, day: IntArray, figures: dict[str, FloatArray]
+) -> MarginState:
     bound = np.arange(len(issue), dtype=np.int64)
     newest = highest_so_far(day, issue)
     by_day, by_week = KnownRows(issue, day), KnownRows(issue, _week(day))
@@ -110,11 +105,11 @@ def _state(issue: Ints, available: Ints, day: Ints, figures: dict[str, Floats]) 
     return MarginState(issue, available, figure(available.astype(np.float64), first), values)
 
 
-def _week(day: Ints) -> Ints:
+def _week(day: IntArray) -> IntArray:
     return (day + _MONDAY) // 7
 
 
-def _volume_adjustment(panel: xr.Dataset) -> Floats:
+def _volume_adjustment(panel: xr.Dataset) -> FloatArray:
     """Adjusted over raw volume: the product of the adjustment factors to date."""
     volume, adjusted = (
         panel[name].transpose("date", "code").to_numpy().astype(np.float64)

@@ -13,8 +13,8 @@ from gogooku_kedro.market.bar_columns import DAILY_BARS, FLAGS, LABELS, PRICES, 
 from gogooku_kedro.market.parsing import parse_dates, parse_numbers
 from gogooku_kedro.market.quality import thin_sessions
 from gogooku_kedro.market.sessions import days_to_next_session
+from gogooku_kedro.typing import Array, BoolArray, FloatArray, TextArray
 
-Floats = NDArray[np.float64]
 PriceLimits = Literal["tse", "none"]
 
 
@@ -29,22 +29,22 @@ class _Grid:
         self.codes = np.asarray(codes, dtype=str)
         self.shape = (len(self.dates), len(self.codes))
 
-    def dense(self, name: str, absent: float = np.nan) -> Floats:
+    def dense(self, name: str, absent: float = np.nan) -> FloatArray:
         grid = np.full(self.shape, absent)
         grid[self.session, self.issue] = self._bars[name].to_numpy()
         return grid
 
-    def flag(self, name: str) -> NDArray[np.bool_]:
+    def flag(self, name: str) -> BoolArray:
         grid = np.zeros(self.shape, dtype=bool)
         grid[self.session, self.issue] = self._bars[name].to_numpy()
         return grid
 
-    def listed(self) -> NDArray[np.bool_]:
+    def listed(self) -> BoolArray:
         grid = np.zeros(self.shape, dtype=bool)
         grid[self.session, self.issue] = True
         return grid
 
-    def first_known(self, name: str) -> NDArray[np.str_]:
+    def first_known(self, name: str) -> TextArray:
         known = self._bars.loc[self._bars[name] != UNKNOWN, ["date", "code", name]]
         first = known.sort_values("date", kind="stable").drop_duplicates("code")
         label = first.set_index("code")[name].reindex(self.codes)
@@ -146,7 +146,7 @@ def _check(daily_bars: pd.DataFrame, max_move: float) -> None:
         raise ValueError(f"max_move is {max_move}; write a fraction above 0, such as 0.5.")
 
 
-def _drop_far_from_close(prices: dict[str, Floats], max_move: float) -> int:
+def _drop_far_from_close(prices: dict[str, FloatArray], max_move: float) -> int:
     count = 0
     for name in ("open", "high", "low"):
         far = np.abs(prices[name] / prices["close"] - 1) > max_move
@@ -155,7 +155,7 @@ def _drop_far_from_close(prices: dict[str, Floats], max_move: float) -> int:
     return count
 
 
-def _limits(close: Floats, event: NDArray[np.floating[Any]]) -> dict[str, Floats]:
+def _limits(close: FloatArray, event: NDArray[np.floating[Any]]) -> dict[str, FloatArray]:
     """Base price and limit widths; a base is the last close before, times the splits since."""
     before = previous_priced(close)
     base = np.take_along_axis(close / event, before.clip(0), axis=0) * event
@@ -168,7 +168,7 @@ def _limits(close: Floats, event: NDArray[np.floating[Any]]) -> dict[str, Floats
     }
 
 
-def _one_day_return(adj_close: Floats, jump: NDArray[np.bool_]) -> Floats:
+def _one_day_return(adj_close: FloatArray, jump: BoolArray) -> FloatArray:
     ret = np.full(adj_close.shape, np.nan)
     ret[1:] = adj_close[1:] / adj_close[:-1] - 1
     ret[jump] = np.nan
@@ -176,8 +176,8 @@ def _one_day_return(adj_close: Floats, jump: NDArray[np.bool_]) -> Floats:
 
 
 def _index_return(
-    market_index: pd.DataFrame | None, dates: pd.DatetimeIndex, ret_1d: Floats
-) -> tuple[Floats, str]:
+    market_index: pd.DataFrame | None, dates: pd.DatetimeIndex, ret_1d: FloatArray
+) -> tuple[FloatArray, str]:
     if market_index is None or market_index.empty:
         return mean_over_codes(ret_1d), "equal-weighted mean of ret_1d"
     source = str(market_index.attrs.get("source", "market_index"))
@@ -197,7 +197,7 @@ def _index_return(
     return ret, source
 
 
-def mean_over_codes(values: NDArray[Any]) -> Floats:
+def mean_over_codes(values: Array) -> FloatArray:
     """Return the mean of the present values of each date, `(date,)`; NaN where there is none.
 
     `np.bincount` adds one value after the other in code order, so that a code that is absent, or
@@ -209,5 +209,5 @@ def mean_over_codes(values: NDArray[Any]) -> Floats:
     session, issue = np.nonzero(np.isfinite(values))
     total = np.bincount(session, weights=values[session, issue], minlength=len(values))
     count = np.bincount(session, minlength=len(values))
-    mean: Floats = np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
+    mean: FloatArray = np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
     return mean

@@ -5,7 +5,8 @@ from typing import Literal, cast
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+
+from gogooku_kedro.typing import BoolArray
 
 CodeStyle = Literal["auto", "tse", "as_is"]
 
@@ -139,18 +140,18 @@ def parse_flags(values: pd.Series, *, source: str) -> pd.Series:
     return pd.Series(true, index=values.index, name=values.name)
 
 
-def first_rows(values: pd.Series, bad: NDArray[np.bool_]) -> str:
+def first_rows(values: pd.Series, bad: BoolArray) -> str:
     """Return the first five bad values with their row numbers (0 is the first row of data)."""
     rows = np.flatnonzero(bad)[:5]
     shown = values.iloc[rows].tolist()  # Python values: 105.0, not np.float64(105.0)
     return ", ".join(f"row {row}: {value!r}" for row, value in zip(rows, shown, strict=True))
 
 
-def _is_blank(values: pd.Series) -> NDArray[np.bool_]:
+def _is_blank(values: pd.Series) -> BoolArray:
     if pd.api.types.is_numeric_dtype(values.dtype):
-        return cast(NDArray[np.bool_], values.isna().to_numpy())
+        return cast(BoolArray, values.isna().to_numpy())
     text = values.astype("str").str.strip().str.lower()
-    return cast(NDArray[np.bool_], (values.isna() | text.isin(_MISSING)).to_numpy(dtype=bool))
+    return cast(BoolArray, (values.isna() | text.isin(_MISSING)).to_numpy(dtype=bool))
 
 
 def _one_date(value: object, timezone: str) -> pd.Timestamp:

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from gogooku_kedro.market.bar_columns import FLAGS, LABELS, PRICES
+from gogooku_kedro.typing import BoolArray, FloatArray, IntArray
 
 EXAMPLES = 5
 THIN = 0.5  # of the median of the previous sessions: flagged in the panel
@@ -61,7 +61,7 @@ class IssueLog:
         self._max_examples = max_examples
         self._issues: dict[str, dict[str, Any]] = {}
 
-    def record(self, name: str, bars: pd.DataFrame, where: NDArray[np.bool_]) -> None:
+    def record(self, name: str, bars: pd.DataFrame, where: BoolArray) -> None:
         """Count the rows of `bars` in which `where` holds; zero is recorded too.
 
         Args:
@@ -90,7 +90,7 @@ def _row_text(row: dict[Any, Any]) -> str:
     return " ".join([day, str(row["code"]), *fields])
 
 
-def trailing_median(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+def trailing_median(counts: IntArray) -> FloatArray:
     """Return the median of the previous 20 sessions (fewer at the start), NaN at the first.
 
     Args:
@@ -100,7 +100,7 @@ def trailing_median(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     return median.to_numpy(dtype=np.float64)
 
 
-def thin_sessions(counts: NDArray[np.int64], share: float = THIN) -> NDArray[np.bool_]:
+def thin_sessions(counts: IntArray, share: float = THIN) -> BoolArray:
     """Return the sessions with fewer traded issues than `share` of the trailing median, (date,)."""
     return counts < share * trailing_median(counts)
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from gogooku_kedro.market.bar_columns import PRICES
 from gogooku_kedro.market.quality import IssueLog
+from gogooku_kedro.typing import BoolArray, FloatArray
 
 _ROUNDING = 1e-6  # relative: prices that went through float32 are not out of order
 _MOST_CONFLICTS = 0.01
@@ -83,7 +83,7 @@ def apply_price_rules(bars: pd.DataFrame, log: IssueLog, *, max_move: float) -> 
     return bars
 
 
-def _record_trading(raw: pd.DataFrame, log: IssueLog) -> NDArray[np.bool_]:
+def _record_trading(raw: pd.DataFrame, log: IssueLog) -> BoolArray:
     o, h, low, c = (raw[name].to_numpy() for name in PRICES)
     volume = raw["volume"].to_numpy()
     nothing = np.isnan(o) & np.isnan(h) & np.isnan(low) & np.isnan(c)
@@ -95,7 +95,7 @@ def _record_trading(raw: pd.DataFrame, log: IssueLog) -> NDArray[np.bool_]:
     log.record("zero_volume_with_range", raw, (volume == 0) & ranged & (c > 0))
     log.record("volume_missing", raw, np.isnan(volume) & (c > 0))
     log.record("negative_volume", raw, volume < 0)
-    untraded: NDArray[np.bool_] = ~(c > 0) | ((volume == 0) & ~ranged)
+    untraded: BoolArray = ~(c > 0) | ((volume == 0) & ~ranged)
     return untraded
 
 
@@ -111,6 +111,6 @@ def _record_prices(raw: pd.DataFrame, log: IssueLog) -> None:
     log.record("open_below_low", raw, (o > 0) & _above(low, o))
 
 
-def _above(upper: NDArray[np.float64], lower: NDArray[np.float64]) -> NDArray[np.bool_]:
-    above: NDArray[np.bool_] = upper > lower + _ROUNDING * np.abs(lower)
+def _above(upper: FloatArray, lower: FloatArray) -> BoolArray:
+    above: BoolArray = upper > lower + _ROUNDING * np.abs(lower)
     return above

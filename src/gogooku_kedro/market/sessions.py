@@ -4,9 +4,9 @@ import warnings
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from gogooku_kedro.market.quality import IssueLog
+from gogooku_kedro.typing import Float32Array
 
 
 def keep_sessions(
@@ -66,7 +66,7 @@ def calendar_sessions(name: str, first: pd.Timestamp, last: pd.Timestamp) -> pd.
     return sessions[sessions >= first]
 
 
-def days_to_next_session(name: str, dates: pd.DatetimeIndex) -> NDArray[np.float32]:
+def days_to_next_session(name: str, dates: pd.DatetimeIndex) -> Float32Array:
     """Return the calendar days from each session to the next one of the exchange's calendar, `(date,)`.
 
     Known in advance: holidays are set years before. NaN where the calendar ends.

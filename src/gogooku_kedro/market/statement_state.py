@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gogooku_kedro.market.asof import ABSENT, Bools, Floats, Ints, KnownRows, figure, highest_so_far, number
+from gogooku_kedro.market.asof import ABSENT, KnownRows, figure, highest_so_far, number
 from gogooku_kedro.market.statements import YEAR, Filings
+from gogooku_kedro.typing import BoolArray, FloatArray, IntArray
 
 _YEAR_OF_DAYS = 364  # a whole number of weeks: companies report on the same weekday
 _COUNTED_DAYS = 365
@@ -26,12 +27,12 @@ class State:
     `reported` to `expected_day` are NaN where there is none.
     """
 
-    figures: dict[str, Floats]
-    forecasts: dict[str, Floats]
-    reported: Floats
-    forecast: Floats
-    revised: Floats
-    expected_day: Floats
+    figures: dict[str, FloatArray]
+    forecasts: dict[str, FloatArray]
+    reported: FloatArray
+    forecast: FloatArray
+    revised: FloatArray
+    expected_day: FloatArray
 
 
 def known_state(filings: Filings) -> State:
@@ -62,20 +63,20 @@ def known_state(filings: Filings) -> State:
     )
 
 
-def _running_year(filings: Filings, latest: Ints) -> Ints:
+def _running_year(filings: Filings, latest: IntArray) -> IntArray:
     stated = highest_so_far(np.where(_any_forecast(filings, 0), filings.year, ABSENT), filings.issue)
     after_results = np.where(latest % 4 == 3, latest // 4 + 12, latest // 4)
     return np.where(latest >= 0, after_results, stated)
 
 
-def _next_period(period: Ints) -> Ints:
+def _next_period(period: IntArray) -> IntArray:
     following = np.where(period % 4 == 3, period + YEAR - 3, period + 1)
     return np.where(period >= 0, following, ABSENT)
 
 
-def _any_forecast(filings: Filings, which: int) -> Bools:
+def _any_forecast(filings: Filings, which: int) -> BoolArray:
     values = np.stack([pair[:, which] for pair in filings.forecasts.values()])
-    stated: Bools = np.any(~np.isnan(values), axis=0)
+    stated: BoolArray = np.any(~np.isnan(values), axis=0)
     return stated
 
 
@@ -88,30 +89,30 @@ class _Reports:
         self._known = KnownRows(filings.issue[self._rows], filings.period[self._rows], self._rows)
         self._bound = np.arange(len(filings), dtype=np.int64)
 
-    def row(self, period: Ints) -> Ints:
+    def row(self, period: IntArray) -> IntArray:
         """Last filing of each period known so far, -1 for none."""
         return number(self._rows, self._known.last(self._filings.issue, period, self._bound))
 
-    def first_row(self, period: Ints) -> Ints:
+    def first_row(self, period: IntArray) -> IntArray:
         """First filing of each period, -1 when it has not been reported so far."""
         return number(self._rows, self._known.first(self._filings.issue, period, self._bound))
 
-    def value(self, name: str, period: Ints) -> Floats:
+    def value(self, name: str, period: IntArray) -> FloatArray:
         """Cumulative figure of each period."""
         return figure(self._filings.figures[name], self.row(period))
 
-    def twelve_months(self, name: str, period: Ints) -> Floats:
+    def twelve_months(self, name: str, period: IntArray) -> FloatArray:
         """Sum of the twelve months that end with the period: year before + to date - a year ago."""
         to_date, before = self.value(name, period), self.value(name, _year_before(period))
         return np.where(period % 4 == 3, to_date, before + to_date - self.value(name, period - YEAR))
 
-    def quarter(self, name: str, period: Ints) -> Floats:
+    def quarter(self, name: str, period: IntArray) -> FloatArray:
         """Figure of the quarter alone."""
         to_date, before = self.value(name, period), self.value(name, period - 1)
         return np.where(period % 4 == 0, to_date, to_date - before)
 
-    def profit_and_loss(self, latest: Ints) -> dict[str, Floats]:
-        found: dict[str, Floats] = {}
+    def profit_and_loss(self, latest: IntArray) -> dict[str, FloatArray]:
+        found: dict[str, FloatArray] = {}
         for name in ("sales", "op", "np"):
             found[name] = self.value(name, latest)
             found[f"{name}_year_ago"] = self.value(name, latest - YEAR)
@@ -122,7 +123,7 @@ class _Reports:
             found[f"{name}_quarter_year_ago"] = self.quarter(name, latest - YEAR)
         return found
 
-    def balance(self, latest: Ints) -> dict[str, Floats]:
+    def balance(self, latest: IntArray) -> dict[str, FloatArray]:
         counted = self.latest_with("shares")
         return {
             "total_assets": self.value("total_assets", latest),
@@ -133,20 +134,20 @@ class _Reports:
             "adj_shares_year_ago": self.value("shares", counted - YEAR),
         }
 
-    def cash_flow(self) -> dict[str, Floats]:
+    def cash_flow(self) -> dict[str, FloatArray]:
         stated = self.latest_with("cfo")
         return {
             "cfo_ttm": self.twelve_months("cfo", stated),
             "np_ttm_of_cfo": self.twelve_months("np", stated),
         }
 
-    def latest_with(self, name: str) -> Ints:
+    def latest_with(self, name: str) -> IntArray:
         """Latest period so far whose results state the figure."""
         stated = ~np.isnan(self._filings.figures[name])
         return highest_so_far(np.where(stated, self._filings.period, ABSENT), self._filings.issue)
 
 
-def _year_before(period: Ints) -> Ints:
+def _year_before(period: IntArray) -> IntArray:
     """The fiscal year that ended before the period's own year."""
     return np.where(period >= 0, (period // 4 - 12) * 4 + 3, ABSENT)
 
@@ -172,7 +173,7 @@ class _Guidance:
         self.last_row = self._latest(np.bincount(self._row, minlength=len(filings)) > 0)
         self.last_changed_row = self._latest(self._direction != 0)
 
-    def of_year(self, target: Ints) -> dict[str, Floats]:
+    def of_year(self, target: IntArray) -> dict[str, FloatArray]:
         """Forecast of each target year: the last one, the one before it and the first one."""
         span = self._known.span(self._filings.issue, target, self._bound)
         now, first = self._known.at(span.last), self._known.at(span.first)
@@ -185,7 +186,7 @@ class _Guidance:
         found["revision_balance"] = self._balance()
         return found
 
-    def of_reported_years(self, reports: _Reports, latest: Ints) -> dict[str, Floats]:
+    def of_reported_years(self, reports: _Reports, latest: IntArray) -> dict[str, FloatArray]:
         """Forecasts of years in which results are out, and the full years to hold them against."""
         last_year = highest_so_far(
             np.where(self._filings.period % 4 == 3, self._filings.period, ABSENT), self._filings.issue
@@ -197,14 +198,14 @@ class _Guidance:
         found |= {f"fy_forecast_{name}": figure(self._values[name], full) for name in ("op", "np")}
         return found
 
-    def _before_results(self, reports: _Reports, period: Ints) -> Ints:
+    def _before_results(self, reports: _Reports, period: IntArray) -> IntArray:
         """Last forecast of the period's fiscal year, as it stood before that year's results."""
         year = np.where(period >= 0, period // 4, ABSENT)
         results = reports.first_row(np.where(year >= 0, 4 * year + 3, ABSENT))
         bound = np.where(results >= 0, results - 1, self._bound)
         return self._known.last(self._filings.issue, year, bound)
 
-    def _dividend(self, target: Ints) -> Floats:
+    def _dividend(self, target: IntArray) -> FloatArray:
         stated = [np.flatnonzero(~np.isnan(self._filings.dividends[:, which])) for which in (0, 1)]
         row = np.concatenate(stated)
         year = np.concatenate([self._filings.year[stated[0]], self._filings.next_year[stated[1]]])
@@ -213,7 +214,7 @@ class _Guidance:
         known = KnownRows(self._filings.issue[row[kept]], year[kept], row[kept])
         return figure(values[kept], known.last(self._filings.issue, target, self._bound))
 
-    def _directions(self, target: Ints) -> Ints:
+    def _directions(self, target: IntArray) -> IntArray:
         """+1, -1 or 0 per filing: operating profit (where blank: net profit) forecast up or down."""
         span = self._known.span(self._filings.issue[self._row], target, self._row)
         previous = self._known.at(np.where(span.last > span.first, span.last - 1, ABSENT))
@@ -222,15 +223,15 @@ class _Guidance:
         total = np.bincount(self._row, sign, minlength=len(self._filings))
         return np.sign(total).astype(np.int64)
 
-    def _balance(self) -> Floats:
+    def _balance(self) -> FloatArray:
         """Forecasts raised minus forecasts lowered in the 365 days up to the filing."""
         filings, total = self._filings, np.cumsum(self._direction)
         scale = int(filings.day.max(initial=0)) + 1
         day = filings.issue * scale + filings.day
         since = np.searchsorted(day, day - _COUNTED_DAYS, side="right")
         before = np.where(since > 0, total[np.maximum(since - 1, 0)], 0)
-        balance: Floats = (total - before).astype(np.float64)
+        balance: FloatArray = (total - before).astype(np.float64)
         return balance
 
-    def _latest(self, flag: Bools) -> Ints:
+    def _latest(self, flag: BoolArray) -> IntArray:
         return highest_so_far(np.where(flag, self._bound, ABSENT), self._filings.issue)

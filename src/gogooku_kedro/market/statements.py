@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from gogooku_kedro.market.asof import ABSENT, Bools, Floats, Ints, SessionAxis, adjustment_at
+from gogooku_kedro.market.asof import ABSENT, SessionAxis, adjustment_at
 from gogooku_kedro.market.event_tables import EventTable
+from gogooku_kedro.typing import BoolArray, FloatArray, IntArray
 
 REQUIRED = ("DiscDate", "Code", "CurPerType", "CurFYEn")
 FIGURES = {
@@ -45,15 +46,15 @@ class Filings:
         dividends: `(row, 2)` yen per adjusted share, of the running and the next fiscal year.
     """
 
-    issue: Ints
-    available: Ints
-    day: Ints
-    period: Ints
-    year: Ints
-    next_year: Ints
-    figures: dict[str, Floats]
-    forecasts: dict[str, Floats]
-    dividends: Floats
+    issue: IntArray
+    available: IntArray
+    day: IntArray
+    period: IntArray
+    year: IntArray
+    next_year: IntArray
+    figures: dict[str, FloatArray]
+    forecasts: dict[str, FloatArray]
+    dividends: FloatArray
 
     def __len__(self) -> int:
         return len(self.issue)
@@ -104,7 +105,7 @@ def parse_statements(statements: pd.DataFrame, panel: xr.Dataset, axis: SessionA
     )
 
 
-def _in_order(table: EventTable, issue: Ints, disclosed: pd.Series) -> Ints:
+def _in_order(table: EventTable, issue: IntArray, disclosed: pd.Series) -> IntArray:
     """Rows of known issues by issue, date, time and number; what is blank comes first."""
     keys = pd.DataFrame(
         {
@@ -126,33 +127,33 @@ def _seconds(times: pd.Series) -> pd.Series:
     return pd.Series((hours * 3600 + minutes * 60 + seconds.fillna(0)).to_numpy()[positions])
 
 
-def _numbers(table: EventTable, column: str, rows: Ints) -> Floats:
+def _numbers(table: EventTable, column: str, rows: IntArray) -> FloatArray:
     return table.numbers(column).to_numpy(dtype=np.float64)[rows]
 
 
-def _shares(table: EventTable, rows: Ints) -> Floats:
+def _shares(table: EventTable, rows: IntArray) -> FloatArray:
     """Shares outstanding without the company's own; NaN unless positive."""
     own = np.nan_to_num(_numbers(table, "TrShFY", rows))
     outstanding = _numbers(table, "ShOutFY", rows) - own
     return np.where(outstanding > 0, outstanding, np.nan)
 
 
-def _month_number(days: pd.Series) -> Ints:
+def _month_number(days: pd.Series) -> IntArray:
     months = days.to_numpy().astype("datetime64[M]")
     return np.where(np.isnat(months), ABSENT, months.astype(np.int64))
 
 
-def _periods(table: EventTable, rows: Ints, year: Ints, figures: dict[str, Floats]) -> Ints:
+def _periods(table: EventTable, rows: IntArray, year: IntArray, figures: dict[str, FloatArray]) -> IntArray:
     quarter = table.text("CurPerType").map(QUARTERS).fillna(ABSENT).to_numpy(dtype=np.int64)[rows]
     kind = table.text("DocType").iloc[rows]
     profit_and_loss = np.stack([figures[name] for name in ("sales", "op", "np")])
-    stated: Bools = np.any(~np.isnan(profit_and_loss), axis=0)
+    stated: BoolArray = np.any(~np.isnan(profit_and_loss), axis=0)
     named = kind.str.contains(_RESULTS, regex=False).to_numpy(dtype=bool)
     results = np.where(kind.eq("").to_numpy(dtype=bool), stated, named & stated)
     return np.where(results & (quarter >= 0) & (year >= 0), 4 * year + quarter, ABSENT)
 
 
-def _price_adjustment(panel: xr.Dataset) -> Floats:
+def _price_adjustment(panel: xr.Dataset) -> FloatArray:
     """Raw close over adjusted close: the product of the adjustment factors to date."""
     close, adjusted = (
         panel[name].transpose("date", "code").to_numpy().astype(np.float64) for name in ("close", "adj_close")

@@ -1,11 +1,10 @@
 """Which issues are common stock, and the sector and market that were known on each date."""
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from gogooku_kedro.market.bar_columns import UNKNOWN
 from gogooku_kedro.market.parsing import CodeStyle, parse_codes, parse_dates
+from gogooku_kedro.typing import BoolArray
 
 _OTHER_SECTOR = "9999"  # S33 of ETF, REIT and other products
 _OTHER_MARKET = "0109"  # Mkt of the same
@@ -61,7 +60,7 @@ def labels_as_of(bars: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
     return joined[["sector", "market"]].fillna(UNKNOWN)
 
 
-def other_products(bars: pd.DataFrame, known: pd.DataFrame) -> NDArray[np.bool_]:
+def other_products(bars: pd.DataFrame, known: pd.DataFrame) -> BoolArray:
     """Return the rows of ETF, REIT and other products by the first statement about the code.
 
     Args:

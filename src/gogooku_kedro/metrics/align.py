@@ -10,24 +10,10 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from gogooku_kedro.columns import score_column
+from gogooku_kedro.typing import FloatArray
 
 SPLITS = ("train", "valid", "test")
-
-
-def horizon_name(horizon: int) -> str:
-    """Return the name of a horizon in sessions: 5 -> "5d"."""
-    return f"{horizon}d"
-
-
-def score_column(horizon: int) -> str:
-    """Return the prediction column of a horizon: 5 -> "score_5d"."""
-    return f"score_{horizon_name(horizon)}"
-
-
-def quantile_column(level: float, horizon: int) -> str:
-    """Return the prediction column of a quantile: 0.05 and 5 -> "q05_5d"."""
-    return f"q{round(100 * level):02d}_{horizon_name(horizon)}"
 
 
 def horizons_of(labels: xr.Dataset) -> list[int]:

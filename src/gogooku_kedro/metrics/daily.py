@@ -9,11 +9,12 @@ import bottleneck as bn
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from gogooku_kedro.columns import horizon_name, horizon_sessions
 from gogooku_kedro.metrics import scores as score_statistics
 from gogooku_kedro.metrics import significance
-from gogooku_kedro.metrics.align import WidePart, check_columns, horizon_name, wide_parts
+from gogooku_kedro.metrics.align import WidePart, check_columns, wide_parts
 from gogooku_kedro.metrics.decile_portfolios import (
     BookReturns,
     decile_legs,
@@ -24,8 +25,8 @@ from gogooku_kedro.metrics.decile_portfolios import (
 )
 from gogooku_kedro.metrics.deciles import monotonicity, profile_monotonicity
 from gogooku_kedro.metrics.rank_ic import MIN_PAIRS, is_constant, matched, rank_ic, row_correlation, row_ranks
+from gogooku_kedro.typing import BoolArray, FloatArray
 
-FloatArray = NDArray[np.float64]
 Summary = dict[str, dict[str, dict[str, dict[str, Any]]]]
 
 MEANS_OF_DAYS = (
@@ -63,7 +64,7 @@ def daily_metrics(
     labels: xr.Dataset,
     cost_bps: float,
     *,
-    member: xr.DataArray | None = None,
+    in_universe: xr.DataArray | None = None,
 ) -> pd.DataFrame:
     """Return every metric of every date, long: one row per model, split, horizon and session.
 
@@ -72,7 +73,7 @@ def daily_metrics(
             High score = expected to do better.
         labels: `ret` (date, code, horizon), fractions, NaN = missing; horizon 1 prices the books.
         cost_bps: Cost per side of the books, in basis points.
-        member: (date, code) bool on the dates and codes of the labels, the stocks that should have a
+        in_universe: (date, code) bool on the dates and codes of the labels, the stocks that should have a
             score; without it there is no `coverage`.
 
     Returns:
@@ -92,7 +93,7 @@ def daily_metrics(
             "books are priced with one-session returns: add 1 to labels.horizons"
         )
     frames = [
-        _horizon_metrics(part, horizon, cost_bps, member)
+        _horizon_metrics(part, horizon, cost_bps, in_universe)
         for part in wide_parts(predictions, labels)
         for horizon in part.scores
     ]
@@ -147,7 +148,7 @@ def summarise_metrics(
     summary: Summary = {}
     profile = {} if deciles is None else profile_monotonicity(deciles).to_dict()
     for (split, model, name), days in daily.groupby(["split", "model", "horizon"], sort=False):
-        horizon = int(str(name).removesuffix("d"))
+        horizon = horizon_sessions(name)
         low, high = significance.bootstrap_sharpe_ci(
             days["long_short_net"],
             horizon=horizon,
@@ -207,7 +208,7 @@ def number(value: float) -> float | None:
 
 
 def _horizon_metrics(
-    part: WidePart, horizon: int, cost_bps: float, member: xr.DataArray | None
+    part: WidePart, horizon: int, cost_bps: float, in_universe: xr.DataArray | None
 ) -> pd.DataFrame:
     score, session_return = part.scores[horizon], part.returns[1]
     scores, returns = matched(score, part.returns[horizon])
@@ -232,7 +233,7 @@ def _horizon_metrics(
             "n": np.isfinite(scores).sum(axis=1),
             "long_only_gross": top_decile.gross,
             "long_only_net": top_decile.net,
-            "coverage": _coverage(part, score, member),
+            "coverage": _coverage(part, score, in_universe),
             "dispersion": score_statistics.dispersion(score),
             "distinct_share": score_statistics.distinct_share(score),
             "score_autocorrelation": yesterday,
@@ -246,14 +247,14 @@ def _autocorrelation_h(score: FloatArray, horizon: int, yesterday: FloatArray) -
     return yesterday if horizon == 1 else score_statistics.autocorrelation(score, horizon)
 
 
-def _coverage(part: WidePart, score: FloatArray, member: xr.DataArray | None) -> FloatArray:
-    if member is None:
+def _coverage(part: WidePart, score: FloatArray, in_universe: xr.DataArray | None) -> FloatArray:
+    if in_universe is None:
         return np.full(len(score), np.nan)
-    inside = member.transpose("date", "code").sel(date=part.dates, code=part.codes)
+    inside = in_universe.transpose("date", "code").sel(date=part.dates, code=part.codes)
     return score_statistics.coverage(score, inside.to_numpy())
 
 
-def _spread(ranks: FloatArray, returns: FloatArray, constant: NDArray[np.bool_]) -> FloatArray:
+def _spread(ranks: FloatArray, returns: FloatArray, constant: BoolArray) -> FloatArray:
     """Mean return of the top decile minus that of the bottom decile, per date."""
     top, bottom = decile_legs(ranks)
     weights = equal_weights(top) - equal_weights(bottom)

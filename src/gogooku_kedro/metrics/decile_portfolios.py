@@ -9,12 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from gogooku_kedro.metrics.rank_ic import MIN_PAIRS, is_constant, matched, row_ranks
-
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
+from gogooku_kedro.typing import BoolArray, FloatArray
 
 N_DECILES = 10
 
@@ -151,7 +149,7 @@ def decile_means(score: ArrayLike, ret: ArrayLike) -> FloatArray:
     decile = np.ceil(N_DECILES * (ranks - 0.5) / np.maximum(n, 1))
     means = np.full((len(scores), N_DECILES), np.nan)
     for k in range(1, N_DECILES + 1):
-        member = usable & (decile == k)
-        total, size = np.where(member, returns, 0.0).sum(axis=1), member.sum(axis=1)
+        inside = usable & (decile == k)
+        total, size = np.where(inside, returns, 0.0).sum(axis=1), inside.sum(axis=1)
         np.divide(total, size, out=means[:, k - 1], where=size > 0)
     return means

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from gogooku_kedro.metrics.align import WidePart, check_columns, horizon_name, wide_parts
+from gogooku_kedro.columns import horizon_name
+from gogooku_kedro.metrics.align import WidePart, check_columns, wide_parts
 from gogooku_kedro.metrics.decile_portfolios import N_DECILES, decile_means
 from gogooku_kedro.metrics.rank_ic import rank_ic
-
-FloatArray = NDArray[np.float64]
+from gogooku_kedro.typing import FloatArray
 
 GROUP = ["model", "split", "horizon"]
 DECILE_COLUMNS = [*GROUP, "date", "decile", "mean_return"]

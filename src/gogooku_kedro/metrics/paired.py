@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from gogooku_kedro.metrics.significance import (
     MIN_DAYS,
@@ -20,8 +20,9 @@ from gogooku_kedro.metrics.significance import (
     percentiles,
     resampled_days,
 )
+from gogooku_kedro.typing import FloatArray
 
-Statistic = Callable[[NDArray[np.float64]], float]
+Statistic = Callable[[FloatArray], float]
 
 
 @dataclass(frozen=True)

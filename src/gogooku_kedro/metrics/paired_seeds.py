@@ -8,11 +8,10 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from gogooku_kedro.metrics.significance import MIN_DAYS, block_length, percentiles, resampled_days
+from gogooku_kedro.typing import FloatArray, IntArray
 
-FloatArray = NDArray[np.float64]
 Kind = Literal["mean", "ratio"]
 
 POWER = 2.8
@@ -163,23 +162,19 @@ def days_to_decide(day_deviation: float, delta: float) -> int | None:
     return math.ceil((POWER * day_deviation / delta) ** 2)
 
 
-def _on_common_days(
-    first: pd.DataFrame, second: pd.DataFrame
-) -> tuple[FloatArray, FloatArray, NDArray[np.int64]]:
+def _on_common_days(first: pd.DataFrame, second: pd.DataFrame) -> tuple[FloatArray, FloatArray, IntArray]:
     """Values (days, seeds) of both arms and the number of each day's fold, counted from 0."""
     both = pd.concat([first, second], axis=1, keys=["first", "second"], join="inner").dropna()
     folds, _ = pd.factorize(both.index.get_level_values("fold"), sort=True)
     return both["first"].to_numpy(np.float64), both["second"].to_numpy(np.float64), folds.astype(np.int64)
 
 
-def _equal(x: FloatArray, folds: NDArray[np.int64]) -> FloatArray:
+def _equal(x: FloatArray, folds: IntArray) -> FloatArray:
     seeds = x.shape[1]
     return np.full((1, folds.max() + 1, seeds), 1.0 / seeds)
 
 
-def _drawn(
-    x: FloatArray, folds: NDArray[np.int64], counts: FloatArray, rng: np.random.Generator
-) -> FloatArray:
+def _drawn(x: FloatArray, folds: IntArray, counts: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Weights of the seeds, (draw, fold, seed), each fold's summing to 1."""
     seeds, size = x.shape[1], (len(counts), folds.max() + 1)
     if seeds == 1:
@@ -190,7 +185,7 @@ def _drawn(
     return weights
 
 
-def _spread_of_seeds(x: FloatArray, folds: NDArray[np.int64], counts: FloatArray) -> float:
+def _spread_of_seeds(x: FloatArray, folds: IntArray, counts: FloatArray) -> float:
     """Standard deviation between trainings, as a share of that of the seeds' means over drawn days."""
     deviation, seeds = x - x.mean(axis=1, keepdims=True), x.shape[1]
     observed, by_days = [], []
@@ -206,7 +201,7 @@ def _spread_of_seeds(x: FloatArray, folds: NDArray[np.int64], counts: FloatArray
 
 
 def _statistic(
-    x: FloatArray, folds: NDArray[np.int64], weights: FloatArray, counts: FloatArray, statistic: Statistic
+    x: FloatArray, folds: IntArray, weights: FloatArray, counts: FloatArray, statistic: Statistic
 ) -> FloatArray:
     """The statistic of every draw (draw,): `counts` says how often a day is in it, `weights` a seed."""
     draws, days = counts.shape

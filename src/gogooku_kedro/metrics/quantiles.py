@@ -11,13 +11,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
 
-from gogooku_kedro.metrics.align import check_columns, horizon_name, quantile_column
+from gogooku_kedro.columns import horizon_name, horizon_sessions, quantile_column
+from gogooku_kedro.metrics.align import check_columns
 from gogooku_kedro.metrics.rank_ic import MIN_PAIRS
 from gogooku_kedro.metrics.significance import mean_interval
-
-FloatArray = NDArray[np.float64]
+from gogooku_kedro.typing import FloatArray
 
 DAILY_QUANTILE_COLUMNS = ["split", "horizon", "date", "level", "share_below", "crossing", "n"]
 CALIBRATION_COLUMNS = ["split", "horizon", "level", "share_below", "low", "high", "crossing", "days"]
@@ -70,7 +69,7 @@ def quantile_calibration(daily: pd.DataFrame) -> pd.DataFrame:
     check_columns(daily, DAILY_QUANTILE_COLUMNS, "daily quantiles")
     rows = []
     for (split, name, level), days in daily.groupby(["split", "horizon", "level"], sort=False):
-        horizon = int(str(name).removesuffix("d"))
+        horizon = horizon_sessions(name)
         low, high = mean_interval(days["share_below"], horizon)
         shares = (days["share_below"].mean(), low, high, days["crossing"].mean())
         rows.append((split, name, level, *shares, int(days["share_below"].notna().sum())))

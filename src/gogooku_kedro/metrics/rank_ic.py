@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import bottleneck as bn
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-FloatArray = NDArray[np.float64]
+from gogooku_kedro.typing import BoolArray, FloatArray
 
 MIN_PAIRS = 5
 """A date with fewer stocks that carry both a score and a return has no cross-section to rank."""
@@ -75,11 +75,11 @@ def ic(score: ArrayLike, ret: ArrayLike) -> FloatArray:
     return row_correlation(*matched(score, ret))
 
 
-def is_constant(values: FloatArray) -> NDArray[np.bool_]:
+def is_constant(values: FloatArray) -> BoolArray:
     """Return, per date, whether all present values of a (date, code) array are equal."""
     lowest = np.min(values, axis=1, initial=np.inf, where=~np.isnan(values))
     highest = np.max(values, axis=1, initial=-np.inf, where=~np.isnan(values))
-    constant: NDArray[np.bool_] = lowest >= highest
+    constant: BoolArray = lowest >= highest
     return constant
 
 

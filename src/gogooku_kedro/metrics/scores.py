@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import bottleneck as bn
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from gogooku_kedro.metrics.rank_ic import MIN_PAIRS, is_constant, rank_ic
+from gogooku_kedro.typing import BoolArray, FloatArray
 
-FloatArray = NDArray[np.float64]
 
-
-def coverage(score: ArrayLike, member: NDArray[np.bool_]) -> FloatArray:
+def coverage(score: ArrayLike, in_universe: BoolArray) -> FloatArray:
     """Return the share of the date's members that have a score (date,).
 
     Args:
         score: (date, code), NaN = no score.
-        member: (date, code) bool, the stocks that should have one.
+        in_universe: (date, code) bool, the stocks that should have one.
 
     Returns:
-        0 to 1; NaN on dates without a member.
+        0 to 1; NaN on dates without one.
     """
-    scored = np.isfinite(np.asarray(score, dtype=np.float64)) & member
-    members = member.sum(axis=1)
+    scored = np.isfinite(np.asarray(score, dtype=np.float64)) & in_universe
+    members = in_universe.sum(axis=1)
     return np.where(members > 0, scored.sum(axis=1) / np.maximum(members, 1), np.nan)
 
 

@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 from arch.bootstrap import StationaryBootstrap, optimal_block_length
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
 
-FloatArray = NDArray[np.float64]
+from gogooku_kedro.typing import FloatArray, IntArray
 
 MIN_DAYS = 20
 """Below this number of days no standard error or interval is reported."""
@@ -168,7 +168,7 @@ def cosine_error(series: ArrayLike, horizon: int) -> tuple[float, int]:
     return math.sqrt(float(cosines @ cosines) / degrees / n), degrees
 
 
-def resampled_days(days: int, block: int, replications: int, seed: int) -> NDArray[np.int64]:
+def resampled_days(days: int, block: int, replications: int, seed: int) -> IntArray:
     """Return the positions of the days that stationary-bootstrap draws hold, (replication, days).
 
     What is measured day by day on several models is drawn on the same days for all of them.

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from gogooku_kedro.columns import HORIZONS
 from gogooku_kedro.model.attention import GraphAttention
 from gogooku_kedro.model.diffusion import AttentionDiffusion
 from gogooku_kedro.model.fan import FrequencyAdaptiveNorm
@@ -21,7 +22,7 @@ from gogooku_kedro.model.neutralise import PeerNeutralisation
 from gogooku_kedro.model.san import SliceAdaptiveNorm
 from gogooku_kedro.model.temporal import BandedAttention
 from gogooku_kedro.model.vsn import VariableSelectionNetwork
-from gogooku_kedro.params import HORIZONS, ModelParams
+from gogooku_kedro.params import ModelParams
 
 
 class ModelOutput(NamedTuple):

@@ -23,7 +23,6 @@ from gogooku_kedro.params.features import FeaturesParams
 from gogooku_kedro.params.graph import GraphParams
 from gogooku_kedro.params.labels import LabelsParams
 from gogooku_kedro.params.model import (
-    HORIZONS,
     DiffusionParams,
     FanParams,
     GatParams,
@@ -39,7 +38,6 @@ from gogooku_kedro.params.research import WalkForwardParams
 from gogooku_kedro.params.training import DebugParams, LossParams, PhaseParams, TrainingParams
 
 __all__ = [
-    "HORIZONS",
     "RUNTIME_PARAMETERS",
     "SECTIONS",
     "AblationParams",

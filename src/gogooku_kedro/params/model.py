@@ -4,10 +4,8 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
+from gogooku_kedro.columns import HORIZONS
 from gogooku_kedro.params.base import Section
-
-HORIZONS = (1, 5, 10, 20)
-"""Forecast horizons in sessions."""
 
 Share = Field(ge=0, lt=1)
 

@@ -4,8 +4,9 @@ from typing import Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
+from gogooku_kedro.columns import HORIZONS
 from gogooku_kedro.params.base import Section
-from gogooku_kedro.params.model import HORIZONS, Share
+from gogooku_kedro.params.model import Share
 
 
 class LossParams(Section):
@@ -117,7 +118,7 @@ class TrainingParams(Section):
             )
         return self
 
-    def members(self) -> tuple[int, ...]:
+    def all_seeds(self) -> tuple[int, ...]:
         """Seeds of the models to train: ``seeds``, or ``seed`` alone where there are none."""
         return self.seeds or (self.seed,)
 

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from gogooku_kedro.backtest.targets import LONG_ONLY, LONG_SHORT
+from gogooku_kedro.columns import horizon_sessions, sorted_horizons
 from gogooku_kedro.metrics.daily import number
 from gogooku_kedro.metrics.paired import PairedDifference, paired_difference
 from gogooku_kedro.metrics.significance import sharpe
@@ -109,7 +110,7 @@ def _beside(
         pair = of_horizon.pivot(index="date", columns="model", values="net")
         if {MODEL, rival} <= set(pair):
             series = (pair[MODEL], pair[rival])
-            days = int(name.removesuffix("d"))
+            days = horizon_sessions(name)
             numbers["sharpe_net"] = _numbers(
                 paired_difference(*series, horizon=days, statistic=ratio, **draws)
             )
@@ -189,9 +190,7 @@ def _graph(effect: Mapping[str, Any] | None, run: Mapping[str, Any]) -> dict[str
     }
     if effect is None or not provenance.usable(state):
         return found
-    names = sorted(
-        (k for k in effect if k.removesuffix("d").isdigit()), key=lambda k: int(k.removesuffix("d"))
-    )
+    names = sorted_horizons(effect)
     found["horizons"] = {
         name: {key: effect[name][key] for key in ("rank_ic", "sharpe_net") if key in effect[name]}
         | {"answer": _matters(effect, name)}

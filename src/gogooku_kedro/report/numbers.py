@@ -11,6 +11,7 @@ import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from gogooku_kedro.columns import horizon_sessions
 from gogooku_kedro.metrics.paired import PairedDifference, paired_difference
 from gogooku_kedro.report.figures.style import model_order
 from gogooku_kedro.report.names import headline_models, short_name
@@ -60,7 +61,7 @@ def side_of_zero(low: float | None, high: float | None) -> str:
 def horizon_names(metrics: Metrics, split: str = "test") -> list[str]:
     """Return the horizon names of metrics.json in increasing order."""
     names = {name for model in metrics.get(split, {}).values() for name in model}
-    return sorted(names, key=lambda name: int(name.removesuffix("d")))
+    return sorted(names, key=horizon_sessions)
 
 
 def compare_models(
@@ -96,7 +97,7 @@ def compare_models(
         result = paired_difference(
             pair[first],
             pair[second],
-            horizon=int(str(name).removesuffix("d")),
+            horizon=horizon_sessions(name),
         )
         side = side_of_zero(result.low, result.high)
         verdicts.append(Verdict(str(name), words.get(side, side), result))

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from gogooku_kedro.exchange.tse import FloatArray
 from gogooku_kedro.sample_market.settings import SampleMarketSettings, random_stream
-from gogooku_kedro.sample_market.universe import IntArray, Universe
+from gogooku_kedro.sample_market.universe import Universe
+from gogooku_kedro.typing import BoolArray, FloatArray, IntArray
 
 _HISTORY_MONTHS = 30
 _SIMULATED_BEFORE = 6  # quarters before the history: a fiscal year is complete when it is filed
@@ -57,9 +57,9 @@ class Companies:
     shares: FloatArray
     treasury: FloatArray
     forecast: dict[str, FloatArray]
-    revised: npt.NDArray[np.bool_]
-    no_op: npt.NDArray[np.bool_]
-    ifrs: npt.NDArray[np.bool_]
+    revised: BoolArray
+    no_op: BoolArray
+    ifrs: BoolArray
 
 
 def draw_companies(settings: SampleMarketSettings, universe: Universe) -> Companies:
@@ -169,7 +169,7 @@ def _forecasts(
     annual: dict[str, FloatArray],
     dividend: FloatArray,
     fiscal_quarter: IntArray,
-    revised: npt.NDArray[np.bool_],
+    revised: BoolArray,
     rng: np.random.Generator,
 ) -> dict[str, FloatArray]:
     """Forecasts of sales and of profit margins that err, and are now and then corrected halfway."""
@@ -192,7 +192,7 @@ def _forecasts(
 
 
 def _forecast_errors(
-    fiscal_quarter: IntArray, revised: npt.NDArray[np.bool_], rng: np.random.Generator
+    fiscal_quarter: IntArray, revised: BoolArray, rng: np.random.Generator
 ) -> dict[str, FloatArray]:
     """Errors `(2, quarter, code)`: drawn with FY for the next year, then taken out step by step."""
     shape = fiscal_quarter.shape

@@ -11,9 +11,10 @@ import pandas as pd
 from scipy.signal import lfilter
 
 from gogooku_kedro.exchange.calendar import sessions
-from gogooku_kedro.exchange.tse import SEGMENT_REFORM, FloatArray
+from gogooku_kedro.exchange.tse import SEGMENT_REFORM
 from gogooku_kedro.sample_market.settings import SampleMarketSettings, random_stream
 from gogooku_kedro.sample_market.universe import Universe
+from gogooku_kedro.typing import FloatArray
 
 _WEEKS_BEFORE = 20
 _LOOK_AHEAD = pd.Timedelta(days=16)  # to the publication of the last week; the calendar is known ahead

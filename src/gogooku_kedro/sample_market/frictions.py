@@ -3,15 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from gogooku_kedro.exchange.tse import FINE_TICKS_FOR_MID400, FloatArray, limit_band, round_to_tick
+from gogooku_kedro.exchange.tse import FINE_TICKS_FOR_MID400, limit_band, round_to_tick
 from gogooku_kedro.sample_market.latent import LatentMarket
 from gogooku_kedro.sample_market.settings import SampleMarketSettings, random_stream
 from gogooku_kedro.sample_market.universe import Universe
-
-BoolArray = npt.NDArray[np.bool_]
+from gogooku_kedro.typing import BoolArray, FloatArray
 
 _LONGEST_HALT = 20
 _LOT = 100

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.signal import lfilter
 
-from gogooku_kedro.exchange.tse import SECTORS_33, FloatArray
+from gogooku_kedro.exchange.tse import SECTORS_33
 from gogooku_kedro.sample_market.settings import SampleMarketSettings, random_stream
 from gogooku_kedro.sample_market.universe import Universe
+from gogooku_kedro.typing import BoolArray, FloatArray
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class LatentMarket:
     characteristic: FloatArray
     own_memory: FloatArray
     unshared_news: FloatArray
-    has_peers: npt.NDArray[np.bool_]
+    has_peers: BoolArray
     variance: FloatArray
     drift: FloatArray
     overnight: FloatArray
@@ -116,9 +116,7 @@ def _autoregression(innovation: FloatArray, persistence: float) -> FloatArray:
     return path
 
 
-def _unshared_news(
-    universe: Universe, memory: FloatArray, shared: float
-) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+def _unshared_news(universe: Universe, memory: FloatArray, shared: float) -> tuple[FloatArray, BoolArray]:
     listed = universe.listed(len(memory)).astype(np.float64)
     total = (universe.peers @ (memory * listed).T).T
     weight = (universe.peers @ listed.T).T

@@ -7,12 +7,12 @@ import bottleneck
 import numpy as np
 import pandas as pd
 
-from gogooku_kedro.exchange.tse import FloatArray
-from gogooku_kedro.sample_market.frictions import BoolArray, Quotes, quote_prices, traded_sessions
+from gogooku_kedro.sample_market.frictions import Quotes, quote_prices, traded_sessions
 from gogooku_kedro.sample_market.latent import LatentMarket, draw_latent
 from gogooku_kedro.sample_market.own_history import peer_news_seen_alone
 from gogooku_kedro.sample_market.settings import ENTRIES, HORIZONS, SampleMarketSettings
 from gogooku_kedro.sample_market.universe import Universe, draw_universe
+from gogooku_kedro.typing import BoolArray, FloatArray
 
 
 @dataclass(frozen=True)

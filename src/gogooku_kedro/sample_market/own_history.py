@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from gogooku_kedro.exchange.tse import FloatArray
 from gogooku_kedro.sample_market.latent import LatentMarket
 from gogooku_kedro.sample_market.settings import SampleMarketSettings
 from gogooku_kedro.sample_market.universe import Universe
+from gogooku_kedro.typing import FloatArray
 
 
 def peer_news_seen_alone(

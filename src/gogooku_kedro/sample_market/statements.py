@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from gogooku_kedro.exchange.calendar import sessions
-from gogooku_kedro.exchange.tse import FloatArray
 from gogooku_kedro.sample_market.companies import Companies, draw_companies
 from gogooku_kedro.sample_market.settings import SampleMarketSettings, random_stream
-from gogooku_kedro.sample_market.universe import IntArray, Universe
+from gogooku_kedro.sample_market.universe import Universe
+from gogooku_kedro.typing import FloatArray, IntArray
 
 _CORRECTED, _SAME_DAY = 0.015, 0.15
 _TIMES = np.array(["11:30:00", "13:00:00", "14:00:00", "15:00:00", "15:30:00", "16:00:00"])

@@ -7,7 +7,6 @@ from gogooku_kedro.exchange.calendar import OUTAGES
 from gogooku_kedro.exchange.tse import SECTORS_33, SEGMENT_REFORM, SEGMENTS
 from gogooku_kedro.sample_market.flows import investor_flows_table, margin_balances_table
 from gogooku_kedro.sample_market.frictions import (
-    BoolArray,
     Quotes,
     high_and_low,
     quote_prices,
@@ -19,6 +18,7 @@ from gogooku_kedro.sample_market.oracle import oracle_scores, rank_ic_bounds
 from gogooku_kedro.sample_market.settings import ENTRIES, SampleMarketSettings, random_stream
 from gogooku_kedro.sample_market.statements import statements_table
 from gogooku_kedro.sample_market.universe import Universe, draw_universe
+from gogooku_kedro.typing import BoolArray
 
 TABLES = (
     *("bars", "listed_issues", "market_index", "statements", "investor_flows", "margin_balances"),

@@ -3,14 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from gogooku_kedro.exchange.tse import SECTORS_33, SEGMENT_SUCCESSOR, FloatArray
+from gogooku_kedro.exchange.tse import SECTORS_33, SEGMENT_SUCCESSOR
 from gogooku_kedro.sample_market.settings import SampleMarketSettings, random_stream
-
-IntArray = npt.NDArray[np.int64]
-StrArray = npt.NDArray[np.str_]
+from gogooku_kedro.typing import BoolArray, FloatArray, IntArray, TextArray
 
 _SPLIT_RATIOS = np.array([2, 3, 4, 5, 10])
 _SPLIT_ODDS = np.array([0.55, 0.2, 0.06, 0.12, 0.07])
@@ -29,11 +26,11 @@ class Universe:
     `jump_session`; 0 for none. `peers` is the hidden graph, `(target, source)`, rows sum to 1.
     """
 
-    codes: StrArray
-    sector: StrArray
-    scale: StrArray
-    segment: StrArray
-    segment_after_reform: StrArray
+    codes: TextArray
+    sector: TextArray
+    scale: TextArray
+    segment: TextArray
+    segment_after_reform: TextArray
     beta: FloatArray
     volatility: FloatArray
     first_price: FloatArray
@@ -48,10 +45,10 @@ class Universe:
     cluster: IntArray
     peers: csr_array
 
-    def listed(self, n_sessions: int) -> npt.NDArray[np.bool_]:
+    def listed(self, n_sessions: int) -> BoolArray:
         """Whether a code is listed on a session, `(date, code)`."""
         session = np.arange(n_sessions)[:, None]
-        listed: npt.NDArray[np.bool_] = (self.first <= session) & (session <= self.last)
+        listed: BoolArray = (self.first <= session) & (session <= self.last)
         return listed
 
     def split_level(self, n_sessions: int) -> FloatArray:
@@ -113,17 +110,17 @@ def _no_trade_odds(log_turnover: FloatArray) -> FloatArray:
     return np.asarray(0.15 * np.clip(1 - rank / 0.1, 0, 1))
 
 
-def _draw_codes(first: IntArray, rng: np.random.Generator) -> StrArray:
+def _draw_codes(first: IntArray, rng: np.random.Generator) -> TextArray:
     numbers = np.sort(rng.choice(np.arange(1300, 9900), size=len(first), replace=False))
     text = numbers.astype("U4")
     newer = (first > 0) & (np.arange(len(first)) % 2 == 0)  # since 2024 new codes end in a letter, as 130A
     stems, decade, uses = np.unique(numbers // 10, return_inverse=True, return_counts=True)
     lettered = np.char.add(stems.astype("U3")[decade], "A0")
-    codes: StrArray = np.where(newer & (uses[decade] == 1), lettered, np.char.add(text, "0"))
+    codes: TextArray = np.where(newer & (uses[decade] == 1), lettered, np.char.add(text, "0"))
     return codes
 
 
-def _draw_sectors(n: int, rng: np.random.Generator) -> StrArray:
+def _draw_sectors(n: int, rng: np.random.Generator) -> TextArray:
     names = np.array(list(SECTORS_33))
     odds = 1 / np.arange(3, 3 + len(names))
     drawn = rng.choice(rng.permutation(names), size=n, p=odds / odds.sum())
@@ -132,7 +129,7 @@ def _draw_sectors(n: int, rng: np.random.Generator) -> StrArray:
     return rng.permutation(drawn)
 
 
-def _draw_segments(size_rank: FloatArray, rng: np.random.Generator) -> tuple[StrArray, StrArray]:
+def _draw_segments(size_rank: FloatArray, rng: np.random.Generator) -> tuple[TextArray, TextArray]:
     by_size = np.array(["0101", "0102", "0106", "0104", "0107"])
     upper = np.array([0.55, 0.70, 0.85, 0.97])
     segment = by_size[np.searchsorted(upper, size_rank, side="right")]
@@ -143,12 +140,12 @@ def _draw_segments(size_rank: FloatArray, rng: np.random.Generator) -> tuple[Str
     return segment, np.where(to_standard, "0112", after)
 
 
-def _scale_category(size_rank: FloatArray) -> StrArray:
+def _scale_category(size_rank: FloatArray) -> TextArray:
     names = np.array(["TOPIX Core30", "TOPIX Large70", "TOPIX Mid400", "TOPIX Small 1", "TOPIX Small 2", "-"])
     return names[np.searchsorted([0.03, 0.1, 0.4, 0.7, 0.85], size_rank, side="right")]
 
 
-def _deal_clusters(sector: StrArray, cluster_size: int, rng: np.random.Generator) -> IntArray:
+def _deal_clusters(sector: TextArray, cluster_size: int, rng: np.random.Generator) -> IntArray:
     """Deal each sector's codes one by one to the clusters, so that a cluster crosses sectors."""
     n = len(sector)
     n_clusters = round(n / cluster_size)

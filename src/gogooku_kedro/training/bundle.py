@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError
@@ -16,6 +15,7 @@ from safetensors import numpy as safetensors
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.params import ModelParams
 from gogooku_kedro.training.tensors import MarketTensors
+from gogooku_kedro.typing import Array
 
 FORMAT = 2
 WEIGHTS, CONFIG = "weights.safetensors", "config.json"
@@ -36,7 +36,7 @@ class ModelBundle:
         training: What is worth knowing of the training run (seed, device, best epoch, seconds).
     """
 
-    weights: dict[str, npt.NDArray[Any]]
+    weights: dict[str, Array]
     params: ModelParams
     n_features: int
     n_channels: int
@@ -105,7 +105,7 @@ class ModelBundle:
         return config
 
     @classmethod
-    def from_config(cls, weights: dict[str, npt.NDArray[Any]], config: dict[str, Any]) -> Self:
+    def from_config(cls, weights: dict[str, Array], config: dict[str, Any]) -> Self:
         """The inverse of :meth:`config`."""
         return cls(weights=weights, **(config | {"params": ModelParams.model_validate(config["params"])}))
 

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import torch
 
 from gogooku_kedro.arrays.cross_section import gaussian_rank
+from gogooku_kedro.columns import SCORES
 from gogooku_kedro.params import ModelParams
 from gogooku_kedro.training.bundle import CONFIG, FORMAT, TRAIN_AGAIN, WEIGHTS, ModelBundle, read_config
-from gogooku_kedro.training.predict import SCORES, predictions_frame
+from gogooku_kedro.training.predict import predictions_frame
 from gogooku_kedro.training.tensors import MarketTensors
+from gogooku_kedro.typing import Float32Array, IntArray
 
 
 @dataclass(frozen=True)
@@ -24,21 +25,21 @@ class Ensemble:
     """Trained models that differ in their seed alone; one model is an ensemble of one.
 
     Attributes:
-        members: The models, with different seeds.
+        seed_models: The models, with different seeds.
 
     Raises:
         ValueError: If there is no member, two have one seed, or they differ in settings or features.
     """
 
-    members: tuple[ModelBundle, ...]
+    seed_models: tuple[ModelBundle, ...]
 
     def __post_init__(self) -> None:
-        if not self.members:
+        if not self.seed_models:
             raise ValueError("an ensemble needs a member: training.seeds and training.seed are both empty")
-        if len(set(self.seeds)) < len(self.members):
+        if len(set(self.seeds)) < len(self.seed_models):
             raise ValueError(f"members of an ensemble have different seeds, these are {list(self.seeds)}")
-        first = self.members[0]
-        for other in self.members[1:]:
+        first = self.seed_models[0]
+        for other in self.seed_models[1:]:
             if (other.params, other.feature_hash) != (first.params, first.feature_hash):
                 raise ValueError(
                     f"the model of seed {other.training['seed']} was trained with other settings or features "
@@ -48,22 +49,22 @@ class Ensemble:
     @property
     def seeds(self) -> tuple[int, ...]:
         """Seed of every member."""
-        return tuple(member.training["seed"] for member in self.members)
+        return tuple(member.training["seed"] for member in self.seed_models)
 
     @property
     def params(self) -> ModelParams:
         """Settings that all members share."""
-        return self.members[0].params
+        return self.seed_models[0].params
 
     @property
     def training(self) -> dict[str, Any]:
         """Seeds and seconds of all members; device and number of parameters of each one of them."""
-        first = self.members[0].training
+        first = self.seed_models[0].training
         return {
             "seeds": list(self.seeds),
             "device": first["device"],
             "n_parameters": first["n_parameters"],
-            "seconds": round(sum(member.training["seconds"] for member in self.members), 1),
+            "seconds": round(sum(member.training["seconds"] for member in self.seed_models), 1),
         }
 
     def save(self, folder: Path) -> None:
@@ -75,7 +76,7 @@ class Ensemble:
             if _is_member(old.name):
                 shutil.rmtree(old)
         names = [f"seed_{seed}" for seed in self.seeds]
-        for name, member in zip(names, self.members, strict=True):
+        for name, member in zip(names, self.seed_models, strict=True):
             member.save(folder / name)
         (folder / CONFIG).write_text(json.dumps({"format": FORMAT, "members": names}, indent=2))
 
@@ -127,7 +128,7 @@ def predict_parts(
     """
     market = market.to(torch.device(device))
     frames = []
-    for member in ensemble.members:
+    for member in ensemble.seed_models:
         member.check_market(market)
         model = member.build(feature_hash, model_params)
         frames.append(predictions_frame(model, member.params, market, parts, dates, codes, device))
@@ -147,10 +148,8 @@ def combine(frames: list[pd.DataFrame]) -> pd.DataFrame:
     return combined
 
 
-def _ranks_by_date(
-    scores: npt.NDArray[np.float32], borders: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float32]:
-    ranks: list[npt.NDArray[np.float32]] = [gaussian_rank(day.T).T for day in np.split(scores, borders)]
+def _ranks_by_date(scores: Float32Array, borders: IntArray) -> Float32Array:
+    ranks: list[Float32Array] = [gaussian_rank(day.T).T for day in np.split(scores, borders)]
     return np.nan_to_num(np.concatenate(ranks))
 
 

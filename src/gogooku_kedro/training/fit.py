@@ -17,7 +17,7 @@ from gogooku_kedro.training.checkpoints import run_key
 from gogooku_kedro.training.device import resolve_device
 from gogooku_kedro.training.ensemble import Ensemble
 from gogooku_kedro.training.launch import run_in_processes
-from gogooku_kedro.training.seed_model import FINISHED, HISTORY, Days, Job, train_member
+from gogooku_kedro.training.seed_model import FINISHED, HISTORY, Days, Job, train_seed_model
 from gogooku_kedro.training.tensors import MarketTensors
 
 logger = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ def fit_model(
     """
     single = training.model_copy(update={"seeds": ()})
     result = fit_ensemble(market, train, valid, feature_hash, model_params, single, callbacks, gat_verbose)
-    return FitResult(result.ensemble.members[0], result.history.drop(columns="seed"))
+    return FitResult(result.ensemble.seed_models[0], result.history.drop(columns="seed"))
 
 
 def fit_ensemble(
@@ -87,7 +87,7 @@ def fit_ensemble(
     gat_verbose: bool = False,
     isolated: bool = False,
 ) -> EnsembleResult:
-    """Train one model for each of ``training.members()``; arguments and errors as of :func:`fit_model`.
+    """Train one model for each of ``training.all_seeds()``; arguments and errors as of :func:`fit_model`.
 
     A finished member waits in ``training.checkpoint_dir`` for the others, so a run that is cut off later
     does not train it again. ``training.time_budget_minutes`` is shared out equally.
@@ -103,7 +103,7 @@ def fit_ensemble(
         raise ValueError("isolated: the graph has edges between different stocks; pass the self loops alone")
     resolve_device(training.device, training.devices)
     _announce_gat(model_params)
-    seeds, fingerprint = training.members(), market.fingerprint()
+    seeds, fingerprint = training.all_seeds(), market.fingerprint()
     share = training.time_budget_minutes and training.time_budget_minutes / len(seeds)
     jobs = []
     for seed in seeds:
@@ -137,9 +137,9 @@ def _take_or_train(market: MarketTensors, job: Job) -> FitResult:
     if (finished / CONFIG).exists():
         logger.info("the model of seed %d is finished already: %s", job.training.seed, finished)
     elif job.training.devices == 1:
-        train_member(market, job)
+        train_seed_model(market, job)
     else:
-        run_in_processes(train_member, market, job, job.training.devices, job.folder)
+        run_in_processes(train_seed_model, market, job, job.training.devices, job.folder)
     try:
         bundle = ModelBundle.load(finished)
     except ValueError as error:

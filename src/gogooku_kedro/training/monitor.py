@@ -3,15 +3,15 @@
 from collections.abc import Iterable
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from gogooku_kedro.columns import HORIZONS
 from gogooku_kedro.metrics.rank_ic import rank_ic
 from gogooku_kedro.metrics.significance import icir
 from gogooku_kedro.model import ATFTGATFAN, GraphAttention, effective_neighbours, normalised_entropy
-from gogooku_kedro.params import HORIZONS
 from gogooku_kedro.training.losses import edge_weight_penalty
+from gogooku_kedro.typing import Float32Array, FloatArray
 
 PROBES = 4
 """Batches of an epoch on which the gradient of the task alone is measured."""
@@ -117,7 +117,7 @@ def score_dispersion(score: Tensor, present: Tensor) -> Tensor:
     return (per_date.sum(dim=0) / present.any(dim=1).sum().clamp_min(1)).min()
 
 
-def validation_figures(score: npt.NDArray[np.float32], target: npt.NDArray[np.float32]) -> dict[str, float]:
+def validation_figures(score: Float32Array, target: Float32Array) -> dict[str, float]:
     """Rank IC and its ICIR per horizon, and the means over horizons.
 
     Args:
@@ -139,6 +139,6 @@ def _mean(values: Tensor) -> Tensor:
     return values.mean() if values.numel() else values.new_zeros(())
 
 
-def _nan_mean(series: npt.NDArray[np.float64]) -> float:
+def _nan_mean(series: FloatArray) -> float:
     known = series[~np.isnan(series)]
     return float(known.mean()) if known.size else 0.0

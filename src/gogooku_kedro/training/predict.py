@@ -8,14 +8,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from gogooku_kedro.metrics.align import quantile_column
+from gogooku_kedro.columns import HORIZONS, SCORES, quantile_column
 from gogooku_kedro.model import ATFTGATFAN
-from gogooku_kedro.params import HORIZONS, ModelParams
+from gogooku_kedro.params import ModelParams
 from gogooku_kedro.training.tensors import DayChunk, MarketTensors
 
 CHUNK_DAYS = 32
-SCORES = tuple(f"score_{h}d" for h in HORIZONS)
-"""Columns of the scores, high = expected to do better."""
 
 
 class EncodedDay(NamedTuple):

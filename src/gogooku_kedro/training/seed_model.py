@@ -102,7 +102,7 @@ class Patience(EarlyStopping):
             super().on_train_epoch_end(trainer, pl_module)
 
 
-def train_member(market: MarketTensors, job: Job) -> None:
+def train_seed_model(market: MarketTensors, job: Job) -> None:
     """Train the model of a job, or go on with it, and leave it in ``job.folder / FINISHED``.
 
     Every process of a job with several devices calls this; the first one leaves the model.

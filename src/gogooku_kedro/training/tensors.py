@@ -6,16 +6,17 @@ from dataclasses import dataclass, fields
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import torch
 import xarray as xr
 from torch import Tensor
 
+from gogooku_kedro.columns import HORIZONS
 from gogooku_kedro.features import market_columns
 from gogooku_kedro.graph import asof_index
 from gogooku_kedro.labels.target import gaussian_rank_labels
-from gogooku_kedro.params import HORIZONS, ModelParams
+from gogooku_kedro.params import ModelParams
+from gogooku_kedro.typing import Float32Array
 
 AHEAD = max(HORIZONS)
 """Sessions after a day whose levels the model learns to foresee; no more than the longest label."""
@@ -215,11 +216,11 @@ def market_tensors(
     """Put features, labels and graph into tensors.
 
     Args:
-        features: ``x`` (date, code, feature), ``levels`` (date, code, channel), ``member`` (date, code).
+        features: ``x`` (date, code, feature), ``levels`` (date, code, channel), ``in_universe`` (date, code).
         labels: ``target`` (date, code, horizon), on the same dates and codes; ranked over members.
         edges: Long table ``asof, source, target`` and the attributes.
         edge_attributes: Columns of ``edges`` that the model reads, in this order.
-        context_names: Features with one value per date, the same for every member: they leave ``x`` and
+        context_names: Features with one value per date, the same for all of a date: they leave ``x`` and
             become ``context``.
 
     Raises:
@@ -232,12 +233,14 @@ def market_tensors(
                 f"features and labels disagree along {dim!r}: rebuild both with "
                 f"`kedro run --pipelines=features`"
             )
-    member = features["member"].transpose("date", "code")
-    target = gaussian_rank_labels(labels["target"], member).transpose("date", "code", "horizon")
-    x, context = _split_context(features["x"].transpose("date", "code", "feature"), member, context_names)
+    in_universe = features["in_universe"].transpose("date", "code")
+    target = gaussian_rank_labels(labels["target"], in_universe).transpose("date", "code", "horizon")
+    x, context = _split_context(
+        features["x"].transpose("date", "code", "feature"), in_universe, context_names
+    )
     return MarketTensors(
         torch.from_numpy(x),
-        torch.from_numpy(member.to_numpy().astype(bool)),
+        torch.from_numpy(in_universe.to_numpy().astype(bool)),
         torch.from_numpy(_values(features["levels"].transpose("date", "code", "channel"))),
         torch.from_numpy(context),
         torch.from_numpy(_values(target)),
@@ -276,8 +279,8 @@ def graph_tensors(
 
 
 def _split_context(
-    x: xr.DataArray, member: xr.DataArray, names: Sequence[str]
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    x: xr.DataArray, in_universe: xr.DataArray, names: Sequence[str]
+) -> tuple[Float32Array, Float32Array]:
     columns = x.indexes["feature"]
     missing = [name for name in names if name not in columns]
     if missing:
@@ -285,7 +288,7 @@ def _split_context(
             f"features of the market as a whole {missing} are not among the features: rebuild them with "
             f"`kedro run --pipelines=features`"
         )
-    values, here = _values(x), member.to_numpy().astype(bool)
+    values, here = _values(x), in_universe.to_numpy().astype(bool)
     if not names:
         return values, np.ascontiguousarray(values[:, 0, :0])
     positions = [columns.get_loc(name) for name in names]
@@ -303,7 +306,7 @@ def _split_context(
     return np.ascontiguousarray(others), context
 
 
-def _values(array: xr.DataArray) -> npt.NDArray[np.float32]:
+def _values(array: xr.DataArray) -> Float32Array:
     return np.ascontiguousarray(array.to_numpy(), dtype=np.float32)
 
 

@@ -3,19 +3,20 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy.typing as npt
 import pandas as pd
 
+from gogooku_kedro.columns import HORIZONS
 from gogooku_kedro.features import first_session
 from gogooku_kedro.labels.returns import Entry
 from gogooku_kedro.labels.split import MIN_SESSIONS, Split, check_purge
-from gogooku_kedro.params import HORIZONS, GraphParams, LabelsParams, SplitParams, WalkForwardParams
+from gogooku_kedro.params import GraphParams, LabelsParams, SplitParams, WalkForwardParams
+from gogooku_kedro.typing import Array
 
 Bounds = dict[str, tuple[int, int]]
 
 
 def plan_folds(
-    dates: npt.NDArray[Any] | pd.DatetimeIndex,
+    dates: Array | pd.DatetimeIndex,
     candidate_features: Mapping[str, Any],
     params: WalkForwardParams,
     split: SplitParams,
@@ -52,7 +53,7 @@ def plan_folds(
 
 
 def walk_forward_splits(
-    dates: npt.NDArray[Any] | pd.DatetimeIndex,
+    dates: Array | pd.DatetimeIndex,
     params: WalkForwardParams,
     *,
     purge_sessions: int,

@@ -14,8 +14,9 @@ from gogooku_kedro.baselines import learned as learned_lib
 from gogooku_kedro.baselines import neutral as neutral_lib
 from gogooku_kedro.baselines import rules as rules_lib
 from gogooku_kedro.baselines.lstm import fit_lstm
+from gogooku_kedro.columns import HORIZONS
 from gogooku_kedro.labels.split import part_range
-from gogooku_kedro.params import HORIZONS, EvaluationParams
+from gogooku_kedro.params import EvaluationParams
 from gogooku_kedro.training import (
     Ensemble,
     MarketTensors,
@@ -65,7 +66,7 @@ def fold_market(fold: Fold, settings: FoldSettings) -> MarketTensors:
 def fold_predictions(
     fold: Fold, market: MarketTensors, ensemble: Ensemble, settings: FoldSettings
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the ensemble's scores of the test part, and those of each member, as `predict_parts` does."""
+    """Return the ensemble's scores of the test part, and those of its seed models, as `predict_parts` does."""
     dates = pd.DatetimeIndex(fold.features.indexes["date"])
     return predict_parts(
         ensemble,
@@ -90,13 +91,13 @@ def fold_baselines(fold: Fold, panel: xr.Dataset, settings: FoldSettings) -> pd.
     Returns:
         date, code, split, score_<h>d, model.
     """
-    x, member, target = fold.features["x"], fold.features["member"], fold.labels["target"]
+    x, in_universe, target = fold.features["x"], fold.features["in_universe"], fold.labels["target"]
     seed = settings.evaluation.seed
-    rows = learned_lib.learning_rows(x, member, target, fold.split)
+    rows = learned_lib.learning_rows(x, in_universe, target, fold.split)
     frames = [
         learned_lib.fit_lightgbm(rows, seed=seed),
         learned_lib.fit_lightgbm_pair(
-            x, member, target, fold.graph_edges, fold.split, fold.manifest, seed=seed
+            x, in_universe, target, fold.graph_edges, fold.split, fold.manifest, seed=seed
         ),
         learned_lib.fit_ridge(rows),
         fit_lstm(
@@ -107,7 +108,7 @@ def fold_baselines(fold: Fold, panel: xr.Dataset, settings: FoldSettings) -> pd.
             seed=seed,
             device=resolve_device(settings.training.device),
         ),
-        rules_lib.rule_baselines(panel, member, fold.split, HORIZONS, seed=seed),
+        rules_lib.rule_baselines(panel, in_universe, fold.split, HORIZONS, seed=seed),
     ]
     scores = pd.concat(frames, ignore_index=True)
     return scores[scores["split"] == "test"].reset_index(drop=True)

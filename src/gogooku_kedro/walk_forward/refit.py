@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
-from gogooku_kedro.arrays.cross_section import membership
+from gogooku_kedro.arrays.cross_section import universe_mask
 from gogooku_kedro.features import Execution, LeakError, check_features, normalise, without
 from gogooku_kedro.labels.split import Split
 from gogooku_kedro.market.blocks import assemble
@@ -23,7 +23,7 @@ class Fold:
     Attributes:
         number: 1 for the oldest fold.
         split: Dates of its parts, as from `split_sessions`.
-        features: `x`, `levels`, `member`, as from `normalise`.
+        features: `x`, `levels`, `in_universe`, as from `normalise`.
         labels: `ret`, `status`, `target`, as from `make_labels`. Those of the last test sessions were
             priced after the end of the test part: they measure, they fit nothing.
         graph_edges: Edges by as-of date.
@@ -110,14 +110,14 @@ def refit_fold(
     """
     known = {"date": slice(None, split["test"][1])}
     raw, market, outcome = (data.sel(known) for data in (raw_features, panel, labels))
-    member = membership(market, min_history=features_params.min_history)
+    in_universe = universe_mask(market, min_history=features_params.min_history)
     execution = Execution(
         features_params.engine, features_params.scheduler, features_params.workers, features_params.memory_mb
     )
     try:
         reasons, _ = check_features(
             raw.assign_coords(sector=market["sector"]),
-            member,
+            in_universe,
             outcome,
             split,
             candidate_features,
@@ -131,7 +131,7 @@ def refit_fold(
     return Fold(
         number=number,
         split=split,
-        features=assemble(normalise(raw, market, member, manifest, execution)),
+        features=assemble(normalise(raw, market, in_universe, manifest, execution)),
         labels=outcome,
         graph_edges=graph_edges[graph_edges["asof"] <= pd.Timestamp(split["test"][1])],
         manifest=manifest,

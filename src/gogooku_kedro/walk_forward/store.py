@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from gogooku_kedro import __version__
 from gogooku_kedro.labels.split import Split
 from gogooku_kedro.params import EvaluationParams, FeaturesParams, ModelParams, TrainingParams
+from gogooku_kedro.typing import Array
 from gogooku_kedro.walk_forward.refit import History
 
 FORMAT = 2
-FACTS, PREDICTIONS, MEMBERS = "fold.json", "predictions.parquet", "member_predictions.parquet"
+FACTS, PREDICTIONS, MEMBERS = "fold.json", "predictions.parquet", "seed_predictions.parquet"
 MODELS, CHECKPOINTS = "models", "checkpoints"
 
 
@@ -49,7 +49,7 @@ class FoldSettings:
             "features": self.features.model_dump(mode="json", exclude=places),
             "model": self.model.model_dump(mode="json"),
             "training": self.training.model_dump(mode="json", exclude=files),
-            "members": list(self.training.members()),
+            "members": list(self.training.all_seeds()),
             "evaluation": self.evaluation.model_dump(mode="json", include={"seed", "factors"}),
         }
 
@@ -61,20 +61,20 @@ class FoldResult:
     Attributes:
         predictions: date, code, split, model, score_<h>d of the test part: model, neutral scores and
             baselines.
-        member_predictions: date, code, split, seed, score_<h>d: every model of the ensemble by itself.
+        seed_predictions: date, code, split, seed, score_<h>d: every model of the ensemble by itself.
         facts: JSON-ready: split, features (number kept), dropped (feature to reason), feature_hash,
             best_epochs (by seed), training, seconds.
     """
 
     predictions: pd.DataFrame
-    member_predictions: pd.DataFrame
+    seed_predictions: pd.DataFrame
     facts: dict[str, Any]
 
     def save(self, folder: Path) -> None:
         """Write the tables, then the facts, which mark the fold finished."""
         folder.mkdir(parents=True, exist_ok=True)
         self.predictions.to_parquet(folder / PREDICTIONS, index=False)
-        self.member_predictions.to_parquet(folder / MEMBERS, index=False)
+        self.seed_predictions.to_parquet(folder / MEMBERS, index=False)
         unfinished = folder / f".{FACTS}"
         unfinished.write_text(json.dumps(self.facts, indent=2))
         unfinished.replace(folder / FACTS)
@@ -122,7 +122,7 @@ def fold_folder(root: str | Path, split: Split, history: History, settings: Fold
     return Path(root) / f"test_{'_'.join(split['test'])}_{digest.hexdigest()}"
 
 
-def _numbers(history: History, split: Split) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+def _numbers(history: History, split: Split) -> Iterator[tuple[str, Array]]:
     end = split["test"][1]
     read = [entry["name"] for entry in history.candidate_features["features"]]
     tables = {
@@ -138,7 +138,7 @@ def _numbers(history: History, split: Split) -> Iterator[tuple[str, npt.NDArray[
         yield f"edges.{name}", _plain(edges[name].to_numpy())
 
 
-def _plain(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _plain(values: Array) -> Array:
     """Dates as integers and text of one length, so that their bytes are their content."""
     if values.dtype.kind == "M":
         return values.astype("datetime64[ns]").view(np.int64)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from gogooku_kedro.columns import horizon_sessions
 from gogooku_kedro.labels.split import Split, split_mask
 from gogooku_kedro.metrics.daily import DAILY_COLUMNS, daily_metrics, number, summarise_metrics
 from gogooku_kedro.metrics.significance import icir, mean_interval, newey_west_lag, newey_west_t, sharpe
@@ -40,7 +41,7 @@ def measure_folds(
     return daily
 
 
-def measure_members(
+def measure_seeds(
     predictions: pd.DataFrame, labels: xr.Dataset, splits: Sequence[Split], cost_bps: float
 ) -> pd.DataFrame:
     """Return the daily metrics of every seed by itself: `seed` and the columns of `measure_folds`.
@@ -94,13 +95,13 @@ def summarise_folds(
     return table
 
 
-def summarise_members(
+def summarise_seeds(
     daily: pd.DataFrame, sessions_per_year: float
 ) -> dict[str, dict[str, dict[str, float | int | None]]]:
     """Return {seed: {horizon: numbers}} over the days of all folds.
 
     Args:
-        daily: Table of `measure_members`.
+        daily: Table of `measure_seeds`.
         sessions_per_year: Trading sessions in a year.
 
     Returns:
@@ -128,7 +129,7 @@ def _figures(days: pd.DataFrame, horizon: str, sessions_per_year: float) -> dict
 
 
 def _sessions(horizon: str) -> int:
-    return int(horizon.removesuffix("d"))
+    return horizon_sessions(horizon)
 
 
 def _spread(values: Sequence[float | None]) -> dict[str, float | None]:

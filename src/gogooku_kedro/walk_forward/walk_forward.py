@@ -57,7 +57,7 @@ def stacked(results: Sequence[FoldResult]) -> tuple[pd.DataFrame, pd.DataFrame]:
         table.insert(0, "fold", table.pop("fold"))
         return table
 
-    return joined([r.predictions for r in results]), joined([r.member_predictions for r in results])
+    return joined([r.predictions for r in results]), joined([r.seed_predictions for r in results])
 
 
 def _take_or_run(
@@ -98,4 +98,4 @@ def _run(number: int, split: Split, history: History, settings: FoldSettings, fo
 
 
 def _best_epochs(ensemble: Ensemble) -> dict[str, int]:
-    return {str(m.training["seed"]): int(m.training["best_epoch"]) for m in ensemble.members}
+    return {str(m.training["seed"]): int(m.training["best_epoch"]) for m in ensemble.seed_models}

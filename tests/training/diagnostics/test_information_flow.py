@@ -72,7 +72,7 @@ def test_a_gat_that_hears_nobody_is_trained_when_that_is_meant_and_only_then(mod
     arguments = (TRAIN, VALID, "hash", model, training_params(tmp_path, max_epochs=1))
     with pytest.raises(InformationFlowError, match="gat/edge_count is 0"):
         fit_ensemble(alone, *arguments)
-    (member,) = fit_ensemble(alone, *arguments, isolated=True).ensemble.members
+    (member,) = fit_ensemble(alone, *arguments, isolated=True).ensemble.seed_models
     neighbours = market_tensors(features, labels, edges, ATTRIBUTES)
     with pytest.raises(ValueError, match="isolated: the graph has edges between different stocks"):
         fit_ensemble(neighbours, *arguments, isolated=True)

@@ -2,10 +2,8 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
 from gogooku_kedro.arrays.elementwise import log
@@ -17,6 +15,7 @@ from gogooku_kedro.features.families.volatility import realised_volatility
 from gogooku_kedro.features.families.volume import volume_ratio
 from gogooku_kedro.features.feature import Family
 from gogooku_kedro.features.shared import shared
+from gogooku_kedro.typing import Array
 
 EWMA_WINDOW = 60  # sessions
 
@@ -101,7 +100,7 @@ def others_mean(values: xr.DataArray, weights: xr.DataArray | None = None) -> xr
     return within_groups(partial(leave_one_out_mean, weights=given), values)
 
 
-def within_groups(function: Callable[..., npt.NDArray[Any]], values: xr.DataArray) -> xr.DataArray:
+def within_groups(function: Callable[..., Array], values: xr.DataArray) -> xr.DataArray:
     """Apply `function(values, ids=…)` of `features.groups` over the sectors of a `(date, code)` array."""
     ordered = values.transpose("date", "code")
     ids = group_ids(values["sector"].values)

@@ -11,14 +11,15 @@ import xarray as xr
 from gogooku_kedro.baselines import learned as learned_lib
 from gogooku_kedro.baselines import neutral as neutral_lib
 from gogooku_kedro.baselines import rules as rules_lib
-from gogooku_kedro.params import HORIZONS, EvaluationParams, ModelParams, TrainingParams
+from gogooku_kedro.columns import HORIZONS
+from gogooku_kedro.params import EvaluationParams, ModelParams, TrainingParams
 
 
 def predict_rules(
     panel: xr.Dataset, features: xr.Dataset, split: dict[str, Any], params: EvaluationParams
 ) -> pd.DataFrame:
     """Score with one-line rules: reversal, momentum, and a random score."""
-    return rules_lib.rule_baselines(panel, features["member"], split, HORIZONS, seed=params.seed)
+    return rules_lib.rule_baselines(panel, features["in_universe"], split, HORIZONS, seed=params.seed)
 
 
 def fit_ridge(features: xr.Dataset, labels: xr.Dataset, split: dict[str, Any]) -> pd.DataFrame:
@@ -44,7 +45,7 @@ def fit_lightgbm_pair(
     """Fit the same trees without anything made from the graph, and with the neighbours' mean features."""
     return learned_lib.fit_lightgbm_pair(
         features["x"],
-        features["member"],
+        features["in_universe"],
         labels["target"],
         graph_edges,
         split,
@@ -101,4 +102,4 @@ def neutralise_scores(
 
 
 def _rows(x: xr.DataArray, features: xr.Dataset, labels: xr.Dataset, split: dict[str, Any]) -> Any:
-    return learned_lib.learning_rows(x, features["member"], labels["target"], split)
+    return learned_lib.learning_rows(x, features["in_universe"], labels["target"], split)

@@ -7,11 +7,12 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from gogooku_kedro.baselines import oracle as oracle_lib
+from gogooku_kedro.columns import HORIZONS
 from gogooku_kedro.labels.target import gaussian_rank_labels
 from gogooku_kedro.metrics import daily as daily_lib
 from gogooku_kedro.metrics import deciles as deciles_lib
 from gogooku_kedro.metrics import quantiles as quantiles_lib
-from gogooku_kedro.params import HORIZONS, EvaluationParams, ModelParams
+from gogooku_kedro.params import EvaluationParams, ModelParams
 from gogooku_kedro.params.labels import LabelsParams
 from gogooku_kedro.report.figures import ranking as ranking_lib
 
@@ -38,13 +39,13 @@ def measure_days(
     stacked = pd.concat(
         [predictions.assign(model="model"), *others, *oracles], join="inner", ignore_index=True
     )
-    daily = daily_lib.daily_metrics(stacked, labels, params.cost_bps, member=features["member"])
+    daily = daily_lib.daily_metrics(stacked, labels, params.cost_bps, in_universe=features["in_universe"])
     deciles = deciles_lib.daily_deciles(stacked, labels)
     return daily, deciles, ranking_lib.decile_returns(deciles_lib.decile_profile(deciles))
 
 
-def measure_members(
-    member_predictions: pd.DataFrame,
+def measure_seeds(
+    seed_predictions: pd.DataFrame,
     predictions: pd.DataFrame,
     features: xr.Dataset,
     labels: xr.Dataset,
@@ -52,12 +53,12 @@ def measure_members(
     params: EvaluationParams,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Measure what only the network has: the days of every seed by itself, and its quantiles."""
-    member = features["member"]
+    in_universe = features["in_universe"]
     seeds = [
-        daily_lib.daily_metrics(rows, labels, params.cost_bps, member=member).assign(seed=seed)
-        for seed, rows in member_predictions.groupby("seed", sort=True)
+        daily_lib.daily_metrics(rows, labels, params.cost_bps, in_universe=in_universe).assign(seed=seed)
+        for seed, rows in seed_predictions.groupby("seed", sort=True)
     ]
-    ranks = gaussian_rank_labels(labels["target"], member)
+    ranks = gaussian_rank_labels(labels["target"], in_universe)
     quantiles = quantiles_lib.daily_quantiles(predictions, ranks, model.quantiles)
     calibration = quantiles_lib.quantile_calibration(quantiles)
     return pd.concat(seeds, ignore_index=True), quantiles, calibration

@@ -15,13 +15,13 @@ def create_pipeline() -> Pipeline:
     """Build the stage ``evaluation``."""
     measured = [*SCORED, "features", "labels", "split", LABELLING, SETTINGS]
     daily = ["daily_metrics", "daily_deciles"]
-    members = ["member_predictions", "predictions", "features", "labels", "params:model", SETTINGS]
-    of_members = ["member_daily_metrics", "daily_quantiles", "quantile_calibration"]
+    members = ["seed_predictions", "predictions", "features", "labels", "params:model", SETTINGS]
+    of_members = ["seed_daily_metrics", "daily_quantiles", "quantile_calibration"]
     return stage(
         "evaluation",
         [
             node(nodes.measure_days, measured, [*daily, "decile_returns"], name="measure_days"),
-            node(nodes.measure_members, members, of_members, name="measure_members"),
+            node(nodes.measure_seeds, members, of_members, name="measure_seeds"),
             portfolio.books_node(SCORED),
             node(
                 nodes.summarise_metrics,

@@ -12,7 +12,8 @@ from kedro.pipeline.node import Node
 from gogooku_kedro.backtest import portfolios as portfolios_lib
 from gogooku_kedro.backtest import summary as summary_lib
 from gogooku_kedro.baselines import oracle as oracle_lib
-from gogooku_kedro.params import HORIZONS, EvaluationParams
+from gogooku_kedro.columns import HORIZONS
+from gogooku_kedro.params import EvaluationParams
 from gogooku_kedro.params.labels import LabelsParams
 from gogooku_kedro.report.figures import portfolio as portfolio_lib
 

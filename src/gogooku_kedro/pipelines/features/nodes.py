@@ -7,11 +7,12 @@ import pandas as pd
 import xarray as xr
 
 from gogooku_kedro import features as library
-from gogooku_kedro.arrays.cross_section import membership
+from gogooku_kedro.arrays.cross_section import universe_mask
+from gogooku_kedro.columns import HORIZONS
 from gogooku_kedro.labels import split as split_lib
 from gogooku_kedro.labels import target
 from gogooku_kedro.market.blocks import PanelBlock
-from gogooku_kedro.params import HORIZONS, FeaturesParams, GraphParams, LabelsParams, ModelParams, SplitParams
+from gogooku_kedro.params import FeaturesParams, GraphParams, LabelsParams, ModelParams, SplitParams
 
 
 def compute_features(
@@ -47,7 +48,7 @@ def check_features(
     """Hold every feature against the gates; the manifest lists those that pass."""
     reasons, report = library.check_features(
         raw_features.assign_coords(sector=panel["sector"]),
-        membership(panel, min_history=params.min_history),
+        universe_mask(panel, min_history=params.min_history),
         labels,
         split,
         candidate_features,
@@ -62,8 +63,8 @@ def normalise_features(
     raw_features: xr.Dataset, panel: xr.Dataset, feature_manifest: dict[str, Any], params: FeaturesParams
 ) -> Iterator[PanelBlock]:
     """Normalise each date's cross-section; add masks, members and the level-like channels."""
-    member = membership(panel, min_history=params.min_history)
-    yield from library.normalise(raw_features, panel, member, feature_manifest, _execution(params))
+    in_universe = universe_mask(panel, min_history=params.min_history)
+    yield from library.normalise(raw_features, panel, in_universe, feature_manifest, _execution(params))
 
 
 def make_labels(panel: xr.Dataset, params: LabelsParams) -> xr.Dataset:

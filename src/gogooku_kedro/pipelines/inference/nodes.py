@@ -26,7 +26,7 @@ def rank_latest(
     from gogooku_kedro.training import model_market, predict_parts, resolve_device
 
     market = model_market(features, labels, graph_edges, feature_manifest, model)
-    latest = int(np.flatnonzero(features["member"].any("code").to_numpy())[-1])
+    latest = int(np.flatnonzero(features["in_universe"].any("code").to_numpy())[-1])
     ranking, _ = predict_parts(
         model_bundle,
         feature_manifest["hash"],

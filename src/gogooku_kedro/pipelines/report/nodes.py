@@ -27,7 +27,7 @@ def summarise_headline(
     daily_metrics: pd.DataFrame,
     book_returns: pd.DataFrame,
     portfolio_metrics: dict[str, Any],
-    member_daily_metrics: pd.DataFrame,
+    seed_daily_metrics: pd.DataFrame,
     gat_effect: Found,
     params: EvaluationParams,
 ) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def summarise_headline(
         books=book_returns,
         portfolio=portfolio_metrics,
         effect=gat_effect,
-        members=member_daily_metrics,
+        members=seed_daily_metrics,
         replications=params.bootstrap_samples,
         seed=params.seed,
     )

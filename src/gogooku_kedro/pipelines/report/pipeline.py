@@ -10,7 +10,7 @@ from gogooku_kedro.pipelines.report.groups import FIGURES
 from gogooku_kedro.pipelines.stage import stage
 
 SETTINGS = "params:evaluation"
-MEASURED = ["metrics", "daily_metrics", "book_returns", "portfolio_metrics", "member_daily_metrics"]
+MEASURED = ["metrics", "daily_metrics", "book_returns", "portfolio_metrics", "seed_daily_metrics"]
 FACTS = ["metrics", "headline", "portfolio_metrics", "quality_report", "feature_manifest", "market_oracle"]
 FOUND = ["gat_effect", "explanation_run", "walk_forward_metrics"]
 SERIES = ["daily_metrics", "book_returns", "quantile_calibration", "training_history"]

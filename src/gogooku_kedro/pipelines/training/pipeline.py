@@ -23,7 +23,7 @@ def create_pipeline() -> Pipeline:
             node(
                 nodes.predict_scores,
                 ["model_bundle", *MARKET, "params:model", "params:training"],
-                ["predictions", "member_predictions"],
+                ["predictions", "seed_predictions"],
                 name="predict_scores",
                 tags=["gpu"],
             ),

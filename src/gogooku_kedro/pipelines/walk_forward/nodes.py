@@ -65,7 +65,7 @@ def train_folds(
 
 def measure_folds(
     walk_forward_predictions: pd.DataFrame,
-    walk_forward_member_predictions: pd.DataFrame,
+    walk_forward_seed_predictions: pd.DataFrame,
     labels: xr.Dataset,
     walk_forward_splits: list[dict[str, Any]],
     params: EvaluationParams,
@@ -75,12 +75,12 @@ def measure_folds(
 
     rules = (labels, walk_forward_splits, params.cost_bps)
     daily = fold_table.measure_folds(walk_forward_predictions, *rules)
-    return daily, fold_table.measure_members(walk_forward_member_predictions, *rules)
+    return daily, fold_table.measure_seeds(walk_forward_seed_predictions, *rules)
 
 
 def summarise_folds(
     walk_forward_daily_metrics: pd.DataFrame,
-    walk_forward_member_metrics: pd.DataFrame,
+    walk_forward_seed_metrics: pd.DataFrame,
     walk_forward_folds: list[dict[str, Any]],
     run_record: dict[str, Any],
     quality_report: dict[str, Any],
@@ -96,7 +96,7 @@ def summarise_folds(
     test = fold_table.summarise_folds(
         walk_forward_daily_metrics, year, replications=params.bootstrap_samples, seed=params.seed
     )
-    seeds = fold_table.summarise_members(walk_forward_member_metrics, year)
+    seeds = fold_table.summarise_seeds(walk_forward_seed_metrics, year)
     plan = folds.model_dump(mode="json", exclude={"folder"})
     return {"run": run, "plan": plan, "folds": walk_forward_folds, "test": test, "seeds": seeds}
 

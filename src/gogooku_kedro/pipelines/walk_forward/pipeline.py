@@ -9,8 +9,8 @@ PLAN = ["params:walk_forward", "params:split", "params:labels", "params:graph", 
 HISTORY = ["raw_features", "panel", "labels", "graph_edges", "candidate_features"]
 FITTED = ["features", "model", "training", "evaluation", "debug"]
 SPLITS, SETTINGS = "walk_forward_splits", "params:evaluation"
-SCORED = ["walk_forward_predictions", "walk_forward_member_predictions"]
-MEASURED = ["walk_forward_daily_metrics", "walk_forward_member_metrics"]
+SCORED = ["walk_forward_predictions", "walk_forward_seed_predictions"]
+MEASURED = ["walk_forward_daily_metrics", "walk_forward_seed_metrics"]
 
 
 def create_pipeline() -> Pipeline:

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from gogooku_kedro.backtest.targets import LONG_SHORT
+from gogooku_kedro.columns import horizon_sessions
 from gogooku_kedro.metrics.align import check_columns
 from gogooku_kedro.report.figures.style import add_model_line, lay_out, model_order, plain_numbers
 from gogooku_kedro.report.names import DRAWN, headline_models
@@ -34,7 +35,7 @@ def rank_ic_by_month(daily: pd.DataFrame, horizon: str, model: str = "model") ->
     own, all_models = daily[daily["model"] == model], daily[daily["horizon"] == horizon]
     by_horizon = own.groupby(["horizon", month], sort=False)["rank_ic"].mean().unstack("month")
     by_model = all_models.groupby(["model", month], sort=False)["rank_ic"].mean().unstack("month")
-    order = sorted(by_horizon.index, key=lambda name: -int(name.removesuffix("d")))
+    order = sorted(by_horizon.index, key=lambda name: -horizon_sessions(name))
     panels = [by_horizon.loc[order].sort_index(axis=1), by_model.reindex(drawn).sort_index(axis=1)]
     figure = make_subplots(
         rows=2,

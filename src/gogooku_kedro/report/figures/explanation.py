@@ -1,7 +1,6 @@
 """Plotly figures of what a model learned, in the layout of those of the evaluation."""
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -14,6 +13,7 @@ from gogooku_kedro.report.figures.style import (
     lay_out,
     plain_numbers,
 )
+from gogooku_kedro.typing import FloatArray
 
 MOVES_WITH, MOVES_AGAINST = COLOURS["model"], COLOURS["lightgbm"]
 OUTSIDE = "#B8B8B8"
@@ -138,7 +138,7 @@ def _in_order_of_targets(drawn: pd.DataFrame, inner: list[str]) -> list[str]:
 
 
 def _circle(codes: list[str], radius: float) -> dict[str, tuple[float, float]]:
-    angle: npt.NDArray[np.float64] = 2 * np.pi * np.arange(len(codes)) / max(1, len(codes))
+    angle: FloatArray = 2 * np.pi * np.arange(len(codes)) / max(1, len(codes))
     points = np.round(radius * np.column_stack([np.cos(angle), np.sin(angle)]), 3)
     return {code: (float(x), float(y)) for code, (x, y) in zip(codes, points, strict=True)}
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from gogooku_kedro.backtest.performance import drawdown, equity
 from gogooku_kedro.backtest.targets import LONG_SHORT
 from gogooku_kedro.metrics.align import check_columns
 from gogooku_kedro.report.figures.style import add_model_line, lay_out, model_order
 from gogooku_kedro.report.names import headline_models
-
-FloatArray = NDArray[np.float64]
+from gogooku_kedro.typing import FloatArray
 
 _CHOICE = ["book", "horizon", "split", "cost_bps"]
 TITLES = {"long_short": "Long-short deciles", "long_only": "Long-only top names"}

@@ -9,6 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from gogooku_kedro.columns import horizon_sessions
 from gogooku_kedro.metrics.align import check_columns
 from gogooku_kedro.report.figures.style import (
     COLOURS,
@@ -73,7 +74,7 @@ def decile_returns(
     """
     check_columns(profile, ["model", "split", "horizon", "decile", "mean_return"], "profile")
     rows = profile[profile["split"] == split]
-    horizons = sorted(rows["horizon"].unique(), key=lambda name: int(name.removesuffix("d")))
+    horizons = sorted(rows["horizon"].unique(), key=horizon_sessions)
     titles = [f"{name} horizon" for name in horizons]
     figure = make_subplots(
         rows=max(1, (len(horizons) + 1) // 2),

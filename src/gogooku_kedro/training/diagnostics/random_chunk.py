@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from gogooku_kedro.params import HORIZONS, ModelParams
+from gogooku_kedro.columns import HORIZONS
+from gogooku_kedro.params import ModelParams
 from gogooku_kedro.training.tensors import DayChunk
 
 STOCKS, FEATURES, CHANNELS, CONTEXT, DAYS, NEIGHBOURS = 30, 16, 3, 3, 4, 5
