@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.ablation_tokyo FILE FOLDER
 
-``conf/ohlcv`` with a smaller network, fewer features and fewer epochs: 3 seeds, 2 folds, the arms on, off,
-identity and permuted. Data, finished arms and reports stay in FOLDER; a second call goes on where it was.
+``conf/ohlcv`` with a smaller network, fewer features and fewer epochs: 3 seeds, 2 folds, the variants on, off,
+identity and permuted. Data, finished variants and reports stay in FOLDER; a second call goes on where it was.
 """
 
 import argparse

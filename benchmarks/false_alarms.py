@@ -50,11 +50,11 @@ def alarms(reports: Path) -> Iterator[tuple[str, bool]]:
                     yield f"on - off, {name} {horizon}d{kind}", not low <= 0 <= high
     daily = pd.read_parquet(reports / "ablation_daily_metrics.parquet")
     models = daily[(daily["scores"] == "raw") & (daily["seed"] == "ensemble")]
-    for (arm, name), rows in models.groupby(["arm", "horizon"], sort=False):
+    for (variant, name), rows in models.groupby(["variant", "horizon"], sort=False):
         series, horizon = rows.sort_values("date")["rank_ic"], int(str(name)[:-1])
-        yield f"rank_ic of {arm} {name}", bool(mean_p_value(series, horizon) < LEVEL)
+        yield f"rank_ic of {variant} {name}", bool(mean_p_value(series, horizon) < LEVEL)
         t = newey_west_t(series, newey_west_lag(horizon))
-        yield f"rank_ic of {arm} {name}, Newey-West", bool(abs(t) > NORMAL)
+        yield f"rank_ic of {variant} {name}, Newey-West", bool(abs(t) > NORMAL)
 
 
 def main() -> None:

@@ -61,9 +61,7 @@ def in_pandas(long: pd.DataFrame) -> pd.DataFrame:
     found |= {f"volatility_{n}d": rolling(log_return, n, "std") for n in (5, 20, 60)}
     found |= {f"drawdown_{n}d": close / rolling(close, n, "max") - 1 for n in (60, 250)}
     for short, long_ in ((1, 5), (5, 20), (5, 60)):
-        found[f"volume_ratio_{short}_{long_}"] = np.log(
-            rolling(volume, short, "mean") / rolling(volume, long_, "mean")
-        )
+        found[f"volume_ratio_{short}_{long_}"] = np.log(rolling(volume, short, "mean") / rolling(volume, long_, "mean"))
     found["max_return_20d"] = rolling(returns, 20, "max")
     found["min_return_20d"] = rolling(returns, 20, "min")
     found["log_turnover_20d"] = rolling(np.log(value), 20, "mean")
@@ -86,9 +84,7 @@ def in_polars(long: pl.DataFrame) -> pl.DataFrame:
     found |= {f"volatility_{n}d": rolling(log_return, n, "std") for n in (5, 20, 60)}
     found |= {f"drawdown_{n}d": close / rolling(close, n, "max") - 1 for n in (60, 250)}
     for short, long_ in ((1, 5), (5, 20), (5, 60)):
-        found[f"volume_ratio_{short}_{long_}"] = (
-            rolling(volume, short, "mean") / rolling(volume, long_, "mean")
-        ).log()
+        found[f"volume_ratio_{short}_{long_}"] = (rolling(volume, short, "mean") / rolling(volume, long_, "mean")).log()
     found["max_return_20d"] = rolling(returns, 20, "max")
     found["min_return_20d"] = rolling(returns, 20, "min")
     found["log_turnover_20d"] = rolling(value.log(), 20, "mean")

@@ -62,10 +62,7 @@ def main() -> None:
     per_stock = [(row["raw_seconds"] + row["normalise_seconds"]) / row["stocks"] for row in rows]
     write(
         "features_scale",
-        [
-            row | {"relative": round(each / per_stock[0], 2)}
-            for row, each in zip(rows, per_stock, strict=True)
-        ],
+        [row | {"relative": round(each / per_stock[0], 2)} for row, each in zip(rows, per_stock, strict=True)],
     )
 
 

@@ -67,16 +67,12 @@ def main(data_root: Path) -> None:
     simple = features["x"].sel(feature=[column[name] for name in SIMPLE])
     print(f"validation {split['valid']}, {manifest['n_features']} features against {len(SIMPLE)}")
     print(f"dropped: {json.dumps(manifest['dropped'], indent=1)}")
-    both = [
-        learning_rows(x, features["in_universe"], labels["target"], split) for x in (features["x"], simple)
-    ]
+    both = [learning_rows(x, features["in_universe"], labels["target"], split) for x in (features["x"], simple)]
     ret = labels["ret"].transpose("date", "code", "horizon").values
     for k, horizon in enumerate(labels["horizon"].values):
         daily = [daily_rank_ic(rows, k, ret) for rows in both]
         lag = newey_west_lag(int(horizon))
-        figures = [
-            f"{np.nanmean(d):+.4f} (t {newey_west_t(d, lag):.1f})" for d in (*daily, daily[0] - daily[1])
-        ]
+        figures = [f"{np.nanmean(d):+.4f} (t {newey_west_t(d, lag):.1f})" for d in (*daily, daily[0] - daily[1])]
         print(f"{horizon:>2}d  all {figures[0]}  simple {figures[1]}  difference {figures[2]}", flush=True)
 
 

@@ -39,9 +39,7 @@ def kedro_run(folder: Path, environment: str, changes: Changes, pipelines: str, 
     command = [sys.executable, "-m", "kedro", "run", "--env", ENVIRONMENT, "--conf-source", str(conf)]
     command += ["--pipelines", pipelines, "--params", ",".join(filter(None, [f"data_root={data}", params]))]
     surroundings = os.environ | {"KEDRO_DISABLE_TELEMETRY": "1"}
-    done = subprocess.run(
-        command, cwd=CONF.parent, env=surroundings, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, cwd=CONF.parent, env=surroundings, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
     return data / "08_reporting"

@@ -27,9 +27,7 @@ def bare_panel(stocks: int, sessions: int, seed: int = 0) -> xr.Dataset:
     returns[1:] = fields["close"][1:] / fields["close"][:-1] - 1
     flags = {"traded": traded, "listed": np.ones(shape, bool), "invalid_jump": np.zeros(shape, bool)}
     flags |= dict.fromkeys(("limit_up", "limit_down"), np.zeros(shape, bool))
-    grid = {
-        name: (("date", "code"), values) for name, values in (fields | flags | {"ret_1d": returns}).items()
-    }
+    grid = {name: (("date", "code"), values) for name, values in (fields | flags | {"ret_1d": returns}).items()}
     return xr.Dataset(
         {
             **grid,

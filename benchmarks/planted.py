@@ -158,9 +158,7 @@ def graph_edges(market: PlantedMarket, graph: Graph = "true") -> pd.DataFrame:
     tables = []
     for asof in market.dates[:: market.settings.cadence]:
         source = np.concatenate([market.peers, _others(rng, itself | market.is_peer(), k)], axis=1)
-        correlation = np.concatenate(
-            [_sample_correlation(rng, rho, (n, k)) for rho in (CORRELATION, 0.0)], axis=1
-        )
+        correlation = np.concatenate([_sample_correlation(rng, rho, (n, k)) for rho in (CORRELATION, 0.0)], axis=1)
         if graph == "permuted":
             source = renamed[source]
         elif graph == "mean":
@@ -214,7 +212,7 @@ def closed_form(settings: PlantedSettings) -> dict[str, float]:
     return {name: float(6 / np.pi * np.arcsin(ic / 2)) for name, ic in correlation.items()}
 
 
-def clairvoyant(market: PlantedMarket, edges: pd.DataFrame, days: list[int]) -> dict[str, Array]:
+def oracle(market: PlantedMarket, edges: pd.DataFrame, days: list[int]) -> dict[str, Array]:
     """Daily rank IC of the best scores on ``days``: ``own``, true ``graph``, ``attainable`` by the edges."""
     scores = {
         "own": market.own,

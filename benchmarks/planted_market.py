@@ -1,4 +1,4 @@
-"""Does the network learn the graph? Five arms on five markets whose best possible rank IC is known.
+"""Does the network learn the graph? Five variants on five markets whose best possible rank IC is known.
 
     OMP_NUM_THREADS=1 python -m benchmarks.planted_market
 
@@ -25,9 +25,9 @@ from benchmarks.planted import (
     PlantedMarket,
     PlantedSettings,
     area_under_curve,
-    clairvoyant,
     closed_form,
     graph_edges,
+    oracle,
     simulate,
     tensors,
 )
@@ -80,19 +80,17 @@ class Parts(NamedTuple):
 PARTS = Parts(train=(10, 800), valid=(801, 950), test=(951, 1200))
 
 
-class ArmResult(NamedTuple):
+class VariantResult(NamedTuple):
     """Daily test rank IC ``(days,)``, and how well attention tells true peers (NaN without any)."""
 
     rank_ic: Array
     attention_auc: float
 
 
-def network(
-    arm: str, seed: int, training: Mapping[str, Any], folder: str
-) -> tuple[ModelParams, TrainingParams]:
+def network(variant: str, seed: int, training: Mapping[str, Any], folder: str) -> tuple[ModelParams, TrainingParams]:
     """Settings of ``conf/base`` with the sizes of this market; ``training`` changes them further."""
     model = OmegaConf.merge(OmegaConf.load(CONF / "parameters.yml").model, MODEL)
-    model.gat.enabled = arm != "off"
+    model.gat.enabled = variant != "off"
     learning = OmegaConf.merge(
         OmegaConf.load(CONF / "parameters_training.yml").training,
         TRAINING | dict(training) | {"seed": seed, "checkpoint_dir": folder},
@@ -103,32 +101,28 @@ def network(
     )
 
 
-def train_arm(
-    market: PlantedMarket, arm: str, parts: Parts, training: Mapping[str, Any] | None = None
-) -> ArmResult:
+def train_variant(
+    market: PlantedMarket, variant: str, parts: Parts, training: Mapping[str, Any] | None = None
+) -> VariantResult:
     """Train on one graph and score the test part with it."""
-    data = tensors(market, graph_edges(market, GRAPHS[arm]))
+    data = tensors(market, graph_edges(market, GRAPHS[variant]))
     days = parts.test_days()
     with tempfile.TemporaryDirectory() as folder:
-        settings = network(arm, market.settings.seed, training or {}, folder)
+        settings = network(variant, market.settings.seed, training or {}, folder)
         bundle = fit_model(data, parts.train, parts.valid, "planted", *settings).bundle
     model = bundle.build("planted", settings[0])
     score = np.stack([s[:, 0].double().numpy() for _, s, _ in predict_days(model, data, days, "cpu")])
-    auc = attention_auc(model, data, market, days[::10]) if arm in ("on", "permuted") else np.nan
-    return ArmResult(rank_ic(score, market.ret[days]), auc)
+    auc = attention_auc(model, data, market, days[::10]) if variant in ("on", "permuted") else np.nan
+    return VariantResult(rank_ic(score, market.ret[days]), auc)
 
 
-def attention_auc(
-    model: ATFTGATFAN, data: MarketTensors, market: PlantedMarket, days: Sequence[int]
-) -> float:
+def attention_auc(model: ATFTGATFAN, data: MarketTensors, market: PlantedMarket, days: Sequence[int]) -> float:
     """Chance that a true peer gets more attention than a distractor, mean over days."""
     is_peer, areas = market.is_peer(), []
     with torch.inference_mode():
         for day in days:
             chunk = data.chunk(day, 1, model.window)
-            heard = model(
-                chunk.x, chunk.present, chunk.levels, chunk.context, chunk.edge_index, chunk.edge_attr
-            ).graph
+            heard = model(chunk.x, chunk.present, chunk.levels, chunk.context, chunk.edge_index, chunk.edge_attr).graph
             source, target = heard.edge_index[:, ~heard.is_self].numpy()
             attention = heard.alpha[~heard.is_self].mean(dim=1).double().numpy()
             areas.append(area_under_curve(attention, is_peer[target, source]))
@@ -136,24 +130,27 @@ def attention_auc(
 
 
 def seed_run(settings: PlantedSettings, parts: Parts) -> tuple[dict[str, Array], dict[str, float]]:
-    """Daily test rank IC of the best scores and of every arm on one market, and the attention's AUC."""
+    """Daily test rank IC of the best scores and of every variant on one market, and the attention's AUC."""
     market = simulate(settings)
-    daily = clairvoyant(market, graph_edges(market), parts.test_days())
+    daily = oracle(market, graph_edges(market), parts.test_days())
     areas = {}
-    for arm in GRAPHS:
-        daily[arm], areas[arm] = train_arm(market, arm, parts)
-        print(f"seed {settings.seed} {arm}: {daily[arm].mean():.4f}, AUC {areas[arm]:.3f}", flush=True)
+    for variant in GRAPHS:
+        daily[variant], areas[variant] = train_variant(market, variant, parts)
+        print(
+            f"seed {settings.seed} {variant}: {daily[variant].mean():.4f}, AUC {areas[variant]:.3f}",
+            flush=True,
+        )
     noise = simulate(replace(settings, signal_strength=0.0))
-    daily["noise"], areas["noise"] = train_arm(noise, "on", parts)
+    daily["noise"], areas["noise"] = train_variant(noise, "on", parts)
     return daily, areas
 
 
-def arm_rows(daily: Mapping[str, Array], areas: Mapping[str, Array]) -> list[dict[str, Any]]:
+def variant_rows(daily: Mapping[str, Array], areas: Mapping[str, Array]) -> list[dict[str, Any]]:
     """One row per score: mean rank IC, its standard error, share of the gap, paired differences.
 
     Args:
         daily: By name, rank IC ``(seeds, days)``.
-        areas: By arm, AUC of the attention ``(seeds,)``.
+        areas: By variant, AUC of the attention ``(seeds,)``.
     """
     own, graph = daily["own"].mean(), daily["graph"].mean()
     rows: list[dict[str, Any]] = []
@@ -189,9 +186,9 @@ def acceptance(daily: Mapping[str, Array], areas: Mapping[str, Array]) -> list[d
         ("attention AUC of the worst seed > 0.8", areas["on"].min(), 0.8),
     ]
     rows = [{"criterion": text, "value": round(float(v), 3), "met": bool(v >= at)} for text, v, at in values]
-    for arm in ("identity", "permuted", "mean"):
-        distance = (daily[arm].mean() - own) / standard_error(daily[arm])
-        text = f"{arm} - own, in standard errors, within 1"
+    for variant in ("identity", "permuted", "mean"):
+        distance = (daily[variant].mean() - own) / standard_error(daily[variant])
+        text = f"{variant} - own, in standard errors, within 1"
         rows.append({"criterion": text, "value": round(float(distance), 3), "met": bool(abs(distance) <= 1)})
     t = newey_west_t(daily["noise"].mean(axis=0), newey_west_lag(1))
     rows.append({"criterion": "noise, |t| < 2", "value": round(t, 3), "met": abs(t) < 2})
@@ -211,7 +208,7 @@ def paired_t(first: Array, second: Array) -> float:
 
 
 def main() -> None:
-    """Train all arms on all seeds, print and keep the table."""
+    """Train all variants on all seeds, print and keep the table."""
     logging.disable(logging.INFO)
     started = time.monotonic()
     runs = [seed_run(replace(MARKET, seed=seed), PARTS) for seed in SEEDS]
@@ -220,7 +217,7 @@ def main() -> None:
     size = {"stocks": MARKET.stocks, "sessions": MARKET.sessions, "seeds": len(SEEDS)}
     bounds = {f"closed_form_{name}": round(value, 4) for name, value in closed_form(MARKET).items()}
     head = size | bounds | {"seconds": round(time.monotonic() - started)}
-    write("planted_market", [head, *arm_rows(daily, areas), *acceptance(daily, areas)])
+    write("planted_market", [head, *variant_rows(daily, areas), *acceptance(daily, areas)])
 
 
 if __name__ == "__main__":

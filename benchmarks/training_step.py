@@ -27,9 +27,7 @@ CASES = (
 LARGE = {"stocks": 4000, "features": 182, "hidden": 64, "days": 8, "window": 60}
 
 
-def measure(
-    stocks: int, features: int, hidden: int, days: int = DAYS, window: int = WINDOW
-) -> dict[str, Any]:
+def measure(stocks: int, features: int, hidden: int, days: int = DAYS, window: int = WINDOW) -> dict[str, Any]:
     """Median seconds of a step with its loss, and the share of its parts, each measured by itself."""
     params = model_params(hidden, window)
     module = CrossSectionModule(network(params, features), params, training_params(), total_steps=1)
@@ -49,15 +47,12 @@ def measure(
         "attention": lambda: [model.temporal(tokens.clone().requires_grad_(), data.present)[0]],
         "levels": lambda: [model.levels(hidden_state.clone().requires_grad_(), data.levels)[0]],
         "gat": lambda: [
-            model.gat(
-                hidden_state.clone().requires_grad_(), data.present[-days:], data.edge_index, data.edge_attr
-            )[0]
+            model.gat(hidden_state.clone().requires_grad_(), data.present[-days:], data.edge_index, data.edge_attr)[0]
         ],
         "loss": lambda: list(module.loss_terms(_leaves(output), data).values()),
     }
     shares = {
-        f"{name}_share": round(_median(lambda run=run: _backward(run())) / seconds, 2)
-        for name, run in parts.items()
+        f"{name}_share": round(_median(lambda run=run: _backward(run())) / seconds, 2) for name, run in parts.items()
     }
     tokens_per_step = stocks * (days + window - 1)
     return {
@@ -81,8 +76,7 @@ def costliest(stocks: int, features: int, hidden: int, number: int = 8) -> list[
     events = sorted(record.key_averages(), key=lambda e: e.self_cpu_time_total, reverse=True)
     total = sum(e.self_cpu_time_total for e in events)
     return [
-        {"operator": e.key, "share": round(e.self_cpu_time_total / total, 2), "calls": e.count}
-        for e in events[:number]
+        {"operator": e.key, "share": round(e.self_cpu_time_total / total, 2), "calls": e.count} for e in events[:number]
     ]
 
 

@@ -53,9 +53,7 @@ def base_settings() -> frozenset[str]:
 
 @cache
 def test_functions() -> frozenset[str]:
-    found = (
-        re.findall(r"(?m)^\s*def (test_\w+)", path.read_text()) for path in (ROOT / "tests").rglob("*.py")
-    )
+    found = (re.findall(r"(?m)^\s*def (test_\w+)", path.read_text()) for path in (ROOT / "tests").rglob("*.py"))
     return frozenset(name for names in found for name in names)
 
 
@@ -106,9 +104,7 @@ def test_the_values_in_base_are_those_of_the_page():
     assert len(said) >= 28
     for key, value in said.items():
         written = OmegaConf.select(settings, key)
-        assert value == {"True": "true", "False": "false", "None": "null"}.get(str(written), str(written)), (
-            key
-        )
+        assert value == {"True": "true", "False": "false", "None": "null"}.get(str(written), str(written)), key
 
 
 def test_the_legal_words_are_those_of_the_settings():
@@ -168,9 +164,7 @@ def test_a_test_stands_in_the_file_that_is_named(page):
 
 @every_page
 def test_every_file_that_is_named_exists(page):
-    named = {
-        m for c in code_of(page) for m in re.findall(rf"(?<![\w./])(?:{'|'.join(TOP_FOLDERS)})/[\w./*-]+", c)
-    }
+    named = {m for c in code_of(page) for m in re.findall(rf"(?<![\w./])(?:{'|'.join(TOP_FOLDERS)})/[\w./*-]+", c)}
     theirs = {path for path in named if path.startswith("conf/local/")}  # the user's own files
     missing = {path for path in named - theirs if not list(ROOT.glob(path.rstrip("./")))}
     assert missing == set()

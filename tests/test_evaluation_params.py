@@ -1,4 +1,4 @@
-"""Settings of the books: what is possible, and what the message says."""
+"""Settings of the portfolios: what is possible, and what the message says."""
 
 import pytest
 
@@ -34,7 +34,7 @@ from tests.conftest import settings_of
         ({"top_k": ...}, "top_k: missing; write it in conf/base/parameters*.yml"),
     ],
 )
-def test_a_wrong_rule_of_the_books_is_named_with_its_path_and_the_fix(changes: dict, message: str) -> None:
+def test_a_wrong_rule_of_the_portfolios_is_named_with_its_path_and_the_fix(changes: dict, message: str) -> None:
     paths = {f"evaluation__portfolio__{key}": value for key, value in changes.items()}
     (problem,) = configuration_problems(settings_of(**paths))
     assert problem.startswith(f"evaluation.portfolio.{message}")

@@ -74,14 +74,14 @@ class TestSettingsCheck:
         on_cpu = catalog_of(settings_of(training__device="cpu", training__devices=2))
         check(pipeline=Pipeline([step(tags=["gpu"])]), catalog=on_cpu)
 
-    def test_arms_that_are_no_models_stop_the_ablation_and_nothing_else(self):
-        arms = settings_of()["ablation"]["arms"]
-        arms["on"]["model"] = {"gat": {"haeds": 2}}
-        catalog = catalog_of(settings_of(ablation__arms=arms))
+    def test_variants_that_are_no_models_stop_the_ablation_and_nothing_else(self):
+        variants = settings_of()["ablation"]["variants"]
+        variants["on"]["model"] = {"gat": {"haeds": 2}}
+        catalog = catalog_of(settings_of(ablation__variants=variants))
         check = SettingsCheck().before_pipeline_run
         check(pipeline=Pipeline([step()]), catalog=catalog)
-        ablation = Pipeline([node(identity, "params:ablation", "y", name="train_arms")])
-        with pytest.raises(SettingsError, match=r"ablation\.arms\.on\.model\.gat\.haeds: unknown key"):
+        ablation = Pipeline([node(identity, "params:ablation", "y", name="train_variants")])
+        with pytest.raises(SettingsError, match=r"ablation\.variants\.on\.model\.gat\.haeds: unknown key"):
             check(pipeline=ablation, catalog=catalog)
 
     def test_there_are_as_many_devices_as_are_asked_for(self, monkeypatch):

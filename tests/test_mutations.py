@@ -32,7 +32,7 @@ MUTATIONS = {
         "bounded: FloatArray = np.clip(-correlation, -1.0, 1.0)",
         "tests/metrics/test_rank_ic.py::test_high_score_on_high_return_is_plus_one",
     ),
-    "the book buys what it should sell": Mutation(
+    "the portfolio buys what it should sell": Mutation(
         "metrics/decile_portfolios.py",
         "targets = long_short_targets(row_ranks(scores))",
         "targets = -long_short_targets(row_ranks(scores))",
@@ -48,7 +48,7 @@ MUTATIONS = {
         "metrics/decile_portfolios.py",
         "cost = cost_bps * 1e-4 * traded",
         "cost = 0.0 * traded",
-        "tests/metrics/test_decile_portfolios.py::test_three_sessions_by_hand_with_a_daily_book",
+        "tests/metrics/test_decile_portfolios.py::test_three_sessions_by_hand_with_a_daily_portfolio",
     ),
     "no purge before labels of 20 sessions": Mutation(
         "labels/split.py",
@@ -57,7 +57,7 @@ MUTATIONS = {
         "tests/labels/test_split.py::test_impossible_splits_name_the_setting_the_span_and_the_fix",
     ),
     "test rows in the scaler": Mutation(
-        "training/seed_model.py",
+        "training/train_seed.py",
         "market.levels[slice(*job.train)]",
         "market.levels",
         "tests/training/test_fit.py::test_level_scales_and_gradients_come_from_the_training_part_alone",
@@ -71,8 +71,7 @@ MUTATIONS = {
     "extreme labels dropped when testing": Mutation(
         "metrics/align.py",
         "labels = {h: returns[k, span].astype(np.float64) for k, h in enumerate(horizons)}",
-        "labels = {h: np.where(abs(returns[k, span]) > 0.5, np.nan, returns[k, span]) for k, h in "
-        "enumerate(horizons)}",
+        "labels = {h: np.where(abs(returns[k, span]) > 0.5, np.nan, returns[k, span]) for k, h in enumerate(horizons)}",
         "tests/metrics/test_daily.py::test_an_extreme_label_counts_like_any_other",
     ),
 }

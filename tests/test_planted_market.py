@@ -50,20 +50,16 @@ class Market(NamedTuple):
 def prepare(p: dict[str, Any], **sample: Any) -> Market:
     tables = generate_sample_market(SampleMarketSettings(**sample))
     data = data_flow(tables, p["ingestion"], p["features"], p["graph"], p["labels"])
-    split = features_nodes.split_sessions(
-        data.panel, data.candidates, p["split"], p["labels"], p["graph"], p["model"]
-    )
+    split = features_nodes.split_sessions(data.panel, data.candidates, p["split"], p["labels"], p["graph"], p["model"])
     manifest, _ = features_nodes.check_features(
         data.raw_features, data.panel, data.labels, split, data.candidates, p["features"]
     )
     features = normalised(data, manifest, p["features"])
-    return Market(
-        features, data.labels, data.edges, split, manifest, tables["oracle_scores"], tables["oracle"]
-    )
+    return Market(features, data.labels, data.edges, split, manifest, tables["oracle_scores"], tables["oracle"])
 
 
 def daily_rank_ic(market: Market, p: dict[str, Any]) -> pd.DataFrame:
-    """Daily test rank IC of the model and, where there is one, of the clairvoyant."""
+    """Daily test rank IC of the model and, where there is one, of the oracle."""
     bundle, _ = training_nodes.train_model(
         market.features,
         market.labels,
@@ -86,16 +82,14 @@ def daily_rank_ic(market: Market, p: dict[str, Any]) -> pd.DataFrame:
     )
     frames = [
         predictions.assign(model="model"),
-        *oracle_lib.oracle_predictions(
-            market.oracle_scores, predictions, market.split, HORIZONS, p["labels"].entry
-        ),
+        *oracle_lib.oracle_predictions(market.oracle_scores, predictions, market.split, HORIZONS, p["labels"].entry),
     ]
     stacked = pd.concat(frames, join="inner", ignore_index=True)
     daily = daily_lib.daily_metrics(stacked, market.labels, p["evaluation"].cost_bps)
     return daily[daily["split"] == "test"].set_index(["model", "horizon"])["rank_ic"]
 
 
-def test_the_model_finds_the_signal_and_never_beats_the_clairvoyant(tmp_path):
+def test_the_model_finds_the_signal_and_never_beats_the_oracle(tmp_path):
     p = settings(tmp_path, max_epochs=5)
     market = prepare(p, n_codes=200, start="2018-01-04", end="2022-12-30", seed=1)
     daily = daily_rank_ic(market, p)
@@ -105,9 +99,7 @@ def test_the_model_finds_the_signal_and_never_beats_the_clairvoyant(tmp_path):
         model, oracle = (daily.loc[(m, name)].to_numpy() for m in ("model", "oracle"))
         assert np.nanmean(model) > 0.5 * bounds["without_graph"][name], name
         assert np.nanmean(model) < np.nanmean(oracle), name
-    t = significance_lib.newey_west_t(
-        daily.loc[("model", "1d")].to_numpy(), significance_lib.newey_west_lag(1)
-    )
+    t = significance_lib.newey_west_t(daily.loc[("model", "1d")].to_numpy(), significance_lib.newey_west_lag(1))
     assert t > 3
 
 

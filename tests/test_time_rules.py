@@ -210,9 +210,7 @@ def assert_equal_up_to(t: pd.Timestamp, before: Flow, later: Flow) -> None:
             if "date" in left[variable].dims:
                 kept = {"date": slice(None, t)} | ({"code": codes} if "code" in left[variable].dims else {})
                 equal_bits(left[variable].sel(kept), right[variable].sel(kept))
-    left, right = (
-        flow.data.edges[flow.data.edges["asof"] <= t].reset_index(drop=True) for flow in (before, later)
-    )
+    left, right = (flow.data.edges[flow.data.edges["asof"] <= t].reset_index(drop=True) for flow in (before, later))
     pd.testing.assert_frame_equal(left, right, check_exact=True)
     equal_bits(before.peer_means.sel(date=slice(None, t)), later.peer_means.sel(date=slice(None, t)))
     neutral = [f.neutral[f.neutral["date"] <= t].reset_index(drop=True) for f in (before, later)]
@@ -287,9 +285,7 @@ def test_a_planted_leak_stops_the_run_and_is_named(known: Flow):
 def test_the_blocks_of_a_dask_cluster_keep_the_rule(tables: Tables, known: Flow):
     t = known.panel.indexes["date"][LAST_KNOWN]
     on_a_cluster = features_params(engine="dask")
-    later = data_flow(
-        other_prices(tables, t), INGESTION, on_a_cluster, graph_params("market"), labels_params()
-    )
+    later = data_flow(other_prices(tables, t), INGESTION, on_a_cluster, graph_params("market"), labels_params())
     for name in known.data.raw_features:
         equal_bits(
             known.data.raw_features[name].sel(date=slice(None, t)),

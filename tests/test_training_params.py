@@ -19,8 +19,7 @@ def phase(**changes) -> dict:
     [
         (
             {"training__loss__mse_weight": 0, "training__loss__ic_weight": 0},
-            "training.loss: mse_weight, ic_weight, pairwise_weight, listnet_weight, soft_rank_weight "
-            "are all 0",
+            "training.loss: mse_weight, ic_weight, pairwise_weight, listnet_weight, soft_rank_weight are all 0",
         ),
         (
             {"training__phases": [phase(epochs=3)]},
@@ -53,8 +52,7 @@ def phase(**changes) -> dict:
         ),
         (
             {"training__phases": [phase(grap=True)]},
-            "training.phases.0.grap: unknown key; did you mean 'graph'? The keys of training.phases.0 "
-            "are name,",
+            "training.phases.0.grap: unknown key; did you mean 'graph'? The keys of training.phases.0 are name,",
         ),
         ({"training__seeds": [1, 1]}, "training.seeds: [1, 1] must be different numbers, none negative"),
         ({"training__seeds": [-1]}, "training.seeds: [-1] must be different numbers, none negative"),

@@ -35,9 +35,9 @@ def cli() -> None:
 def validate_config(env: str | None, conf_source: str | None) -> None:
     """Check every setting that can be checked without running a pipeline."""
     parameters = _checked_parameters(_configuration(env, conf_source, {}))
-    from gogooku_kedro.ablation.variants import arm_problems
+    from gogooku_kedro.ablation.variants import variant_problems
 
-    problems = arm_problems(parameters)
+    problems = variant_problems(parameters)
     if problems:
         raise click.ClickException("\n".join(problems))
     click.secho(f"configuration of environment {env or 'base'} is valid", fg="green")
@@ -110,9 +110,7 @@ def document_features() -> None:
     click.secho(f"wrote {page}", fg="green")
 
 
-def _configuration(
-    env: str | None, conf_source: str | None, runtime_params: dict[str, Any]
-) -> AbstractConfigLoader:
+def _configuration(env: str | None, conf_source: str | None, runtime_params: dict[str, Any]) -> AbstractConfigLoader:
     project = Path.cwd()
     bootstrap_project(project)
     loader: AbstractConfigLoader = settings.CONFIG_LOADER_CLASS(

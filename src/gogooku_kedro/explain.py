@@ -37,14 +37,14 @@ def explain_prediction(
     missing = [name for name in MARKET if not catalog.exists(name)]
     if missing:
         raise ValueError(f"no {', '.join(missing)} yet: run `kedro run --pipelines=data` first")
-    if not catalog.exists("model_bundle"):
+    if not catalog.exists("ensemble"):
         raise ValueError("no trained model yet: run `kedro run --pipelines=training` first")
     model = ModelParams.model_validate(parameters["model"])
     device = resolve_device(TrainingParams.model_validate(parameters["training"]).device)
     settings = ExplanationParams.model_validate(parameters["explanation"])
     try:
         panel, features, labels, edges, manifest = (catalog.load(name) for name in MARKET)
-        ensemble = catalog.load("model_bundle")
+        ensemble = catalog.load("ensemble")
     except DatasetError as error:
         raise ValueError(str(error)) from error
     subject = Subject.of(ensemble, features, labels, edges, manifest, model, device)

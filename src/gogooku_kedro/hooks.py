@@ -56,11 +56,11 @@ class SettingsCheck:
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Check the arms of an ablation, and the device, for pipelines that need them."""
+        """Check the variants of an ablation, and the device, for pipelines that need them."""
         if "params:ablation" in pipeline.inputs():
-            from gogooku_kedro.ablation.variants import arm_problems
+            from gogooku_kedro.ablation.variants import variant_problems
 
-            problems = arm_problems(plain_parameters(catalog))
+            problems = variant_problems(plain_parameters(catalog))
             if problems:
                 raise SettingsError("\n".join(problems))
         if any(GPU_TAG in node.tags for node in pipeline.nodes):
@@ -168,7 +168,7 @@ class MlflowRecord:
             if tracked:
                 log_figures(metrics, name.removesuffix("metrics").rstrip("_"))
             print_summary(metrics, SHOWN[name], catalog)
-        if {"headline", "report", "model_card"} <= written:
+        if {"key_results", "report", "model_card"} <= written:
             show_report(catalog, tracked)
         if {"gat_effect", "gat_effect_page"} <= written:
             show_effect(catalog, tracked)
@@ -182,15 +182,15 @@ def show_report(catalog: DataCatalog, tracked: bool) -> None:
     from gogooku_kedro.pipelines.report.groups import FIGURES
     from gogooku_kedro.report.cards import terminal_lines
 
-    headline, console = catalog.load("headline"), Console()
+    key_results, console = catalog.load("key_results"), Console()
     if tracked:
-        figures = flatten({"headline": headline}, "/")
+        figures = flatten({"key_results": key_results}, "/")
         mlflow.log_metrics({k: float(v) for k, v in figures.items() if isinstance(v, int | float)})
         mlflow.log_text(catalog.load("report"), "report.html")
         mlflow.log_text(catalog.load("model_card"), "model_card.md")
         for name in filter(catalog.exists, FIGURES):
             mlflow.log_figure(catalog.load(name), f"figures/{name}.html")
-    for line in terminal_lines(headline):
+    for line in terminal_lines(key_results):
         console.print(line, soft_wrap=True, highlight=False)
     for name in ("report", "model_card"):
         console.print(f"{name}: {catalog[name]._describe()['filepath']}", soft_wrap=True)

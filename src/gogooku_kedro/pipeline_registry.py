@@ -46,9 +46,5 @@ def register_pipelines() -> dict[str, Pipeline]:
         "walk_forward": walk_forward.create_pipeline(),
         "ablation": ablation.create_pipeline(),
         "explanation": explanation.create_pipeline(),
-        "__default__": data
-        + stages["training"]
-        + stages["baselines"]
-        + stages["evaluation"]
-        + stages["report"],
+        "__default__": data + stages["training"] + stages["baselines"] + stages["evaluation"] + stages["report"],
     }

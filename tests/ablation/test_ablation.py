@@ -1,4 +1,4 @@
-"""Arms on one fold of a random market, trained for a moment: what they leave, and what is not done twice."""
+"""Variants on one fold of a random market, trained for a moment: what they leave, and what is not done twice."""
 
 import json
 import logging
@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gogooku_kedro.ablation import training as arm_training
+from gogooku_kedro.ablation import training as variant_training
 from gogooku_kedro.ablation.ablation import run_ablation
-from gogooku_kedro.ablation.gat_effect import ArmSeries, gat_effect
+from gogooku_kedro.ablation.gat_effect import VariantSeries, gat_effect
 from gogooku_kedro.ablation.scores import ENSEMBLE, KINDS
-from gogooku_kedro.ablation.store import DAILY, SCORES, SUMMARY, load_arm
+from gogooku_kedro.ablation.store import DAILY, SCORES, SUMMARY, load_variant
 from gogooku_kedro.ablation.training import FoldMarket, Setting
-from gogooku_kedro.ablation.variants import Arm, Training
+from gogooku_kedro.ablation.variants import Training, Variant
 from gogooku_kedro.baselines.neutral import neutralise_factors, neutralise_peers
 from gogooku_kedro.metrics.daily import daily_metrics
 from gogooku_kedro.training import fit_ensemble
@@ -34,7 +34,7 @@ SHORT = {"max_epochs": 1, "max_batches": 2, "chunk_days": 16, "seeds": [0, 1]}
 
 
 class Finished(NamedTuple):
-    arms: list[Arm]
+    variants: list[Variant]
     setting: Setting
     daily: pd.DataFrame
     runs: pd.DataFrame
@@ -48,15 +48,15 @@ def fold(history, splits) -> Fold:
 
 
 @pytest.fixture(scope="module")
-def arms(tmp_path_factory) -> list[Arm]:
+def variants(tmp_path_factory) -> list[Variant]:
     on = fold_settings(tmp_path_factory.mktemp("unused")).model
     off = on.model_copy(update={"gat": on.gat.model_copy(update={"enabled": False})})
     return [
-        Arm("on", Training(on, "as_is"), "raw"),
-        Arm("off", Training(off, "as_is"), "raw"),
-        Arm("identity", Training(on, "identity"), "raw"),
-        Arm("same", Training(on, "as_is"), "raw"),
-        Arm("pca_neutral", Training(off, "as_is"), "pca_neutral"),
+        Variant("on", Training(on, "as_is"), "raw"),
+        Variant("off", Training(off, "as_is"), "raw"),
+        Variant("identity", Training(on, "identity"), "raw"),
+        Variant("same", Training(on, "as_is"), "raw"),
+        Variant("pca_neutral", Training(off, "as_is"), "pca_neutral"),
     ]
 
 
@@ -65,8 +65,8 @@ def setting_in(folder: Path, history, **changes: Any) -> Setting:
 
 
 @pytest.fixture(scope="module")
-def finished(history, fold, arms, tmp_path_factory) -> Finished:
-    """All arms, finished."""
+def finished(history, fold, variants, tmp_path_factory) -> Finished:
+    """All variants, finished."""
     setting, trained = setting_in(tmp_path_factory.mktemp("ablation"), history), []
 
     def counted(*arguments: Any, isolated: bool) -> Any:
@@ -78,21 +78,21 @@ def finished(history, fold, arms, tmp_path_factory) -> Finished:
     handler.emit = lambda record: records.append(record.getMessage())  # type: ignore[method-assign]
     logger = logging.getLogger("gogooku_kedro.ablation.ablation")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(arm_training, "fit_ensemble", counted)
+        patch.setattr(variant_training, "fit_ensemble", counted)
         patch.setattr(logger, "level", logging.INFO)
         logger.addHandler(handler)
-        daily, runs = run_ablation(arms, [fold], 1, setting)
+        daily, runs = run_ablation(variants, [fold], 1, setting)
         logger.removeHandler(handler)
-    return Finished(arms, setting, daily, runs, trained, "\n".join(records))
+    return Finished(variants, setting, daily, runs, trained, "\n".join(records))
 
 
 def seed_scores(root: Path, name: str, finished: Finished) -> pd.DataFrame:
-    """Scores that an arm left below a folder."""
-    training = next(arm.training for arm in finished.arms if arm.name == name)
+    """Scores that an variant left below a folder."""
+    training = next(variant.training for variant in finished.variants if variant.name == name)
     wanted = {"model": training.model.model_dump(mode="json"), "graph": training.graph}
     for folder in root.iterdir():
-        if json.loads((folder / SUMMARY).read_text())["inputs"]["arm"] == wanted:
-            return load_arm(folder).seed_scores
+        if json.loads((folder / SUMMARY).read_text())["inputs"]["variant"] == wanted:
+            return load_variant(folder).seed_scores
     raise AssertionError(f"{name} is not finished")
 
 
@@ -100,19 +100,19 @@ def not_again(*_: Any, **__: Any) -> None:
     raise AssertionError("trained again")
 
 
-def test_arms_that_are_equal_are_trained_once(finished):
+def test_variants_that_are_equal_are_trained_once(finished):
     assert finished.trained == [False, False, True]
-    assert finished.runs["arm"].tolist() == ["on", "same", "off", "pca_neutral", "identity"]
-    of = finished.daily.set_index("arm").drop(columns="fold")
+    assert finished.runs["variant"].tolist() == ["on", "same", "off", "pca_neutral", "identity"]
+    of = finished.daily.set_index("variant").drop(columns="fold")
     pd.testing.assert_frame_equal(of.loc["on"].reset_index(drop=True), of.loc["same"].reset_index(drop=True))
 
 
-def test_every_arm_is_measured_on_the_same_days_with_the_same_seeds(finished, fold):
+def test_every_variant_is_measured_on_the_same_days_with_the_same_seeds(finished, fold):
     first, last = map(pd.Timestamp, fold.split["test"])
     days = set(fold.features.indexes["date"][fold.features.indexes["date"] >= first])
     assert max(days) == last
-    for arm, rows in finished.daily.groupby("arm"):
-        kinds = {"raw", "pca_neutral"} if arm == "pca_neutral" else set(KINDS)
+    for variant, rows in finished.daily.groupby("variant"):
+        kinds = {"raw", "pca_neutral"} if variant == "pca_neutral" else set(KINDS)
         assert set(rows["scores"]) == kinds
         for _, own in rows.groupby(["scores", "horizon"]):
             assert set(own["seed"]) == {"0", "1", ENSEMBLE}
@@ -130,27 +130,27 @@ def test_the_numbers_are_those_of_the_evaluation(finished, fold, history):
     }
     for kind, predictions in expected.items():
         plain = daily_metrics(predictions, fold.labels, 10.0).set_index(["horizon", "date"])
-        rows = finished.daily.query("arm == 'on' and scores == @kind and seed == '1'")
+        rows = finished.daily.query("variant == 'on' and scores == @kind and seed == '1'")
         found = rows.set_index(["horizon", "date"])
         for column in ("rank_ic", "long_short_net"):
             np.testing.assert_array_equal(found[column], plain[column].loc[found.index], err_msg=kind)
 
 
 def test_controls_have_the_parameters_of_the_model(finished):
-    parameters = finished.runs.set_index("arm")["n_parameters"]
+    parameters = finished.runs.set_index("variant")["n_parameters"]
     assert parameters["identity"] == parameters["on"] > parameters["off"]
 
 
-def test_the_neutral_arm_is_the_neutral_score_of_the_model_without_graph(finished):
-    daily = finished.daily.drop(columns=["arm", "fold"])
-    off, neutral = (daily[finished.daily["arm"] == arm] for arm in ("off", "pca_neutral"))
+def test_the_neutral_variant_is_the_neutral_score_of_the_model_without_graph(finished):
+    daily = finished.daily.drop(columns=["variant", "fold"])
+    off, neutral = (daily[finished.daily["variant"] == variant] for variant in ("off", "pca_neutral"))
     expected = off[off["scores"] == "pca_neutral"].drop(columns="scores").reset_index(drop=True)
     for kind in ("raw", "pca_neutral"):
         found = neutral[neutral["scores"] == kind].drop(columns="scores").reset_index(drop=True)
         pd.testing.assert_frame_equal(found, expected)
 
 
-def test_one_line_for_every_arm_with_the_time_that_is_left(finished):
+def test_one_line_for_every_variant_with_the_time_that_is_left(finished):
     first, *_, last = finished.log.splitlines()
     assert len(finished.log.splitlines()) == 3
     assert first.startswith("ablation 1/3: on, same, fold 1 of 1 | test rank IC 1d ")
@@ -158,26 +158,26 @@ def test_one_line_for_every_arm_with_the_time_that_is_left(finished):
     assert last.endswith("about 0 min left")
 
 
-def test_a_finished_arm_is_not_trained_again(finished, fold, monkeypatch, caplog):
-    monkeypatch.setattr(arm_training, "fit_ensemble", not_again)
-    monkeypatch.setattr(arm_training, "predict_parts", not_again)
+def test_a_finished_variant_is_not_trained_again(finished, fold, monkeypatch, caplog):
+    monkeypatch.setattr(variant_training, "fit_ensemble", not_again)
+    monkeypatch.setattr(variant_training, "predict_parts", not_again)
     elsewhere = finished.setting.training.model_copy(update={"checkpoint_dir": "elsewhere", "seed": 9})
     with caplog.at_level(logging.INFO):
-        daily, runs = run_ablation(finished.arms, [fold], 1, replace(finished.setting, training=elsewhere))
+        daily, runs = run_ablation(finished.variants, [fold], 1, replace(finished.setting, training=elsewhere))
     pd.testing.assert_frame_equal(daily, finished.daily)
     pd.testing.assert_frame_equal(runs, finished.runs)
     assert caplog.text.count("finished before") == 3
 
 
 def test_what_changes_a_result_is_computed_anew(finished, fold, monkeypatch, history):
-    monkeypatch.setattr(arm_training, "fit_ensemble", not_again)
-    setting, on = finished.setting, finished.arms[:1]
+    monkeypatch.setattr(variant_training, "fit_ensemble", not_again)
+    setting, on = finished.setting, finished.variants[:1]
     longer = setting.training.model_copy(update={"max_epochs": 2})
     more = setting.training.model_copy(update={"seeds": (0, 1, 2)})
     dearer = setting.evaluation.model_copy(update={"cost_bps": 20.0})
     other = replace(fold, labels=fold.labels.assign(ret=fold.labels["ret"] * 2))
     wider = on[0].training.model.model_copy(update={"dropout": 0.3})
-    for arms, folds, changed in [
+    for variants, folds, changed in [
         (on, fold, replace(setting, training=longer)),
         (on, fold, replace(setting, training=more)),
         (on, fold, replace(setting, evaluation=dearer)),
@@ -186,11 +186,11 @@ def test_what_changes_a_result_is_computed_anew(finished, fold, monkeypatch, his
         ([replace(on[0], training=Training(on[0].training.model, "permuted"))], fold, setting),
     ]:
         with pytest.raises(AssertionError, match="trained again"):
-            run_ablation(arms, [folds], 1, changed)
+            run_ablation(variants, [folds], 1, changed)
 
 
 def test_an_ablation_that_was_cut_off_goes_on_where_it_was(finished, fold, history, tmp_path, monkeypatch):
-    setting, two = setting_in(tmp_path, history), finished.arms[:2]
+    setting, two = setting_in(tmp_path, history), finished.variants[:2]
     calls: list[str] = []
 
     def cut_off(*arguments: Any, **keywords: Any) -> Any:
@@ -199,55 +199,55 @@ def test_an_ablation_that_was_cut_off_goes_on_where_it_was(finished, fold, histo
             raise KeyboardInterrupt
         return fit_ensemble(*arguments, **keywords)
 
-    monkeypatch.setattr(arm_training, "fit_ensemble", cut_off)
+    monkeypatch.setattr(variant_training, "fit_ensemble", cut_off)
     with pytest.raises(KeyboardInterrupt):
         run_ablation(two, [fold], 1, setting)
-    measure = arm_training.measure_seeds
-    monkeypatch.setattr(arm_training, "measure_seeds", not_again)  # the second cut, after the training
+    measure = variant_training.measure_seeds
+    monkeypatch.setattr(variant_training, "measure_seeds", not_again)  # the second cut, after the training
     with pytest.raises(AssertionError):
         run_ablation(two, [fold], 1, setting)
     assert len(calls) == 3
-    monkeypatch.setattr(arm_training, "measure_seeds", measure)
+    monkeypatch.setattr(variant_training, "measure_seeds", measure)
     daily, _ = run_ablation(two, [fold], 1, setting)
     assert len(calls) == 3
-    expected = finished.daily[finished.daily["arm"].isin(["on", "off"])].reset_index(drop=True)
+    expected = finished.daily[finished.daily["variant"].isin(["on", "off"])].reset_index(drop=True)
     pd.testing.assert_frame_equal(daily, expected)
 
 
-def test_what_comes_after_a_fold_changes_no_score_of_an_arm(finished, history, splits, tmp_path):
+def test_what_comes_after_a_fold_changes_no_score_of_an_variant(finished, history, splits, tmp_path):
     after = int(history.panel.indexes["date"].get_loc(splits[0]["test"][1])) + 1
     later = history_of(another_future(history.panel, after))
-    arm = next(arm for arm in finished.arms if arm.name == "identity")
+    variant = next(variant for variant in finished.variants if variant.name == "identity")
     setting = replace(finished.setting, panel=later.panel, folder=tmp_path)
-    run_ablation([arm], [later.fold(1, splits[0], features_params())], 1, setting)
+    run_ablation([variant], [later.fold(1, splits[0], features_params())], 1, setting)
     scores = (seed_scores(root, "identity", finished) for root in (tmp_path, finished.setting.folder))
     pd.testing.assert_frame_equal(*scores, check_exact=True)
 
 
 @pytest.mark.parametrize("name", [DAILY, SCORES, SUMMARY])
-def test_a_damaged_arm_is_named(name, finished, tmp_path):
+def test_a_damaged_variant_is_named(name, finished, tmp_path):
     source = next(finished.setting.folder.iterdir())
     for file in (DAILY, SCORES, SUMMARY):
         (tmp_path / file).write_bytes((source / file).read_bytes())
     (tmp_path / name).write_bytes(b"{" if name == SUMMARY else b"PAR1")
     with pytest.raises(ValueError, match=rf"ablation\.walk_forward\.folder: .*{tmp_path} .*remove"):
-        load_arm(tmp_path)
+        load_variant(tmp_path)
 
 
-def test_an_arm_without_a_summary_is_not_finished(tmp_path):
-    assert load_arm(tmp_path) is None
+def test_an_variant_without_a_summary_is_not_finished(tmp_path):
+    assert load_variant(tmp_path) is None
 
 
 def test_the_fingerprints_of_two_graphs_differ(finished, fold):
-    market, model = FoldMarket(fold, finished.setting), finished.arms[0].training.model
+    market, model = FoldMarket(fold, finished.setting), finished.variants[0].training.model
     kinds = ("as_is", "identity", "permuted", "mean")
     markets = [market._market(Training(model, kind)) for kind in kinds]
     assert len({m.fingerprint() for m in markets}) == 4
     assert all(m.x is markets[0].x for m in markets)
 
 
-def test_the_effect_is_computed_from_what_the_arms_leave(finished):
-    effect = gat_effect(ArmSeries(finished.daily, 245, replications=20), {"rank_ic": 0.05, "sharpe_net": 0.1})
+def test_the_effect_is_computed_from_what_the_variants_leave(finished):
+    effect = gat_effect(VariantSeries(finished.daily, 245, replications=20), {"rank_ic": 0.05, "sharpe_net": 0.1})
     assert set(effect["controls"]) == {"identity", "pca_neutral"}
     assert set(effect["neutral"]["controls"]) == {"identity"}
     assert list(effect)[:4] == ["1d", "5d", "10d", "20d"]

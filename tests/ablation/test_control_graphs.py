@@ -46,9 +46,7 @@ def test_permuted_is_the_same_graph_between_other_stocks(edges):
     other = control_graph(edges, "permuted", 1)
     for asof, here in edges.groupby("asof"):
         there = other[other["asof"] == asof]
-        graphs = [
-            nx.from_pandas_edgelist(t, edge_attr=ATTRIBUTES, create_using=nx.DiGraph) for t in (here, there)
-        ]
+        graphs = [nx.from_pandas_edgelist(t, edge_attr=ATTRIBUTES, create_using=nx.DiGraph) for t in (here, there)]
         same = nx.isomorphism.numerical_edge_match(ATTRIBUTES, [0.0] * 3)
         assert nx.is_isomorphic(*graphs, edge_match=same)
         assert set(there["target"]) == set("123456")

@@ -1,4 +1,4 @@
-"""gat_effect.json on daily series of known difference, the table of arms, and the page made of both."""
+"""gat_effect.json on daily series of known difference, the table of variants, and the page made of both."""
 
 import json
 import math
@@ -9,12 +9,12 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from gogooku_kedro.ablation.gat_effect import ArmSeries, gat_effect, verdict
+from gogooku_kedro.ablation.gat_effect import VariantSeries, gat_effect, verdict
 from gogooku_kedro.ablation.scores import ENSEMBLE
-from gogooku_kedro.ablation.table import COLUMNS, arm_table
+from gogooku_kedro.ablation.table import COLUMNS, variant_table
 from gogooku_kedro.metrics.paired_seeds import days_to_decide
 from gogooku_kedro.report.effect_page import effect_answers, effect_page, limits
-from gogooku_kedro.report.figures.effect import arm_forest, cumulative_difference
+from gogooku_kedro.report.figures.effect import cumulative_difference, variant_forest
 from tests.report.test_page import References
 
 GOALS = {"rank_ic": 0.05, "rank_icir": 0.0, "sharpe_net": 0.10}
@@ -27,23 +27,23 @@ HORIZONS, DAYS, OFF = ("1d", "5d"), 160, 0.04
 
 
 def ablation_daily(gains: Mapping[str, float], noise: float = 0.01, off: float = OFF) -> pd.DataFrame:
-    """Two folds, two seeds: rank IC = a day's common part + the arm's gain + a model's noise."""
+    """Two folds, two seeds: rank IC = a day's common part + the variant's gain + a model's noise."""
     rng = np.random.default_rng(0)
     dates, tables = pd.bdate_range("2021-01-04", periods=DAYS), []
     for horizon in HORIZONS:
         common = off + 0.08 * rng.standard_normal(DAYS)
-        for arm, gain in gains.items():
+        for variant, gain in gains.items():
             for seed in ("0", "1", ENSEMBLE):
                 rank_ic = common + gain + noise * rng.standard_normal(DAYS)
                 table = pd.DataFrame({"date": dates, "rank_ic": rank_ic, "long_short_net": rank_ic / 10})
                 table["fold"] = np.repeat([1, 2], DAYS // 2)
-                tables.append(table.assign(arm=arm, seed=seed, horizon=horizon))
+                tables.append(table.assign(variant=variant, seed=seed, horizon=horizon))
     daily = pd.concat(tables, ignore_index=True)
     return pd.concat([daily.assign(scores=k) for k in ("raw", "peer_neutral", "pca_neutral")])
 
 
-def series_of(daily: pd.DataFrame) -> ArmSeries:
-    return ArmSeries(daily, sessions_per_year=245, replications=200)
+def series_of(daily: pd.DataFrame) -> VariantSeries:
+    return VariantSeries(daily, sessions_per_year=245, replications=200)
 
 
 @pytest.fixture(scope="module")
@@ -59,11 +59,11 @@ def effect(daily) -> dict:
 @pytest.fixture(scope="module")
 def table(daily) -> pd.DataFrame:
     runs = [
-        {"arm": arm, "fold": fold, "n_parameters": 1000 + (arm == "on"), "seconds": 10.0 * fold}
-        for arm in GAINS
+        {"variant": variant, "fold": fold, "n_parameters": 1000 + (variant == "on"), "seconds": 10.0 * fold}
+        for variant in GAINS
         for fold in (1, 2)
     ]
-    return arm_table(daily, pd.DataFrame(runs), series_of(daily))
+    return variant_table(daily, pd.DataFrame(runs), series_of(daily))
 
 
 def test_the_file_has_the_shape_that_others_read(effect):
@@ -99,11 +99,9 @@ def test_a_gain_of_half_is_found_and_the_controls_add_nothing(effect):
 
 
 def test_the_sharpe_ratio_is_a_year_of_the_ratio(effect, daily):
-    net = daily[(daily["arm"] == "on") & (daily["seed"] == "0") & (daily["horizon"] == "1d")]
+    net = daily[(daily["variant"] == "on") & (daily["seed"] == "0") & (daily["horizon"] == "1d")]
     net = net[net["scores"] == "raw"]["long_short_net"]
-    assert effect["1d"]["sharpe_net"]["on"] == pytest.approx(
-        net.mean() / net.std() * math.sqrt(245), rel=0.02
-    )
+    assert effect["1d"]["sharpe_net"]["on"] == pytest.approx(net.mean() / net.std() * math.sqrt(245), rel=0.02)
     assert effect["1d"]["rank_icir"]["on"] * math.sqrt(245) == pytest.approx(effect["1d"]["sharpe_net"]["on"])
 
 
@@ -129,7 +127,7 @@ def test_the_days_that_would_decide_are_those_of_the_formula(effect, daily):
         found, cell = series.compare("on", "off", "raw", "1d", name), effect["1d"][name]
         expected = (2.8 * found.day_deviation / (GOALS[name] * cell["off"])) ** 2
         assert cell["days_to_decide"] == math.ceil(expected)
-    # Noise 0.01 of two models an arm: the daily difference has a deviation of 0.01, the goal is 0.002.
+    # Noise 0.01 of two models an variant: the daily difference has a deviation of 0.01, the goal is 0.002.
     by_hand = (2.8 * 0.01 / 0.002) ** 2
     assert effect["1d"]["rank_ic"]["days_to_decide"] == pytest.approx(by_hand, rel=0.5)
 
@@ -147,8 +145,8 @@ def test_a_gain_over_a_loss_counts_upwards():
 
 
 def test_on_and_off_are_asked_for(daily):
-    with pytest.raises(ValueError, match=r"no arm 'off', only \['on', .*add it to ablation\.run"):
-        gat_effect(series_of(daily[daily["arm"] != "off"]), GOALS)
+    with pytest.raises(ValueError, match=r"no variant 'off', only \['on', .*add it to ablation\.run"):
+        gat_effect(series_of(daily[daily["variant"] != "off"]), GOALS)
 
 
 def test_the_ensemble_is_no_seed(daily):
@@ -156,24 +154,22 @@ def test_the_ensemble_is_no_seed(daily):
     assert list(series_of(daily).series("on", "raw", "1d", "rank_ic")) == ["0", "1"]
 
 
-def test_the_table_has_every_arm_beside_on(table):
+def test_the_table_has_every_variant_beside_on(table):
     assert list(table) == COLUMNS
     assert len(table) == len(GAINS) * 3 * len(HORIZONS)
-    rows = table[(table["scores"] == "raw") & (table["horizon"] == "1d")].set_index("arm")
+    rows = table[(table["scores"] == "raw") & (table["horizon"] == "1d")].set_index("variant")
     assert rows.loc["on", "rank_ic_less_on"] == 0
     assert rows.loc["off", "rank_ic_less_on"] == pytest.approx(-0.02, abs=0.003)
     assert rows.loc["off", "rank_ic_less_on_low"] < -0.015 < rows.loc["off", "rank_ic_less_on_high"] + 0.01
-    assert rows.loc["off", "rank_ic_less_on"] == pytest.approx(
-        rows.loc["off", "rank_ic"] - rows.loc["on", "rank_ic"]
-    )
+    assert rows.loc["off", "rank_ic_less_on"] == pytest.approx(rows.loc["off", "rank_ic"] - rows.loc["on", "rank_ic"])
     assert rows.loc["on", ["n_parameters", "seconds", "days"]].tolist() == [1001, 30.0, DAYS]
     # Days vary by 0.08, models by 0.01 of which two are averaged.
     assert rows["rank_ic_se"].between(0.6 * 0.08 / DAYS**0.5, 1.6 * 0.08 / DAYS**0.5).all()
 
 
 def test_the_ensemble_of_the_table_is_measured_by_itself(table, daily):
-    own = daily[(daily["arm"] == "on") & (daily["seed"] == ENSEMBLE) & (daily["horizon"] == "5d")]
-    row = table[(table["arm"] == "on") & (table["scores"] == "raw") & (table["horizon"] == "5d")]
+    own = daily[(daily["variant"] == "on") & (daily["seed"] == ENSEMBLE) & (daily["horizon"] == "5d")]
+    row = table[(table["variant"] == "on") & (table["scores"] == "raw") & (table["horizon"] == "5d")]
     assert row["rank_ic_ensemble"].item() == pytest.approx(own[own["scores"] == "raw"]["rank_ic"].mean())
 
 
@@ -187,26 +183,29 @@ def test_the_curve_ends_at_the_mean_difference_times_the_days(daily, effect):
     assert band[1].y[-1] == pytest.approx(2 * band[1].y[DAYS // 4 - 1], abs=1e-4)  # with the root of the days
 
 
-def test_the_forest_has_an_interval_for_every_arm_but_on(table):
-    figure = arm_forest(table)
+def test_the_forest_has_an_interval_for_every_variant_but_on(table):
+    figure = variant_forest(table)
     points = [trace for trace in figure.data if trace.mode == "markers"]
     assert len(points) == len(HORIZONS)
     assert set(points[0].y) == set(GAINS) - {"on"}
     off = list(points[0].y).index("off")
-    row = table[(table["scores"] == "raw") & (table["horizon"] == "1d") & (table["arm"] == "off")].iloc[0]
-    assert points[0].x[off] + points[0].error_x["array"][off] == pytest.approx(
-        row["rank_ic_less_on_high"], abs=1e-4
-    )
+    row = table[(table["scores"] == "raw") & (table["horizon"] == "1d") & (table["variant"] == "off")].iloc[0]
+    assert points[0].x[off] + points[0].error_x["array"][off] == pytest.approx(row["rank_ic_less_on_high"], abs=1e-4)
 
 
 def test_the_page_answers_first_and_loads_nothing(effect, table, daily):
-    figures = {"Difference": cumulative_difference(series_of(daily)), "Arms": arm_forest(table)}
+    figures = {"Difference": cumulative_difference(series_of(daily)), "Variants": variant_forest(table)}
     page = References()
     html = effect_page(effect, table, figures)
     page.feed(html)
     assert page.fetched == []
     text = " ".join(" ".join(page.text).split())
-    for words in ("Does the graph network add +5% rank IC?", "Met at 1d, 5d", "identity, 1d", "All arms, 5d"):
+    for words in (
+        "Does the graph network add +5% rank IC?",
+        "Met at 1d, 5d",
+        "identity, 1d",
+        "All variants, 5d",
+    ):
         assert words in text, words
     assert text.index("Does the graph") < text.index("Figures") < text.index("Limits of this evidence")
     assert "nan" not in text.lower().split()

@@ -1,4 +1,4 @@
-"""Panels of a few stocks whose prices, limits and halts are written out, and books on them."""
+"""Panels of a few stocks whose prices, limits and halts are written out, and portfolios on them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,9 +8,9 @@ import pandas as pd
 import xarray as xr
 
 from gogooku_kedro.backtest.fills import TradableMarket, loanable_stocks
-from gogooku_kedro.backtest.portfolios import backtest_books
-from gogooku_kedro.backtest.simulation import Held, hold_books
-from gogooku_kedro.backtest.targets import book_legs
+from gogooku_kedro.backtest.portfolios import backtest_portfolios
+from gogooku_kedro.backtest.simulation import Held, hold_portfolios
+from gogooku_kedro.backtest.targets import portfolio_legs
 from gogooku_kedro.labels.target import make_labels
 from gogooku_kedro.params import PortfolioParams
 
@@ -18,7 +18,7 @@ CODES = list("ABCDEF")
 
 
 def rules(**changes: Any) -> PortfolioParams:
-    """Plain books: one fifth of the stocks a leg, no band, no caps, everything loanable."""
+    """Plain portfolios: one fifth of the stocks a leg, no band, no caps, everything loanable."""
     plain = {
         "decile_share": 0.2,
         "top_k": 2,
@@ -26,9 +26,7 @@ def rules(**changes: Any) -> PortfolioParams:
         "participation": 0.05,
         "loanable": "all",
     }
-    return PortfolioParams(
-        **(plain | {"hysteresis": None, "turnover_cap": None, "sector_cap": None} | changes)
-    )
+    return PortfolioParams(**(plain | {"hysteresis": None, "turnover_cap": None, "sector_cap": None} | changes))
 
 
 def make_panel(opens: np.ndarray, closes: np.ndarray | None = None, **fields: Any) -> xr.Dataset:
@@ -84,7 +82,7 @@ def predictions(panel: xr.Dataset, score: np.ndarray, horizons: Sequence[int] = 
     return frame.assign(split="test", model="model", **columns)
 
 
-def books(
+def portfolios(
     panel: xr.Dataset,
     score: np.ndarray,
     horizons: Sequence[int] = (1,),
@@ -94,37 +92,35 @@ def books(
     assumed: str = "all",
     **changes: Any,
 ) -> pd.DataFrame:
-    """Daily results of the books of one score; `assumed` counts where the data have no `loanable`."""
+    """Daily results of the portfolios of one score; `assumed` counts where the data have no `loanable`."""
     labels = make_labels(panel, horizons, entry)
     chosen = rules(loanable=assumed, **changes)
     scored = predictions(panel, score, horizons)
     events = events_of(panel, loanable)
-    return backtest_books(scored, labels, panel, events, entry, chosen, chosen.costs_bps)
+    return backtest_portfolios(scored, labels, panel, events, entry, chosen, chosen.costs_bps)
 
 
-def one_book(
-    table: pd.DataFrame, book: str = "long_short", horizon: int = 1, cost: float = 10.0
+def one_portfolio(
+    table: pd.DataFrame, portfolio: str = "long_short", horizon: int = 1, cost: float = 10.0
 ) -> pd.DataFrame:
-    """The days of one book at one cost."""
-    kept = (table["book"] == book) & (table["horizon"] == f"{horizon}d") & (table["cost_bps"] == cost)
+    """The days of one portfolio at one cost."""
+    kept = (table["portfolio"] == portfolio) & (table["horizon"] == f"{horizon}d") & (table["cost_bps"] == cost)
     return table[kept].reset_index(drop=True)
 
 
-def held_books(
+def held_portfolios(
     panel: xr.Dataset, score: np.ndarray, horizon: int = 1, entry: str = "next_open", **changes: Any
 ) -> list[Held]:
-    """The long-short book of a score after the trades of every session."""
+    """The long-short portfolio of a score after the trades of every session."""
     chosen = rules(**changes)
     market = TradableMarket.read(panel, entry)
     loanable, _ = loanable_stocks(panel, events_of(panel), assumed=True)
-    legs = book_legs("long_short", score, loanable[: len(score)], chosen)
+    legs = portfolio_legs("long_short", score, loanable[: len(score)], chosen)
     sessions = market.sessions(0, len(score) - 1)
-    return list(hold_books(legs, sessions, [horizon], chosen, market.sectors))
+    return list(hold_portfolios(legs, sessions, [horizon], chosen, market.sectors))
 
 
-def random_market(
-    seed: int = 0, codes: int = 30, sessions: int = 40, **fields: Any
-) -> tuple[xr.Dataset, np.ndarray]:
+def random_market(seed: int = 0, codes: int = 30, sessions: int = 40, **fields: Any) -> tuple[xr.Dataset, np.ndarray]:
     """Random prices without frictions, and a score that changes slowly and ends ten sessions earlier."""
     rng = np.random.default_rng(seed)
     prices = 100 * np.exp(np.cumsum(rng.normal(0, 0.02, (2 * sessions, codes)), axis=0))

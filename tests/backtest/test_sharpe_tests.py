@@ -35,9 +35,7 @@ def test_probability_by_hand_for_normal_returns() -> None:
 
 def test_moments_are_those_of_scipy() -> None:
     ratio = RETURNS.mean() / RETURNS.std(ddof=1)
-    expected = sharpe_probability(
-        ratio, 0.02, 250, stats.skew(RETURNS), stats.kurtosis(RETURNS, fisher=False)
-    )
+    expected = sharpe_probability(ratio, 0.02, 250, stats.skew(RETURNS), stats.kurtosis(RETURNS, fisher=False))
     assert probabilistic_sharpe(RETURNS, 0.02) == pytest.approx(expected, rel=1e-12)
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from gogooku_kedro.backtest.targets import best_ranked, book_legs, cap_sectors, one_hot, target_weights
+from gogooku_kedro.backtest.targets import best_ranked, cap_sectors, one_hot, portfolio_legs, target_weights
 from gogooku_kedro.metrics.decile_portfolios import decile_legs
 from gogooku_kedro.metrics.rank_ic import row_ranks
-from tests.backtest.small_market import books, held_books, one_book, random_market, rules
+from tests.backtest.small_market import held_portfolios, one_portfolio, portfolios, random_market, rules
 
 NAN = np.nan
 
@@ -29,17 +29,17 @@ def test_the_best_three_are_three_and_ties_enter_together_or_not_at_all() -> Non
 
 def test_the_short_leg_is_the_bottom_of_what_can_be_borrowed() -> None:
     score, loanable = np.arange(20.0)[None], np.arange(20)[None] % 2 == 1  # 1, 3, ..., 19
-    legs = book_legs("long_short", score, loanable, rules())
+    legs = portfolio_legs("long_short", score, loanable, rules())
     assert np.flatnonzero(legs.enter_short[0, 0]).tolist() == [1, 3]
     assert np.flatnonzero(legs.enter_long[0, 0]).tolist() == [16, 17, 18, 19]
-    with pytest.raises(ValueError, match="book is 'short_only'; choose one of"):
-        book_legs("short_only", score, loanable, rules())
+    with pytest.raises(ValueError, match="portfolio is 'short_only'; choose one of"):
+        portfolio_legs("short_only", score, loanable, rules())
 
 
 def test_only_loanable_stocks_are_ever_short() -> None:
     _, score = random_market(8)
     loanable = np.random.default_rng(1).random(30) < 0.5
-    legs = book_legs("long_short", score, np.broadcast_to(loanable, score.shape), rules(hysteresis=0.4))
+    legs = portfolio_legs("long_short", score, np.broadcast_to(loanable, score.shape), rules(hysteresis=0.4))
     assert not (legs.enter_short | legs.stay_short)[..., ~loanable].any()
     assert legs.enter_long[..., ~loanable].any()
 
@@ -48,7 +48,7 @@ def test_a_held_stock_stays_while_it_ranks_within_the_wider_band() -> None:
     ranks = np.array(
         [[10, 9, 8, 7, 6, 5, 4, 3, 2, 1], [9, 8, 10, 7, 6, 5, 4, 3, 2, 1], [8, 9, 10, 7, 6, 5, 4, 3, 2, 1]]
     )
-    legs = book_legs("long_only", ranks.astype(float), np.ones((3, 10), bool), rules(top_k=1, hysteresis=0.4))
+    legs = portfolio_legs("long_only", ranks.astype(float), np.ones((3, 10), bool), rules(top_k=1, hysteresis=0.4))
     held = np.zeros((1, 10))
     members = []
     for day in range(3):
@@ -61,9 +61,9 @@ def test_a_held_stock_stays_while_it_ranks_within_the_wider_band() -> None:
 
 def test_the_band_lowers_the_turnover() -> None:
     panel, score = random_market(9)
-    for horizon, book in ((1, "long_short"), (5, "long_short"), (1, "long_only")):
+    for horizon, portfolio in ((1, "long_short"), (5, "long_short"), (1, "long_only")):
         narrow, wide = (
-            one_book(books(panel, score, (horizon,), hysteresis=band), book, horizon)["turnover"].mean()
+            one_portfolio(portfolios(panel, score, (horizon,), hysteresis=band), portfolio, horizon)["turnover"].mean()
             for band in (None, 0.4)
         )
         assert wide < 0.9 * narrow
@@ -99,7 +99,7 @@ def test_the_sector_cap_holds_every_day() -> None:
         for cap, exceeded in ((0.4, False), (None, True)):
             shares = [
                 share
-                for day in held_books(panel, score, sector_cap=cap, hysteresis=band)
+                for day in held_portfolios(panel, score, sector_cap=cap, hysteresis=band)
                 for leg in (day.weights.clip(min=0), -day.weights.clip(max=0))
                 for share in (leg @ groups)[0]
             ]
@@ -108,5 +108,5 @@ def test_the_sector_cap_holds_every_day() -> None:
 
 def test_the_sector_cap_is_void_where_no_sector_is_known() -> None:
     panel, score = random_market(11)
-    capped, free = (one_book(books(panel, score, sector_cap=cap)) for cap in (0.3, None))
+    capped, free = (one_portfolio(portfolios(panel, score, sector_cap=cap)) for cap in (0.3, None))
     np.testing.assert_array_equal(capped["net"], free["net"])

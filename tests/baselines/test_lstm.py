@@ -13,9 +13,7 @@ from gogooku_kedro.training.tensors import market_tensors
 SESSIONS, STOCKS, WINDOW = 150, 40, 6
 DATES = pd.bdate_range("2024-01-04", periods=SESSIONS)
 PARTS = {"train": (10, 90), "valid": (95, 120), "test": (125, SESSIONS)}
-SPLIT = {
-    part: [f"{DATES[first]:%Y-%m-%d}", f"{DATES[stop - 1]:%Y-%m-%d}"] for part, (first, stop) in PARTS.items()
-}
+SPLIT = {part: [f"{DATES[first]:%Y-%m-%d}", f"{DATES[stop - 1]:%Y-%m-%d}"] for part, (first, stop) in PARTS.items()}
 NO_EDGES = pd.DataFrame({"asof": pd.DatetimeIndex([]), "source": [], "target": []})
 
 
@@ -40,9 +38,7 @@ def market(seed: int = 0) -> tuple[xr.Dataset, xr.Dataset]:
         },
         {**grid, "feature": ["a", "b", "c"], "channel": ["log_close"]},
     )
-    labels = xr.Dataset(
-        {"target": (("date", "code", "horizon"), target)}, {**grid, "horizon": [1, 5, 10, 20]}
-    )
+    labels = xr.Dataset({"target": (("date", "code", "horizon"), target)}, {**grid, "horizon": [1, 5, 10, 20]})
     return features, labels
 
 

@@ -3,12 +3,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from gogooku_kedro.baselines.neutral import (
-    neutral_versions,
-    neutralise_factors,
-    neutralise_peers,
-    neutralise_sectors,
-)
+from gogooku_kedro.baselines.neutral import neutral_versions, neutralise_factors, neutralise_peers, neutralise_sectors
 
 DAYS = pd.to_datetime(["2024-01-09", "2024-01-10", "2024-01-11"])
 

@@ -1,4 +1,4 @@
-"""The clairvoyant is measured on the stock-days of the model, for the entry of the labels."""
+"""The oracle is measured on the stock-days of the model, for the entry of the labels."""
 
 import numpy as np
 import pandas as pd
@@ -46,9 +46,7 @@ def test_scores_stand_beside_the_rows_of_the_model(oracle_scores, predictions):
     assert set(with_graph["model"]) == {"oracle"}
     assert set(without["model"]) == {"oracle_without_graph"}
     for frame, shift in ((with_graph, 100), (without, 0)):
-        pd.testing.assert_frame_equal(
-            frame[["date", "code", "split"]], predictions[["date", "code", "split"]]
-        )
+        pd.testing.assert_frame_equal(frame[["date", "code", "split"]], predictions[["date", "code", "split"]])
         # 8 January code 2, 7 January code 1; nobody knows code 9.
         np.testing.assert_allclose(frame["score_1d"], [82.1 + shift, 71.1 + shift, np.nan])
         np.testing.assert_allclose(frame["score_5d"], [82.5 + shift, 71.5 + shift, np.nan])
@@ -64,12 +62,12 @@ def test_training_days_are_never_scored(oracle_scores, predictions):
     assert oracle_predictions(oracle_scores, early, SPLIT, HORIZONS, "next_open") == []
 
 
-def test_a_real_market_has_no_clairvoyant(oracle_scores, predictions):
+def test_a_real_market_has_no_oracle(oracle_scores, predictions):
     nobody = oracle_scores.iloc[:0][["date", "code"]]
     assert oracle_predictions(nobody, predictions, SPLIT, HORIZONS, "next_open") == []
 
 
-def test_a_market_without_signal_has_no_clairvoyant(oracle_scores, predictions):
+def test_a_market_without_signal_has_no_oracle(oracle_scores, predictions):
     silent = oracle_scores.assign(**dict.fromkeys(oracle_scores.columns[2:], np.nan))
     assert oracle_predictions(silent, predictions, SPLIT, HORIZONS, "next_open") == []
 

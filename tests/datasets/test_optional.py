@@ -34,9 +34,7 @@ def test_the_preview_is_that_of_the_wrapped_dataset_and_absent_without_a_file(tm
 
 
 @pytest.mark.parametrize(("pipelines", "seen"), [("both", {"a": 1}), ("reader", None)])
-def test_a_reader_waits_for_the_writer_in_the_same_run_and_does_without_it_alone(
-    tmp_path, pipelines, seen
-) -> None:
+def test_a_reader_waits_for_the_writer_in_the_same_run_and_does_without_it_alone(tmp_path, pipelines, seen) -> None:
     effect = OptionalDataset(filepath=str(tmp_path / "effect.json"), dataset="json.JSONDataset")
     catalog = DataCatalog({"effect": effect})
     writer = node(lambda: {"a": 1}, None, "effect", name="write")

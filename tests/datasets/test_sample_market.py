@@ -30,9 +30,7 @@ def test_entries_of_one_folder_share_one_generation(tmp_path, generations):
     for table in TABLES:
         assert not dataset(tmp_path, table).load().empty
     assert len(generations) == 1
-    assert {file.name for file in tmp_path.iterdir()} == {f"{name}.parquet" for name in TABLES} | {
-        "settings.json"
-    }
+    assert {file.name for file in tmp_path.iterdir()} == {f"{name}.parquet" for name in TABLES} | {"settings.json"}
     assert json.loads((tmp_path / "settings.json").read_text())["settings"]["n_codes"] == 24
 
 

@@ -32,9 +32,7 @@ class HandMade(nn.Module):
         selection: Selection weights that every token has.
     """
 
-    def __init__(
-        self, own: Sequence[float], heard: Sequence[float], selection: Sequence[float] | None = None
-    ) -> None:
+    def __init__(self, own: Sequence[float], heard: Sequence[float], selection: Sequence[float] | None = None) -> None:
         super().__init__()
         self.own, self.heard = torch.tensor(own), torch.tensor(heard)
         self.selection = None if selection is None else torch.tensor(selection)

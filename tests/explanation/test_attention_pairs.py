@@ -69,9 +69,7 @@ def test_attention_is_averaged_over_seeds_which_agree_or_do_not(three):
     alike = attention_pairs(subject(one, same, data=data), DAYS, pd.Series(dtype=str))
     of_last = alike[alike["target"] == "13190"]
     np.testing.assert_allclose(of_last["seed_agreement"], 1.0)
-    assert (
-        alike.loc[alike["target"] == A, "seed_agreement"].isna().all()
-    )  # two sources have no order to speak of
+    assert alike.loc[alike["target"] == A, "seed_agreement"].isna().all()  # two sources have no order to speak of
     other = HandMade([0.0] * 4, [0.0] * 4)
     rank = other.rank
     other.rank = lambda h, p, e, attr: rank(h, p, e, 1.0 / attr)
@@ -97,9 +95,7 @@ def test_a_model_without_graph_has_no_pairs():
 
 
 def test_edges_that_the_model_found_itself_are_pairs_without_a_correlation():
-    of = subject(
-        real_model(gat={"learned_graph": {"enabled": True, "k": 2, "perspectives": 2, "penalty": 0.01}})
-    )
+    of = subject(real_model(gat={"learned_graph": {"enabled": True, "k": 2, "perspectives": 2, "penalty": 0.01}}))
     pairs = attention_pairs(of, DAYS, sectors(of.codes))
     assert 0 < pairs["correlation"].isna().mean() < 1
     assert pairs["lift"].notna().all()
@@ -145,9 +141,7 @@ def test_where_nothing_is_planted_there_is_no_precision():
 def test_means_do_not_depend_on_how_days_fall_into_chunks():
     of = subject(real_model())
     whole = attention_pairs(of, [20, 50], sectors(of.codes)).set_index(["source", "target"])
-    one, two = (
-        attention_pairs(of, [day], sectors(of.codes)).set_index(["source", "target"]) for day in (20, 50)
-    )
+    one, two = (attention_pairs(of, [day], sectors(of.codes)).set_index(["source", "target"]) for day in (20, 50))
     assert not set(one.index) & set(two.index)  # the graph changes at session 30
     both = pd.concat([one, two])["attention"]
     np.testing.assert_array_equal(whole["attention"], both.loc[whole.index])

@@ -6,13 +6,7 @@ import pytest
 import torch
 from torch_geometric.explain.algorithm.utils import set_masks
 
-from gogooku_kedro.explanation import (
-    GraphPart,
-    attention_explainer,
-    edge_importance,
-    effect_agreement,
-    gnn_explainer,
-)
+from gogooku_kedro.explanation import GraphPart, attention_explainer, edge_importance, effect_agreement, gnn_explainer
 from gogooku_kedro.explanation import graph_part as graph_part_module
 from gogooku_kedro.explanation.edge_importance import COLUMNS
 from gogooku_kedro.training.predict import encode_days
@@ -128,9 +122,7 @@ def test_the_table_has_whole_neighbourhoods_of_sampled_days():
         (seed, date): 6 for seed in (0, 1) for date in table["date"].unique()
     }
     assert table["date"].nunique() == 3
-    sampled = [
-        frame[["date", "source", "target"]].reset_index(drop=True) for _, frame in table.groupby("seed")
-    ]
+    sampled = [frame[["date", "source", "target"]].reset_index(drop=True) for _, frame in table.groupby("seed")]
     pd.testing.assert_frame_equal(*sampled)  # members are asked about the same edges
     assert (table.groupby(["seed", "date"])["gnn_explainer"].count() == 1).all()  # a ring: one edge a stock
     pd.testing.assert_frame_equal(table, edge_importance(of, days, 3, 6, 3, 0))

@@ -53,9 +53,7 @@ def test_weights_by_feature_family_and_month_are_those_of_the_hand():
 
 
 def test_the_weights_of_two_seeds_can_be_opposed():
-    one, two = (
-        HandMade(NOTHING, NOTHING, selection) for selection in ([0.4, 0.3, 0.2, 0.1], [0.1, 0.2, 0.3, 0.4])
-    )
+    one, two = (HandMade(NOTHING, NOTHING, selection) for selection in ([0.4, 0.3, 0.2, 0.1], [0.1, 0.2, 0.3, 0.4]))
     assert seed_correlation(daily_weights(subject(one, two), DAYS)) == pytest.approx(-1.0)
 
 
@@ -209,8 +207,7 @@ def test_attributions_add_up_to_the_difference_from_the_median_stock(stock, chan
     assert made.score != made.baseline_score
     assert made.gap < 0.05
     assert made.gap == pytest.approx(
-        abs(made.attribution.sum() - (made.score - made.baseline_score))
-        / abs(made.score - made.baseline_score)
+        abs(made.attribution.sum() - (made.score - made.baseline_score)) / abs(made.score - made.baseline_score)
     )
 
 

@@ -27,9 +27,7 @@ def panel(of: Subject) -> xr.Dataset:
     )
 
 
-def explained(
-    of: Subject, code: str = "13050", date: str | None = None, horizon: int = 5, steps: int = 16
-) -> Why:
+def explained(of: Subject, code: str = "13050", date: str | None = None, horizon: int = 5, steps: int = 16) -> Why:
     session = of.dates[DAY] if date is None else pd.Timestamp(date)
     return explain_stock(of, panel(of), QUANTILES, code, session, horizon, steps)
 
@@ -162,9 +160,7 @@ def test_what_is_not_there_is_said(of, asked, message):
 def test_recent_returns_end_on_the_session_and_are_missing_where_a_price_is():
     dates = pd.bdate_range("2020-01-06", periods=8)
     close = np.array([[100.0, 50.0]] * 7 + [[110.0, np.nan]], dtype=np.float32)
-    prices = xr.Dataset(
-        {"adj_close": (("date", "code"), close)}, coords={"date": dates, "code": ["10010", "10020"]}
-    )
+    prices = xr.Dataset({"adj_close": (("date", "code"), close)}, coords={"date": dates, "code": ["10010", "10020"]})
     returns = recent_returns(prices, dates[-1])
     assert list(returns) == ["return_1d", "return_5d"]  # eight sessions have no return over 20
     assert returns.loc["10010"].tolist() == pytest.approx([0.1, 0.1])

@@ -106,9 +106,7 @@ def test_a_constant_feature_stops_the_run_or_is_dropped_by_name(world, caplog):
 
 def test_a_feature_may_be_the_same_for_all_stocks_on_a_small_share_of_the_dates(world):
     panel, raw, _, _, split = world
-    learned = split_mask(split, panel["date"].values, "train") | split_mask(
-        split, panel["date"].values, "valid"
-    )
+    learned = split_mask(split, panel["date"].values, "train") | split_mask(split, panel["date"].values, "valid")
     some = np.flatnonzero(learned)
     for count, falls in ((int(0.05 * len(some)), False), (int(0.05 * len(some)) + 1, True)):
         values = raw["rsi_14d"].copy(deep=True)

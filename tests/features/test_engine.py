@@ -3,14 +3,7 @@ import pytest
 import xarray as xr
 from dask.distributed import LocalCluster
 
-from gogooku_kedro.features import (
-    FAMILIES,
-    Execution,
-    compute_features,
-    engine,
-    select_features,
-    stream_features,
-)
+from gogooku_kedro.features import FAMILIES, Execution, compute_features, engine, select_features, stream_features
 
 EVERY = list(FAMILIES)
 
@@ -43,9 +36,7 @@ def scheduler():
 def assert_same_bits(left: xr.Dataset, right: xr.Dataset) -> None:
     assert list(left.data_vars) == list(right.data_vars)
     for name in left.data_vars:
-        np.testing.assert_array_equal(
-            left[name].values.view("u4"), right[name].values.view("u4"), err_msg=str(name)
-        )
+        np.testing.assert_array_equal(left[name].values.view("u4"), right[name].values.view("u4"), err_msg=str(name))
 
 
 def blocks_of(panel, execution):
@@ -112,9 +103,7 @@ def test_future_rows_change_no_bit_on_a_cluster_either(panel, whole, scheduler):
 
 def test_more_memory_means_fewer_and_larger_blocks(panel):
     least = least_memory(panel)
-    counts = [
-        len(blocks_of(panel, Execution(memory_mb=memory))) for memory in (least, 3 * least, 100 * least)
-    ]
+    counts = [len(blocks_of(panel, Execution(memory_mb=memory))) for memory in (least, 3 * least, 100 * least)]
     assert counts == sorted(counts, reverse=True)
     groups = list(engine._groups(select_features(panel, EVERY).features))
     assert counts[-1] == len(groups)

@@ -97,19 +97,14 @@ def expected_statements(p: dict[str, float]) -> dict[str, float]:
 
 def expected_flows(h: dict[str, np.ndarray]) -> dict[str, float]:
     classes = ("foreign", "individual", "trust_bank", "investment_trust", "business", "proprietary")
-    ratio = {
-        c: h[f"flow_{c}_balance"] / h[f"flow_{c}_turnover"]
-        for c in (*classes, "small_foreign", "large_foreign")
-    }
+    ratio = {c: h[f"flow_{c}_balance"] / h[f"flow_{c}_turnover"] for c in (*classes, "small_foreign", "large_foreign")}
     ret = h["ret_1d"]
     slope = {c: np.polyfit(ratio[c][-120:], ret[-120:], 1)[0] for c in classes[:3]}
     correlation = {c: np.corrcoef(ratio[c][-120:], ret[-120:])[0, 1] for c in classes[:3]}
     found = {f"{c}_net_ratio": ratio[c][-1] for c in classes}
     found |= {f"{c}_net_z_60d": z(ratio[c], 60) for c in classes[:3]}
     found |= {f"{c}_net_mean_20d": ratio[c][-20:].mean() for c in classes[:2]}
-    found |= {
-        f"{c}_participation": (h[f"flow_{c}_turnover"] / h["flow_total_turnover"])[-1] for c in classes[:2]
-    }
+    found |= {f"{c}_participation": (h[f"flow_{c}_turnover"] / h["flow_total_turnover"])[-1] for c in classes[:2]}
     found |= {f"{c}_flow_beta_120d": slope[c] for c in classes[:3]}
     return found | {
         "small_foreign_gap": ratio["small_foreign"][-1] - ratio["large_foreign"][-1],
@@ -151,24 +146,15 @@ def test_every_feature_follows_its_formula(made):
     assert set(expected) == set(EVERY)
     for name, value in expected.items():
         found = compute(EVERY[name], made)
-        assert float(found[-1] if found.ndim == 1 else found[-1, code]) == pytest.approx(value, rel=1e-9), (
-            name
-        )
+        assert float(found[-1] if found.ndim == 1 else found[-1, code]) == pytest.approx(value, rel=1e-9), name
 
 
 def test_the_families_are_large_and_complete():
-    sizes = {
-        name: sum(f.family == name for f in EVERY.values())
-        for name in ("statements", "investor_flows", "margin")
-    }
+    sizes = {name: sum(f.family == name for f in EVERY.values()) for name in ("statements", "investor_flows", "margin")}
     assert sizes["statements"] >= 22
     assert sizes["investor_flows"] >= 12
     assert sizes["margin"] >= 12
-    assert (
-        len(EVERY)
-        == sum(sizes.values())
-        == sum(len(f.FEATURES) for f in (statements, investor_flows, margin))
-    )
+    assert len(EVERY) == sum(sizes.values()) == sum(len(f.FEATURES) for f in (statements, investor_flows, margin))
     for feature in EVERY.values():
         assert feature.source
         assert "\n" not in feature.formula
@@ -288,8 +274,7 @@ def test_no_feature_orders_the_stocks_like_another(sample):
     days = range(WARM, traded.shape[0], 60)
     grids = {n: np.where(traded, compute(f, panel), np.nan) for n, f in EVERY.items() if f.kind == "stock"}
     total = sum(
-        pd.DataFrame({n: grid[day] for n, grid in grids.items()}).corr("spearman").abs().to_numpy()
-        for day in days
+        pd.DataFrame({n: grid[day] for n, grid in grids.items()}).corr("spearman").abs().to_numpy() for day in days
     )
     mean = total / len(days) - np.eye(len(grids))
     assert np.nanmax(mean) < 0.99
@@ -325,9 +310,7 @@ def test_features_up_to_t_do_not_change_with_what_comes_after(position):
 
 def test_without_a_table_the_panel_lacks_what_its_family_needs(sample):
     panel, _ = sample
-    bare = panel.drop_vars(
-        [name for name in panel.data_vars if str(name).startswith(("stmt_", "flow_", "margin_"))]
-    )
+    bare = panel.drop_vars([name for name in panel.data_vars if str(name).startswith(("stmt_", "flow_", "margin_"))])
     events = build_events(bare, None, None, None)
     needs = {need for feature in EVERY.values() for need in feature.needs}
     assert not events.data_vars

@@ -89,9 +89,7 @@ def macd_histogram(s):
 
 def directional(s):
     plus, minus = (f(s["high"], s["low"], s["close"], 14) for f in (talib.PLUS_DI, talib.MINUS_DI))
-    np.testing.assert_allclose(
-        100 * abs(plus - minus) / (plus + minus), talib.DX(s["high"], s["low"], s["close"], 14)
-    )
+    np.testing.assert_allclose(100 * abs(plus - minus) / (plus + minus), talib.DX(s["high"], s["low"], s["close"], 14))
     return (plus - minus) / (plus + minus)
 
 

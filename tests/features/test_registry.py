@@ -5,14 +5,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from gogooku_kedro.features import (
-    FAMILIES,
-    FEATURES,
-    compute_features,
-    engine,
-    level_channels,
-    select_features,
-)
+from gogooku_kedro.features import FAMILIES, FEATURES, compute_features, engine, level_channels, select_features
 from gogooku_kedro.features.feature import Kind
 from gogooku_kedro.features.shared import shared_results
 

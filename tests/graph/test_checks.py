@@ -28,9 +28,7 @@ def test_a_graph_before_the_training_part_passes():
 
 def test_a_graph_on_the_first_training_session_is_in_time_and_one_session_later_is_not():
     check_graph(graph("2020-02-03"), ["correlation"], TRAIN)
-    message = (
-        r"graph\.window: the first graph is of 2020-02-04, after the first training session \(2020-02-03\)"
-    )
+    message = r"graph\.window: the first graph is of 2020-02-04, after the first training session \(2020-02-03\)"
     with pytest.raises(ValueError, match=message):
         check_graph(graph("2020-02-04"), ["correlation"], TRAIN)
 
@@ -55,7 +53,5 @@ def test_the_columns_that_say_when_and_who_are_not_attributes():
     ids=["only self loops", "first graph after training", "no row at all"],
 )
 def test_a_graph_without_neighbours_in_training_is_refused(edges):
-    with pytest.raises(
-        ValueError, match=r"no edge between two stocks up to .*2020-06-30.*lower graph\.threshold"
-    ):
+    with pytest.raises(ValueError, match=r"no edge between two stocks up to .*2020-06-30.*lower graph\.threshold"):
         check_graph(edges, ["correlation"], TRAIN)

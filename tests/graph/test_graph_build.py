@@ -35,9 +35,7 @@ def test_frame_has_the_columns_of_the_catalog_without_duplicates(clustered):
     np.testing.assert_array_equal(edges["correlation"].abs(), edges["abs_correlation"])
     own = edges[edges["source"] == edges["target"]]
     assert (own[["correlation", "abs_correlation", "same_sector", "is_self"]] == 1).all(axis=None)
-    assert (own[["is_correlation", "is_sector_nearest", "is_lead_lag", "lead_correlation"]] == 0).all(
-        axis=None
-    )
+    assert (own[["is_correlation", "is_sector_nearest", "is_lead_lag", "lead_correlation"]] == 0).all(axis=None)
     assert (edges[edges["source"] != edges["target"]]["is_self"] == 0).all()
 
 

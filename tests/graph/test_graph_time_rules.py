@@ -73,9 +73,7 @@ def other_future(panel) -> xr.Dataset:
 def later_listings(panel) -> xr.Dataset:
     """Codes before, between and after the others, of a sector of their own, that list after it."""
     codes = ["00010", "13025", "99990"]
-    late = (
-        panel.isel(code=slice(0, 3)).assign_coords(code=codes, sector=("code", ["Air"] * 3)).copy(deep=True)
-    )
+    late = panel.isel(code=slice(0, 3)).assign_coords(code=codes, sector=("code", ["Air"] * 3)).copy(deep=True)
     late["ret_1d"][: LAST_KNOWN + 1] = np.nan
     late["traded"][: LAST_KNOWN + 1] = False
     return xr.concat([panel, late], dim="code", data_vars="minimal").sortby("code")
@@ -91,9 +89,7 @@ def test_the_future_does_not_move_a_graph(market, variant):
 
 @every_variant
 def test_the_end_of_the_data_does_not_move_a_graph(market, variant):
-    assert_same(
-        build(market.isel(date=slice(0, LAST_KNOWN + 1)), variant), known(build(market, variant), market)
-    )
+    assert_same(build(market.isel(date=slice(0, LAST_KNOWN + 1)), variant), known(build(market, variant), market))
 
 
 @every_variant

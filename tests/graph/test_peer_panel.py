@@ -37,9 +37,7 @@ def market(n_dates=6) -> xr.Dataset:
 def edges(panel, rows=EDGES, loops="ABCDE") -> pd.DataFrame:
     """The edges with self loops, which every stock of a graph has."""
     sessions = sorted({row[0] for row in rows})
-    rows = rows + [
-        (s, c, c, 1.0, 1) for s in sessions for c, name in zip(CODES, "ABCDE", strict=True) if name in loops
-    ]
+    rows = rows + [(s, c, c, 1.0, 1) for s in sessions for c, name in zip(CODES, "ABCDE", strict=True) if name in loops]
     frame = pd.DataFrame(rows, columns=["session", "source", "target", "correlation", "same_sector"])
     frame["asof"] = panel["date"].values[frame.pop("session")]
     frame = frame.astype({"correlation": np.float32, "same_sector": np.float32})

@@ -243,9 +243,7 @@ def test_a_target_reads_nothing_beyond_its_exit(panel, residual, entry):
         for later in (other_future(panel, first), panel.isel(date=slice(first))):
             after = labels_of(later, residual, entry)
             for name in ("ret", "target"):
-                np.testing.assert_array_equal(
-                    bits(before[name][: t + 1, :, k]), bits(after[name][: t + 1, :, k])
-                )
+                np.testing.assert_array_equal(bits(before[name][: t + 1, :, k]), bits(after[name][: t + 1, :, k]))
         assert not np.array_equal(
             bits(before["target"][t + 1, :, k]),
             bits(labels_of(other_future(panel, first), residual, entry)["target"][t + 1, :, k]),

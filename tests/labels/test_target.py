@@ -25,9 +25,7 @@ def test_labels_equal_brute_force(panel_factory, entry):
     panel = panel_factory(n_dates=40, n_codes=6, seed=3)
     panel["invalid_jump"][20, 2] = True
     ret = make_labels(panel, [1, 5, 10], entry)["ret"]
-    expected = [
-        [[brute_force(panel, t, c, h, entry) for h in (1, 5, 10)] for c in range(6)] for t in range(40)
-    ]
+    expected = [[[brute_force(panel, t, c, h, entry) for h in (1, 5, 10)] for c in range(6)] for t in range(40)]
     assert ret.dims == ("date", "code", "horizon")
     assert ret.dtype == np.float64
     assert ret["horizon"].values.tolist() == [1, 5, 10]

@@ -1,13 +1,7 @@
 import numpy as np
 import pytest
 
-from gogooku_kedro.market.adjustment import (
-    beyond,
-    chain_link,
-    factors_from_adj_close,
-    previous_priced,
-    split_like,
-)
+from gogooku_kedro.market.adjustment import beyond, chain_link, factors_from_adj_close, previous_priced, split_like
 
 NAN = np.nan
 

@@ -114,9 +114,7 @@ def test_j_quants_tables_become_daily_bars():
             "AdjC": [52.5, None],
         }
     )
-    master = pd.DataFrame(
-        {"Date": ["2024-01-05"], "Code": ["72030"], "S33Nm": ["輸送用機器"], "MktNm": ["プライム"]}
-    )
+    master = pd.DataFrame({"Date": ["2024-01-05"], "Code": ["72030"], "S33Nm": ["輸送用機器"], "MktNm": ["プライム"]})
     bars, report = standardise_bars(raw, master)
     assert list(bars.columns) == list(DailyBars.to_schema().columns)
     assert bars["adj_factor"].tolist() == [1.0, 0.5]  # the event of a day without trade stays
@@ -236,9 +234,7 @@ def test_holes_in_the_life_of_an_issue_are_counted_and_not_filled():
 
 def test_etf_and_reit_are_left_out_when_the_master_names_them():
     raw = pd.concat([market(GOOD, code="72030"), market(GOOD, code="13060")])
-    master = pd.DataFrame(
-        {"Date": "2024-01-01", "Code": ["7203", "1306"], "S33": ["3700", "9999"], "Mkt": "0111"}
-    )
+    master = pd.DataFrame({"Date": "2024-01-01", "Code": ["7203", "1306"], "S33": ["3700", "9999"], "Mkt": "0111"})
     bars, issues = clean(raw, listed_issues=master)
     assert bars["code"].tolist() == ["72030"]
     assert issues["not_common_stock"]["codes"] == 1

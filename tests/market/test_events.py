@@ -103,9 +103,7 @@ def test_twelve_months_and_single_quarters_come_from_cumulative_figures():
 
 
 def test_a_changed_year_end_has_no_year_ago():
-    table = statements(
-        filing("2023-02-03", "3Q", "2023-03-31", NP=6), filing("2024-02-02", "3Q", "2023-12-31", NP=9)
-    )
+    table = statements(filing("2023-02-03", "3Q", "2023-03-31", NP=6), filing("2024-02-02", "3Q", "2023-12-31", NP=9))
     assert np.isnan(known(table, "stmt_np_year_ago")).all()
 
 
@@ -195,9 +193,7 @@ def test_the_next_results_are_due_52_weeks_after_last_years():
 
 
 def test_shares_and_dividends_follow_a_split_between_event_and_today():
-    table = statements(
-        filing("2024-02-02", "3Q", Y24, Sales=1, ShOutFY=1100, TrShFY=100, FSales=1, FDivAnn=6)
-    )
+    table = statements(filing("2024-02-02", "3Q", Y24, Sales=1, ShOutFY=1100, TrShFY=100, FSales=1, FDivAnn=6))
     split = (6, 3)  # 1:3 on the seventh session, after the filing
     same(known(table, "stmt_adj_shares", split=split), [NAN] * 2 + [1000] * 10)
     same(known(table, "stmt_adj_forecast_dividend", split=split), [NAN] * 2 + [6] * 10)
@@ -207,9 +203,7 @@ def test_shares_and_dividends_follow_a_split_between_event_and_today():
     shares_today = np.where(np.arange(12) >= 6, 3000, 1000)
     value = (events["stmt_adj_shares"] * panel["adj_close"].sel(code="13010")).values
     np.testing.assert_allclose(value[2:], (raw * shares_today)[2:], rtol=1e-6)
-    after = statements(
-        filing("2024-02-12", "3Q", Y24, Sales=1, ShOutFY=3300, TrShFY=300, FSales=1, FDivAnn=2)
-    )
+    after = statements(filing("2024-02-12", "3Q", Y24, Sales=1, ShOutFY=3300, TrShFY=300, FSales=1, FDivAnn=2))
     same(known(after, "stmt_adj_shares", split=split)[8:], [1000] * 4)  # filed in new shares
     same(known(after, "stmt_adj_forecast_dividend", split=split)[8:], [6] * 4)
 

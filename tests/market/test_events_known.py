@@ -109,9 +109,7 @@ def test_statements_equal_a_slow_reading_of_the_filings(tables, panel, events):
     rng = np.random.default_rng(0)
     dates, codes = panel.indexes["date"], panel.indexes["code"]
     compared = 0
-    for position, column in zip(
-        rng.integers(0, len(dates), 400), rng.integers(0, len(codes), 400), strict=True
-    ):
+    for position, column in zip(rng.integers(0, len(dates), 400), rng.integers(0, len(codes), 400), strict=True):
         reader = Reader(tables["statements"], codes[column], dates[position])
         if reader.latest is None or (dates[position] - reader.first[reader.latest]).days > 270:
             continue
@@ -192,9 +190,7 @@ def test_no_bit_up_to_t_changes_with_what_comes_after(change, position, tables, 
     other = events_of(panel_of(other_tables["bars"], tables), other_tables)
     assert set(other.data_vars) == set(events.data_vars)
     for name in events.data_vars:
-        kept = {"date": slice(None, t)} | (
-            {"code": other["code"].values} if "code" in events[name].dims else {}
-        )
+        kept = {"date": slice(None, t)} | ({"code": other["code"].values} if "code" in events[name].dims else {})
         before, after = (frame[name].sel(kept).to_numpy().view(np.uint32) for frame in (events, other))
         np.testing.assert_array_equal(after, before, err_msg=name)
     if change is changed:
@@ -213,9 +209,7 @@ def test_shuffled_rows_give_the_same_events(tables, panel, events):
 
 def test_numbers_and_text_are_read_alike(tables, panel, events):
     text = tables["statements"]
-    numbers = text.assign(
-        **{name: pd.to_numeric(text[name]) for name in ("Sales", "OP", "NP", "ShOutFY", "FOP")}
-    )
+    numbers = text.assign(**{name: pd.to_numeric(text[name]) for name in ("Sales", "OP", "NP", "ShOutFY", "FOP")})
     other = build_events(panel, numbers)
     for name in other.data_vars:
         np.testing.assert_array_equal(other[name], events[name], err_msg=name)

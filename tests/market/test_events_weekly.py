@@ -119,9 +119,7 @@ def test_an_issue_is_loanable_as_its_last_balance_says():
     rows = [margin("2024-02-02", IssType="2"), margin("2024-02-09", IssType="1")]
     same(margins("margin_loanable", *rows)[[3, 4, 8, 9]], [NAN, 1, 1, 0])
     assert np.isnan(margins("margin_loanable", *rows)[25:]).all()  # more than 15 sessions old
-    assert "margin_loanable" not in build_events(
-        make_panel(DAYS), None, None, pd.DataFrame([margin("2024-02-02")])
-    )
+    assert "margin_loanable" not in build_events(make_panel(DAYS), None, None, pd.DataFrame([margin("2024-02-02")]))
 
 
 def test_a_balance_that_is_no_number_is_named():

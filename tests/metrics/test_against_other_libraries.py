@@ -81,10 +81,8 @@ def test_autocorrelation_is_that_of_alphalens(clean, daily) -> None:
         np.testing.assert_allclose(rows[column], theirs.reindex(rows.index), atol=1e-12)
 
 
-def test_turnover_of_the_one_session_book_is_that_of_its_two_deciles(clean, daily) -> None:
+def test_turnover_of_the_one_session_portfolio_is_that_of_its_two_deciles(clean, daily) -> None:
     # Legs of three stocks each: half of all that is bought and sold is the share of new names in each leg.
-    theirs = sum(
-        alphalens.performance.quantile_turnover(clean["factor_quantile"], decile) for decile in (1, 10)
-    )
+    theirs = sum(alphalens.performance.quantile_turnover(clean["factor_quantile"], decile) for decile in (1, 10))
     ours = daily[daily["horizon"] == "1d"].set_index("date")["turnover"]
     np.testing.assert_allclose(ours.iloc[1:], theirs.reindex(ours.index).iloc[1:], atol=1e-12)

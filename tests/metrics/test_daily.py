@@ -164,7 +164,7 @@ def test_row_order_of_predictions_does_not_matter(labels, predict) -> None:
     pd.testing.assert_frame_equal(one, other)
 
 
-def test_break_even_cost_makes_the_book_earn_nothing(labels, predict) -> None:
+def test_break_even_cost_makes_the_portfolio_earn_nothing(labels, predict) -> None:
     score = one_day(labels) + np.random.default_rng(1).normal(0, 0.05, size=(60, 30))
     daily = daily_metrics(predict(score), labels, 10.0)
     cost = summarise_extras(daily, 245)["test"]["model"]["1d"]["break_even_bps"]
@@ -192,7 +192,7 @@ def test_predictions_that_do_not_fit_are_named(labels, predict, change, message)
         daily_metrics(change(predict(one_day(labels))), labels, 0.0)
 
 
-def test_labels_without_the_one_session_return_cannot_price_a_book(labels, predict) -> None:
+def test_labels_without_the_one_session_return_cannot_price_a_portfolio(labels, predict) -> None:
     with pytest.raises(ValueError, match="without 1"):
         daily_metrics(predict(one_day(labels)), labels.sel(horizon=[5, 10, 20]), 0.0)
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from gogooku_kedro.metrics.decile_portfolios import (
-    book_returns,
     decile_legs,
     decile_means,
     long_only,
     long_short,
     long_short_targets,
     overlapping,
+    portfolio_returns,
 )
 from gogooku_kedro.metrics.rank_ic import row_ranks
 
@@ -35,27 +35,27 @@ def test_constant_score_and_tiny_universe_hold_nothing() -> None:
     assert not long_short_targets(row_ranks(np.arange(4.0)[None])).any()
 
 
-def test_three_sessions_by_hand_with_two_overlapping_books() -> None:
-    # day 1: buy J, sell A; day 2: buy A, sell J; day 3: as day 1. Half of each book is held.
+def test_three_sessions_by_hand_with_two_overlapping_portfolios() -> None:
+    # day 1: buy J, sell A; day 2: buy A, sell J; day 3: as day 1. Half of each portfolio is held.
     score = np.stack([RISING, RISING[::-1], RISING])
     ret = np.zeros((3, 10))
     ret[:, 9], ret[:, 0] = [0.02, 0.01, 0.04], [-0.02, 0.03, 0.00]
-    book = long_short(score, ret, horizon=2, cost_bps=10.0)
-    # W_1 = (J +0.5, A -0.5); W_2 = 0 as the two books cancel; W_3 = 0
-    np.testing.assert_allclose(book.gross, [0.02, 0.0, 0.0], atol=1e-15)
-    np.testing.assert_allclose(book.turnover, [0.5, 0.5, 0.0], atol=1e-15)
-    np.testing.assert_allclose(book.cost, [0.001, 0.001, 0.0], atol=1e-15)
-    np.testing.assert_allclose(book.net, [0.019, -0.001, 0.0], atol=1e-15)
+    portfolio = long_short(score, ret, horizon=2, cost_bps=10.0)
+    # W_1 = (J +0.5, A -0.5); W_2 = 0 as the two portfolios cancel; W_3 = 0
+    np.testing.assert_allclose(portfolio.gross, [0.02, 0.0, 0.0], atol=1e-15)
+    np.testing.assert_allclose(portfolio.turnover, [0.5, 0.5, 0.0], atol=1e-15)
+    np.testing.assert_allclose(portfolio.cost, [0.001, 0.001, 0.0], atol=1e-15)
+    np.testing.assert_allclose(portfolio.net, [0.019, -0.001, 0.0], atol=1e-15)
 
 
-def test_three_sessions_by_hand_with_a_daily_book() -> None:
+def test_three_sessions_by_hand_with_a_daily_portfolio() -> None:
     score = np.stack([RISING, RISING[::-1], RISING[::-1]])
     ret = np.zeros((3, 10))
     ret[:, 9], ret[:, 0] = [0.02, 0.01, 0.04], [-0.02, 0.03, 0.00]
-    book = long_short(score, ret, horizon=1, cost_bps=20.0)
-    np.testing.assert_allclose(book.gross, [0.04, 0.02, -0.04], atol=1e-15)
-    np.testing.assert_allclose(book.turnover, [1.0, 2.0, 0.0], atol=1e-15)
-    np.testing.assert_allclose(book.net, [0.036, 0.012, -0.04], atol=1e-15)
+    portfolio = long_short(score, ret, horizon=1, cost_bps=20.0)
+    np.testing.assert_allclose(portfolio.gross, [0.04, 0.02, -0.04], atol=1e-15)
+    np.testing.assert_allclose(portfolio.turnover, [1.0, 2.0, 0.0], atol=1e-15)
+    np.testing.assert_allclose(portfolio.net, [0.036, 0.012, -0.04], atol=1e-15)
 
 
 def test_exposure_builds_up_over_the_holding_period() -> None:
@@ -78,15 +78,15 @@ def test_held_position_that_cannot_be_marked_earns_nothing_that_day() -> None:
     ret = np.full((2, 10), 0.03)
     ret[0, 0] = 0.0
     ret[1, 9] = np.nan
-    book = long_short(score, ret, horizon=2, cost_bps=0.0)
-    assert book.gross[1] == pytest.approx(-0.5 * 0.03)  # only the short leg is marked
+    portfolio = long_short(score, ret, horizon=2, cost_bps=0.0)
+    assert portfolio.gross[1] == pytest.approx(-0.5 * 0.03)  # only the short leg is marked
 
 
 def test_session_without_any_return_is_missing_and_not_zero() -> None:
     ret = np.full((2, 10), 0.01)
     ret[1] = np.nan
-    book = long_short(np.stack([RISING, RISING]), ret, 1, 10.0)
-    assert np.isnan([book.gross[1], book.net[1], book.turnover[1], book.cost[1]]).all()
+    portfolio = long_short(np.stack([RISING, RISING]), ret, 1, 10.0)
+    assert np.isnan([portfolio.gross[1], portfolio.net[1], portfolio.turnover[1], portfolio.cost[1]]).all()
 
 
 def test_zero_cost_leaves_gross_and_higher_cost_never_helps() -> None:
@@ -109,9 +109,9 @@ def test_negated_score_earns_the_opposite_before_costs() -> None:
 def test_long_only_is_measured_against_the_equally_weighted_universe() -> None:
     ret = np.full((1, 10), 0.01)
     ret[0, 9] = 0.11  # universe earns 0.02, the top decile 0.11
-    book = long_only(RISING[None], ret, 1, 10.0)
-    assert book.gross[0] == pytest.approx(0.09)
-    assert book.net[0] == pytest.approx(0.09 - 0.001)
+    portfolio = long_only(RISING[None], ret, 1, 10.0)
+    assert portfolio.gross[0] == pytest.approx(0.09)
+    assert portfolio.net[0] == pytest.approx(0.09 - 0.001)
     assert long_only(np.ones((1, 10)), ret, 1, 0.0).gross[0] == 0.0
 
 
@@ -130,4 +130,4 @@ def test_decile_means_follow_the_score() -> None:
 
 def test_negative_cost_is_refused() -> None:
     with pytest.raises(ValueError, match="cost_bps is -1"):
-        book_returns(np.zeros((1, 3)), np.zeros((1, 3)), -1.0)
+        portfolio_returns(np.zeros((1, 3)), np.zeros((1, 3)), -1.0)

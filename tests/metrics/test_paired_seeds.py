@@ -1,4 +1,4 @@
-"""What two arms differ by, how sure that is over days and seeds, and how many days would decide it."""
+"""What two variants differ by, how sure that is over days and seeds, and how many days would decide it."""
 
 import math
 
@@ -7,13 +7,7 @@ import pandas as pd
 import pytest
 
 from gogooku_kedro.metrics.paired import paired_difference
-from gogooku_kedro.metrics.paired_seeds import (
-    SeedDifference,
-    Statistic,
-    days_to_decide,
-    paired_seeds,
-    seed_series,
-)
+from gogooku_kedro.metrics.paired_seeds import SeedDifference, Statistic, days_to_decide, paired_seeds, seed_series
 from gogooku_kedro.metrics.significance import icir
 
 MEAN, ICIR = Statistic("rank_ic", "mean"), Statistic("rank_ic", "ratio")
@@ -29,8 +23,8 @@ def table(values: np.ndarray, folds: int = 2) -> pd.DataFrame:
     return pd.DataFrame(values, index=index, columns=[str(seed) for seed in range(values.shape[1])])
 
 
-def arms(seed: int, gain: float = 0.0, between: float = 0.0, days: int = DAYS, seeds: int = 3):
-    """Two arms: what the days do to both, what they do to each, to each model, and what training adds."""
+def variants(seed: int, gain: float = 0.0, between: float = 0.0, days: int = DAYS, seeds: int = 3):
+    """Two variants: what the days do to both, what they do to each, to each model, and what training adds."""
     rng = np.random.default_rng(seed)
     common = 0.03 + 0.1 * rng.standard_normal((days, 1))
     fold = np.repeat([0, 1], days // 2)
@@ -47,7 +41,7 @@ def compare(first: pd.DataFrame, second: pd.DataFrame, statistic=MEAN, **setting
 
 
 def test_one_seed_gives_the_statistics_of_its_series():
-    one, two = (arm.iloc[:, :1] for arm in arms(0))
+    one, two = (variant.iloc[:, :1] for variant in variants(0))
     found = compare(one, two)
     plain = paired_difference(one["0"], two["0"], horizon=1, replications=200)
     assert (found.first, found.second) == pytest.approx((plain.first, plain.second))
@@ -59,14 +53,14 @@ def test_one_seed_gives_the_statistics_of_its_series():
 
 
 def test_several_seeds_are_pooled_and_not_averaged_into_an_ensemble():
-    one, two = arms(0)
+    one, two = variants(0)
     ratio = compare(one, two, ICIR).first
     assert ratio == pytest.approx(icir(one.to_numpy().ravel()), rel=0.01)
     assert ratio < icir(one.mean(axis=1))
 
 
 def test_a_sharpe_ratio_is_scaled_to_a_year():
-    one, two = arms(0)
+    one, two = variants(0)
     yearly = compare(one, two, Statistic("net", "ratio", math.sqrt(245)))
     daily = compare(one, two, ICIR)
     assert yearly.difference == pytest.approx(daily.difference * math.sqrt(245))
@@ -74,22 +68,22 @@ def test_a_sharpe_ratio_is_scaled_to_a_year():
 
 
 def test_the_interval_of_a_planted_gain_holds_it_and_excludes_0():
-    found = compare(*arms(1, gain=0.02))
+    found = compare(*variants(1, gain=0.02))
     assert 0 < found.interval[0] < 0.02 < found.interval[1]
     assert found.relative == pytest.approx(found.difference / found.second)
     assert found.relative_interval[0] > 0
 
 
-def test_days_that_both_arms_share_cancel():
-    # The common part of a day has a standard deviation of 0.1, an arm's own 0.02.
-    found = compare(*arms(1))
+def test_days_that_both_variants_share_cancel():
+    # The common part of a day has a standard deviation of 0.1, an variant's own 0.02.
+    found = compare(*variants(1))
     assert found.standard_error < 0.003 < 0.1 / math.sqrt(DAYS)
 
 
 def test_in_19_of_20_markets_without_a_difference_the_interval_covers_0():
     covered = {MEAN: 0, ICIR: 0}
     for seed in range(200):
-        pair = arms(seed, between=0.003, days=160)
+        pair = variants(seed, between=0.003, days=160)
         for statistic in covered:
             low, high = compare(*pair, statistic, replications=100, seed=seed).interval
             covered[statistic] += low <= 0 <= high
@@ -99,14 +93,14 @@ def test_in_19_of_20_markets_without_a_difference_the_interval_covers_0():
 
 def test_the_reported_error_is_the_one_that_repeated_markets_show():
     for between in (0.0, 0.006):
-        found = [compare(*arms(seed, between=between), replications=50) for seed in range(60)]
+        found = [compare(*variants(seed, between=between), replications=50) for seed in range(60)]
         shown = np.std([f.difference for f in found])
         assert np.mean([f.standard_error for f in found]) == pytest.approx(shown, rel=0.25), between
 
 
 def test_seeds_that_differ_widen_the_interval_by_their_variance():
     # Offsets -d, 0, d in every fold: the mean of three seeds has variance d^2 / 3 in each of two folds.
-    one, two = arms(2)
+    one, two = variants(2)
     offsets = 0.02 * np.array([-1.0, 0.0, 1.0])
     calm, wide = compare(one, two), compare(one + offsets, two - offsets, replications=2000)
     assert wide.difference == pytest.approx(calm.difference)
@@ -116,19 +110,19 @@ def test_seeds_that_differ_widen_the_interval_by_their_variance():
 
 
 def test_one_seed_has_an_interval_over_days_alone():
-    one, two = (arm.iloc[:, :1] for arm in arms(3, between=0.01))
+    one, two = (variant.iloc[:, :1] for variant in variants(3, between=0.01))
     found = compare(one, two)
     assert found.standard_error == pytest.approx(found.day_deviation / math.sqrt(DAYS), rel=1e-6)
 
 
-def test_arms_are_paired_by_date_whatever_the_order_of_the_rows():
-    one, two = arms(4)
+def test_variants_are_paired_by_date_whatever_the_order_of_the_rows():
+    one, two = variants(4)
     shuffled = compare(one, two.sample(frac=1.0, random_state=0))
     assert shuffled == compare(one, two)
 
 
-def test_a_day_that_one_model_lacks_counts_for_no_arm():
-    one, two = arms(5)
+def test_a_day_that_one_model_lacks_counts_for_no_variant():
+    one, two = variants(5)
     gap = one.copy()
     gap.iloc[10, 0] = np.nan
     short = two.drop(index=two.index[50:60])
@@ -137,26 +131,26 @@ def test_a_day_that_one_model_lacks_counts_for_no_arm():
 
 
 def test_equal_seeds_give_equal_intervals():
-    pair = arms(6)
+    pair = variants(6)
     assert compare(*pair, seed=1) == compare(*pair, seed=1) != compare(*pair, seed=2)
 
 
 @pytest.mark.parametrize(("days", "horizon"), [(10, 1), (18, 1), (40, 20)])
 def test_too_few_days_give_a_difference_and_no_interval(days, horizon):
-    found = compare(*arms(7, days=days), horizon=horizon)
+    found = compare(*variants(7, days=days), horizon=horizon)
     assert math.isfinite(found.difference)
     assert np.isnan([*found.interval, *found.relative_interval, found.standard_error]).all()
 
 
 def test_a_few_blocks_are_trusted_less_than_many():
     # 60 days hold three blocks of 20 sessions: two degrees of freedom, a quantile of 4.3 in place of 1.96.
-    pair = arms(8, days=60)
+    pair = variants(8, days=60)
     widths = [np.diff(compare(*pair, horizon=horizon).interval) for horizon in (1, 20)]
     assert widths[1] > 1.7 * widths[0]
 
 
 def test_nothing_is_known_of_one_day():
-    one, two = (arm.iloc[:1] for arm in arms(9))
+    one, two = (variant.iloc[:1] for variant in variants(9))
     assert math.isnan(compare(one, two).difference)
 
 
@@ -169,7 +163,7 @@ def test_days_to_decide_by_hand():
 
 
 def test_the_deviation_of_a_day_is_that_of_the_daily_difference_and_counts_its_persistence():
-    one, two = arms(10)
+    one, two = variants(10)
     daily = one.mean(axis=1) - two.mean(axis=1)
     assert compare(one, two).day_deviation == pytest.approx(daily.std(), rel=0.2)
     # A difference that stays for ten days: as many days hold a tenth of the evidence.
@@ -179,7 +173,7 @@ def test_the_deviation_of_a_day_is_that_of_the_daily_difference_and_counts_its_p
     assert found.day_deviation > 2 * lasting.std()
 
 
-def test_the_series_of_an_arm_is_a_table_of_its_seeds():
+def test_the_series_of_an_variant_is_a_table_of_its_seeds():
     dates = pd.to_datetime(["2024-01-04", "2024-01-05"])
     rows = pd.DataFrame(
         {

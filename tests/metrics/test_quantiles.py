@@ -28,9 +28,7 @@ def ranks_of(values: np.ndarray) -> xr.DataArray:
 def predictions_for(ranks: xr.DataArray, **quantiles: np.ndarray | float) -> pd.DataFrame:
     days, codes = ranks.sizes["date"], ranks["code"].values
     frame = pd.DataFrame({"date": np.repeat(ranks["date"].values, len(codes)), "code": np.tile(codes, days)})
-    columns = {
-        name: np.broadcast_to(values, (days, len(codes))).ravel() for name, values in quantiles.items()
-    }
+    columns = {name: np.broadcast_to(values, (days, len(codes))).ravel() for name, values in quantiles.items()}
     return frame.assign(split="test", **columns)
 
 

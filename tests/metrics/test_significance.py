@@ -95,9 +95,7 @@ def test_interval_covers_the_true_sharpe_of_autocorrelated_returns() -> None:
     covered = 0
     for seed in range(40):
         returns = smooth_series(250, 5, seed) - 0.02
-        low, high = bootstrap_sharpe_ci(
-            returns, horizon=5, sessions_per_year=245, replications=200, seed=seed
-        )
+        low, high = bootstrap_sharpe_ci(returns, horizon=5, sessions_per_year=245, replications=200, seed=seed)
         covered += low < 0.0 < high
     assert covered >= 32
 

@@ -167,9 +167,7 @@ def test_a_peer_that_moves_against_the_stock_is_neutralised_with_the_other_sign(
     layer = PeerNeutralisation(horizons=2)
     with torch.no_grad():
         layer.strength.copy_(torch.tensor([0.0, math.log(3)]))  # shares 1/2 and 3/4
-    attention = attention_of(
-        [[1, 2, 0], [0, 0, 0]], [[0.1, 0.2], [0.4, 0.5], [0.5, 0.3]], sign=[1.0, -1.0, 1.0]
-    )
+    attention = attention_of([[1, 2, 0], [0, 0, 0]], [[0.1, 0.2], [0.4, 0.5], [0.5, 0.3]], sign=[1.0, -1.0, 1.0])
     score = layer(torch.tensor([[1.0, 1.0], [2.0, 2.0], [4.0, 4.0]]), attention)
     # Mean over heads 0.15 and 0.45, so p = 1/4 and 3/4: the peers say 2/4 - 3 = -2.5.
     assert score[0].tolist() == pytest.approx([1 + 2.5 / 2, 1 + 2.5 * 3 / 4])

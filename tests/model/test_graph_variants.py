@@ -25,9 +25,9 @@ OPTIONS = {
     "no neutralisation": {"neutralise_scores": False},
     "everything": {"layers": 2, "norm": "date"} | DIFFUSION | LEARNED,
 }
-VARIANTS = {
-    f"{conv}, {name}": {"conv": conv} | option for conv in CONVS for name, option in OPTIONS.items()
-} | {"gatv2, attention alone": {"conv": "gatv2", "difference": False, "neutralise_scores": False}}
+VARIANTS = {f"{conv}, {name}": {"conv": conv} | option for conv in CONVS for name, option in OPTIONS.items()} | {
+    "gatv2, attention alone": {"conv": "gatv2", "difference": False, "neutralise_scores": False}
+}
 variants = pytest.mark.parametrize("gat", VARIANTS.values(), ids=VARIANTS.keys())
 
 
@@ -124,9 +124,7 @@ def test_renaming_the_stocks_renames_their_scores(gat, states):
         (day * STOCKS + position[stock])[:, shuffled],
         states.edge_attr[shuffled],
     )
-    torch.testing.assert_close(
-        model.rank(*renamed)[0], model.rank(*states)[0][:, order], rtol=1e-4, atol=1e-5
-    )
+    torch.testing.assert_close(model.rank(*renamed)[0], model.rank(*states)[0][:, order], rtol=1e-4, atol=1e-5)
 
 
 @variants

@@ -11,8 +11,9 @@ from tests.model.conftest import DAYS, STOCKS, WINDOW, build, model_params
 OFF = {"enabled": False}
 LSTM = {"local_encoder": "lstm"}
 VARIANTS = {
-    "+".join(name for name, off in zip(("vsn", "fan", "san", "gat"), switched, strict=True) if not off)
-    or "bare": {name: OFF for name, off in zip(("vsn", "fan", "san", "gat"), switched, strict=True) if off}
+    "+".join(name for name, off in zip(("vsn", "fan", "san", "gat"), switched, strict=True) if not off) or "bare": {
+        name: OFF for name, off in zip(("vsn", "fan", "san", "gat"), switched, strict=True) if off
+    }
     for switched in product((False, True), repeat=4)
 }
 VARIANTS |= {
@@ -165,9 +166,7 @@ def test_attention_sums_to_one_in_training_too(chunk):
     target = output.graph.edge_index[1]
     total = torch.zeros(DAYS * STOCKS, 2).index_add_(0, target, output.graph.alpha)
     torch.testing.assert_close(total, torch.ones_like(total))
-    torch.testing.assert_close(
-        output.temporal_attention.sum(dim=-1), torch.ones(STOCKS, DAYS), rtol=0, atol=1e-5
-    )
+    torch.testing.assert_close(output.temporal_attention.sum(dim=-1), torch.ones(STOCKS, DAYS), rtol=0, atol=1e-5)
     torch.testing.assert_close(output.selection.sum(dim=-1), torch.ones(DAYS + WINDOW - 1, STOCKS))
 
 

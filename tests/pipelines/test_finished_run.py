@@ -13,7 +13,7 @@ import pytest
 
 from gogooku_kedro.pipelines.report.groups import OWN
 from gogooku_kedro.report.cards import terminal_lines
-from gogooku_kedro.report.names import headline_models, short_name
+from gogooku_kedro.report.names import short_name, shown_models
 from gogooku_kedro.report.numbers import format_number
 from tests.conftest import FinishedProcess, listing
 
@@ -111,26 +111,26 @@ def test_predictions_cover_validation_and_test_and_never_training(finished_run, 
         assert (predictions[columns].diff(axis=1).iloc[:, 1:] >= 0).all(axis=None)
 
 
-def test_books_of_every_model_are_there_at_every_cost(finished_run, metrics):
-    returns = pd.read_parquet(finished_run / "08_reporting/book_returns.parquet")
+def test_portfolios_of_every_model_are_there_at_every_cost(finished_run, metrics):
+    returns = pd.read_parquet(finished_run / "08_reporting/portfolio_returns.parquet")
     shown = json.loads((finished_run / "08_reporting/portfolio_metrics.json").read_text())
-    books = {"long_short", "long_only"}
+    portfolios = {"long_short", "long_only"}
     assert set(returns["model"]) == MODELS
-    assert set(returns["book"]) == books
-    assert not returns.duplicated(["model", "split", "book", "horizon", "cost_bps", "date"]).any()
+    assert set(returns["portfolio"]) == portfolios
+    assert not returns.duplicated(["model", "split", "portfolio", "horizon", "cost_bps", "date"]).any()
     free = returns[returns["cost_bps"] == 0]
     pd.testing.assert_series_equal(free["net"], free["gross"], check_names=False)
     assert shown["rules"]["loanable"]["source"] == "margin balances"
-    assert shown["trials"]["test"]["count"] == (len(MODELS) - 2) * len(books) * len(HORIZONS)
+    assert shown["trials"]["test"]["count"] == (len(MODELS) - 2) * len(portfolios) * len(HORIZONS)
     for part in ("valid", "test"):
         for model, horizon in product(MODELS, HORIZONS):
-            for book in books:
-                figures = shown[part][model][book][horizon]
+            for portfolio in portfolios:
+                figures = shown[part][model][portfolio][horizon]
                 assert set(figures["costs"]) == {"0", "5", "10", "20"}
                 assert figures["days"] == metrics[part][model]["1d"]["days"]
-    for name in ("book_equity", "book_drawdown"):
+    for name in ("portfolio_equity", "portfolio_drawdown"):
         curves = json.loads((finished_run / f"08_reporting/{name}.json").read_text())["data"]
-        assert {curve["name"] for curve in curves} == set(headline_models(sorted(MODELS)))
+        assert {curve["name"] for curve in curves} == set(shown_models(sorted(MODELS)))
 
 
 def rank_ic_by_hand(finished_run: Path, horizon: int) -> pd.Series:
@@ -223,23 +223,21 @@ def test_only_the_data_root_was_written(finished_process: FinishedProcess):
 def test_the_terminal_shows_the_table_and_where_the_report_is(finished_process: FinishedProcess):
     output, root = finished_process.output, finished_process.data_root
     assert "Newey-West t" in output
-    for model in map(short_name, headline_models(sorted(MODELS))):
+    for model in map(short_name, shown_models(sorted(MODELS))):
         # name, then for every horizon "rank IC (t)"
-        assert re.search(rf"^ *{model} +([+−]0\.\d{{3}} \([+−]?\d+\.\d\) *){{4}}$", output, re.MULTILINE), (
-            model
-        )
+        assert re.search(rf"^ *{model} +([+−]0\.\d{{3}} \([+−]?\d+\.\d\) *){{4}}$", output, re.MULTILINE), model
     for bound in ("bound with graph", "bound, no graph"):
         assert re.search(rf"^ *{bound} +(\+0\.\d{{4}} *){{4}}$", output, re.MULTILINE), bound
     assert f"report: {root}/08_reporting/report.html\n" in output
     assert f"metrics: {root}/08_reporting/metrics.json\n" in output
-    answers = json.loads((root / "08_reporting/headline.json").read_text())
+    answers = json.loads((root / "08_reporting/key_results.json").read_text())
     for line in terminal_lines(answers):
         assert f"{line}\n" in output
 
 
 def test_the_report_and_the_card_show_the_answers_and_name_what_was_not_run(finished_run):
     folder = finished_run / "08_reporting"
-    answers = json.loads((folder / "headline.json").read_text())
+    answers = json.loads((folder / "key_results.json").read_text())
     html, card = (folder / "report.html").read_text(), (folder / "model_card.md").read_text()
     assert answers["graph"]["state"] == "absent"
     for pipeline in ("ablation", "explanation", "walk_forward"):
@@ -301,10 +299,8 @@ def test_mlflow_has_the_metrics_of_every_epoch(mlflow_run):
 
 def test_mlflow_has_the_final_metrics(mlflow_run, metrics, finished_run):
     logged = mlflow_run[2].set_index("key")["value"]
-    answers = json.loads((finished_run / "08_reporting/headline.json").read_text())
+    answers = json.loads((finished_run / "08_reporting/key_results.json").read_text())
     gain = answers["better"]["horizons"]["5d"]["difference"]
-    assert logged["headline/better/horizons/5d/difference"] == pytest.approx(gain)
+    assert logged["key_results/better/horizons/5d/difference"] == pytest.approx(gain)
     assert logged["test/model/1d/rank_ic"] == pytest.approx(metrics["test"]["model"]["1d"]["rank_ic"])
-    assert logged["valid/lightgbm/20d/sharpe_net"] == pytest.approx(
-        metrics["valid"]["lightgbm"]["20d"]["sharpe_net"]
-    )
+    assert logged["valid/lightgbm/20d/sharpe_net"] == pytest.approx(metrics["valid"]["lightgbm"]["20d"]["sharpe_net"])

@@ -22,7 +22,7 @@ RESEARCH = {"walk_forward", "ablation", "explanation"}  # settings of pipelines 
 
 REPORTED = {
     "gat_effect",
-    "gat_effect_arms",
+    "gat_effect_variants",
     "explanation_run",
     "walk_forward_metrics",
     "walk_forward_rank_ic",
@@ -133,7 +133,7 @@ def test_nothing_is_stored_as_pickle():
     types = {entry["type"].rpartition(".")[2] for entry in config_loader()["catalog"].values()}
     assert types == {
         *("ParquetDataset", "CSVDataset", "JSONDataset", "TextDataset"),
-        *("ZarrDataset", "ModelBundleDataset", "SampleMarketDataset", "OptionalDataset"),
+        *("ZarrDataset", "EnsembleDataset", "SampleMarketDataset", "OptionalDataset"),
     }
 
 
@@ -167,8 +167,6 @@ def test_kedro_registry_list_imports_no_heavy_library():
         "try:\n    main()\nfinally:\n"
         "    print('HEAVY', sorted({'torch', 'lightning', 'lightgbm', 'sklearn'} & set(sys.modules)))"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=ROOT
-    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=ROOT)
     assert set(register_pipelines()) <= set(re.findall(r"^- (\w+)$", run.stdout, re.MULTILINE)), run.stdout
     assert "HEAVY []" in run.stdout

@@ -68,9 +68,7 @@ def test_inference_ranks_the_latest_session(data_root, finished_run):
 
 def test_evaluation_measures_the_predictions_that_are_there(data_root, finished_run):
     # The copy was trained for one epoch less than the finished run.
-    one, two = (
-        json.loads((root / "08_reporting/metrics.json").read_text()) for root in (data_root, finished_run)
-    )
+    one, two = (json.loads((root / "08_reporting/metrics.json").read_text()) for root in (data_root, finished_run))
     assert one["test"]["model"] != two["test"]["model"]
     assert one["test"]["ridge"] == two["test"]["ridge"]
     assert one["run"]["data_hash"] == two["run"]["data_hash"]
@@ -81,9 +79,7 @@ def test_walk_forward_measures_every_fold_beside_the_baselines(data_root):
     plan, splits = metrics["plan"], [fold["split"] for fold in metrics["folds"]]
     assert (plan["folds"], plan["test_sessions"], len(splits)) == (2, 60, 2)
     assert splits[0]["test"] < splits[1]["test"]
-    assert {"model", "model_neutral", "model_pca_neutral", "lightgbm", "ridge", "random"} <= set(
-        metrics["test"]
-    )
+    assert {"model", "model_neutral", "model_pca_neutral", "lightgbm", "ridge", "random"} <= set(metrics["test"])
     for horizons in metrics["test"].values():
         assert list(horizons) == ["1d", "5d", "10d", "20d"]
         assert set(horizons["5d"]["folds"]) == {"1", "2"}
@@ -115,13 +111,13 @@ def test_explanation_says_what_was_learned_of_the_planted_market(data_root):
     assert set(importance["family"]) == {*weights["family"], "level channels"}
 
 
-def test_the_ablation_leaves_the_effect_a_page_and_a_child_run_for_every_arm(data_root):
+def test_the_ablation_leaves_the_effect_a_page_and_a_child_run_for_every_variant(data_root):
     folder = data_root / "08_reporting"
     effect = json.loads((folder / "gat_effect.json").read_text())
     assert {"1d", "5d", "10d", "20d", "controls", "seeds", "folds"} <= set(effect)
     assert (effect["seeds"], effect["folds"], effect["run"]["max_epochs"]) == ([0, 1], 1, 1)
     table = pd.read_csv(folder / "ablation_table.csv")
-    assert table["arm"].unique().tolist() == ["on", "off"]
+    assert table["variant"].unique().tolist() == ["on", "off"]
     assert effect["1d"]["rank_ic"]["on"] == pytest.approx(table["rank_ic"][0])
     assert "Does the graph network add" in (folder / "gat_effect.html").read_text()
     with sqlite3.connect(data_root / "mlflow.db") as database:

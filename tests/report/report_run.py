@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gogooku_kedro.backtest.portfolios import BOOK_COLUMNS
-from gogooku_kedro.backtest.summary import summarise_books
+from gogooku_kedro.backtest.portfolios import PORTFOLIO_COLUMNS
+from gogooku_kedro.backtest.summary import summarise_portfolios
 from gogooku_kedro.metrics.daily import summarise_metrics
-from gogooku_kedro.report.key_results import summarise_headline
+from gogooku_kedro.report.key_results import summarise_key_results
 from gogooku_kedro.report.page import Evidence
 
 HORIZONS = ("1d", "5d", "10d", "20d")
@@ -45,29 +45,29 @@ def metrics_of(daily: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def books_of(daily: pd.DataFrame) -> pd.DataFrame:
-    """Books that earn: the model a lot, LightGBM nothing, at every horizon; the universe rises in January."""
+def portfolios_of(daily: pd.DataFrame) -> pd.DataFrame:
+    """Portfolios that earn: the model a lot, LightGBM nothing, at every horizon; the universe rises in January."""
     rng, frames = np.random.default_rng(3), []
     dates = daily["date"].drop_duplicates()
     for model, mean in (("model", 0.004), ("lightgbm", 0.0)):
-        for book in ("long_short", "long_only"):
+        for portfolio in ("long_short", "long_only"):
             for horizon in HORIZONS:
                 gross = rng.normal(mean, 0.004, len(dates))
-                rising = np.where(dates.dt.month == 1, 0.001, -0.001) if book == "long_only" else 0.0
+                rising = np.where(dates.dt.month == 1, 0.001, -0.001) if portfolio == "long_only" else 0.0
                 for cost in (0.0, COST):
                     rows = pd.DataFrame({"date": dates, "gross": gross, "turnover": 0.2})
                     paid = cost * 1e-4 * 2 * rows["turnover"]
-                    keys = {"model": model, "split": "test", "book": book, "horizon": horizon}
+                    keys = {"model": model, "split": "test", "portfolio": portfolio, "horizon": horizon}
                     rows = rows.assign(**keys, cost_bps=cost, cost=paid, net=gross - paid, benchmark=rising)
                     frames.append(rows)
     table = pd.concat(frames, ignore_index=True)
-    return table.reindex(columns=BOOK_COLUMNS).fillna({"unfilled": 0.0})
+    return table.reindex(columns=PORTFOLIO_COLUMNS).fillna({"unfilled": 0.0})
 
 
-def portfolio_of(books: pd.DataFrame) -> dict[str, Any]:
-    """portfolio_metrics.json of a table of books."""
+def portfolio_of(portfolios: pd.DataFrame) -> dict[str, Any]:
+    """portfolio_metrics.json of a table of portfolios."""
     loanable = {"source": "margin balances", "share_of_stock_days": 0.7}
-    return {"rules": {"loanable": loanable}, **summarise_books(books, 245, replications=50)}
+    return {"rules": {"loanable": loanable}, **summarise_portfolios(portfolios, 245, replications=50)}
 
 
 def effect(**run: str) -> dict[str, Any]:
@@ -102,14 +102,14 @@ def _gain(difference: float, low: float, goal: float) -> dict[str, Any]:
 
 def evidence_of(daily: pd.DataFrame, found: dict[str, Any] | None = None, **changes: Any) -> Evidence:
     """Everything a report is written from; `found` is gat_effect.json."""
-    metrics, books = metrics_of(daily), books_of(daily)
-    portfolio = portfolio_of(books)
-    answers = summarise_headline(
+    metrics, portfolios = metrics_of(daily), portfolios_of(daily)
+    portfolio = portfolio_of(portfolios)
+    answers = summarise_key_results(
         metrics,
         daily,
         cost_bps=COST,
         sessions_per_year=245,
-        books=books,
+        portfolios=portfolios,
         portfolio=portfolio,
         effect=found,
         replications=50,

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from gogooku_kedro.report import provenance
 from gogooku_kedro.report.cards import terminal_lines
-from gogooku_kedro.report.key_results import summarise_headline
+from gogooku_kedro.report.key_results import summarise_key_results
 from gogooku_kedro.report.numbers import format_interval, format_number
 from gogooku_kedro.report.page import Evidence, FigureGroup, render_report
 from tests.report.report_run import (
@@ -81,7 +81,7 @@ def test_better_and_by_how_much_are_the_paired_days_of_the_daily_metrics(daily) 
         ours, theirs, *_, answer = shown[BETTER].rows[horizon]
         assert ours == format_number(metrics["model"][horizon]["rank_ic"])
         assert theirs == format_number(metrics["lightgbm"][horizon]["rank_ic"])
-        cell = evidence.headline["better"]["horizons"][horizon]
+        cell = evidence.key_results["better"]["horizons"][horizon]
         assert cell["difference"] == pytest.approx(difference)
         low, high = cell["ci95"]
         sides = {"better": low is not None and low > 0, "worse": high is not None and high < 0}
@@ -89,21 +89,21 @@ def test_better_and_by_how_much_are_the_paired_days_of_the_daily_metrics(daily) 
         gain, ratio = shown[BY_HOW_MUCH].rows[horizon]
         assert gain == f"{format_number(difference)} {format_interval(cell['ci95'], '+.3f')}"
         assert ratio.startswith(format_number(cell["sharpe_net"]["difference"], "+.2f"))
-    low, high = evidence.headline["better"]["horizons"]["1d"]["ci95"]
-    assert 0 < low < evidence.headline["better"]["horizons"]["1d"]["difference"] < high
+    low, high = evidence.key_results["better"]["horizons"]["1d"]["ci95"]
+    assert 0 < low < evidence.key_results["better"]["horizons"]["1d"]["difference"] < high
 
 
-def test_the_gain_in_sharpe_is_that_of_the_books_after_costs(daily) -> None:
+def test_the_gain_in_sharpe_is_that_of_the_portfolios_after_costs(daily) -> None:
     evidence = evidence_of(daily)
     after = {
         model: evidence.portfolio["test"][model]["long_short"]["5d"]["costs"]["10"]["sharpe_active"]
         for model in ("model", "lightgbm")
     }
-    found = evidence.headline["better"]["horizons"]["5d"]["sharpe_net"]
+    found = evidence.key_results["better"]["horizons"]["5d"]["sharpe_net"]
     assert found["difference"] == pytest.approx(after["model"] - after["lightgbm"])
 
 
-def test_tradable_is_the_held_book_after_the_cost_with_its_deflated_sharpe(daily) -> None:
+def test_tradable_is_the_held_portfolio_after_the_cost_with_its_deflated_sharpe(daily) -> None:
     evidence = evidence_of(daily)
     shown = cards(evidence)[TRADABLE]
     for horizon in HORIZONS:
@@ -123,12 +123,12 @@ def test_tradable_is_the_held_book_after_the_cost_with_its_deflated_sharpe(daily
 @pytest.mark.parametrize(("deflated", "tone", "told"), [(0.94, "open", True), (0.96, "good", False)])
 def test_a_sharpe_ratio_that_many_trials_explain_is_not_good_news(daily, deflated, tone, told) -> None:
     evidence = evidence_of(daily)
-    for book in evidence.portfolio["test"]["model"]["long_short"].values():
-        book["costs"]["10"]["deflated_sharpe"] = deflated
-    answers = summarise_headline(
+    for portfolio in evidence.portfolio["test"]["model"]["long_short"].values():
+        portfolio["costs"]["10"]["deflated_sharpe"] = deflated
+    answers = summarise_key_results(
         *(evidence.metrics, daily), cost_bps=COST, sessions_per_year=245, portfolio=evidence.portfolio
     )
-    shown = cards(replace(evidence, headline=answers))[TRADABLE]
+    shown = cards(replace(evidence, key_results=answers))[TRADABLE]
     assert shown.tone == tone
     assert ("Deflated below 95% at 1d, 5d, 10d, 20d" in shown.note) == told
 
@@ -168,10 +168,10 @@ def test_an_artefact_that_does_not_say_of_what_data_it_is_counts_as_of_other_dat
     assert provenance.command("ablation", {"environment": "ohlcv"}).endswith("ablation --env ohlcv")
 
 
-def test_without_lightgbm_and_books_the_page_says_what_it_does_not_know(daily) -> None:
+def test_without_lightgbm_and_portfolios_the_page_says_what_it_does_not_know(daily) -> None:
     alone = daily[daily["model"] != "lightgbm"]
     metrics = metrics_of(alone)
-    found = summarise_headline(metrics, alone, cost_bps=COST, sessions_per_year=245, replications=50)
+    found = summarise_key_results(metrics, alone, cost_bps=COST, sessions_per_year=245, replications=50)
     shown = Cards(render_report(Evidence(found, metrics, QUALITY, {}), [])).found
     assert shown[BETTER].words.startswith("Unknown: LightGBM")
     assert shown[BY_HOW_MUCH].words.startswith("Unknown")
@@ -180,7 +180,7 @@ def test_without_lightgbm_and_books_the_page_says_what_it_does_not_know(daily) -
 
 
 def test_months_of_a_rising_and_of_a_falling_universe_are_told_apart(daily) -> None:
-    regimes = evidence_of(daily).headline["regimes"]
+    regimes = evidence_of(daily).key_results["regimes"]
     rows = daily[(daily["model"] == "model") & (daily["horizon"] == "1d")].dropna(subset="rank_ic")
     january = rows["date"].dt.month == 1
     assert regimes["up"]["months"] == 1
@@ -191,7 +191,7 @@ def test_months_of_a_rising_and_of_a_falling_universe_are_told_apart(daily) -> N
 
 @pytest.mark.parametrize("found", [None, effect()], ids=["no ablation", "ablation"])
 def test_the_terminal_answers_in_two_lines_of_eighty_columns(daily, found) -> None:
-    answers = evidence_of(daily, found).headline
+    answers = evidence_of(daily, found).key_results
     for part in ("better", "tradable", "graph"):  # the longest lines there can be
         for cell in answers[part]["horizons"].values():
             cell["answer"] = {"better": "better", "tradable": "earns", "graph": "matters"}[part]
@@ -217,13 +217,13 @@ def test_a_phone_gets_its_own_width_and_wide_tables_scroll_inside_their_frame(da
 def test_limits_are_computed_from_the_run(daily) -> None:
     evidence = evidence_of(daily)
     html = render_report(evidence, [])
-    low, high = evidence.headline["better"]["horizons"]["5d"]["ci95"]
+    low, high = evidence.key_results["better"]["horizons"]["5d"]["ci95"]
     assert f"known to ±{(high - low) / 2:.3f} of rank IC" in html
     assert f"counts {evidence.portfolio['trials']['test']['count']} trials" in html
     assert "short sales follow margin balances (70% of stock-days)" in html
     assert "One seed" in html
-    several = evidence.headline | {"seeds": {"0": {"5d": 0.01}, "1": {"5d": 0.03}}}
-    html = render_report(replace(evidence, headline=several), [])
+    several = evidence.key_results | {"seeds": {"0": {"5d": 0.01}, "1": {"5d": 0.03}}}
+    html = render_report(replace(evidence, key_results=several), [])
     assert "lies between +0.0100 and +0.0300" in html
 
 
@@ -251,7 +251,7 @@ def test_daily_metrics_without_days_leave_no_answer() -> None:
         | {"date": pd.Series(dtype="datetime64[ns]")}
         | {name: pd.Series(dtype=float) for name in ("rank_ic", "long_short_net")}
     )
-    found = summarise_headline({"run": RUN, "test": {}}, empty, cost_bps=COST, sessions_per_year=245)
+    found = summarise_key_results({"run": RUN, "test": {}}, empty, cost_bps=COST, sessions_per_year=245)
     assert found["horizon"] is None
     assert found["better"]["horizons"] == found["tradable"]["horizons"] == {}
     assert terminal_lines(found)[0] == "better than LightGBM at no horizon"

@@ -39,7 +39,7 @@ def test_the_card_has_every_section_in_order_and_is_no_advice(daily) -> None:
 def test_the_card_has_the_numbers_of_the_first_screen_and_the_limits_of_the_report(daily) -> None:
     evidence = evidence_of(daily, effect())
     text, html = card(evidence), render_report(evidence, [])
-    for answer in answer_cards(evidence.headline):
+    for answer in answer_cards(evidence.key_results):
         assert f"**{answer.question}** {answer.text}" in text
         for row in answer.table.rows:
             assert f"| {' | '.join(row)} |".replace(NO_BREAK, " ") in text

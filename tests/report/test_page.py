@@ -18,13 +18,7 @@ from gogooku_kedro.report.figures.ranking import (
     degree_histogram,
     loss_curves,
 )
-from gogooku_kedro.report.numbers import (
-    EN_DASH,
-    compare_models,
-    format_interval,
-    format_number,
-    summary_table,
-)
+from gogooku_kedro.report.numbers import EN_DASH, compare_models, format_interval, format_number, summary_table
 from gogooku_kedro.report.page import FigureGroup, render_report
 from gogooku_kedro.report.sections import run_facts
 from tests.report.report_run import SPLIT, evidence_of, metrics_of

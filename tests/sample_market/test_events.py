@@ -79,9 +79,7 @@ def test_figures_are_cumulative_and_cash_flows_half_yearly(filings):
     rows = results(filings)
     assert (rows.loc[rows["CurPerType"].isin(["1Q", "3Q"]), "CFO"] == "").all()
     assert (rows.loc[rows["CurPerType"].isin(["2Q", "FY"]), "CFO"] != "").all()
-    first = rows.drop_duplicates(["Code", "CurPerType", "CurFYEn"]).assign(
-        Sales=lambda r: r["Sales"].astype(float)
-    )
+    first = rows.drop_duplicates(["Code", "CurPerType", "CurFYEn"]).assign(Sales=lambda r: r["Sales"].astype(float))
     wide = first.pivot(index=["Code", "CurFYEn"], columns="CurPerType", values="Sales").dropna()
     assert (wide["1Q"] < wide["2Q"]).all()
     assert (wide["3Q"] / wide["FY"]).median() == pytest.approx(0.75, abs=0.03)
@@ -139,9 +137,7 @@ def test_flows_are_weekly_and_buying_equals_selling(market):
     assert (table["TotBuy"] == table["TotSell"]).all()
     leaves = [name[:-3] for name in table if name.endswith("Bal") and name not in ("TotBal", "BrkBal")]
     for part in ("Sell", "Buy", "Tot", "Bal"):
-        np.testing.assert_array_equal(
-            table[[f"{name}{part}" for name in leaves]].sum(axis=1), table[f"Tot{part}"]
-        )
+        np.testing.assert_array_equal(table[[f"{name}{part}" for name in leaves]].sum(axis=1), table[f"Tot{part}"])
     assert (table.filter(regex="(Sell|Buy)$") >= 0).all(axis=None)
     old = table["EnDate"] < REFORM
     assert set(table.loc[old, "Section"]) == {"TSE1st", "TSE2nd", "TSEMothers", "TSEJASDAQ"}
@@ -153,9 +149,7 @@ def test_flows_come_on_the_fourth_business_day_of_the_next_week(market):
     first = table.drop_duplicates(["EnDate", "Section"])
     days = sessions(first["EnDate"].min(), "2022-07-29")
     for published, end in first[["PubDate", "EnDate"]].drop_duplicates().itertuples(index=False):
-        week = days[
-            (days > end) & (days.to_period("W-SUN") == (end + pd.Timedelta(days=7)).to_period("W-SUN"))
-        ]
+        week = days[(days > end) & (days.to_period("W-SUN") == (end + pd.Timedelta(days=7)).to_period("W-SUN"))]
         if len(week):
             assert published == week[min(4, len(week)) - 1]
     again = table[table.duplicated(["EnDate", "Section"])]
@@ -212,9 +206,7 @@ def test_the_other_tables_are_those_of_the_generator_without_events(made, market
         return original(seed + 1 if purpose in own else seed, replicate, purpose)
 
     for module in ("companies", "statements", "flows", "universe", "latent", "frictions", "tables"):
-        monkeypatch.setattr(
-            f"gogooku_kedro.sample_market.{module}.random_stream", other_events, raising=False
-        )
+        monkeypatch.setattr(f"gogooku_kedro.sample_market.{module}.random_stream", other_events, raising=False)
     again = generate_sample_market(made)
     for name, table in market.items():
         assert again[name].equals(table) == (name not in EVENTS), name

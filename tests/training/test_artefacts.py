@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gogooku_kedro.params import ModelParams
-from gogooku_kedro.training import Ensemble, ModelBundle, fit_ensemble, predict_days, predict_parts
+from gogooku_kedro.training import Ensemble, SeedModel, fit_ensemble, predict_days, predict_parts
 from tests.training.conftest import TRAIN, VALID, training_params
 
 pytestmark = pytest.mark.training
@@ -50,9 +50,7 @@ def test_a_stored_ensemble_scores_as_before_to_the_last_bit(trained, stored):
     for before, after in zip(ensemble.seed_models, again.members, strict=True):
         assert before.config() == after.config()
         scores = [
-            torch.stack(
-                [score for _, score, _ in predict_days(b.build("abc", model), market, [44, 50], "cpu")]
-            )
+            torch.stack([score for _, score, _ in predict_days(b.build("abc", model), market, [44, 50], "cpu")])
             for b in (before, after)
         ]
         torch.testing.assert_close(*scores, rtol=0, atol=0)
@@ -60,9 +58,7 @@ def test_a_stored_ensemble_scores_as_before_to_the_last_bit(trained, stored):
 
 def test_other_features_are_refused(trained):
     _, model, ensemble = trained
-    with pytest.raises(
-        ValueError, match=r"trained on features abc, but these are xyz: rebuild .* train again"
-    ):
+    with pytest.raises(ValueError, match=r"trained on features abc, but these are xyz: rebuild .* train again"):
         ensemble.seed_models[0].build("xyz", model)
 
 
@@ -192,6 +188,6 @@ def test_nothing_is_pickled(stored):
 
 def test_a_member_survives_the_json_of_its_configuration(trained):
     first = trained[2].members[0]
-    again = ModelBundle.from_config(first.weights, json.loads(json.dumps(first.config())))
+    again = SeedModel.from_config(first.weights, json.loads(json.dumps(first.config())))
     assert again.config() == first.config()
     assert again.params == first.params

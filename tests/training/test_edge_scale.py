@@ -8,9 +8,7 @@ from gogooku_kedro.training import fit_model, market_tensors
 from tests.training.conftest import ATTRIBUTES, TRAIN, VALID, tables, training_params
 
 EDGES = torch.tensor([[0, 1, 2, 0], [1, 2, 0, 0]])
-ATTR = torch.tensor(
-    [[0.2, 1.0], [0.4, 0.0], [0.6, 1.0], [1.0, 0.0]]
-)  # a correlation, a flag; a self loop last
+ATTR = torch.tensor([[0.2, 1.0], [0.4, 0.0], [0.6, 1.0], [1.0, 0.0]])  # a correlation, a flag; a self loop last
 
 
 def test_a_measured_attribute_is_standardised_and_a_flag_stays():
@@ -44,9 +42,7 @@ def test_the_scale_is_that_of_the_graphs_in_force_on_the_training_days(model, tm
         third = edges[edges["asof"] == edges["asof"].max()].assign(asof=last)
         for name in ("correlation", "abs_correlation"):
             third[name] = third[name].where(third["is_self"] == 1, later)
-            edges[name] = edges[name].where(
-                (edges["is_self"] == 1) | (edges["asof"] == edges["asof"].min()), 0.7
-            )
+            edges[name] = edges[name].where((edges["is_self"] == 1) | (edges["asof"] == edges["asof"].min()), 0.7)
         market = market_tensors(features, labels, pd.concat([edges, third]), ATTRIBUTES)
         settings = training_params(tmp_path / str(later), max_epochs=1, ema_decay=0.0)
         fits.append(fit_model(market, TRAIN, VALID, "hash", model, settings).bundle.build("hash", model))

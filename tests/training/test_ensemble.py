@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import norm, rankdata
 
 from gogooku_kedro.training import Ensemble, combine, fit_ensemble, fit_model, predict_parts
-from gogooku_kedro.training import seed_model as member
+from gogooku_kedro.training import train_seed as member
 from tests.model.conftest import model_params
 from tests.training.conftest import TRAIN, VALID, FitResult, PowerCut, assert_equal_results, training_params
 
@@ -57,9 +57,7 @@ def test_every_seed_is_trained_as_if_alone(trained, tmp_path):
     assert list(result.history["seed"]) == [0, 0, 1, 1]
     assert result.history.columns[0] == "seed"
     for position, seed in enumerate(settings.seeds):
-        alone = fit_model(
-            market, TRAIN, VALID, "hash", model, training_params(tmp_path, seed=seed, max_epochs=2)
-        )
+        alone = fit_model(market, TRAIN, VALID, "hash", model, training_params(tmp_path, seed=seed, max_epochs=2))
         assert_equal_results(member_result(result, position), alone)
     assert list(Path(settings.checkpoint_dir).iterdir()) == []
 
@@ -127,8 +125,7 @@ def test_a_score_is_the_mean_of_the_members_gaussian_ranks(trained):
         pd.testing.assert_frame_equal(own.drop(columns="seed"), frame[["date", "code", "split", *SCORES]])
     for date, rows in together.groupby("date"):
         ranks = [
-            norm.ppf((rankdata(frame.loc[frame["date"] == date, SCORES], axis=0) - 0.5) / len(rows))
-            for frame in alone
+            norm.ppf((rankdata(frame.loc[frame["date"] == date, SCORES], axis=0) - 0.5) / len(rows)) for frame in alone
         ]
         np.testing.assert_allclose(rows[SCORES], np.mean(ranks, axis=0), atol=1e-6)
     quantiles = [name for name in together if name.startswith("q")]
@@ -140,9 +137,7 @@ def test_a_score_is_the_mean_of_the_members_gaussian_ranks(trained):
 def test_a_single_member_keeps_its_own_scores(trained):
     (one, members), first = predictions(trained, Ensemble(trained[2].ensemble.seed_models[:1])), SCORES[0]
     assert one[first].to_list() == members[first].to_list()
-    assert (
-        abs(one.loc[one["split"] == "test", first].std() - norm.ppf((np.arange(20) + 0.5) / 20).std()) > 1e-3
-    )
+    assert abs(one.loc[one["split"] == "test", first].std() - norm.ppf((np.arange(20) + 0.5) / 20).std()) > 1e-3
 
 
 def test_too_few_stocks_to_rank_score_nothing():
@@ -168,6 +163,4 @@ def test_the_summary_of_an_ensemble(trained):
     summary = ensemble.training
     assert (summary["seeds"], summary["device"]) == ([0, 1], "cpu")
     assert summary["n_parameters"] == ensemble.seed_models[0].training["n_parameters"] > 1000
-    assert summary["seconds"] == pytest.approx(
-        sum(m.training["seconds"] for m in ensemble.seed_models), abs=0.1
-    )
+    assert summary["seconds"] == pytest.approx(sum(m.training["seconds"] for m in ensemble.seed_models), abs=0.1)

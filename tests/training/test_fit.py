@@ -88,9 +88,7 @@ def test_epochs_without_the_graph_are_neither_kept_nor_counted(market, model, tm
     assert result.bundle.training["best_epoch"] >= 2
 
 
-def test_the_time_budget_ends_a_training_after_the_first_epoch_at_the_earliest(
-    market, model, tmp_path, caplog
-):
+def test_the_time_budget_ends_a_training_after_the_first_epoch_at_the_earliest(market, model, tmp_path, caplog):
     settings = training_params(tmp_path, time_budget_minutes=1e-6)
     with caplog.at_level("INFO", logger="gogooku_kedro"):
         result = fit(market, model, settings)
@@ -197,9 +195,7 @@ def test_training_and_prediction_take_the_same_path(market, model, tmp_path):
     network = fit_model(market, TRAIN, VALID, "h", model, training_params(tmp_path)).bundle.build("h", model)
     chunk = market.chunk(44, 10, model.window)
     with torch.inference_mode():
-        together = network(
-            chunk.x, chunk.present, chunk.levels, chunk.context, chunk.edge_index, chunk.edge_attr
-        )
+        together = network(chunk.x, chunk.present, chunk.levels, chunk.context, chunk.edge_index, chunk.edge_attr)
     for day, score, quantiles in predict_days(network, market, list(range(44, 54)), "cpu"):
         torch.testing.assert_close(score, together.score[day - 44], rtol=0, atol=1e-5)
         torch.testing.assert_close(quantiles, together.quantiles[day - 44], rtol=0, atol=1e-5)

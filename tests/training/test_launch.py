@@ -90,14 +90,10 @@ def test_only_the_first_process_is_heard_and_only_through_its_caller(
 def test_two_processes_train_as_one_that_accumulates_two_chunks(market, model, tmp_path, caplog):
     """With dropout on, through a phase without graph, and over an interruption that a process suffers."""
     changes = {"max_epochs": 3, "phases": [phase(name="warm-up", epochs=1, graph=False), phase()]}
-    one = fit_model(
-        market, TRAIN, VALID, "h", model, training_params(tmp_path / "1", accumulate=2, **changes)
-    )
+    one = fit_model(market, TRAIN, VALID, "h", model, training_params(tmp_path / "1", accumulate=2, **changes))
     handler = signal.getsignal(signal.SIGTERM)
     settings = training_params(tmp_path / "2", devices=2, **changes)
-    with pytest.raises(
-        RuntimeError, match=r"process \d of training\.devices failed: RuntimeError: power cut"
-    ):
+    with pytest.raises(RuntimeError, match=r"process \d of training\.devices failed: RuntimeError: power cut"):
         fit_model(market, TRAIN, VALID, "h", model, settings, [PowerCut(epoch=2, batch=1)])
     caplog.clear()
     with caplog.at_level("INFO", logger="gogooku_kedro"):

@@ -75,10 +75,7 @@ def test_the_share_of_the_peers_score_by_horizon(market, model):
         with_peers.neutralise.strength.copy_(torch.tensor([0.0, 1.0, -1.0, 2.0]))
     shares = monitor.neutralisation_figures(with_peers)
     assert {name: float(v) for name, v in shares.items()} == pytest.approx(
-        {
-            f"gat/lambda_{h}d": 1 / (1 + math.exp(-s))
-            for h, s in zip((1, 5, 10, 20), (0, 1, -1, 2), strict=True)
-        }
+        {f"gat/lambda_{h}d": 1 / (1 + math.exp(-s)) for h, s in zip((1, 5, 10, 20), (0, 1, -1, 2), strict=True)}
     )
     assert monitor.neutralisation_figures(network(market, without_graph(model))) == {}
 
@@ -132,10 +129,7 @@ def test_validation_figures_are_those_of_scipy():
     target[:, :, 3] = np.nan
     figures = monitor.validation_figures(score, target)
     daily = np.array(
-        [
-            [spearmanr(s[:, h], t[:, h]).statistic for h in range(3)]
-            for s, t in zip(score, target, strict=True)
-        ]
+        [[spearmanr(s[:, h], t[:, h]).statistic for h in range(3)] for s, t in zip(score, target, strict=True)]
     )
     means, ratios = np.nanmean(daily, axis=0), np.nanmean(daily, axis=0) / np.nanstd(daily, axis=0, ddof=1)
     assert [figures[f"rank_ic_{h}d"] for h in (1, 5, 10, 20)] == pytest.approx([*means, 0.0], abs=1e-6)
@@ -156,9 +150,7 @@ def test_only_terms_with_a_weight_are_in_the_loss_and_each_is_weighted(market, m
         *("mse", "ic", "pairwise", "listnet", "soft_rank", "quantile"),
         *("fan", "san", "gat_entropy", "gat_edge"),
     }
-    twice = CrossSectionModule(
-        module.model, model, training_params(tmp_path, loss=dict.fromkeys(LOSS, 2.0)), 60
-    )
+    twice = CrossSectionModule(module.model, model, training_params(tmp_path, loss=dict.fromkeys(LOSS, 2.0)), 60)
     torch.manual_seed(0)
     for name, value in twice.loss_terms(output, chunk).items():
         factor = 1 if name.startswith("gat") else 2
@@ -238,9 +230,7 @@ def test_a_phase_decides_graph_and_learning_rate_in_training_and_validation(mark
         assert rate == pytest.approx(0.01 * (0.5, 1.0)[epoch] * schedule), step
 
 
-def test_an_epoch_without_graph_is_never_the_best_and_the_monitor_is_smoothed_after_it(
-    market, model, tmp_path
-):
+def test_an_epoch_without_graph_is_never_the_best_and_the_monitor_is_smoothed_after_it(market, model, tmp_path):
     settings = training_params(tmp_path, max_epochs=5, phases=GRAPHS_OFF, monitor_smoothing=0.75)
     _, history = fit(market, model, settings)
     icir = history["valid/rank_icir"]
@@ -292,18 +282,13 @@ def test_every_figure_is_logged_once_per_epoch(market, model, tmp_path):
         *(f"gat/lambda_{h}d" for h in (1, 5, 10, 20)),
         *(f"{kind}/{part}" for kind in ("grad_norm", "task_grad_norm") for part in parts),
         *("train/score_dispersion", "valid/score_dispersion", "valid/rank_ic", "valid/rank_icir", MONITOR),
-        *(
-            f"train/{term}"
-            for term in ("loss", "mse", "ic", "quantile", "fan", "san", "gat_entropy", "gat_edge")
-        ),
+        *(f"train/{term}" for term in ("loss", "mse", "ic", "quantile", "fan", "san", "gat_entropy", "gat_edge")),
     }
     assert expected <= set(history.columns)
     assert len(history) == 2
     positive = [n for n in history if n.startswith(("task_grad_norm/", "gat/")) or n.endswith("dispersion")]
     assert (history[positive] > 0).all(axis=None)
-    terms = [
-        n for n in history if n.startswith("train/") and n not in ("train/loss", "train/score_dispersion")
-    ]
+    terms = [n for n in history if n.startswith("train/") and n not in ("train/loss", "train/score_dispersion")]
     np.testing.assert_allclose(history[terms].sum(axis=1), history["train/loss"], rtol=1e-5)
 
 

@@ -16,14 +16,14 @@ from benchmarks.planted import (
     PlantedMarket,
     PlantedSettings,
     area_under_curve,
-    clairvoyant,
     closed_form,
     graph_edges,
+    oracle,
     simulate,
     spill_over,
 )
-from benchmarks.planted_market import ArmResult, Parts, train_arm
-from gogooku_kedro.ablation.gat_effect import ArmSeries, gat_effect
+from benchmarks.planted_market import Parts, VariantResult, train_variant
+from gogooku_kedro.ablation.gat_effect import VariantSeries, gat_effect
 from gogooku_kedro.ablation.scores import KINDS
 from gogooku_kedro.metrics.significance import newey_west_lag, newey_west_t
 
@@ -34,15 +34,17 @@ PARTS = Parts(train=(10, 350), valid=(351, 400), test=(401, 460))
 class Planted(NamedTuple):
     market: PlantedMarket
     best: dict[str, np.ndarray]
-    arms: dict[str, ArmResult]
+    variants: dict[str, VariantResult]
 
 
 @pytest.fixture(scope="module")
 def planted() -> Planted:
     market = simulate(MARKET)
-    best = clairvoyant(market, graph_edges(market), PARTS.test_days())
-    arms = {arm: train_arm(market, arm, PARTS) for arm in ("on", "off", "identity", "permuted", "mean")}
-    return Planted(market, best, arms)
+    best = oracle(market, graph_edges(market), PARTS.test_days())
+    variants = {
+        variant: train_variant(market, variant, PARTS) for variant in ("on", "off", "identity", "permuted", "mean")
+    }
+    return Planted(market, best, variants)
 
 
 def standard_error(series: np.ndarray) -> float:
@@ -51,7 +53,7 @@ def standard_error(series: np.ndarray) -> float:
 
 @pytest.mark.training
 def test_the_graph_closes_more_than_half_of_the_gap_to_the_best_rank_ic(planted):
-    on, off = planted.arms["on"].rank_ic, planted.arms["off"].rank_ic
+    on, off = planted.variants["on"].rank_ic, planted.variants["off"].rank_ic
     own, graph = planted.best["own"].mean(), planted.best["graph"].mean()
     assert own + 0.5 * (graph - own) < on.mean() < graph
     assert newey_west_t(on - off, newey_west_lag(1)) > 5
@@ -61,11 +63,11 @@ def test_the_graph_closes_more_than_half_of_the_gap_to_the_best_rank_ic(planted)
 def test_the_effect_excludes_0_on_the_planted_market_and_the_controls_do_not(planted):
     days = planted.market.dates[PARTS.test_days()]
     daily = pd.concat(
-        pd.DataFrame({"arm": arm, "date": days, "rank_ic": result.rank_ic})
-        for arm, result in planted.arms.items()
+        pd.DataFrame({"variant": variant, "date": days, "rank_ic": result.rank_ic})
+        for variant, result in planted.variants.items()
     ).assign(fold=1, scores="raw", seed="0", horizon="1d", long_short_net=np.nan)
     daily = pd.concat([daily.assign(scores=kind) for kind in KINDS])
-    effect = gat_effect(ArmSeries(daily, sessions_per_year=245), {"rank_ic": 0.05})
+    effect = gat_effect(VariantSeries(daily, sessions_per_year=245), {"rank_ic": 0.05})
     found = effect["1d"]["rank_ic"]
     assert found["ci95"][0] > 0
     assert found["verdict"] == "met"
@@ -77,13 +79,13 @@ def test_the_effect_excludes_0_on_the_planted_market_and_the_controls_do_not(pla
 
 @pytest.mark.training
 def test_attention_ranks_true_peers_above_distractors(planted):
-    assert planted.arms["on"].attention_auc > 0.8
+    assert planted.variants["on"].attention_auc > 0.8
 
 
 @pytest.mark.training
-@pytest.mark.parametrize("arm", ["off", "identity", "permuted", "mean"])
-def test_without_the_true_graph_the_model_is_as_good_as_its_own_signal_and_no_better(planted, arm):
-    reached, own = planted.arms[arm].rank_ic, planted.best["own"]
+@pytest.mark.parametrize("variant", ["off", "identity", "permuted", "mean"])
+def test_without_the_true_graph_the_model_is_as_good_as_its_own_signal_and_no_better(planted, variant):
+    reached, own = planted.variants[variant].rank_ic, planted.best["own"]
     assert reached.mean() > 0.85 * own.mean()
     assert (reached - own).mean() < 2 * standard_error(reached)
 
@@ -91,7 +93,7 @@ def test_without_the_true_graph_the_model_is_as_good_as_its_own_signal_and_no_be
 def test_the_best_scores_have_the_rank_ic_of_the_formulas():
     # 400 stocks on 1,000 days: the mean has a standard error of about 0.05 / sqrt(1000).
     market = simulate(PlantedSettings(stocks=400, sessions=1000, peers=4, own=0.004, gain=1.0))
-    best = clairvoyant(market, graph_edges(market), list(range(1000)))
+    best = oracle(market, graph_edges(market), list(range(1000)))
     for name, expected in closed_form(market.settings).items():
         assert best[name].mean() == pytest.approx(expected, abs=4 * standard_error(best[name])), name
     assert best["own"].mean() < best["attainable"].mean() < best["graph"].mean()

@@ -89,7 +89,7 @@ def history_of(panel: xr.Dataset) -> History:
         panel=panel,
         labels=make_labels(panel, HORIZONS, **labels.model_dump()),
         graph_edges=build_edges(panel, graph_params()),
-        candidate_features=manifest,
+        candidate_manifest=manifest,
     )
 
 

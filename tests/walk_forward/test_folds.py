@@ -98,9 +98,7 @@ def test_sessions_must_increase():
     extra=st.tuples(st.integers(0, 5), st.integers(0, 10)),
     entry=st.sampled_from(["next_open", "close"]),
 )
-def test_label_windows_of_two_parts_never_meet(
-    n_sessions, warmup, folds, lengths, train, max_horizon, extra, entry
-):
+def test_label_windows_of_two_parts_never_meet(n_sessions, warmup, folds, lengths, train, max_horizon, extra, entry):
     dates = pd.bdate_range("2019-01-07", periods=n_sessions)
     lag = 1 if entry == "next_open" else 0
     params = plan(
@@ -122,10 +120,7 @@ def test_label_windows_of_two_parts_never_meet(
     tested = []
     for split in splits:
         days = {part: positions(split, part, dates) for part in ("train", "valid", "test")}
-        held = {
-            part: {s for day in own for s in range(day, day + lag + max_horizon + 1)}
-            for part, own in days.items()
-        }
+        held = {part: {s for day in own for s in range(day, day + lag + max_horizon + 1)} for part, own in days.items()}
         assert not held["train"] & held["valid"]
         assert not held["valid"] & held["test"]
         assert not held["train"] & held["test"]
@@ -148,9 +143,7 @@ def skfolio_splits(first, train, gap, test, expanding=False):
 def test_the_folds_are_those_of_skfolio(train):
     # skfolio walks forward from the first row, we backwards from the last session: its rows begin where our
     # first fold does. It knows no validation part, which is its test part inside our training side.
-    params = plan(
-        folds=3, scheme="expanding" if train is None else "rolling", train_sessions=train, embargo_sessions=4
-    )
+    params = plan(folds=3, scheme="expanding" if train is None else "rolling", train_sessions=train, embargo_sessions=4)
     splits = walk_forward_splits(DATES, params, **RULES)
     gap, first = 25, positions(splits[0], "train")[0]
     learned = positions(splits[0], "valid")[-1] - first + 1

@@ -95,7 +95,7 @@ def test_the_gates_of_a_fold_do_not_read_its_test_part(history, splits):
     name = "volume_z_20d"
     raw = history.raw_features.copy(deep=True)
     raw[name].values[position(history, splits[1]["valid"][0]) :] = 1.0
-    dying = History(raw, history.panel, history.labels, history.graph_edges, history.candidate_features)
+    dying = History(raw, history.panel, history.labels, history.graph_edges, history.candidate_manifest)
     first, second = (dying.fold(n, split, features_params()) for n, split in enumerate(splits, start=1))
     assert name not in first.manifest["dropped"]
     assert name in second.manifest["dropped"]
@@ -109,6 +109,6 @@ def test_a_leak_names_the_fold(history, splits):
     noise = np.random.default_rng(0).normal(size=history.raw_features["volume_z_20d"].shape)
     answer = history.labels["ret"].sel(horizon=5, drop=True) * 50 + noise
     raw = history.raw_features.assign(volume_z_20d=answer.astype(np.float32))
-    leaky = History(raw, history.panel, history.labels, history.graph_edges, history.candidate_features)
+    leaky = History(raw, history.panel, history.labels, history.graph_edges, history.candidate_manifest)
     with pytest.raises(LeakError, match=r"fold 1, .*features\.leak_cap = 0\.5: .*'volume_z_20d'"):
         leaky.fold(1, splits[0], features_params())

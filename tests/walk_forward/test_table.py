@@ -7,12 +7,7 @@ import pytest
 from gogooku_kedro.metrics.daily import DAILY_COLUMNS, daily_metrics
 from gogooku_kedro.metrics.significance import mean_interval, mean_p_value, newey_west_t
 from gogooku_kedro.report.figures.folds import ALL, rank_ic_by_fold
-from gogooku_kedro.walk_forward.table import (
-    measure_folds,
-    measure_seeds,
-    summarise_folds,
-    summarise_seeds,
-)
+from gogooku_kedro.walk_forward.table import measure_folds, measure_seeds, summarise_folds, summarise_seeds
 from tests.report import conftest as tiny
 
 labels, predict = tiny.labels, tiny.predict  # fixtures
@@ -79,8 +74,8 @@ def test_every_fold_and_all_days_have_the_interval_of_their_mean():
     assert table["rank_ic_p"] == mean_p_value(series, 1)
 
 
-def test_a_book_is_carried_from_one_fold_into_the_next(labels, predict):
-    # A score that never changes: the book is bought once, in the first session of the first fold.
+def test_a_portfolio_is_carried_from_one_fold_into_the_next(labels, predict):
+    # A score that never changes: the portfolio is bought once, in the first session of the first fold.
     score = np.arange(30.0)[None, :]
     scores = predict(score)
     folds = scores.assign(fold=np.where(scores["date"] <= pd.Timestamp("2024-02-14"), 1, 2))

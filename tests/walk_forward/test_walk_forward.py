@@ -76,9 +76,7 @@ def test_a_finished_fold_is_not_trained_again(results, history, splits, root, mo
     assert caplog.text.count("is finished already") == 2
 
 
-def test_a_fold_that_was_cut_off_ends_as_if_it_had_not_been(
-    results, history, splits, tmp_path, monkeypatch, caplog
-):
+def test_a_fold_that_was_cut_off_ends_as_if_it_had_not_been(results, history, splits, tmp_path, monkeypatch, caplog):
     def cut_off(*arguments: Any, **keywords: Any) -> Any:
         return fit_ensemble(*arguments, callbacks=[PowerCut(epoch=0, batch=1, seed=1)], **keywords)
 
@@ -154,7 +152,7 @@ def test_one_changed_number_is_another_fold(history, splits, tmp_path):
         history.panel,
         history.labels,
         history.graph_edges,
-        history.candidate_features,
+        history.candidate_manifest,
     )
     changed.raw_features["volume_z_20d"].values[200, 3] += 1e-3
     one, other = (fold_folder("root", splits[0], data, settings) for data in (history, changed))

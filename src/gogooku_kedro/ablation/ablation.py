@@ -1,4 +1,4 @@
-"""Train the arms of an ablation on every fold; what is finished is never trained again."""
+"""Train the variants of an ablation on every fold; what is finished is never trained again."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from gogooku_kedro.ablation.scores import ENSEMBLE
-from gogooku_kedro.ablation.store import ArmResult
+from gogooku_kedro.ablation.store import VariantResult
 from gogooku_kedro.ablation.training import FoldMarket, Setting
-from gogooku_kedro.ablation.variants import Arm, Training
+from gogooku_kedro.ablation.variants import Training, Variant
 from gogooku_kedro.params import ModelParams
 from gogooku_kedro.walk_forward.refit import Fold
 
@@ -22,50 +22,50 @@ logger = logging.getLogger(__name__)
 
 
 def run_ablation(
-    arms: Sequence[Arm], folds: Iterable[Fold], n_folds: int, setting: Setting
+    variants: Sequence[Variant], folds: Iterable[Fold], n_folds: int, setting: Setting
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Train every arm on every fold and measure its test part.
+    """Train every variant on every fold and measure its test part.
 
-    Arms with equal settings and graph are trained once. A finished pair of arm and fold is read from
+    Variants with equal settings and graph are trained once. A finished pair of variant and fold is read from
     `setting.folder`; one that was cut off goes on after its last finished epoch, because that is how
     `fit_ensemble` goes on. Within an MLflow run, each pair is a child run of its own.
 
     Args:
-        arms: From `resolve_arms`.
+        variants: From `resolve_variants`.
         folds: Folds one after the other; taken when needed, so that one at a time is in memory.
         n_folds: Number of folds, for the forecast of the time that is left.
-        setting: What all arms have in common.
+        setting: What all variants have in common.
 
     Returns:
-        The daily metrics, long: arm, fold, and the columns of `measure_seeds`; and one row per arm and
-        fold: arm, fold, graph, scores, n_parameters, seconds.
+        The daily metrics, long: variant, fold, and the columns of `measure_seeds`; and one row per variant and
+        fold: variant, fold, graph, scores, n_parameters, seconds.
     """
-    by_training: dict[Training, list[Arm]] = {}
-    for arm in arms:
-        by_training.setdefault(arm.training, []).append(arm)
+    by_training: dict[Training, list[Variant]] = {}
+    for variant in variants:
+        by_training.setdefault(variant.training, []).append(variant)
     progress = _Progress(n_folds * len(by_training))
     tables, rows = [], []
     for fold in folds:
         market = FoldMarket(fold, setting)
         for training, sharing in by_training.items():
-            names = ", ".join(arm.name for arm in sharing)
+            names = ", ".join(variant.name for variant in sharing)
             with _child_run(f"{names} / fold {fold.number}"):
                 result, reused = market.result(training)
                 _record(names, fold, training, result, setting)
             progress.log(f"{names}, fold {fold.number} of {n_folds}", result, reused)
-            for arm in sharing:
-                tables.append(_of_arm(arm, fold.number, result.daily))
-                rows.append(_row(arm, fold.number, result))
+            for variant in sharing:
+                tables.append(_of_variant(variant, fold.number, result.daily))
+                rows.append(_row(variant, fold.number, result))
     return pd.concat(tables, ignore_index=True), pd.DataFrame(rows)
 
 
 class _Progress:
-    """One line per finished arm and fold, with the time that the others will take."""
+    """One line per finished variant and fold, with the time that the others will take."""
 
     def __init__(self, total: int) -> None:
         self.total, self.done, self.trained = total, 0, [0.0][:0]
 
-    def log(self, name: str, result: ArmResult, reused: bool) -> None:
+    def log(self, name: str, result: VariantResult, reused: bool) -> None:
         self.done += 1
         if not reused:
             self.trained.append(result.seconds)
@@ -91,16 +91,14 @@ def _child_run(name: str) -> Iterator[None]:
             yield
 
 
-def _record(names: str, fold: Fold, training: Training, result: ArmResult, setting: Setting) -> None:
+def _record(names: str, fold: Fold, training: Training, result: VariantResult, setting: Setting) -> None:
     if mlflow.active_run() is None:
         return
     settings = _flat(training.model) | {f"split.{part}": str(span) for part, span in fold.split.items()}
     seeds = list(setting.training.all_seeds())
-    mlflow.log_params({"arm": names, "fold": fold.number, "graph": training.graph, "seeds": seeds} | settings)
+    mlflow.log_params({"variant": names, "fold": fold.number, "graph": training.graph, "seeds": seeds} | settings)
     figures = {"n_parameters": result.n_parameters, "seconds": result.seconds}
-    for (kind, horizon), days in result.daily[result.daily["seed"] != ENSEMBLE].groupby(
-        ["scores", "horizon"]
-    ):
+    for (kind, horizon), days in result.daily[result.daily["seed"] != ENSEMBLE].groupby(["scores", "horizon"]):
         figures[f"test_{kind}/rank_ic_{horizon}"] = days["rank_ic"].mean()
         figures[f"test_{kind}/net_return_{horizon}"] = days["long_short_net"].mean()
     mlflow.log_metrics({name: float(value) for name, value in figures.items() if np.isfinite(value)})
@@ -110,19 +108,19 @@ def _flat(model: ModelParams) -> dict[str, Any]:
     return dict(pd.json_normalize({"model": model.model_dump(mode="json")}).iloc[0])
 
 
-def _of_arm(arm: Arm, fold: int, daily: pd.DataFrame) -> pd.DataFrame:
-    """The arm's rows; where its scores are the neutral ones, they stand in the place of the raw ones too."""
-    if arm.scores != "raw":
-        own = daily[daily["scores"] == arm.scores]
+def _of_variant(variant: Variant, fold: int, daily: pd.DataFrame) -> pd.DataFrame:
+    """The variant's rows; where its scores are the neutral ones, they stand in the place of the raw ones too."""
+    if variant.scores != "raw":
+        own = daily[daily["scores"] == variant.scores]
         daily = pd.concat([own.assign(scores="raw"), own])
     table = daily.copy()
     table.insert(0, "fold", fold)
-    table.insert(0, "arm", arm.name)
+    table.insert(0, "variant", variant.name)
     return table
 
 
-def _row(arm: Arm, fold: int, result: ArmResult) -> dict[str, Any]:
-    what = {"arm": arm.name, "fold": fold, "graph": arm.training.graph, "scores": arm.scores}
+def _row(variant: Variant, fold: int, result: VariantResult) -> dict[str, Any]:
+    what = {"variant": variant.name, "fold": fold, "graph": variant.training.graph, "scores": variant.scores}
     return what | {"n_parameters": result.n_parameters, "seconds": result.seconds}
 
 

@@ -13,7 +13,7 @@ GraphKind = Literal["as_is", "identity", "permuted", "mean"]
 
 
 def control_graph(edges: pd.DataFrame, kind: GraphKind, seed: int) -> pd.DataFrame:
-    """Return the edges that stand for `edges` in an arm, on the same as-of dates.
+    """Return the edges that stand for `edges` in an variant, on the same as-of dates.
 
     - `as_is`: the edges themselves.
     - `identity`: the self loops alone; a stock hears nobody but itself. Training has to be told

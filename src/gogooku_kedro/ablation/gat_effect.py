@@ -12,17 +12,11 @@ from gogooku_kedro.ablation.scores import ENSEMBLE
 from gogooku_kedro.columns import horizon_sessions
 from gogooku_kedro.metrics.align import check_columns
 from gogooku_kedro.metrics.daily import number
-from gogooku_kedro.metrics.paired_seeds import (
-    SeedDifference,
-    Statistic,
-    days_to_decide,
-    paired_seeds,
-    seed_series,
-)
+from gogooku_kedro.metrics.paired_seeds import SeedDifference, Statistic, days_to_decide, paired_seeds, seed_series
 
 ON, OFF = "on", "off"
 CONTROLS = ("identity", "permuted", "mean", "pca_neutral")
-COLUMNS = ["arm", "fold", "scores", "seed", "horizon", "date", "rank_ic", "long_short_net"]
+COLUMNS = ["variant", "fold", "scores", "seed", "horizon", "date", "rank_ic", "long_short_net"]
 LEGEND = {
     "on, off": "statistic of a single model with and without the graph network, all seeds and days together",
     "ci95": "95% interval of diff, over days (in blocks) and seeds",
@@ -33,7 +27,7 @@ LEGEND = {
     "controls": "diff = control - off: what the network adds on a graph that knows nothing; "
     "on_less_control = on - control",
     "neutral": "the same for scores without the returns' principal components",
-    "peer_neutral": "the same for scores in excess of the peers' on the graph, in every arm",
+    "peer_neutral": "the same for scores in excess of the peers' on the graph, in every variant",
 }
 
 
@@ -46,8 +40,8 @@ def statistics(sessions_per_year: float) -> dict[str, Statistic]:
     }
 
 
-class ArmSeries:
-    """Daily series of the arms of one ablation, paired where two of them are compared.
+class VariantSeries:
+    """Daily series of the variants of one ablation, paired where two of them are compared.
 
     Args:
         daily: Long table of `run_ablation`.
@@ -56,32 +50,30 @@ class ArmSeries:
         seed: Seed of the draws.
     """
 
-    def __init__(
-        self, daily: pd.DataFrame, sessions_per_year: float, replications: int = 1000, seed: int = 0
-    ) -> None:
+    def __init__(self, daily: pd.DataFrame, sessions_per_year: float, replications: int = 1000, seed: int = 0) -> None:
         check_columns(daily, COLUMNS, "ablation_daily")
         self.statistics = statistics(sessions_per_year)
         self.replications, self.seed = replications, seed
         self.horizons = list(dict.fromkeys(daily["horizon"].astype(str)))
-        self.arms = list(dict.fromkeys(daily["arm"].astype(str)))
+        self.variants = list(dict.fromkeys(daily["variant"].astype(str)))
         models = daily[daily["seed"] != ENSEMBLE]
         self._rows = {
-            (str(arm), str(kind), str(horizon)): rows
-            for (arm, kind, horizon), rows in models.groupby(["arm", "scores", "horizon"])
+            (str(variant), str(kind), str(horizon)): rows
+            for (variant, kind, horizon), rows in models.groupby(["variant", "scores", "horizon"])
         }
         self.seeds = sorted({int(seed) for seed in models["seed"]})
         self.folds = int(models["fold"].nunique())
 
-    def series(self, arm: str, kind: str, horizon: str, column: str) -> pd.DataFrame:
-        """One daily series of an arm, (fold, date) by seed."""
-        return seed_series(self._rows[arm, kind, horizon], column)
+    def series(self, variant: str, kind: str, horizon: str, column: str) -> pd.DataFrame:
+        """One daily series of an variant, (fold, date) by seed."""
+        return seed_series(self._rows[variant, kind, horizon], column)
 
-    def has(self, arm: str, kind: str) -> bool:
-        """Whether an arm has scores of a kind."""
-        return any((arm, kind, horizon) in self._rows for horizon in self.horizons)
+    def has(self, variant: str, kind: str) -> bool:
+        """Whether an variant has scores of a kind."""
+        return any((variant, kind, horizon) in self._rows for horizon in self.horizons)
 
     def compare(self, first: str, second: str, kind: str, horizon: str, name: str) -> SeedDifference:
-        """Compare two arms by one of the `statistics`, on the same days."""
+        """Compare two variants by one of the `statistics`, on the same days."""
         statistic = self.statistics[name]
         return paired_seeds(
             self.series(first, kind, horizon, statistic.column),
@@ -92,9 +84,9 @@ class ArmSeries:
             seed=self.seed,
         )
 
-    def standard_error(self, arm: str, kind: str, horizon: str) -> float:
-        """Standard error of an arm's mean rank IC over days and seeds."""
-        own = self.series(arm, kind, horizon, "rank_ic")
+    def standard_error(self, variant: str, kind: str, horizon: str) -> float:
+        """Standard error of an variant's mean rank IC over days and seeds."""
+        own = self.series(variant, kind, horizon, "rank_ic")
         nothing = own.iloc[:, :1] * 0.0
         sessions = horizon_sessions(horizon)
         found = paired_seeds(
@@ -108,19 +100,19 @@ class ArmSeries:
         return found.standard_error
 
 
-def gat_effect(series: ArmSeries, goals: Mapping[str, float]) -> dict[str, Any]:
+def gat_effect(series: VariantSeries, goals: Mapping[str, float]) -> dict[str, Any]:
     """Return gat_effect.json: the effect per horizon, the controls, seeds, folds and a legend.
 
     Args:
-        series: The arms; `on` and `off` must be among them.
+        series: The variants; `on` and `off` must be among them.
         goals: Gain of on over off by statistic, as a share of what off reaches.
 
     Raises:
         ValueError: `on` or `off` was not trained.
     """
-    for arm in (ON, OFF):
-        if arm not in series.arms:
-            raise ValueError(f"the ablation has no arm {arm!r}, only {series.arms}; add it to ablation.run")
+    for variant in (ON, OFF):
+        if variant not in series.variants:
+            raise ValueError(f"the ablation has no variant {variant!r}, only {series.variants}; add it to ablation.run")
     return {
         **_effects(series, "raw", goals),
         "neutral": _effects(series, "pca_neutral", goals),
@@ -139,7 +131,7 @@ def verdict(relative_interval: Sequence[float], goal: float) -> str:
     return "not met" if high < goal else "undecided"
 
 
-def _effects(series: ArmSeries, kind: str, goals: Mapping[str, float]) -> dict[str, Any]:
+def _effects(series: VariantSeries, kind: str, goals: Mapping[str, float]) -> dict[str, Any]:
     found: dict[str, Any] = {
         horizon: {name: _effect(series.compare(ON, OFF, kind, horizon, name), goals[name]) for name in goals}
         for horizon in series.horizons
@@ -171,7 +163,7 @@ def _effect(found: SeedDifference, goal: float) -> dict[str, Any]:
     }
 
 
-def _control(series: ArmSeries, control: str, kind: str, horizon: str, name: str) -> dict[str, Any]:
+def _control(series: VariantSeries, control: str, kind: str, horizon: str, name: str) -> dict[str, Any]:
     less_off = series.compare(control, OFF, kind, horizon, name)
     on_less = series.compare(ON, control, kind, horizon, name)
     return {

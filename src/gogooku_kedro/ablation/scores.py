@@ -1,4 +1,4 @@
-"""What the models of an arm score on a test part, as it is and neutralised, measured day by day."""
+"""What the models of an variant score on a test part, as it is and neutralised, measured day by day."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def measure_seeds(
         predictions: Of the ensemble: date, code, split, score_<h>d.
         seed_predictions: The same of its members, with seed.
         labels: `ret` (date, code, horizon).
-        graph_edges: The graph as it is, also for an arm that heard another: all arms are neutralised alike.
+        graph_edges: The graph as it is, also for an variant that heard another: all variants are neutralised alike.
         panel: `ret_1d`, behind the principal components.
         params: Section `evaluation`.
 

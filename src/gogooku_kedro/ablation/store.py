@@ -1,4 +1,4 @@
-"""Finished arms on disk: each under a key of all that it was computed from, never computed twice."""
+"""Finished variants on disk: each under a key of all that it was computed from, never computed twice."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ SUMMARY, DAILY, SCORES = "summary.json", "daily.parquet", "seed_scores.parquet"
 
 
 @dataclass(frozen=True)
-class ArmResult:
-    """One arm on one fold.
+class VariantResult:
+    """One variant on one fold.
 
     Attributes:
         daily: Table of `measure_seeds`.
@@ -31,7 +31,7 @@ class ArmResult:
     seconds: float
 
 
-def arm_key(inputs: dict[str, Any]) -> str:
+def variant_key(inputs: dict[str, Any]) -> str:
     """Return the name of a computation: equal inputs, and only they, have equal keys.
 
     Args:
@@ -41,8 +41,8 @@ def arm_key(inputs: dict[str, Any]) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def save_arm(folder: Path, result: ArmResult, inputs: dict[str, Any]) -> None:
-    """Write a finished arm; the summary comes last and marks it complete."""
+def save_variant(folder: Path, result: VariantResult, inputs: dict[str, Any]) -> None:
+    """Write a finished variant; the summary comes last and marks it complete."""
     folder.mkdir(parents=True, exist_ok=True)
     result.daily.to_parquet(folder / DAILY, index=False)
     result.seed_scores.to_parquet(folder / SCORES, index=False)
@@ -52,8 +52,8 @@ def save_arm(folder: Path, result: ArmResult, inputs: dict[str, Any]) -> None:
     unfinished.replace(folder / SUMMARY)
 
 
-def load_arm(folder: Path) -> ArmResult | None:
-    """Return what `save_arm` wrote, None where an arm is not finished.
+def load_variant(folder: Path) -> VariantResult | None:
+    """Return what `save_variant` wrote, None where an variant is not finished.
 
     Raises:
         ValueError: A file is damaged; the message names the folder.
@@ -63,9 +63,9 @@ def load_arm(folder: Path) -> ArmResult | None:
     try:
         summary = json.loads((folder / SUMMARY).read_text())
         tables = pd.read_parquet(folder / DAILY), pd.read_parquet(folder / SCORES)
-        return ArmResult(*tables, summary["n_parameters"], summary["seconds"])
+        return VariantResult(*tables, summary["n_parameters"], summary["seconds"])
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(
-            f"ablation.walk_forward.folder: the finished arm in {folder} cannot be read ({error}); remove "
-            f"that folder to train the arm again"
+            f"ablation.walk_forward.folder: the finished variant in {folder} cannot be read ({error}); remove "
+            f"that folder to train the variant again"
         ) from error

@@ -1,4 +1,4 @@
-"""One arm on one fold: the market it hears, its training, its scores, all under one key."""
+"""One variant on one fold: the market it hears, its training, its scores, all under one key."""
 
 from __future__ import annotations
 
@@ -14,39 +14,32 @@ import xarray as xr
 
 from gogooku_kedro.ablation.control_graphs import control_graph
 from gogooku_kedro.ablation.scores import measure_seeds
-from gogooku_kedro.ablation.store import ArmResult, arm_key, load_arm, save_arm
+from gogooku_kedro.ablation.store import VariantResult, load_variant, save_variant, variant_key
 from gogooku_kedro.ablation.variants import Training
 from gogooku_kedro.features import market_columns
 from gogooku_kedro.graph import check_graph
 from gogooku_kedro.labels.split import part_range
 from gogooku_kedro.params import EvaluationParams, TrainingParams
-from gogooku_kedro.training import (
-    Ensemble,
-    MarketTensors,
-    fit_ensemble,
-    market_tensors,
-    predict_parts,
-    resolve_device,
-)
-from gogooku_kedro.training.bundle import CONFIG
+from gogooku_kedro.training import Ensemble, MarketTensors, fit_ensemble, market_tensors, predict_parts, resolve_device
+from gogooku_kedro.training.seed_model import CONFIG
 from gogooku_kedro.training.tensors import graph_tensors
 from gogooku_kedro.walk_forward.refit import Fold
 
 MODELS, CHECKPOINTS = "models", "checkpoints"
 
 WITHOUT_EFFECT = {"checkpoint_dir", "keep_checkpoints", "seed"}
-"""Settings of `training` that change no result: `seeds` are the arm's own."""
+"""Settings of `training` that change no result: `seeds` are the variant's own."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What all arms have in common.
+    """What all variants have in common.
 
     Attributes:
         panel: Market panel, for the principal components of neutral scores.
         training: Section `training` with the seeds of the ablation.
         evaluation: Section `evaluation`.
-        folder: Where finished arms lie.
+        folder: Where finished variants lie.
     """
 
     panel: xr.Dataset
@@ -56,7 +49,7 @@ class Setting:
 
 
 class FoldMarket:
-    """A fold as tensors, which all its arms share but for the graph."""
+    """A fold as tensors, which all its variants share but for the graph."""
 
     def __init__(self, fold: Fold, setting: Setting) -> None:
         self.fold, self.setting = fold, setting
@@ -65,16 +58,16 @@ class FoldMarket:
         self.panel = setting.panel.sel(date=self.dates)
         self._tensors: dict[tuple[str, ...], MarketTensors] = {}
 
-    def result(self, training: Training) -> tuple[ArmResult, bool]:
-        """The finished arm, and whether it was there already."""
+    def result(self, training: Training) -> tuple[VariantResult, bool]:
+        """The finished variant, and whether it was there already."""
         market = self._market(training)
         inputs = self._inputs(training, market)
-        folder = self.setting.folder / arm_key(inputs)
-        finished = load_arm(folder)
+        folder = self.setting.folder / variant_key(inputs)
+        finished = load_variant(folder)
         if finished is not None:
             return finished, True
         result = self._trained(training, market, folder)
-        save_arm(folder, result, inputs)
+        save_variant(folder, result, inputs)
         return result, False
 
     def _market(self, training: Training) -> MarketTensors:
@@ -92,7 +85,7 @@ class FoldMarket:
         fold, setting = self.fold, self.setting
         returns = self.panel["ret_1d"]
         return {
-            "arm": {"model": training.model.model_dump(mode="json"), "graph": training.graph},
+            "variant": {"model": training.model.model_dump(mode="json"), "graph": training.graph},
             "training": setting.training.model_dump(mode="json", exclude=WITHOUT_EFFECT),
             "evaluation": setting.evaluation.model_dump(mode="json", include={"cost_bps", "factors"}),
             "split": fold.split,
@@ -100,7 +93,7 @@ class FoldMarket:
             "measured_on": [_digest(fold.labels["ret"]), _digest(returns), _digest_table(fold.graph_edges)],
         }
 
-    def _trained(self, training: Training, market: MarketTensors, folder: Path) -> ArmResult:
+    def _trained(self, training: Training, market: MarketTensors, folder: Path) -> VariantResult:
         fold, setting = self.fold, self.setting
         ensemble = self._ensemble(training, market, folder)
         started = time.monotonic()
@@ -114,11 +107,9 @@ class FoldMarket:
             self.codes,
             resolve_device(setting.training.device),
         )
-        daily = measure_seeds(
-            predictions, members, fold.labels, fold.graph_edges, self.panel, setting.evaluation
-        )
+        daily = measure_seeds(predictions, members, fold.labels, fold.graph_edges, self.panel, setting.evaluation)
         seconds = round(ensemble.training["seconds"] + time.monotonic() - started, 1)
-        return ArmResult(daily, members, ensemble.training["n_parameters"], seconds)
+        return VariantResult(daily, members, ensemble.training["n_parameters"], seconds)
 
     def _ensemble(self, training: Training, market: MarketTensors, folder: Path) -> Ensemble:
         fold, models = self.fold, folder / MODELS

@@ -1,4 +1,4 @@
-"""From scores to the daily results of every book: one row per model, part, book, horizon, cost and date."""
+"""From scores to the daily results of every portfolio: one row per model, part, portfolio, horizon, cost and date."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import pandas as pd
 import xarray as xr
 
 from gogooku_kedro.backtest.fills import TradableMarket, loanable_stocks
-from gogooku_kedro.backtest.simulation import BookPaths, simulate_books
-from gogooku_kedro.backtest.targets import BOOKS, book_legs, stack_legs
+from gogooku_kedro.backtest.simulation import PortfolioPaths, simulate_portfolios
+from gogooku_kedro.backtest.targets import PORTFOLIOS, portfolio_legs, stack_legs
 from gogooku_kedro.columns import horizon_name
 from gogooku_kedro.labels.returns import Entry
 from gogooku_kedro.metrics.align import WidePart, wide_parts
 from gogooku_kedro.params.evaluation import PortfolioParams
 from gogooku_kedro.typing import BoolArray, FloatArray
 
-BOOK_COLUMNS = [
+PORTFOLIO_COLUMNS = [
     "model",
     "split",
-    "book",
+    "portfolio",
     "horizon",
     "cost_bps",
     "date",
@@ -39,7 +39,7 @@ BOOK_COLUMNS = [
 ]
 
 
-def backtest_books(
+def backtest_portfolios(
     predictions: pd.DataFrame,
     labels: xr.Dataset,
     panel: xr.Dataset,
@@ -48,7 +48,7 @@ def backtest_books(
     rules: PortfolioParams,
     costs_bps: Sequence[float],
 ) -> pd.DataFrame:
-    """Return what the books of every model earn session by session, at every cost.
+    """Return what the portfolios of every model earn session by session, at every cost.
 
     Args:
         predictions: date, code, split, score_<h>d, optionally model (several models stacked).
@@ -56,14 +56,14 @@ def backtest_books(
         panel: Market panel, for prices, limits, halts, traded values and sectors.
         events: Events on the panel's grid, for the loanable issues (`execution.loanable_stocks`).
         entry: `next_open` or `close`.
-        rules: The books.
+        rules: The portfolios.
         costs_bps: Costs per side in basis points. They change no trade: net = gross - cost.
 
     Returns:
-        Columns `BOOK_COLUMNS`, fractions of the constant notional of one leg; `date` is the decision
+        Columns `PORTFOLIO_COLUMNS`, fractions of the constant notional of one leg; `date` is the decision
         session. `turnover` is half of what is bought and sold, `unfilled` the notional of refused
         orders, `benchmark` what the equally weighted universe earned on the invested share (0 for
-        long_short), `capacity` in the currency of the prices. NaN where a book neither holds nor trades
+        long_short), `capacity` in the currency of the prices. NaN where a portfolio neither holds nor trades
         (a constant score, no loanable stock) or its result is not known yet.
 
     Raises:
@@ -83,13 +83,11 @@ def backtest_books(
         first = int(sessions.searchsorted(part.dates[0]))
         frames.append(_part_table(part, market, loanable, first, rules, costs_bps))
     if not frames:
-        return pd.DataFrame(columns=BOOK_COLUMNS)
+        return pd.DataFrame(columns=PORTFOLIO_COLUMNS)
     return pd.concat(frames, ignore_index=True)
 
 
-def describe_books(
-    panel: xr.Dataset, events: xr.Dataset, entry: Entry, rules: PortfolioParams
-) -> dict[str, Any]:
+def describe_portfolios(panel: xr.Dataset, events: xr.Dataset, entry: Entry, rules: PortfolioParams) -> dict[str, Any]:
     """Return the rules as they apply to this market: settings, and what was known or assumed.
 
     `loanable` says whether short sales follow margin balances or an assumption, and which share of the
@@ -112,33 +110,33 @@ def _part_table(
     rules: PortfolioParams,
     costs_bps: Sequence[float],
 ) -> pd.DataFrame:
-    books = [(book, horizon) for horizon in part.scores for book in BOOKS]
+    portfolios = [(portfolio, horizon) for horizon in part.scores for portfolio in PORTFOLIOS]
     shortable = loanable[first : first + len(part.dates)]
-    legs = stack_legs([book_legs(book, part.scores[h], shortable, rules) for book, h in books])
-    scored = np.stack([np.isfinite(part.scores[h]) for _, h in books])
-    paths = simulate_books(legs, scored, market, first, [h for _, h in books], rules)
-    return _long_table(part, books, paths, costs_bps)
+    legs = stack_legs([portfolio_legs(portfolio, part.scores[h], shortable, rules) for portfolio, h in portfolios])
+    scored = np.stack([np.isfinite(part.scores[h]) for _, h in portfolios])
+    paths = simulate_portfolios(legs, scored, market, first, [h for _, h in portfolios], rules)
+    return _long_table(part, portfolios, paths, costs_bps)
 
 
 def _long_table(
-    part: WidePart, books: list[tuple[str, int]], paths: BookPaths, costs_bps: Sequence[float]
+    part: WidePart, portfolios: list[tuple[str, int]], paths: PortfolioPaths, costs_bps: Sequence[float]
 ) -> pd.DataFrame:
-    n_books, n_dates = paths.gross.shape
+    n_portfolios, n_dates = paths.gross.shape
     each = n_dates * len(costs_bps)
 
     def repeated(values: FloatArray) -> FloatArray:
         return np.repeat(values[:, None, :], len(costs_bps), axis=1).ravel()
 
-    cost_bps = np.tile(np.repeat(np.asarray(costs_bps, dtype=np.float64), n_dates), n_books)
+    cost_bps = np.tile(np.repeat(np.asarray(costs_bps, dtype=np.float64), n_dates), n_portfolios)
     gross, traded = repeated(paths.gross), repeated(paths.traded)
     cost = cost_bps * 1e-4 * traded
     columns: dict[str, Any] = {
         "model": part.model,
         "split": part.split,
-        "book": np.repeat([book for book, _ in books], each),
-        "horizon": np.repeat([horizon_name(h) for _, h in books], each),
+        "portfolio": np.repeat([portfolio for portfolio, _ in portfolios], each),
+        "horizon": np.repeat([horizon_name(h) for _, h in portfolios], each),
         "cost_bps": cost_bps,
-        "date": np.tile(part.dates, n_books * len(costs_bps)),
+        "date": np.tile(part.dates, n_portfolios * len(costs_bps)),
         "gross": gross,
         "cost": cost,
         "net": gross - cost,
@@ -146,4 +144,4 @@ def _long_table(
     }
     names = ("benchmark", "long", "short", "n_long", "n_short", "unfilled", "capacity")
     columns |= {name: repeated(getattr(paths, name)) for name in names}
-    return pd.DataFrame(columns)[BOOK_COLUMNS]
+    return pd.DataFrame(columns)[PORTFOLIO_COLUMNS]

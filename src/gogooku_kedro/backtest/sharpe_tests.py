@@ -55,9 +55,7 @@ def probabilistic_sharpe(returns: ArrayLike, threshold: float = 0.0) -> float:
     if len(values) < MIN_DAYS or np.ptp(values) == 0.0:
         return math.nan
     standard = (values - values.mean()) / values.std()
-    return sharpe_probability(
-        daily_sharpe(values), threshold, len(values), (standard**3).mean(), (standard**4).mean()
-    )
+    return sharpe_probability(daily_sharpe(values), threshold, len(values), (standard**3).mean(), (standard**4).mean())
 
 
 def expected_best_sharpe(deviation: float, trials: int) -> float:

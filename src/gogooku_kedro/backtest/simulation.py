@@ -1,9 +1,9 @@
-"""Books held session by session: orders, fills, drift, and what they earn before costs.
+"""Portfolios held session by session: orders, fills, drift, and what they earn before costs.
 
 Conventions. A row dated t is decided after the close of t, traded at the entry price of `labels.entry`
 and valued at the next session's entry price. Amounts are fractions of a constant notional of one leg:
 gains are taken out and losses put in again with every renewal, so that returns add up. An h-session
-book is h sub-books of 1/h each; one is renewed a session, the others drift with prices.
+portfolio is h sub-portfolios of 1/h each; one is renewed a session, the others drift with prices.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _DUST = 1e-12
 
 
 class Held(NamedTuple):
-    """Books after the trades of one session, fractions of the notional of one leg.
+    """Portfolios after the trades of one session, fractions of the notional of one leg.
 
     Attributes:
-        weights: Signed positions (book, code).
-        trades: Signed trades of the session (book, code), netted over the sub-books.
-        refused: Notional of the orders that were not filled (book,).
+        weights: Signed positions (portfolio, code).
+        trades: Signed trades of the session (portfolio, code), netted over the sub-portfolios.
+        refused: Notional of the orders that were not filled (portfolio,).
     """
 
     weights: FloatArray
@@ -40,12 +40,12 @@ class Held(NamedTuple):
 
 
 @dataclass(frozen=True)
-class BookPaths:
-    """Daily results of several books, each (book, date); NaN where a book neither holds nor trades.
+class PortfolioPaths:
+    """Daily results of several portfolios, each (portfolio, date); NaN where a portfolio neither holds nor trades.
 
     Attributes:
         gross: Return before costs.
-        benchmark: What the equally weighted universe earned on the same invested share; 0 for hedged books.
+        benchmark: What the equally weighted universe earned on the same invested share; 0 for hedged portfolios.
         traded: Notional bought and sold, both sides added up: costs are paid on it.
         long: Notional of the long positions.
         short: Notional of the short positions, positive.
@@ -66,28 +66,28 @@ class BookPaths:
     capacity: FloatArray
 
 
-def hold_books(
+def hold_portfolios(
     legs: Legs,
     sessions: Sessions,
     horizons: Sequence[int],
     rules: PortfolioParams,
     sectors: TextArray,
 ) -> Iterator[Held]:
-    """Yield the books after the trades of each session.
+    """Yield the portfolios after the trades of each session.
 
     Orders to enter that are refused lapse; orders to leave are tried again every session. A position in
     an issue that is no longer listed is closed at its last price. `turnover_cap` shrinks all orders of a
-    session in proportion; what is left over waits for the sub-book's next renewal. `sector_cap` holds at
+    session in proportion; what is left over waits for the sub-portfolio's next renewal. `sector_cap` holds at
     a renewal, prices move the shares until the next one; it is void where only one sector is known.
 
     Args:
-        legs: Members of each book; rows are decision sessions.
+        legs: Members of each portfolio; rows are decision sessions.
         sessions: Fills and growth of the same sessions.
-        horizons: Sub-books of each book (book,).
+        horizons: Sub-portfolios of each portfolio (portfolio,).
         rules: Caps of turnover and sectors.
         sectors: Sector of each stock (code,).
     """
-    state = _SubBooks(horizons, legs.enter_long.shape[2])
+    state = _SubPortfolios(horizons, legs.enter_long.shape[2])
     groups = one_hot(sectors)
     sector_cap = rules.sector_cap if groups.shape[1] > 1 else None
     for t in range(len(sessions.growth)):
@@ -100,8 +100,8 @@ def hold_books(
         state.weights *= 1.0 + sessions.growth[t]
 
 
-class _SubBooks:
-    """Weights of all sub-books of all books, and their orders to leave that still wait for a fill."""
+class _SubPortfolios:
+    """Weights of all sub-portfolios of all portfolios, and their orders to leave that still wait for a fill."""
 
     def __init__(self, horizons: Sequence[int], n_codes: int) -> None:
         self.horizons = np.asarray(horizons)
@@ -111,12 +111,12 @@ class _SubBooks:
         self._side = np.zeros(self.weights.shape)
 
     def renewed(self, session: int) -> NDArray[np.intp]:
-        """Rows of the sub-books whose turn it is, one a book."""
+        """Rows of the sub-portfolios whose turn it is, one a portfolio."""
         rows: NDArray[np.intp] = self._starts + session % self.horizons
         return rows
 
     def wanted(self, rows: NDArray[np.intp]) -> FloatArray:
-        """Weights of sub-books without what their last renewal wanted to sell and could not yet."""
+        """Weights of sub-portfolios without what their last renewal wanted to sell and could not yet."""
         weights = self.weights[rows]
         return np.where(np.sign(weights) == self._side[rows], weights, 0.0)
 
@@ -135,7 +135,7 @@ class _SubBooks:
         orders = wanted - self.weights
         filled = (np.where(orders > 0.0, buyable, sellable) & (orders != 0.0)) | (gone & (wanted == 0.0))
         done = np.where(filled, orders, 0.0)
-        trades = self._per_book(done)
+        trades = self._per_portfolio(done)
         if turnover_cap is not None:
             turnover = np.abs(trades).sum(axis=1) / 2.0
             part = np.minimum(1.0, turnover_cap / np.maximum(turnover, _DUST))
@@ -148,37 +148,37 @@ class _SubBooks:
         self._side[renewed] = np.sign(target)
         self._leaving = (refused | leaving) & (self.weights != 0.0) & (self.weights * wanted <= 0.0)
         notional = np.abs(np.where(refused, orders, 0.0)).sum(axis=1)
-        return Held(self._per_book(self.weights), trades, np.add.reduceat(notional, self._starts))
+        return Held(self._per_portfolio(self.weights), trades, np.add.reduceat(notional, self._starts))
 
-    def _per_book(self, values: FloatArray) -> FloatArray:
+    def _per_portfolio(self, values: FloatArray) -> FloatArray:
         total: FloatArray = np.add.reduceat(values, self._starts, axis=0)
         return total
 
 
-def simulate_books(
+def simulate_portfolios(
     legs: Legs,
     scored: BoolArray,
     market: TradableMarket,
     first: int,
     horizons: Sequence[int],
     rules: PortfolioParams,
-) -> BookPaths:
-    """Return what the books hold, trade and earn on consecutive decision sessions.
+) -> PortfolioPaths:
+    """Return what the portfolios hold, trade and earn on consecutive decision sessions.
 
     Args:
-        legs: Members of each book (book, date, code).
-        scored: Stocks with a score (book, date, code): the universe that a long-only book is held
+        legs: Members of each portfolio (portfolio, date, code).
+        scored: Stocks with a score (portfolio, date, code): the universe that a long-only portfolio is held
             against.
         market: The market, on the panel's sessions.
         first: Position of the first decision session in the panel.
-        horizons: Sub-books of each book (book,).
+        horizons: Sub-portfolios of each portfolio (portfolio,).
         rules: Caps, and the participation that the capacity may reach.
     """
-    n_books, n_dates, _ = scored.shape
+    n_portfolios, n_dates, _ = scored.shape
     sessions = market.sessions(first, first + n_dates - 1)
-    names = BookPaths.__dataclass_fields__
-    paths = BookPaths(**{name: np.full((n_books, n_dates), np.nan) for name in names})
-    for t, held in enumerate(hold_books(legs, sessions, horizons, rules, market.sectors)):
+    names = PortfolioPaths.__dataclass_fields__
+    paths = PortfolioPaths(**{name: np.full((n_portfolios, n_dates), np.nan) for name in names})
+    for t, held in enumerate(hold_portfolios(legs, sessions, horizons, rules, market.sectors)):
         long, short = held.weights.clip(min=0.0), -held.weights.clip(max=0.0)
         universe = scored[:, t] & sessions.buyable[t]
         earned = (universe * sessions.growth[t]).sum(axis=1) / np.maximum(universe.sum(axis=1), 1)
@@ -200,14 +200,14 @@ def simulate_books(
 
 
 def crowded_capital(trades: FloatArray, median_value: FloatArray, participation: float) -> FloatArray:
-    """Return the capital (book,) at which a tenth of the traded notional exceeds the participation.
+    """Return the capital (portfolio,) at which a tenth of the traded notional exceeds the participation.
 
     A trade of weight w in a stock with median traded value V reaches the participation p at the capital
     p V / |w|. The smallest capital is returned at which such stocks make up `CROWDED_SHARE` of what
     is traded. NaN when nothing is traded in stocks whose median value is known.
 
     Args:
-        trades: Signed trades (book, code), fractions of the capital.
+        trades: Signed trades (portfolio, code), fractions of the capital.
         median_value: Median traded value of each stock (code,), in currency; NaN = not known.
         participation: Fraction.
     """

@@ -1,4 +1,4 @@
-"""From daily book results to portfolio_metrics.json: performance, significance and trials."""
+"""From daily portfolio results to portfolio_metrics.json: performance, significance and trials."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from gogooku_kedro.backtest.performance import annual_return, performance
-from gogooku_kedro.backtest.portfolios import BOOK_COLUMNS
+from gogooku_kedro.backtest.portfolios import PORTFOLIO_COLUMNS
 from gogooku_kedro.backtest.sharpe_tests import (
     SharpeIntervals,
     daily_sharpe,
@@ -18,59 +18,59 @@ from gogooku_kedro.backtest.sharpe_tests import (
     expected_best_sharpe,
     probabilistic_sharpe,
 )
-from gogooku_kedro.baselines.oracle import KINDS as CLAIRVOYANT
+from gogooku_kedro.baselines.oracle import KINDS as ORACLES
 from gogooku_kedro.columns import horizon_sessions
 from gogooku_kedro.metrics.align import check_columns
 from gogooku_kedro.metrics.daily import number
 from gogooku_kedro.metrics.significance import sharpe
 
-_KEYS = ["split", "model", "book", "horizon"]
+_KEYS = ["split", "model", "portfolio", "horizon"]
 
 
-def summarise_books(
-    book_returns: pd.DataFrame, sessions_per_year: float, *, replications: int = 1000, seed: int = 0
+def summarise_portfolios(
+    portfolio_returns: pd.DataFrame, sessions_per_year: float, *, replications: int = 1000, seed: int = 0
 ) -> dict[str, Any]:
     """Return {"trials": …, "valid": …, "test": …} as portfolio_metrics.json holds it.
 
     Args:
-        book_returns: Table of `books.backtest_books`.
+        portfolio_returns: Table of `portfolios.backtest_portfolios`.
         sessions_per_year: Trading sessions in a year.
         replications: Bootstrap draws of the Sharpe intervals.
         seed: Seed of the draws.
 
     Returns:
-        Per part, model, book and horizon the figures that no cost changes, and under `costs` those after
+        Per part, model, portfolio and horizon the figures that no cost changes, and under `costs` those after
         each cost per side. The intervals and probabilities are of the active return: net of costs and of
-        the benchmark, which is the universe for a long-only book and 0 for a long-short one. A number
+        the benchmark, which is the universe for a long-only portfolio and 0 for a long-short one. A number
         that does not exist is None.
     """
-    check_columns(book_returns, BOOK_COLUMNS, "book returns")
-    table = book_returns.assign(active=book_returns["net"] - book_returns["benchmark"])
+    check_columns(portfolio_returns, PORTFOLIO_COLUMNS, "portfolio returns")
+    table = portfolio_returns.assign(active=portfolio_returns["net"] - portfolio_returns["benchmark"])
     trials = count_trials(table)
     intervals = SharpeIntervals(sessions_per_year, replications, seed=seed)
     summary: dict[str, Any] = {"trials": trials}
-    for (split, model, book, horizon), days in table.groupby(_KEYS, sort=False):
+    for (split, model, portfolio, horizon), days in table.groupby(_KEYS, sort=False):
         costs = {
             f"{cost:g}": _after_cost(rows, trials[str(split)], f"{cost:g}", sessions_per_year, intervals)
             for cost, rows in days.groupby("cost_bps")
         }
         gross = days[days["cost_bps"] == days["cost_bps"].min()]
-        of_book = summary.setdefault(str(split), {}).setdefault(str(model), {}).setdefault(str(book), {})
-        of_book[str(horizon)] = _before_cost(gross, sessions_per_year) | {"costs": costs}
+        of_portfolio = summary.setdefault(str(split), {}).setdefault(str(model), {}).setdefault(str(portfolio), {})
+        of_portfolio[str(horizon)] = _before_cost(gross, sessions_per_year) | {"costs": costs}
     return summary
 
 
 def count_trials(table: pd.DataFrame) -> dict[str, Any]:
     """Return per part how many Sharpe ratios were looked at, and how they spread at each cost.
 
-    A trial is a model x horizon x book with a Sharpe ratio on that part; the clairvoyants of the sample
+    A trial is a model x horizon x portfolio with a Sharpe ratio on that part; the oracles of the sample
     market are no candidates and are left out. Sharpe ratios are daily, of the active return.
 
     The best of K trials is held against what K trials of no skill would spread, the standard error
     1 / sqrt(T) of a Sharpe ratio of 0 over T days. The observed spread stands beside it; it is no measure
     of luck here, as rules that surely lose to costs and models that surely win are among the trials.
     """
-    candidates = table[~table["model"].isin(list(CLAIRVOYANT))]
+    candidates = table[~table["model"].isin(list(ORACLES))]
     series = candidates.groupby([*_KEYS, "cost_bps"], sort=False)["active"]
     ratios = series.agg(daily_sharpe).dropna()
     days = series.count()[ratios.index]
@@ -85,7 +85,7 @@ def count_trials(table: pd.DataFrame) -> dict[str, Any]:
                 "deviation_by_chance": number(by_chance),
                 "expected_best_daily_sharpe": number(expected_best_sharpe(by_chance, len(values))),
             }
-        left_out = sorted(set(table["model"]) & set(CLAIRVOYANT))
+        left_out = sorted(set(table["model"]) & set(ORACLES))
         count = int(part.size().max()) if len(part) else 0
         trials[str(split)] = {"count": count, "left_out": left_out, "costs": costs}
     return trials

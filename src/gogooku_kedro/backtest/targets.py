@@ -1,4 +1,4 @@
-"""Who is in a book: its legs by rank, the band in which a held stock stays, and its weights."""
+"""Who is in a portfolio: its legs by rank, the band in which a held stock stays, and its weights."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from gogooku_kedro.params.evaluation import PortfolioParams
 from gogooku_kedro.typing import BoolArray, FloatArray, TextArray
 
 LONG_SHORT, LONG_ONLY = "long_short", "long_only"
-BOOKS = (LONG_SHORT, LONG_ONLY)
+PORTFOLIOS = (LONG_SHORT, LONG_ONLY)
 _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
 class Legs:
-    """Stocks that may enter a leg and that may stay in it, bool (book, date, code).
+    """Stocks that may enter a leg and that may stay in it, bool (portfolio, date, code).
 
     Attributes:
         enter_long: Bought whether held or not.
         stay_long: Kept while held; never fewer than `enter_long`.
         enter_short: Sold short whether held or not.
         stay_short: Kept short while held.
-        hedged: (book,) bool; such a book has two legs or none.
+        hedged: (portfolio,) bool; such a portfolio has two legs or none.
     """
 
     enter_long: BoolArray
@@ -36,7 +36,7 @@ class Legs:
     hedged: BoolArray
 
     def members(self, session: int, held: FloatArray) -> tuple[BoolArray, BoolArray]:
-        """Return long and short leg (book, code) of a session, given the weights held so far."""
+        """Return long and short leg (portfolio, code) of a session, given the weights held so far."""
         long = self.enter_long[:, session] | (self.stay_long[:, session] & (held > 0))
         short = self.enter_short[:, session] | (self.stay_short[:, session] & (held < 0))
         return long, short
@@ -63,41 +63,41 @@ def best_ranked(score: ArrayLike, *, share: float | None = None, count: int | No
     return inside
 
 
-def book_legs(book: str, score: FloatArray, loanable: BoolArray, rules: PortfolioParams) -> Legs:
-    """Return the legs of one book, arrays (1, date, code).
+def portfolio_legs(portfolio: str, score: FloatArray, loanable: BoolArray, rules: PortfolioParams) -> Legs:
+    """Return the legs of one portfolio, arrays (1, date, code).
 
     `long_short` holds the best share of the stocks and is short of the worst share of the *loanable* ones;
     `long_only` holds the best `top_k`. The band of `hysteresis` widens both in the same proportion.
 
     Args:
-        book: One of `BOOKS`.
+        portfolio: One of `PORTFOLIOS`.
         score: (date, code); high = expected to do better; NaN = no score.
         loanable: Can be sold short (date, code).
         rules: Shares, band and counts.
 
     Raises:
-        ValueError: Unknown book.
+        ValueError: Unknown portfolio.
     """
     wider = 1.0 if rules.hysteresis is None else rules.hysteresis / rules.decile_share
-    if book == LONG_ONLY:
+    if portfolio == LONG_ONLY:
         enter, stay = (best_ranked(score, count=round(rules.top_k * width)) for width in (1.0, wider))
         nobody = np.zeros_like(enter)
-        return _one_book(enter, stay, nobody, nobody, hedged=False)
-    if book != LONG_SHORT:
-        raise ValueError(f"book is {book!r}; choose one of {BOOKS}")
+        return _one_portfolio(enter, stay, nobody, nobody, hedged=False)
+    if portfolio != LONG_SHORT:
+        raise ValueError(f"portfolio is {portfolio!r}; choose one of {PORTFOLIOS}")
     narrow, wide = rules.decile_share, rules.decile_share * wider
     worst = -np.where(loanable, score, np.nan)
     legs = [best_ranked(values, share=share) for values in (score, worst) for share in (narrow, wide)]
-    return _one_book(*legs, hedged=True)
+    return _one_portfolio(*legs, hedged=True)
 
 
-def _one_book(*legs: BoolArray, hedged: bool) -> Legs:
+def _one_portfolio(*legs: BoolArray, hedged: bool) -> Legs:
     enter_long, stay_long, enter_short, stay_short = (leg[None] for leg in legs)
     return Legs(enter_long, stay_long, enter_short, stay_short, np.array([hedged]))
 
 
 def stack_legs(legs: list[Legs]) -> Legs:
-    """Return several books as one, along the axis `book`."""
+    """Return several portfolios as one, along the axis `portfolio`."""
 
     def stacked(name: str) -> BoolArray:
         return np.concatenate([getattr(one, name) for one in legs])
@@ -108,15 +108,15 @@ def stack_legs(legs: list[Legs]) -> Legs:
 def target_weights(
     long: BoolArray, short: BoolArray, hedged: BoolArray, sector: FloatArray, sector_cap: float | None
 ) -> FloatArray:
-    """Return the weights (book, code) that a renewal aims at: a long leg of +1 and a short leg of -1.
+    """Return the weights (portfolio, code) that a renewal aims at: a long leg of +1 and a short leg of -1.
 
     Stocks of a leg weigh the same unless a sector exceeds its cap. A leg that the cap leaves smaller
-    shrinks the other one with it; a hedged book with one empty leg is empty.
+    shrinks the other one with it; a hedged portfolio with one empty leg is empty.
 
     Args:
-        long: Members (book, code).
-        short: Members (book, code).
-        hedged: (book,) bool.
+        long: Members (portfolio, code).
+        short: Members (portfolio, code).
+        hedged: (portfolio,) bool.
         sector: 1 where the stock belongs to the sector, else 0 (code, sector).
         sector_cap: Largest share of a leg's notional in one sector; None = no cap.
     """
@@ -131,7 +131,7 @@ def target_weights(
 
 
 def cap_sectors(leg: FloatArray, sector: FloatArray, cap: float) -> FloatArray:
-    """Return the weights of a leg (book, code) with no sector above `cap`.
+    """Return the weights of a leg (portfolio, code) with no sector above `cap`.
 
     What a sector has too much goes to the others in proportion to their weights; where all of them
     are full, the leg stays smaller than 1.

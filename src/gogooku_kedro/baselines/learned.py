@@ -76,9 +76,7 @@ class LearningRows:
     horizons: Sequence[int]
 
 
-def learning_rows(
-    x: xr.DataArray, in_universe: xr.DataArray, target: xr.DataArray, split: SplitDates
-) -> LearningRows:
+def learning_rows(x: xr.DataArray, in_universe: xr.DataArray, target: xr.DataArray, split: SplitDates) -> LearningRows:
     """Return the row matrices of the three parts; only members of the universe become rows.
 
     Args:
@@ -277,9 +275,7 @@ def _mean_rank_ic(score: NDArray[np.floating], part: PartRows, horizon_index: in
     return float(bn.nanmean(rank_ic(scores, target)))
 
 
-def _predictions(
-    rows: LearningRows, scores: Mapping[str, Sequence[NDArray[np.floating]]], model: str
-) -> pd.DataFrame:
+def _predictions(rows: LearningRows, scores: Mapping[str, Sequence[NDArray[np.floating]]], model: str) -> pd.DataFrame:
     frames = []
     for part, values in scores.items():
         index = rows.parts[part]

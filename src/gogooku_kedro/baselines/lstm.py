@@ -93,10 +93,7 @@ def fit_lstm(
         torch.manual_seed(seed)
         ranker = LSTMRanker(market.x.size(-1)).to(device)
         _train(ranker, market, parts, window, seed, max_epochs)
-    frames = [
-        _part_frame(ranker, market, parts[part], window, dates, codes).assign(split=part)
-        for part in PARTS[1:]
-    ]
+    frames = [_part_frame(ranker, market, parts[part], window, dates, codes).assign(split=part) for part in PARTS[1:]]
     stacked = pd.concat(frames, ignore_index=True).assign(model=MODEL)
     return stacked[["date", "code", "split", *SCORES, "model"]]
 
@@ -151,9 +148,7 @@ def _train(
     logger.info("lstm: valid rank IC %+.4f (epoch %d of %d)", best, epoch_kept + 1, epoch + 1)
 
 
-def _step(
-    ranker: LSTMRanker, optimiser: torch.optim.Optimizer, market: MarketTensors, cut: Days, window: int
-) -> None:
+def _step(ranker: LSTMRanker, optimiser: torch.optim.Optimizer, market: MarketTensors, cut: Days, window: int) -> None:
     chunk = market.chunk(*cut, window)
     score = ranker(chunk.x)[window - 1 :]
     per_date = rank_mse(score, chunk.target) + IC_WEIGHT * (1 - information_coefficient(score, chunk.target))

@@ -189,9 +189,7 @@ def _positions(predictions: pd.DataFrame, panel: xr.Dataset) -> tuple[NDArray[np
     row = panel.indexes["date"].get_indexer(pd.DatetimeIndex(predictions["date"]))
     column = panel.indexes["code"].get_indexer(pd.Index(predictions["code"].astype(str)))
     if (row < 0).any() or (column < 0).any():
-        raise ValueError(
-            "predictions have dates or codes that the panel has not: rebuild both from one source"
-        )
+        raise ValueError("predictions have dates or codes that the panel has not: rebuild both from one source")
     return row, column
 
 

@@ -1,4 +1,4 @@
-"""What a clairvoyant of the sample market scores: the bound that no model can beat."""
+"""What a oracle of the sample market scores: the bound that no model can beat."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,11 +19,11 @@ def oracle_predictions(
     horizons: Sequence[int],
     entry: str,
 ) -> list[pd.DataFrame]:
-    """Scores of the clairvoyant on exactly the stock-days that the model predicts.
+    """Scores of the oracle on exactly the stock-days that the model predicts.
 
     Args:
         oracle_scores: ``date, code, own_<h>d, graph_<h>d`` for entry at the next open and the same with the
-            suffix ``_close``; an empty table (any real market) has no clairvoyant.
+            suffix ``_close``; an empty table (any real market) has no oracle.
         predictions: ``date, code, split`` of the model.
         split: The split, to keep its parts.
         horizons: In sessions.
@@ -31,7 +31,7 @@ def oracle_predictions(
 
     Returns:
         Frames ``date, code, split, score_<h>d, model`` for ``oracle`` and ``oracle_without_graph``; an empty
-        list without a clairvoyant or where the market has no signal (its scores are then missing).
+        list without a oracle or where the market has no signal (its scores are then missing).
     """
     if oracle_scores.empty:
         return []
@@ -52,7 +52,7 @@ def oracle_predictions(
 
 
 def oracle_bounds(market_oracle: pd.DataFrame, entry: str) -> dict[str, dict[str, float]] | None:
-    """Expected rank IC of the clairvoyant per horizon, with and without the graph; None for a real market.
+    """Expected rank IC of the oracle per horizon, with and without the graph; None for a real market.
 
     Args:
         market_oracle: ``entry, horizon, own, graph`` as stored beside the sample market.

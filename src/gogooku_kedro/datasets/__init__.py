@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gogooku_kedro.datasets.empty_table import EmptyTableDataset
-    from gogooku_kedro.datasets.model_bundle import ModelBundleDataset
+    from gogooku_kedro.datasets.ensemble import EnsembleDataset
     from gogooku_kedro.datasets.ohlcv_file import OhlcvFileDataset
     from gogooku_kedro.datasets.optional import OptionalDataset
     from gogooku_kedro.datasets.sample_market import SampleMarketDataset
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EmptyTableDataset",
-    "ModelBundleDataset",
+    "EnsembleDataset",
     "OhlcvFileDataset",
     "OptionalDataset",
     "SampleMarketDataset",
@@ -22,7 +22,7 @@ __all__ = [
 
 _MODULES = {
     "EmptyTableDataset": "empty_table",
-    "ModelBundleDataset": "model_bundle",
+    "EnsembleDataset": "ensemble",
     "OhlcvFileDataset": "ohlcv_file",
     "OptionalDataset": "optional",
     "SampleMarketDataset": "sample_market",

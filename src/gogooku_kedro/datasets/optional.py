@@ -29,9 +29,7 @@ class OptionalDataset(AbstractDataset[Any, Any]):
           dataset: {type: json.JSONDataset, save_args: {indent: 2}}
     """
 
-    def __init__(
-        self, *, filepath: str, dataset: str | dict[str, Any], metadata: dict[str, Any] | None = None
-    ) -> None:
+    def __init__(self, *, filepath: str, dataset: str | dict[str, Any], metadata: dict[str, Any] | None = None) -> None:
         entry = {"type": dataset} if isinstance(dataset, str) else dict(dataset)
         self._filepath = filepath
         self._wrapped = AbstractDataset.from_config(Path(filepath).name, entry | {"filepath": filepath})

@@ -133,9 +133,7 @@ class SampleMarketDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
             frame.to_parquet(written, index=False)
             written.replace(self._file(table))
         written = self._folder / f".{_SETTINGS_FILE}.tmp"
-        written.write_text(
-            json.dumps({"hash": settings.hash, "settings": settings.model_dump()}, indent=2) + "\n"
-        )
+        written.write_text(json.dumps({"hash": settings.hash, "settings": settings.model_dump()}, indent=2) + "\n")
         written.replace(marker)
 
     def _stored_hash(self) -> str | None:

@@ -151,8 +151,7 @@ def _fixed_length(array: xr.DataArray) -> xr.DataArray:
         return array
     if not all(isinstance(value, str) for value in array.values.flat):
         raise DatasetError(
-            f"{array.name!r} holds Python objects that are not text; a zarr store takes numbers, "
-            "dates, flags and text."
+            f"{array.name!r} holds Python objects that are not text; a zarr store takes numbers, dates, flags and text."
         )
     return array.astype(object).astype(str)
 

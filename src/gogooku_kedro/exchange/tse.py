@@ -112,9 +112,7 @@ def limit_width(base_price: FloatArray) -> FloatArray:
     """
     base = np.asarray(base_price, dtype=np.float64)
     if np.any(base <= 0) or np.any(base >= _BASE_BELOW[-1]):
-        raise ValueError(
-            f"base_price must lie in (0, {_BASE_BELOW[-1]:,.0f}) yen, got {base.min()} to {base.max()}"
-        )
+        raise ValueError(f"base_price must lie in (0, {_BASE_BELOW[-1]:,.0f}) yen, got {base.min()} to {base.max()}")
     row = np.minimum(np.searchsorted(_BASE_BELOW, base, side="right"), len(_WIDTH) - 1)
     return np.where(np.isnan(base), np.nan, _WIDTH[row])
 

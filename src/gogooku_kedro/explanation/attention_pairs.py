@@ -38,8 +38,7 @@ def attention_pairs(subject: Subject, days: Sequence[int], sectors: "pd.Series[s
         model without graph.
     """
     frames = {
-        seed: _mean_attention(model, subject, days)
-        for seed, model in zip(subject.seeds, subject.models, strict=True)
+        seed: _mean_attention(model, subject, days) for seed, model in zip(subject.seeds, subject.models, strict=True)
     }
     by_seed = pd.concat(frames, names=["seed"]).reset_index("seed")
     means = by_seed.groupby(PAIR).agg({**dict.fromkeys(MEANS, "mean"), "days": "max"}).reset_index()

@@ -57,9 +57,7 @@ def attention_explainer(part: GraphPart, stock: int, horizon: int) -> Tensor:
     return _edge_mask(AttentionExplainer(reduce="max"), part, stock, horizon)
 
 
-def _edge_mask(
-    algorithm: AttentionExplainer | GNNExplainer, part: GraphPart, stock: int, horizon: int
-) -> Tensor:
+def _edge_mask(algorithm: AttentionExplainer | GNNExplainer, part: GraphPart, stock: int, horizon: int) -> Tensor:
     explainer = Explainer(
         _OneHorizon(part, horizon),
         algorithm,

@@ -67,9 +67,7 @@ def integrated_gradients(
 class _WindowScore:
     """Score of one stock as a function of its window ``(B, L, F) -> (B,)``, all else as it was."""
 
-    def __init__(
-        self, subject: Subject, model: ATFTGATFAN, day: EncodedDay, stock: int, horizon: int
-    ) -> None:
+    def __init__(self, subject: Subject, model: ATFTGATFAN, day: EncodedDay, stock: int, horizon: int) -> None:
         market, window = subject.market, slice(day.day - model.window + 1, day.day + 1)
         self.model, self.day, self.stock, self.horizon = model, day, stock, horizon
         self.present, self.levels = market.present[window, stock], market.levels[window, stock]

@@ -115,9 +115,7 @@ def _families(subject: Subject) -> dict[str, Tensor]:
     return columns
 
 
-def _daily_rank_ic(
-    subject: Subject, days: Sequence[int], returns: Float32Array, change: Change | None
-) -> FloatArray:
+def _daily_rank_ic(subject: Subject, days: Sequence[int], returns: Float32Array, change: Change | None) -> FloatArray:
     """Rank IC ``(D, 4)`` of the members together."""
     members = []
     for model in subject.models:

@@ -140,9 +140,7 @@ def explain_stock(
 def recent_returns(panel: xr.Dataset, date: pd.Timestamp) -> pd.DataFrame:
     """Returns of the adjusted close over the last 1, 5, 20 sessions up to ``date``, by code; NaN = absent."""
     past = panel["adj_close"].sel(date=slice(None, date)).transpose("date", "code").to_numpy()
-    returns = {
-        f"return_{h}d": past[-1].astype(np.float64) / past[-1 - h] - 1 for h in RECENT if len(past) > h
-    }
+    returns = {f"return_{h}d": past[-1].astype(np.float64) / past[-1 - h] - 1 for h in RECENT if len(past) > h}
     return pd.DataFrame(returns, index=panel.indexes["code"].astype(str))
 
 
@@ -205,9 +203,7 @@ def _largest_first(table: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values("attribution", key=np.abs, ascending=False, ignore_index=True)
 
 
-def _neighbours(
-    subject: Subject, members: Sequence[_Scored], stock: int, horizon: int
-) -> tuple[pd.DataFrame, float]:
+def _neighbours(subject: Subject, members: Sequence[_Scored], stock: int, horizon: int) -> tuple[pd.DataFrame, float]:
     """Neighbours with means over members, and the mean effect of all of them together."""
     columns = ("attention", "lift", "correlation", "sign", "same_sector", "effect")
     frames, together = [], []

@@ -253,9 +253,7 @@ def _leak_message(leaks: pd.DataFrame, cap: float) -> str:
 def _check_bounds(leak_cap: float, constant_share: float, duplicate_correlation: float) -> None:
     rules = {
         f"features.leak_cap = {leak_cap}: give a number above 0, up to 1": 0 < leak_cap <= 1,
-        f"features.gates.constant_share = {constant_share}: give a share from 0 to below 1": 0
-        <= constant_share
-        < 1,
+        f"features.gates.constant_share = {constant_share}: give a share from 0 to below 1": 0 <= constant_share < 1,
         f"features.gates.duplicate_correlation = {duplicate_correlation}: give a number above 0, up to 1": 0
         < duplicate_correlation
         <= 1,

@@ -30,9 +30,7 @@ def features_page() -> str:
     families = registry.FAMILIES
     parts = [HEAD.format(count=len(registry.FEATURES), families=len(families))]
     parts.append("| family | features | what it is |\n|---|---:|---|")
-    parts += [
-        f"| [{name}](#{name}) | {len(features)} | {_sentence(name)} |" for name, features in families.items()
-    ]
+    parts += [f"| [{name}](#{name}) | {len(features)} | {_sentence(name)} |" for name, features in families.items()]
     for name, features in families.items():
         parts.append(f"\n## {name}\n\n{_sentence(name)}\n")
         parts.append("| feature | formula | look-back | kind | reads | source |\n|---|---|---:|---|---|---|")

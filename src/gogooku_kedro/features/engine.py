@@ -87,9 +87,7 @@ def compute_features(panel: xr.Dataset, families: Sequence[str], execution: Exec
     return assemble(stream_features(panel, families, execution))
 
 
-def stream_features(
-    panel: xr.Dataset, families: Sequence[str], execution: Execution = LOCAL
-) -> Iterator[PanelBlock]:
+def stream_features(panel: xr.Dataset, families: Sequence[str], execution: Execution = LOCAL) -> Iterator[PanelBlock]:
     """Yield the raw features block by block, as `compute_features` describes them."""
     selection = select_features(panel, families)
     log_dropped(selection.dropped)

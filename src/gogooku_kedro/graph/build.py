@@ -163,8 +163,7 @@ def _sectors(panel: xr.Dataset, params: GraphParams) -> Array:
     if (sectors == UNKNOWN).all():
         if params.residual == "sector":
             raise ValueError(
-                f"graph.residual = 'sector': every sector is \"{UNKNOWN}\"; set it to 'market' or "
-                "provide sectors"
+                f"graph.residual = 'sector': every sector is \"{UNKNOWN}\"; set it to 'market' or provide sectors"
             )
         if params.sector_nearest:
             raise ValueError(

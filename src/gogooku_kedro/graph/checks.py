@@ -21,8 +21,7 @@ def check_graph(edges: pd.DataFrame, edge_attributes: Sequence[str], train: Sequ
     missing = [name for name in edge_attributes if name not in attributes]
     if missing:
         raise ValueError(
-            f"model.gat.edge_attributes: {missing} not in the graph, whose edges have {attributes}; "
-            f"name only these"
+            f"model.gat.edge_attributes: {missing} not in the graph, whose edges have {attributes}; name only these"
         )
     first, last = (pd.Timestamp(day) for day in train)
     asof = pd.to_datetime(edges["asof"])

@@ -39,9 +39,7 @@ def peer_panel(panel: xr.Dataset, edges: pd.DataFrame) -> xr.Dataset:
     returns = panel["ret_1d"].transpose("date", "code").values.astype(np.float64)
     volume = panel["adj_volume"].transpose("date", "code").values.astype(np.float64)
     log_volume = np.log(np.where(volume > 0, volume, np.nan))
-    grid = {
-        name: np.full(shape, np.nan, np.float32) for name in ("peer_return", "peer_log_volume", *MEASURES)
-    }
+    grid = {name: np.full(shape, np.nan, np.float32) for name in ("peer_return", "peer_log_volume", *MEASURES)}
     asofs = np.unique(edges["asof"].to_numpy().astype("datetime64[ns]"))
     starts = np.searchsorted(dates, asofs)
     stops = np.append(starts[1:], len(dates))

@@ -136,9 +136,7 @@ class _Market:
         )
 
 
-def _one_horizon(
-    market: _Market, lag: int, horizon: int, known: int, delisting: Delisting
-) -> tuple[Array, Array]:
+def _one_horizon(market: _Market, lag: int, horizon: int, known: int, delisting: Delisting) -> tuple[Array, Array]:
     """Return and status of the first `known` sessions, those whose exit lies in the data."""
     entered = slice(lag, lag + known)
     enter, leave = market.price[entered], market.price[lag + horizon :][:known]
@@ -153,9 +151,7 @@ def _one_horizon(
         Status.exit_not_traded: np.isnan(leave),
         Status.invalid_jump: jumped,
     }
-    status = np.select(
-        list(reasons.values()), [np.int8(reason) for reason in reasons], np.int8(Status.present)
-    )
+    status = np.select(list(reasons.values()), [np.int8(reason) for reason in reasons], np.int8(Status.present))
     if delisting == "last_price":
         # at the close of the last trade nothing can be entered and left any more
         later = market.last_trade >= session if lag else market.last_trade > session

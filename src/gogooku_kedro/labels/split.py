@@ -105,9 +105,7 @@ def split_mask(split: Mapping[str, Any], dates: npt.ArrayLike | pd.DatetimeIndex
     return inside
 
 
-def part_range(
-    split: Mapping[str, Any], dates: npt.ArrayLike | pd.DatetimeIndex, part: Part
-) -> tuple[int, int]:
+def part_range(split: Mapping[str, Any], dates: npt.ArrayLike | pd.DatetimeIndex, part: Part) -> tuple[int, int]:
     """Return the first and the last-plus-one position of a part among the sessions `dates`.
 
     Raises:
@@ -133,9 +131,7 @@ def _last_session(path: str, value: str, sessions: pd.DatetimeIndex, warmup: int
     return int(sessions.searchsorted(end, side="right")) - 1
 
 
-def _check_lengths(
-    bounds: Mapping[str, tuple[int, int]], sessions: pd.DatetimeIndex, warmup: int, purge: int
-) -> None:
+def _check_lengths(bounds: Mapping[str, tuple[int, int]], sessions: pd.DatetimeIndex, warmup: int, purge: int) -> None:
     advice = {
         "train": "move split.train_end later",
         "valid": "move split.valid_end later or split.train_end earlier",

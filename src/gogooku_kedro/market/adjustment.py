@@ -37,9 +37,7 @@ class DerivedFactors:
     ignored: BoolArray
 
 
-def factors_from_adj_close(
-    code_id: NDArray[np.intp], close: FloatArray, adj_close: FloatArray
-) -> DerivedFactors:
+def factors_from_adj_close(code_id: NDArray[np.intp], close: FloatArray, adj_close: FloatArray) -> DerivedFactors:
     """Derive event factors from the steps of adj_close / close.
 
     Back-adjusted prices are adj_close[t] = close[t] · Π_{s>t} f[s], hence

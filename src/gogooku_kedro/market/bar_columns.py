@@ -67,9 +67,7 @@ _ALIASES: dict[str, tuple[str, ...]] = {
 _CANONICAL = {alias: name for name, aliases in _ALIASES.items() for alias in aliases}
 
 
-def column_map(
-    found: Sequence[str], explicit: Mapping[str, str] | None = None, *, source: str
-) -> dict[str, str]:
+def column_map(found: Sequence[str], explicit: Mapping[str, str] | None = None, *, source: str) -> dict[str, str]:
     """Decide which column of a source is which column of the daily bars.
 
     A column named in `explicit` is taken as written there; the others are recognised without

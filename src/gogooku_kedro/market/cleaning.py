@@ -17,14 +17,7 @@ from gogooku_kedro.market.bar_columns import (
     column_map,
     unknown_columns,
 )
-from gogooku_kedro.market.parsing import (
-    CodeStyle,
-    first_rows,
-    parse_codes,
-    parse_dates,
-    parse_flags,
-    parse_numbers,
-)
+from gogooku_kedro.market.parsing import CodeStyle, first_rows, parse_codes, parse_dates, parse_flags, parse_numbers
 from gogooku_kedro.market.quality import SPARSE, IssueLog, data_hash, missing_stock_days, thin_sessions
 from gogooku_kedro.market.rules import apply_price_rules, drop_duplicates
 from gogooku_kedro.market.sessions import keep_sessions
@@ -99,9 +92,7 @@ def standardise_bars(
         *raw_bars.attrs.get("unknown_columns", []),
         *unknown_columns(raw_bars.columns, mapping),
     ]
-    report = _report(
-        daily_bars, source=source, rows_in=len(raw_bars), not_used=not_used, log=log, notes=notes
-    )
+    report = _report(daily_bars, source=source, rows_in=len(raw_bars), not_used=not_used, log=log, notes=notes)
     daily_bars.attrs["source"] = source
     return daily_bars, report
 
@@ -170,9 +161,7 @@ def _with_factors(bars: pd.DataFrame, log: IssueLog, notes: list[str]) -> pd.Dat
         return bars.assign(adj_factor=1.0)
     issue, _ = pd.factorize(bars["code"], sort=True)
     order = np.lexsort((bars["date"].to_numpy(), issue))
-    derived = factors_from_adj_close(
-        issue[order], bars["close"].to_numpy()[order], bars["adj_close"].to_numpy()[order]
-    )
+    derived = factors_from_adj_close(issue[order], bars["close"].to_numpy()[order], bars["adj_close"].to_numpy()[order])
     back = np.argsort(order)
     bars = bars.assign(adj_factor=derived.factor[back])
     log.record("adj_factor_unsnapped", bars, derived.unsnapped[back])
@@ -183,9 +172,7 @@ def _with_factors(bars: pd.DataFrame, log: IssueLog, notes: list[str]) -> pd.Dat
     return bars
 
 
-def _with_labels(
-    bars: pd.DataFrame, known: pd.DataFrame | None, log: IssueLog, notes: list[str]
-) -> pd.DataFrame:
+def _with_labels(bars: pd.DataFrame, known: pd.DataFrame | None, log: IssueLog, notes: list[str]) -> pd.DataFrame:
     stated = labels_as_of(bars, known) if known is not None else None
     for name in LABELS:
         if name in bars:

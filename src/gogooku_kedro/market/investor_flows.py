@@ -60,11 +60,7 @@ def investor_flow_series(investor_flows: pd.DataFrame, axis: SessionAxis) -> dic
     totals = {name: weeks.total(name) for name in weeks.columns}
     balances = np.stack([totals[f"{name}_balance"] for name in CLASSES])
     turnovers = np.stack([totals[f"{name}_turnover"] for name in CLASSES])
-    series = {
-        f"flow_{name}_{part}": totals[f"{name}_{part}"]
-        for name in FOLLOWED
-        for part in ("balance", "turnover")
-    }
+    series = {f"flow_{name}_{part}": totals[f"{name}_{part}"] for name in FOLLOWED for part in ("balance", "turnover")}
     series["flow_total_turnover"] = turnovers.sum(axis=0)
     series["flow_imbalance"] = np.abs(balances).sum(axis=0)
     series["flow_breadth"] = np.where(np.isnan(balances).any(axis=0), np.nan, (balances > 0).mean(axis=0))

@@ -77,8 +77,7 @@ def known_margin_balances(margin_balances: pd.DataFrame, panel: xr.Dataset, axis
     issue, available = issue[rows], available[rows]
     adjustment = adjustment_at(_volume_adjustment(panel), axis.position(date)[rows], issue)
     figures = {
-        name: table.numbers(column).to_numpy(dtype=np.float64)[rows] * adjustment
-        for name, column in VOLUMES.items()
+        name: table.numbers(column).to_numpy(dtype=np.float64)[rows] * adjustment for name, column in VOLUMES.items()
     }
     if "IssType" in margin_balances:
         kind = table.numbers("IssType").to_numpy(dtype=np.float64)[rows]
@@ -87,9 +86,7 @@ def known_margin_balances(margin_balances: pd.DataFrame, panel: xr.Dataset, axis
     return _state(issue, available, day, figures)
 
 
-def _state(
-    issue: IntArray, available: IntArray, day: IntArray, figures: dict[str, FloatArray]
-) -> MarginState:
+def _state(issue: IntArray, available: IntArray, day: IntArray, figures: dict[str, FloatArray]) -> MarginState:
     bound = np.arange(len(issue), dtype=np.int64)
     newest = highest_so_far(day, issue)
     by_day, by_week = KnownRows(issue, day), KnownRows(issue, _week(day))
@@ -112,8 +109,7 @@ def _week(day: IntArray) -> IntArray:
 def _volume_adjustment(panel: xr.Dataset) -> FloatArray:
     """Adjusted over raw volume: the product of the adjustment factors to date."""
     volume, adjusted = (
-        panel[name].transpose("date", "code").to_numpy().astype(np.float64)
-        for name in ("volume", "adj_volume")
+        panel[name].transpose("date", "code").to_numpy().astype(np.float64) for name in ("volume", "adj_volume")
     )
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(volume > 0, adjusted / volume, np.nan)

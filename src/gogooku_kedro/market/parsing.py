@@ -17,9 +17,7 @@ _UTC_OFFSET = re.compile(r".*\d{2}:\d{2}.*(?:Z|[+-]\d{2}:?\d{2})")
 _TSE_CODE = re.compile(r"([1-9][0-9A-Z][0-9][0-9A-Z])([0-9]?)(?:\.(?:T|JP))?")
 
 
-def parse_dates(
-    values: pd.Series, *, source: str, timezone: str = "Asia/Tokyo", column: str = "date"
-) -> pd.Series:
+def parse_dates(values: pd.Series, *, source: str, timezone: str = "Asia/Tokyo", column: str = "date") -> pd.Series:
     """Return the local session date of every stamp as datetime64[ns], NaT where absent.
 
     - A stamp with a time zone or UTC offset is converted to `timezone` and its date taken there.
@@ -134,8 +132,7 @@ def parse_flags(values: pd.Series, *, source: str) -> pd.Series:
     bad = ~true & ~text.isin(["0", "false"]).to_numpy() & ~_is_blank(values)
     if bad.any():
         raise ValueError(
-            f"{source}: column {values.name!r} has values that are neither 0 nor 1: "
-            f"{first_rows(values, bad)}."
+            f"{source}: column {values.name!r} has values that are neither 0 nor 1: {first_rows(values, bad)}."
         )
     return pd.Series(true, index=values.index, name=values.name)
 

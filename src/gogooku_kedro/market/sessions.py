@@ -9,9 +9,7 @@ from gogooku_kedro.market.quality import IssueLog
 from gogooku_kedro.typing import Float32Array
 
 
-def keep_sessions(
-    bars: pd.DataFrame, log: IssueLog, notes: list[str], *, calendar: str | None
-) -> pd.DataFrame:
+def keep_sessions(bars: pd.DataFrame, log: IssueLog, notes: list[str], *, calendar: str | None) -> pd.DataFrame:
     """Return the rows that lie on sessions; the others are dropped and counted.
 
     An adjustment event on a dropped date (J-Quants has rows on 2020-10-01, the day of the outage)

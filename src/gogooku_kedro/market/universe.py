@@ -54,9 +54,7 @@ def labels_as_of(bars: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
         Columns sector and market in the row order of `bars`; "n/a" before the first statement,
         because a later one was not known then.
     """
-    joined = pd.merge_asof(
-        bars[["date", "code"]], known[["date", "code", "sector", "market"]], on="date", by="code"
-    )
+    joined = pd.merge_asof(bars[["date", "code"]], known[["date", "code", "sector", "market"]], on="date", by="code")
     return joined[["sector", "market"]].fillna(UNKNOWN)
 
 

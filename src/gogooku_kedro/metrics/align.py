@@ -47,8 +47,7 @@ def check_columns(frame: pd.DataFrame, columns: Iterable[str], table: str) -> No
     for column in columns:
         if column not in frame.columns:
             raise ValueError(
-                f"{table} lacks the column {column!r}; it has {list(frame.columns)}. "
-                f"Write {table} with this column"
+                f"{table} lacks the column {column!r}; it has {list(frame.columns)}. Write {table} with this column"
             )
 
 
@@ -126,9 +125,7 @@ def _part(
     return WidePart(model, split, sessions[span], codes, scores, labels)
 
 
-def _positions(
-    index: pd.Index[str] | pd.DatetimeIndex, values: pd.Series[str], name: str
-) -> NDArray[np.intp]:
+def _positions(index: pd.Index[str] | pd.DatetimeIndex, values: pd.Series[str], name: str) -> NDArray[np.intp]:
     """Position of each value in the index; only the distinct values are looked up."""
     numbers, distinct = pd.factorize(values, sort=False)
     places = index.get_indexer(pd.Index(distinct))

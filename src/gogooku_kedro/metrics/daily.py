@@ -16,7 +16,7 @@ from gogooku_kedro.metrics import scores as score_statistics
 from gogooku_kedro.metrics import significance
 from gogooku_kedro.metrics.align import WidePart, check_columns, wide_parts
 from gogooku_kedro.metrics.decile_portfolios import (
-    BookReturns,
+    PortfolioReturns,
     decile_legs,
     decile_means,
     equal_weights,
@@ -71,8 +71,8 @@ def daily_metrics(
     Args:
         predictions: date, code, split, score_<h>d, optionally model (several models stacked).
             High score = expected to do better.
-        labels: `ret` (date, code, horizon), fractions, NaN = missing; horizon 1 prices the books.
-        cost_bps: Cost per side of the books, in basis points.
+        labels: `ret` (date, code, horizon), fractions, NaN = missing; horizon 1 prices the portfolios.
+        cost_bps: Cost per side of the portfolios, in basis points.
         in_universe: (date, code) bool on the dates and codes of the labels, the stocks that should have a
             score; without it there is no `coverage`.
 
@@ -90,7 +90,7 @@ def daily_metrics(
     if 1 not in labels["horizon"].values:
         raise ValueError(
             f"labels have the horizons {labels['horizon'].values.tolist()} without 1; "
-            "books are priced with one-session returns: add 1 to labels.horizons"
+            "portfolios are priced with one-session returns: add 1 to labels.horizons"
         )
     frames = [
         _horizon_metrics(part, horizon, cost_bps, in_universe)
@@ -142,7 +142,7 @@ def summarise_metrics(
         Plain Python numbers; a number that does not exist is None, never NaN and never 0.
         `rank_ic_t` is a Newey-West t with lag h + 3, `rank_ic_p` and `rank_ic_ci` (95%) are those of
         `significance.mean_interval`; `icir` and `rank_icir` are daily;
-        Sharpe ratios are annualised and of the overlapping long-short book.
+        Sharpe ratios are annualised and of the overlapping long-short portfolio.
     """
     check_columns(daily, DAILY_COLUMNS, "daily metrics")
     summary: Summary = {}
@@ -184,7 +184,7 @@ def summarise_extras(daily: pd.DataFrame, sessions_per_year: float) -> Summary:
 
     Per horizon: `long_only_sharpe_gross`, `long_only_sharpe_net` (of the excess over the equally
     weighted universe), `long_only_excess_net` and `long_short_net_return` (fractions a year), and
-    `break_even_bps`, the cost per side at which the long-short book earns nothing (None when it
+    `break_even_bps`, the cost per side at which the long-short portfolio earns nothing (None when it
     loses before costs).
     """
     extras: Summary = {}
@@ -207,13 +207,11 @@ def number(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _horizon_metrics(
-    part: WidePart, horizon: int, cost_bps: float, in_universe: xr.DataArray | None
-) -> pd.DataFrame:
+def _horizon_metrics(part: WidePart, horizon: int, cost_bps: float, in_universe: xr.DataArray | None) -> pd.DataFrame:
     score, session_return = part.scores[horizon], part.returns[1]
     scores, returns = matched(score, part.returns[horizon])
     score_ranks, return_ranks = row_ranks(scores), row_ranks(returns)
-    book: BookReturns = long_short(score, session_return, horizon, cost_bps)
+    portfolio: PortfolioReturns = long_short(score, session_return, horizon, cost_bps)
     top_decile = long_only(score, session_return, horizon, cost_bps)
     yesterday = score_statistics.autocorrelation(score, 1)
     return pd.DataFrame(
@@ -227,9 +225,9 @@ def _horizon_metrics(
             "hit_rate": hit_rate(scores, returns),
             "decile_spread": _spread(score_ranks, returns, is_constant(scores)),
             "rank_ic_one_day_late": rank_ic(one_day_late(score), part.returns[horizon]),
-            "long_short_gross": book.gross,
-            "long_short_net": book.net,
-            "turnover": book.turnover,
+            "long_short_gross": portfolio.gross,
+            "long_short_net": portfolio.net,
+            "turnover": portfolio.turnover,
             "n": np.isfinite(scores).sum(axis=1),
             "long_only_gross": top_decile.gross,
             "long_only_net": top_decile.net,

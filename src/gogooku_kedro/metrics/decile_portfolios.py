@@ -1,6 +1,6 @@
-"""Books that a score would hold day by day, and what they earn before and after costs.
+"""Portfolios that a score would hold day by day, and what they earn before and after costs.
 
-Conventions: a book formed after session t is entered at the label's entry price and earns the
+Conventions: a portfolio formed after session t is entered at the label's entry price and earns the
 one-session return of the same entry; weights are set to their target every session.
 """
 
@@ -18,13 +18,13 @@ N_DECILES = 10
 
 
 @dataclass(frozen=True)
-class BookReturns:
-    """Daily results of one book, each (date,), in fractions of the notional of one leg.
+class PortfolioReturns:
+    """Daily results of one portfolio, each (date,), in fractions of the notional of one leg.
 
     Attributes:
         gross: sum of weight * one-session return; NaN on dates without any known return.
         net: gross - cost.
-        turnover: sum |W_t - W_{t-1}| / 2, share of the book replaced in the session.
+        turnover: sum |W_t - W_{t-1}| / 2, share of the portfolio replaced in the session.
         cost: cost_bps per side on the notional bought and sold.
     """
 
@@ -60,7 +60,7 @@ def equal_weights(leg: BoolArray) -> FloatArray:
 def long_short_targets(ranks: FloatArray) -> FloatArray:
     """Return target weights (date, code): top decile sums to +1, bottom decile to -1.
 
-    A date on which either leg is empty has no book (all 0).
+    A date on which either leg is empty has no portfolio (all 0).
     """
     top, bottom = decile_legs(ranks)
     both = top.any(axis=1, keepdims=True) & bottom.any(axis=1, keepdims=True)
@@ -68,10 +68,10 @@ def long_short_targets(ranks: FloatArray) -> FloatArray:
 
 
 def overlapping(targets: FloatArray, horizon: int) -> FloatArray:
-    """Return the held weights W_t (date, code): the mean of the last `horizon` target books.
+    """Return the held weights W_t (date, code): the mean of the last `horizon` target portfolios.
 
-    Books before the first date are empty, so the exposure builds up over `horizon` sessions as a
-    desk would build it; a date without a book adds an empty one.
+    Portfolios before the first date are empty, so the exposure builds up over `horizon` sessions as a
+    desk would build it; a date without a portfolio adds an empty one.
     """
     padded = np.vstack([np.zeros((horizon, targets.shape[1])), targets])
     cumulative = np.cumsum(padded, axis=0)
@@ -79,7 +79,7 @@ def overlapping(targets: FloatArray, horizon: int) -> FloatArray:
     return np.where(np.abs(held) < 1e-12, 0.0, held)
 
 
-def book_returns(weights: FloatArray, session_return: ArrayLike, cost_bps: float) -> BookReturns:
+def portfolio_returns(weights: FloatArray, session_return: ArrayLike, cost_bps: float) -> PortfolioReturns:
     """Return gross and net daily results of held weights.
 
     gross_t = sum_i W_ti * r_ti ;  cost_t = cost_bps / 10,000 * sum_i |W_ti - W_{t-1,i}|.
@@ -101,26 +101,26 @@ def book_returns(weights: FloatArray, session_return: ArrayLike, cost_bps: float
     traded = np.abs(weights - before).sum(axis=1)
     gross = (weights * np.nan_to_num(returns, nan=0.0)).sum(axis=1)
     cost = cost_bps * 1e-4 * traded
-    return BookReturns(*(np.where(known, s, np.nan) for s in (gross, gross - cost, traded / 2, cost)))
+    return PortfolioReturns(*(np.where(known, s, np.nan) for s in (gross, gross - cost, traded / 2, cost)))
 
 
-def long_short(score: ArrayLike, session_return: ArrayLike, horizon: int, cost_bps: float) -> BookReturns:
-    """Return the daily results of the overlapping decile long-short book of a score.
+def long_short(score: ArrayLike, session_return: ArrayLike, horizon: int, cost_bps: float) -> PortfolioReturns:
+    """Return the daily results of the overlapping decile long-short portfolio of a score.
 
     Args:
         score: (date, code); high = bought. Stocks without a score or without their first
             one-session return are not entered.
         session_return: One-session entry-to-entry return (date, code), fractions.
-        horizon: Holding period in sessions = number of overlapping daily books.
+        horizon: Holding period in sessions = number of overlapping daily portfolios.
         cost_bps: Cost per side in basis points.
     """
     scores, _ = matched(score, session_return)
     targets = long_short_targets(row_ranks(scores))
-    return book_returns(overlapping(targets, horizon), session_return, cost_bps)
+    return portfolio_returns(overlapping(targets, horizon), session_return, cost_bps)
 
 
-def long_only(score: ArrayLike, session_return: ArrayLike, horizon: int, cost_bps: float) -> BookReturns:
-    """Return the daily results of the overlapping top-decile book over the universe.
+def long_only(score: ArrayLike, session_return: ArrayLike, horizon: int, cost_bps: float) -> PortfolioReturns:
+    """Return the daily results of the overlapping top-decile portfolio over the universe.
 
     gross and net are excess returns over the equally weighted stocks that have a score and a
     return; the universe itself pays no cost. Arguments as in `long_short`.
@@ -130,11 +130,11 @@ def long_only(score: ArrayLike, session_return: ArrayLike, horizon: int, cost_bp
     top, _ = decile_legs(ranks)
     top &= ~is_constant(scores)[:, None]
     held = overlapping(equal_weights(top), horizon)
-    book = book_returns(held, session_return, cost_bps)
+    portfolio = portfolio_returns(held, session_return, cost_bps)
     universe = equal_weights(np.isfinite(returns))
     invested = held.sum(axis=1)
     market = invested * (universe * np.nan_to_num(returns, nan=0.0)).sum(axis=1)
-    return BookReturns(book.gross - market, book.net - market, book.turnover, book.cost)
+    return PortfolioReturns(portfolio.gross - market, portfolio.net - market, portfolio.turnover, portfolio.cost)
 
 
 def decile_means(score: ArrayLike, ret: ArrayLike) -> FloatArray:

@@ -1,4 +1,4 @@
-"""Two arms day by day: a difference with an interval over days and over training seeds."""
+"""Two variants day by day: a difference with an interval over days and over training seeds."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Statistic:
 
 @dataclass(frozen=True)
 class SeedDifference:
-    """A statistic of two arms on the same days.
+    """A statistic of two variants on the same days.
 
     Attributes:
-        first: Statistic of the first arm.
-        second: Statistic of the second arm.
+        first: Statistic of the first variant.
+        second: Statistic of the second variant.
         difference: first - second.
         relative: difference / |second|, a fraction; NaN when second is 0.
         interval: 95% interval of `difference` over days and seeds, (NaN, NaN) with too few days.
@@ -49,7 +49,7 @@ class SeedDifference:
         day_deviation: Standard deviation of `difference` over resampled days times the root of their
             number: what one day adds to the evidence, serial correlation included; seeds held fixed.
         standard_error: Of `difference`, over days and seeds.
-        days: Days on which every model of both arms was measured.
+        days: Days on which every model of both variants was measured.
     """
 
     first: float
@@ -67,17 +67,15 @@ def seed_series(daily: pd.DataFrame, column: str) -> pd.DataFrame:
     """Return one daily series as a table: rows (fold, date) in order of date, one column per seed.
 
     Args:
-        daily: Rows of one arm, one kind of scores and one horizon: fold, date, seed and `column`.
+        daily: Rows of one variant, one kind of scores and one horizon: fold, date, seed and `column`.
         column: Daily series.
 
     Raises:
-        ValueError: A seed was measured twice on a date, so rows of several arms or horizons are mixed.
+        ValueError: A seed was measured twice on a date, so rows of several variants or horizons are mixed.
     """
     keys = ["fold", "date", "seed"]
     if daily.duplicated(keys).any():
-        raise ValueError(
-            f"several values of {column} of one seed on one date: choose arm, scores and horizon"
-        )
+        raise ValueError(f"several values of {column} of one seed on one date: choose variant, scores and horizon")
     wide = daily.pivot(index=["date", "fold"], columns="seed", values=column)
     return wide.sort_index().reorder_levels(["fold", "date"])
 
@@ -91,11 +89,11 @@ def paired_seeds(
     replications: int = 1000,
     seed: int = 0,
 ) -> SeedDifference:
-    r"""Compare two arms on the days on which every one of their models was measured.
+    r"""Compare two variants on the days on which every one of their models was measured.
 
-    The statistic of an arm is that of a single model: mean, or mean over standard deviation, of the daily
+    The statistic of an variant is that of a single model: mean, or mean over standard deviation, of the daily
     values of all its seeds together. A draw takes days in blocks (Politis and Romano, 1994; see
-    `block_length`), the same for both arms, and seeds anew for each arm and fold, with replacement:
+    `block_length`), the same for both variants, and seeds anew for each variant and fold, with replacement:
     a model of fold 2 is another training than that of the same seed in fold 1, and equal seeds of two
     networks of different shape share nothing.
 
@@ -112,7 +110,7 @@ def paired_seeds(
 
     Args:
         first: Table of `seed_series`, for example of the model with graph.
-        second: The same of the other arm.
+        second: The same of the other variant.
         statistic: What is compared.
         horizon: Label horizon in sessions; the shortest block.
         replications: Bootstrap draws.
@@ -163,7 +161,7 @@ def days_to_decide(day_deviation: float, delta: float) -> int | None:
 
 
 def _on_common_days(first: pd.DataFrame, second: pd.DataFrame) -> tuple[FloatArray, FloatArray, IntArray]:
-    """Values (days, seeds) of both arms and the number of each day's fold, counted from 0."""
+    """Values (days, seeds) of both variants and the number of each day's fold, counted from 0."""
     both = pd.concat([first, second], axis=1, keys=["first", "second"], join="inner").dropna()
     folds, _ = pd.factorize(both.index.get_level_values("fold"), sort=True)
     return both["first"].to_numpy(np.float64), both["second"].to_numpy(np.float64), folds.astype(np.int64)

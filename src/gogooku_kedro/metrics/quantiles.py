@@ -76,9 +76,7 @@ def quantile_calibration(daily: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=CALIBRATION_COLUMNS)
 
 
-def _of_horizon(
-    predictions: pd.DataFrame, outcome: FloatArray, horizon: int, levels: Sequence[float]
-) -> pd.DataFrame:
+def _of_horizon(predictions: pd.DataFrame, outcome: FloatArray, horizon: int, levels: Sequence[float]) -> pd.DataFrame:
     names = [quantile_column(level, horizon) for level in levels]
     quantiles = predictions[names].to_numpy(np.float64)
     known = np.isfinite(outcome)[:, None] & np.isfinite(quantiles)

@@ -21,8 +21,7 @@ def matched(score: ArrayLike, ret: ArrayLike) -> tuple[FloatArray, FloatArray]:
     scores, returns = np.asarray(score, dtype=np.float64), np.asarray(ret, dtype=np.float64)
     if scores.ndim != 2 or scores.shape != returns.shape:
         raise ValueError(
-            f"score has shape {scores.shape} and ret {returns.shape}; "
-            "pass two wide arrays of the same (date, code)"
+            f"score has shape {scores.shape} and ret {returns.shape}; pass two wide arrays of the same (date, code)"
         )
     present = np.isfinite(scores) & np.isfinite(returns)
     return np.where(present, scores, np.nan), np.where(present, returns, np.nan)

@@ -72,7 +72,7 @@ def sharpe(returns: ArrayLike, sessions_per_year: float) -> float:
     """Return the annualised Sharpe ratio of daily returns (fractions): ICIR * sqrt(sessions).
 
     NaN when fewer than two days are present or the returns do not vary. No risk-free rate is
-    subtracted: a long-short book finances itself.
+    subtracted: a long-short portfolio finances itself.
     """
     return icir(returns) * math.sqrt(sessions_per_year)
 
@@ -100,7 +100,7 @@ def bootstrap_sharpe_ci(
     """Return the interval (low, high) of the annualised Sharpe ratio, see `percentiles`.
 
     Days are drawn in blocks of random length (Politis and Romano, 1994) so that the dependence
-    that an overlapping h-session book carries is kept.
+    that an overlapping h-session portfolio carries is kept.
 
     Returns:
         (NaN, NaN) when fewer than `MIN_DAYS` days or two blocks are present or the returns do not vary.
@@ -189,9 +189,7 @@ def _resampled(values: FloatArray, block: int, replications: int, seed: int) -> 
     return np.stack([data[0][0] for data in bootstrap.bootstrap(replications)])
 
 
-def percentiles(
-    draws: FloatArray, point: float, days: int, block: int, confidence: float
-) -> tuple[float, float]:
+def percentiles(draws: FloatArray, point: float, days: int, block: int, confidence: float) -> tuple[float, float]:
     """Return the interval (low, high) of a statistic from its block-bootstrap draws.
 
     Days of one block are no independent evidence: n = days / block blocks are. As for any mean of n values,
@@ -232,7 +230,5 @@ def daily_values(series: ArrayLike, name: str, like: ArrayLike | None = None) ->
     """
     values = np.asarray(series, dtype=np.float64)
     if values.ndim != 1 or (like is not None and len(values) != np.asarray(like).size):
-        raise ValueError(
-            f"{name} has shape {values.shape}; pass one value per date, the same dates for both series"
-        )
+        raise ValueError(f"{name} has shape {values.shape}; pass one value per date, the same dates for both series")
     return values

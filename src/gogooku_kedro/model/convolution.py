@@ -45,9 +45,7 @@ class AttentiveConvolution(nn.Module):
             self.conv = TransformerConv(hidden_size, head_size, heads=heads, edge_dim=edge_dim, bias=False)
         else:
             layer = {"gat": GATConv, "gatv2": GATv2Conv}[name]
-            self.conv = layer(
-                hidden_size, head_size, heads=heads, edge_dim=edge_dim, add_self_loops=False, bias=bias
-            )
+            self.conv = layer(hidden_size, head_size, heads=heads, edge_dim=edge_dim, add_self_loops=False, bias=bias)
 
     def forward(self, h: Tensor, edge_index: Tensor, edge_attr: Tensor) -> tuple[Tensor, Tensor]:
         """Return the message of every stock and the attention of every edge."""

@@ -124,14 +124,11 @@ class GraphBlock(nn.Module):
         self.learned, self.scale = learned, EdgeScale(len(edge_attributes))
         edge_dim = len(edge_attributes) + (len(LEARNED_ATTRIBUTES) if learned is not None else 0)
         self.layers = nn.ModuleList(
-            GraphLayer(conv, hidden_size, heads, edge_dim, difference, date_norm, diffusion)
-            for _ in range(layers)
+            GraphLayer(conv, hidden_size, heads, edge_dim, difference, date_norm, diffusion) for _ in range(layers)
         )
         self.between = nn.ModuleList(nn.LayerNorm(hidden_size) for _ in range(layers - 1))
         width = hidden_size // heads
-        self.edge_gate = (
-            nn.Sequential(nn.Linear(edge_dim, width), nn.ELU(), nn.Linear(width, 1)) if gated else None
-        )
+        self.edge_gate = nn.Sequential(nn.Linear(edge_dim, width), nn.ELU(), nn.Linear(width, 1)) if gated else None
 
     def forward(
         self, h: Tensor, present: Tensor, edge_index: Tensor, edge_attr: Tensor
@@ -140,9 +137,7 @@ class GraphBlock(nn.Module):
         with torch.autocast(h.device.type, enabled=False):
             return self._hear(h.float(), present, edge_index, edge_attr)
 
-    def _hear(
-        self, h: Tensor, present: Tensor, edge_index: Tensor, edge_attr: Tensor
-    ) -> tuple[Tensor, GraphAttention]:
+    def _hear(self, h: Tensor, present: Tensor, edge_index: Tensor, edge_attr: Tensor) -> tuple[Tensor, GraphAttention]:
         penalty = h.new_zeros(())
         if self.learned is not None:
             edge_index, edge_attr, penalty = self.learned(h, present, edge_index, edge_attr)

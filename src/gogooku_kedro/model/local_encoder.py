@@ -52,8 +52,6 @@ def into_band(attention: Tensor, days: int) -> Tensor:
     """
     by_day = attention.unflatten(0, (days, -1)).transpose(0, 1)  # (N, D, L)
     stocks, _, window = by_day.shape
-    session = torch.arange(days, device=attention.device).unsqueeze(1) + torch.arange(
-        window, device=attention.device
-    )
+    session = torch.arange(days, device=attention.device).unsqueeze(1) + torch.arange(window, device=attention.device)
     band = attention.new_zeros(stocks, days, days + window - 1)
     return band.scatter(2, session.expand(stocks, -1, -1), by_day)

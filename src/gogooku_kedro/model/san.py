@@ -114,9 +114,7 @@ class StatisticPredictor(nn.Module):
         - **output**: ``(*, M_f)``
     """
 
-    def __init__(
-        self, slices: int, window: int, predictor_size: int, coming: int, activation: nn.Module
-    ) -> None:
+    def __init__(self, slices: int, window: int, predictor_size: int, coming: int, activation: nn.Module) -> None:
         super().__init__()
         self.of_slices = nn.Linear(slices, predictor_size)
         self.of_days = nn.Linear(window, predictor_size)

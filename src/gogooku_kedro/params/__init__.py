@@ -15,7 +15,7 @@ from pydantic import (
     field_validator,
 )
 
-from gogooku_kedro.params.ablation import AblationParams, ArmParams, GoalsParams
+from gogooku_kedro.params.ablation import AblationParams, GoalsParams, VariantParams
 from gogooku_kedro.params.base import Section
 from gogooku_kedro.params.evaluation import EvaluationParams, FactorsParams, PortfolioParams
 from gogooku_kedro.params.explanation import ExplanationParams
@@ -41,7 +41,6 @@ __all__ = [
     "RUNTIME_PARAMETERS",
     "SECTIONS",
     "AblationParams",
-    "ArmParams",
     "DebugParams",
     "DiffusionParams",
     "EvaluationParams",
@@ -66,6 +65,7 @@ __all__ = [
     "SplitParams",
     "TemporalParams",
     "TrainingParams",
+    "VariantParams",
     "VsnParams",
     "WalkForwardParams",
     "check_top_level",

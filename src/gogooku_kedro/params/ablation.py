@@ -1,21 +1,22 @@
 """Typed settings of the section ``ablation``."""
 
+from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from gogooku_kedro.params.base import Section
 from gogooku_kedro.params.research import WalkForwardParams
 
-REQUIRED_ARMS = ("on", "off")
-"""The two arms whose difference is the effect of the GAT."""
+REQUIRED_VARIANTS = ("on", "off")
+"""The two variants whose difference is the effect of the GAT."""
 
 
-class ArmParams(Section):
-    """What one arm changes: settings of ``model``, the graph it hears, and which of its scores count.
+class VariantParams(Section):
+    """What one variant changes: settings of ``model``, the graph it hears, and which of its scores count.
 
-    ``scores: pca_neutral`` takes the principal components out of the arm's finished scores.
+    ``scores: pca_neutral`` takes the principal components out of the variant's finished scores.
     """
 
     model: dict[str, Any]
@@ -32,13 +33,15 @@ class GoalsParams(Section):
 
 
 class AblationParams(Section):
-    """Arms to train on every fold with every seed; ``walk_forward.folder`` keeps the finished ones."""
+    """Variants to train on every fold with every seed; ``walk_forward.folder`` keeps the finished ones."""
+
+    renamed: ClassVar[Mapping[str, str]] = {"arms": "variants"}
 
     seeds: tuple[int, ...] = Field(min_length=1)
     walk_forward: WalkForwardParams
     goals: GoalsParams
     run: tuple[str, ...]
-    arms: dict[str, ArmParams]
+    variants: dict[str, VariantParams]
 
     @field_validator("run", mode="before")
     @classmethod
@@ -48,35 +51,33 @@ class AblationParams(Section):
             return run
         return [names[name] if isinstance(name, bool) else name for name in run]
 
-    @field_validator("arms", mode="before")
+    @field_validator("variants", mode="before")
     @classmethod
-    def _names_are_no_booleans(cls, arms: Any) -> Any:
-        if isinstance(arms, dict) and not all(isinstance(name, str) for name in arms):
+    def _names_are_no_booleans(cls, variants: Any) -> Any:
+        if isinstance(variants, dict) and not all(isinstance(name, str) for name in variants):
             raise ValueError(
-                'ablation.arms: YAML reads a bare on and off as true and false; write "on" and "off", quoted'
+                'ablation.variants: YAML reads a bare on and off as true and false; write "on" and "off", quoted'
             )
-        return arms
+        return variants
 
     @model_validator(mode="after")
     def _seeds_differ(self) -> Self:
         if len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
-            raise ValueError(
-                f"ablation.seeds: {list(self.seeds)} must be different numbers, none negative: [0, 1, 2]"
-            )
+            raise ValueError(f"ablation.seeds: {list(self.seeds)} must be different numbers, none negative: [0, 1, 2]")
         return self
 
     @model_validator(mode="after")
-    def _the_arms_to_run_are_written(self) -> Self:
+    def _the_variants_to_run_are_written(self) -> Self:
         for name in self.run:
-            if name not in self.arms:
-                near = "".join(f"did you mean {m!r}? " for m in get_close_matches(name, self.arms, 1))
+            if name not in self.variants:
+                near = "".join(f"did you mean {m!r}? " for m in get_close_matches(name, self.variants, 1))
                 raise ValueError(
-                    f"ablation.run: {name!r} is no arm; {near}ablation.arms has {', '.join(self.arms)}"
+                    f"ablation.run: {name!r} is no variant; {near}ablation.variants has {', '.join(self.variants)}"
                 )
-        missing = [name for name in REQUIRED_ARMS if name not in self.run]
+        missing = [name for name in REQUIRED_VARIANTS if name not in self.run]
         if missing or len(set(self.run)) < len(self.run):
             raise ValueError(
-                f"ablation.run: {list(self.run)} must hold {' and '.join(REQUIRED_ARMS)}, whose difference "
-                f"is the effect of the GAT, and no arm twice"
+                f"ablation.run: {list(self.run)} must hold {' and '.join(REQUIRED_VARIANTS)}, whose difference "
+                f"is the effect of the GAT, and no variant twice"
             )
         return self

@@ -16,7 +16,7 @@ class FactorsParams(Section):
 
 
 class PortfolioParams(Section):
-    """Books that are simulated session by session; shares, caps and bands are fractions.
+    """Portfolios that are simulated session by session; shares, caps and bands are fractions.
 
     ``costs_bps`` are basis points per side, ``turnover_cap`` is of the notional of one leg and session,
     ``participation`` of a stock's 20-session median traded value.

@@ -1,4 +1,4 @@
-"""Tables behind the first screen of the report, from headline.json."""
+"""Tables behind the first screen of the report, from key_results.json."""
 
 from __future__ import annotations
 
@@ -18,20 +18,18 @@ RIVALS = {
 GRAPH_STATISTICS = {"rank_ic": ("rank IC", "+.4f"), "sharpe_net": ("net Sharpe", "+.2f")}
 
 
-def behind_the_answers(headline: Mapping[str, Any]) -> list[TextTable]:
+def behind_the_answers(key_results: Mapping[str, Any]) -> list[TextTable]:
     """Return the wider tables behind the first screen."""
-    better = headline["better"]
-    names = list(better["horizons"]) or list(headline["tradable"]["horizons"])
+    better = key_results["better"]
+    names = list(better["horizons"]) or list(key_results["tradable"]["horizons"])
     rivals = {"LightGBM, the same features": better["horizons"]}
     rivals |= {RIVALS[name]: better["others"].get(name) for name in RIVALS if better["others"].get(name)}
     rows = [[label, *(difference(of.get(name)) for name in names)] for label, of in rivals.items()]
-    tables = [
-        TextTable("Rank IC of the model less that of …, paired by session [95% interval]", ["", *names], rows)
-    ]
-    tables.append(_tradable_table(headline["tradable"]))
-    tables += _graph_tables(headline["graph"], names)
-    if headline["regimes"]:
-        tables.append(_regime_table(headline["regimes"], names))
+    tables = [TextTable("Rank IC of the model less that of …, paired by session [95% interval]", ["", *names], rows)]
+    tables.append(_tradable_table(key_results["tradable"]))
+    tables += _graph_tables(key_results["graph"], names)
+    if key_results["regimes"]:
+        tables.append(_regime_table(key_results["regimes"], names))
     return [table for table in tables if table.rows]
 
 
@@ -57,7 +55,7 @@ def _tradable_table(tradable: Mapping[str, Any]) -> TextTable:
         for name, cell in tradable["horizons"].items()
     ]
     caption = (
-        f"Long-short book of the model after {tradable['cost_bps']:g} bps a side ({tradable['source']}); it "
+        f"Long-short portfolio of the model after {tradable['cost_bps']:g} bps a side ({tradable['source']}); it "
         "earns where the whole interval lies above 0"
     )
     return TextTable(caption, ["", *(heading for heading, _ in columns.values())], rows)

@@ -1,4 +1,4 @@
-"""The answers of headline.json in words: cards of the report, tables behind them, lines of the terminal."""
+"""The answers of key_results.json in words: cards of the report, tables behind them, lines of the terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gogooku_kedro.report.card_tables import GRAPH_STATISTICS, difference
 from gogooku_kedro.report.numbers import format_interval, format_number
 from gogooku_kedro.report.tables import TextTable
 
-Headline = Mapping[str, Any]
+KeyResults = Mapping[str, Any]
 
 WORTH_A_RATIO = 0.01
 """Below this rank IC of the rival the gain in percent says nothing."""
@@ -36,24 +36,24 @@ class Answer:
     note: str = ""
 
 
-def answer_cards(headline: Headline) -> list[Answer]:
+def answer_cards(key_results: KeyResults) -> list[Answer]:
     """Return the first screen: better than LightGBM, by how much, tradable, does the graph matter."""
     return [
-        _better(headline["better"]),
-        _by_how_much(headline),
-        _tradable(headline["tradable"]),
-        _graph(headline["graph"]),
+        _better(key_results["better"]),
+        _by_how_much(key_results),
+        _tradable(key_results["tradable"]),
+        _graph(key_results["graph"]),
     ]
 
 
-def terminal_lines(headline: Headline) -> list[str]:
+def terminal_lines(key_results: KeyResults) -> list[str]:
     """Return two lines of at most 80 columns that answer the questions of the first screen."""
-    shown, better = headline["horizon"], headline["better"]["horizons"]
+    shown, better = key_results["horizon"], key_results["better"]["horizons"]
     first = f"better than LightGBM at {_having(better, 'better')}"
     if shown in better:
         interval = format_interval(better[shown]["ci95"], "+.4f")
         first += f"; {shown}: {format_number(better[shown]['difference'])} {interval}"
-    tradable, graph = headline["tradable"], headline["graph"]
+    tradable, graph = key_results["tradable"], key_results["graph"]
     second = f"earns after {tradable['cost_bps']:g} bps at {_having(tradable['horizons'], 'earns')}; graph "
     measured = provenance.usable(graph["state"])
     second += f"matters at {_having(graph['horizons'], 'matters')}" if measured else "not measured"
@@ -76,14 +76,13 @@ def _better(better: Mapping[str, Any]) -> Answer:
     return Answer(
         question="Is it better than LightGBM?",
         tone=_tone(better["horizons"], good="better", bad="worse"),
-        text=_by_answer(better["horizons"])
-        or "Unknown: LightGBM or the model is missing from the test part.",
+        text=_by_answer(better["horizons"]) or "Unknown: LightGBM or the model is missing from the test part.",
         table=TextTable(caption, head, rows) if rows else None,
     )
 
 
-def _by_how_much(headline: Headline) -> Answer:
-    better, shown = headline["better"]["horizons"], headline["horizon"]
+def _by_how_much(key_results: KeyResults) -> Answer:
+    better, shown = key_results["better"]["horizons"], key_results["horizon"]
     rows = [
         [
             name,
@@ -98,7 +97,7 @@ def _by_how_much(headline: Headline) -> Answer:
         text = f"{format_number(cell['difference'])} rank IC at {shown}"
         if (cell["rival"] or 0.0) >= WORTH_A_RATIO:
             text += f" ({format_number(cell['relative'], '+.0%')})"
-    cost = headline["tradable"]["cost_bps"]
+    cost = key_results["tradable"]["cost_bps"]
     head = ["", "rank IC", f"net Sharpe, {cost:g} bps"]
     return Answer(
         question="By how much?",
@@ -121,17 +120,13 @@ def _tradable(tradable: Mapping[str, Any]) -> Answer:
     trials = "" if tradable["trials"] is None else f"; deflated over {tradable['trials']} trials"
     caption = f"Long-short deciles, {tradable['cost_bps']:g} bps a side{trials}"
     tone = _tone(tradable["horizons"], good="earns", bad="loses")
-    lucky = [
-        name for name, cell in tradable["horizons"].items() if cell["answer"] == "earns" and cell["luck"]
-    ]
+    lucky = [name for name, cell in tradable["horizons"].items() if cell["answer"] == "earns" and cell["luck"]]
     note = f"Deflated below 95% at {', '.join(lucky)}: the best of so many trials can be luck."
     return Answer(
         question="Is it tradable after costs?",
         tone="open" if lucky else tone,
         text=_by_answer(tradable["horizons"]) or "Unknown: the model has no test part.",
-        table=TextTable(caption, ["", "net Sharpe", "deflated", "rank IC one day late"], rows)
-        if rows
-        else None,
+        table=TextTable(caption, ["", "net Sharpe", "deflated", "rank IC one day late"], rows) if rows else None,
         note=note if lucky else "",
     )
 

@@ -24,7 +24,7 @@ KINDS = {
     "neutral": "Scores without the market's principal components",
     "peer_neutral": "Scores in excess of the peers'",
 }
-ARMHEAD = {
+VARIANT_HEAD = {
     "rank_ic": "rank IC",
     "rank_ic_se": "s.e.",
     "rank_ic_ensemble": "rank IC, ensemble",
@@ -44,7 +44,7 @@ def effect_page(effect: Mapping[str, Any], table: pd.DataFrame, figures: Mapping
 
     Args:
         effect: gat_effect.json.
-        table: From `arm_table`.
+        table: From `variant_table`.
         figures: Caption -> figure, in the order of the page.
     """
     return (
@@ -54,9 +54,7 @@ def effect_page(effect: Mapping[str, Any], table: pd.DataFrame, figures: Mapping
     )
 
 
-def effect_section(
-    effect: Mapping[str, Any], table: pd.DataFrame, figures: Mapping[str, go.Figure]
-) -> Markup:
+def effect_section(effect: Mapping[str, Any], table: pd.DataFrame, figures: Mapping[str, go.Figure]) -> Markup:
     """Return the page's content without its frame, for one that brings Plotly and styles.
 
     Arguments as of `effect_page`.
@@ -68,7 +66,7 @@ def effect_section(
             answers=effect_answers(effect),
             effects=[_effect_table(kinds[kind], kind) for kind in kinds],
             controls=[_control_table(kinds[kind], kind) for kind in kinds if kinds[kind]["controls"]],
-            arms=_arm_tables(table),
+            variants=_variant_tables(table),
             figures=[(caption, _figure_html(figure)) for caption, figure in figures.items()],
             limits=limits(effect),
         )
@@ -161,19 +159,19 @@ def _control_table(effect: Mapping[str, Any], kind: str) -> TextTable:
     return TextTable(f"Rank IC of the controls. {KINDS[kind]}", head, rows)
 
 
-def _arm_tables(table: pd.DataFrame) -> list[TextTable]:
+def _variant_tables(table: pd.DataFrame) -> list[TextTable]:
     raw = table[table["scores"] == "raw"]
-    head = ["arm", *ARMHEAD.values(), "rank IC less on", "95% interval", "parameters", "seconds"]
+    head = ["variant", *VARIANT_HEAD.values(), "rank IC less on", "95% interval", "parameters", "seconds"]
     tables = []
-    for horizon, arms in raw.groupby("horizon", sort=False):
+    for horizon, variants in raw.groupby("horizon", sort=False):
         rows = []
-        for _, arm in arms.iterrows():
-            numbers = [format_number(arm[key], SPECS.get(key, "+.4f")) for key in ARMHEAD]
-            ends = arm["rank_ic_less_on_low"], arm["rank_ic_less_on_high"]
-            numbers += [format_number(arm["rank_ic_less_on"]), format_interval(ends, "+.4f")]
-            numbers += [f"{int(arm['n_parameters']):,}", f"{arm['seconds']:,.0f}"]
-            rows.append([str(arm["arm"]), *numbers])
-        tables.append(TextTable(f"All arms, {horizon} horizon", head, rows, strong="on"))
+        for _, variant in variants.iterrows():
+            numbers = [format_number(variant[key], SPECS.get(key, "+.4f")) for key in VARIANT_HEAD]
+            ends = variant["rank_ic_less_on_low"], variant["rank_ic_less_on_high"]
+            numbers += [format_number(variant["rank_ic_less_on"]), format_interval(ends, "+.4f")]
+            numbers += [f"{int(variant['n_parameters']):,}", f"{variant['seconds']:,.0f}"]
+            rows.append([str(variant["variant"]), *numbers])
+        tables.append(TextTable(f"All variants, {horizon} horizon", head, rows, strong="on"))
     return tables
 
 

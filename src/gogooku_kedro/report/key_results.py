@@ -1,6 +1,6 @@
 """The answers of a run as data: better than LightGBM, by how much, tradable, does the graph matter.
 
-Report, model card, terminal and MLflow all show `headline.json`, so that they cannot disagree.
+Report, model card, terminal and MLflow all show `key_results.json`, so that they cannot disagree.
 """
 
 from __future__ import annotations
@@ -26,33 +26,33 @@ BEYOND_LUCK = 0.95
 """A net Sharpe ratio is more than the luck of many trials where its deflated one reaches this."""
 
 BLIND_CONTROLS = ("identity", "permuted")
-"""Arms of an ablation with a graph that knows nothing: what the graph adds must not be there in them."""
+"""Variants of an ablation with a graph that knows nothing: what the graph adds must not be there in them."""
 
 REGIMES = {"up": 1.0, "down": -1.0}
 
 
-def summarise_headline(
+def summarise_key_results(
     metrics: Metrics,
     daily: pd.DataFrame,
     *,
     cost_bps: float,
     sessions_per_year: float,
-    books: pd.DataFrame | None = None,
+    portfolios: pd.DataFrame | None = None,
     portfolio: Mapping[str, Any] | None = None,
     effect: Mapping[str, Any] | None = None,
     members: pd.DataFrame | None = None,
     replications: int = 1000,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Return headline.json: every number of the first screen of the report, of the test part.
+    """Return key_results.json: every number of the first screen of the report, of the test part.
 
     Args:
         metrics: metrics.json.
         daily: Table of `daily_metrics`.
         cost_bps: Cost per side of the net figures, in basis points.
         sessions_per_year: For the Sharpe ratios.
-        books: Table of `backtest_books`; without it the plain book of `daily` is compared.
-        portfolio: portfolio_metrics.json; without it the plain book of metrics.json answers.
+        portfolios: Table of `backtest_portfolios`; without it the plain portfolio of `daily` is compared.
+        portfolio: portfolio_metrics.json; without it the plain portfolio of metrics.json answers.
         effect: gat_effect.json, None where no ablation was run.
         members: Table of `daily_metrics` of every seed by itself, with a column `seed`.
         replications: Bootstrap draws of an interval.
@@ -66,7 +66,7 @@ def summarise_headline(
     names = horizon_names(metrics)
     run = metrics.get("run", {})
     ratio = partial(sharpe, sessions_per_year=sessions_per_year)
-    returns = _book_returns(daily, books, cost_bps)
+    returns = _portfolio_returns(daily, portfolios, cost_bps)
     return {
         "run": {name: run.get(name) for name in provenance.IDENTITY},
         "horizon": SHOWN_HORIZON if SHOWN_HORIZON in names else next(iter(names), None),
@@ -80,18 +80,20 @@ def summarise_headline(
             **_graph(effect, run),
             "trees": _differences(daily, "lightgbm_peers", "lightgbm_own"),
         },
-        "regimes": _regimes(daily, books),
+        "regimes": _regimes(daily, portfolios),
         "seeds": {} if members is None else _seeds(members),
     }
 
 
-def _book_returns(daily: pd.DataFrame, books: pd.DataFrame | None, cost_bps: float) -> pd.DataFrame:
-    """Daily active return of the long-short book after costs: model, horizon, date, net."""
-    if books is None:
+def _portfolio_returns(daily: pd.DataFrame, portfolios: pd.DataFrame | None, cost_bps: float) -> pd.DataFrame:
+    """Daily active return of the long-short portfolio after costs: model, horizon, date, net."""
+    if portfolios is None:
         plain = daily[daily["split"] == "test"]
         return plain.rename(columns={"long_short_net": "net"})[["model", "horizon", "date", "net"]]
-    chosen = (books[["split", "book"]] == ["test", LONG_SHORT]).all(axis=1) & (books["cost_bps"] == cost_bps)
-    return books.loc[chosen, ["model", "horizon", "date", "net"]]
+    chosen = (portfolios[["split", "portfolio"]] == ["test", LONG_SHORT]).all(axis=1) & (
+        portfolios["cost_bps"] == cost_bps
+    )
+    return portfolios.loc[chosen, ["model", "horizon", "date", "net"]]
 
 
 def _differences(daily: pd.DataFrame, first: str, second: str) -> dict[str, dict[str, Any]]:
@@ -111,9 +113,7 @@ def _beside(
         if {MODEL, rival} <= set(pair):
             series = (pair[MODEL], pair[rival])
             days = horizon_sessions(name)
-            numbers["sharpe_net"] = _numbers(
-                paired_difference(*series, horizon=days, statistic=ratio, **draws)
-            )
+            numbers["sharpe_net"] = _numbers(paired_difference(*series, horizon=days, statistic=ratio, **draws))
     return found
 
 
@@ -138,17 +138,17 @@ def _tradable(metrics: Metrics, portfolio: Mapping[str, Any] | None, cost_bps: f
         if name not in plain:
             continue
         cell = {key: plain[name][key] for key in ("rank_ic", "rank_ic_one_day_late")}
-        book = held.get(name)
-        cell |= _plain_book(plain[name]) if book is None else _held_book(book, cost_bps)
+        portfolio = held.get(name)
+        cell |= _plain_portfolio(plain[name]) if portfolio is None else _held_portfolio(portfolio, cost_bps)
         deflated = cell["deflated_sharpe"]
         luck = None if deflated is None else deflated < BEYOND_LUCK
         horizons[name] = cell | {"answer": _earns(cell), "luck": luck}
     trials = None if portfolio is None else portfolio["trials"]["test"]["count"]
     source = "metrics.json" if portfolio is None else "portfolio_metrics.json"
-    return {"book": LONG_SHORT, "source": source, "trials": trials, "horizons": horizons}
+    return {"portfolio": LONG_SHORT, "source": source, "trials": trials, "horizons": horizons}
 
 
-def _plain_book(cell: Mapping[str, Any]) -> dict[str, Any]:
+def _plain_portfolio(cell: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "sharpe_net": cell["sharpe_net"],
         "ci95": list(cell["sharpe_net_ci"]),
@@ -158,17 +158,17 @@ def _plain_book(cell: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _held_book(book: Mapping[str, Any], cost_bps: float) -> dict[str, Any]:
-    after = book["costs"][f"{cost_bps:g}"]
+def _held_portfolio(portfolio: Mapping[str, Any], cost_bps: float) -> dict[str, Any]:
+    after = portfolio["costs"][f"{cost_bps:g}"]
     return {
         "sharpe_net": after["sharpe_active"],
         "ci95": list(after["sharpe_active_ci"]),
-        "sharpe_gross": book["sharpe_gross"],
-        "turnover": book["turnover"],
+        "sharpe_gross": portfolio["sharpe_gross"],
+        "turnover": portfolio["turnover"],
         "probabilistic_sharpe": after["probabilistic_sharpe"],
         "deflated_sharpe": after["deflated_sharpe"],
         "max_drawdown": after["max_drawdown"],
-        "break_even_bps": book["break_even_bps"],
+        "break_even_bps": portfolio["break_even_bps"],
     }
 
 
@@ -214,13 +214,13 @@ def _matters(effect: Mapping[str, Any], horizon: str) -> str:
     return "matters" if beaten else "no more than a blind graph"
 
 
-def _regimes(daily: pd.DataFrame, books: pd.DataFrame | None) -> dict[str, Any]:
+def _regimes(daily: pd.DataFrame, portfolios: pd.DataFrame | None) -> dict[str, Any]:
     """Mean test rank IC in months in which the equally weighted universe rose, and in those it fell."""
-    if books is None:
+    if portfolios is None:
         return {}
-    universe = books[
-        (books[["split", "book", "model", "horizon"]] == ["test", LONG_ONLY, MODEL, "1d"]).all(axis=1)
-        & (books["cost_bps"] == books["cost_bps"].min())
+    universe = portfolios[
+        (portfolios[["split", "portfolio", "model", "horizon"]] == ["test", LONG_ONLY, MODEL, "1d"]).all(axis=1)
+        & (portfolios["cost_bps"] == portfolios["cost_bps"].min())
     ]
     monthly = universe.groupby(universe["date"].dt.to_period("M"))["benchmark"].sum(min_count=1).dropna()
     rows = daily[(daily["split"] == "test") & daily["model"].isin([MODEL, RIVAL])]
@@ -240,7 +240,4 @@ def _seeds(members: pd.DataFrame) -> dict[str, dict[str, float | None]]:
     """Mean test rank IC of every seed by itself."""
     test = members[members["split"] == "test"]
     means = test.groupby(["seed", "horizon"], sort=False)["rank_ic"].mean()
-    return {
-        str(seed): {str(h): number(value) for h, value in means.xs(seed).items()}
-        for seed in test["seed"].unique()
-    }
+    return {str(seed): {str(h): number(value) for h, value in means.xs(seed).items()} for seed in test["seed"].unique()}

@@ -34,7 +34,7 @@ def render_model_card(
     """
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     text = (files(__package__) / "templates" / "model_card.md.j2").read_text(encoding="utf-8")
-    metrics, headline = evidence.metrics, evidence.headline
+    metrics, key_results = evidence.metrics, evidence.key_results
     return environment.from_string(text).render(
         synthetic=evidence.oracle is not None,
         source=evidence.quality_report.get("source", "unknown"),
@@ -46,14 +46,14 @@ def render_model_card(
         labelling=labelling,
         purge=metrics["split"]["purge_sessions"],
         rules=(evidence.portfolio or {}).get("rules"),
-        answers=answer_cards(headline),
+        answers=answer_cards(key_results),
         tables=[
             tables.rank_ic_table(metrics, evidence.oracle),
             tables.sharpe_table(metrics, evidence.cost_bps),
-            *behind_the_answers(headline),
+            *behind_the_answers(key_results),
         ],
         limits=limits_of_evidence(
-            headline,
+            key_results,
             metrics,
             evidence.quality_report,
             rules=(evidence.portfolio or {}).get("rules"),

@@ -10,7 +10,7 @@ NEUTRAL = {
 }
 """Ending of a neutral version's name, the longer ones first -> words that stand for it in a narrow table."""
 
-HEADLINE = "model"
+NETWORK = "model"
 """Model whose neutral versions stand in short tables and in figures; the full tables have all."""
 
 
@@ -30,9 +30,9 @@ def short_name(name: str) -> str:
     return name if base == name else f"{base} {NEUTRAL[name.removeprefix(base)]}"
 
 
-def headline_models(names: Sequence[str]) -> list[str]:
+def shown_models(names: Sequence[str]) -> list[str]:
     """Return the names, in their order, without the neutral versions of anything but the model."""
-    return [name for name in names if base_model(name) in (name, HEADLINE)]
+    return [name for name in names if base_model(name) in (name, NETWORK)]
 
 
 DRAWN = ("model", "lightgbm", "lightgbm_peers", "lstm", "ridge", "reversal_5d", "random", "oracle")

@@ -14,7 +14,7 @@ from rich.table import Table
 from gogooku_kedro.columns import horizon_sessions
 from gogooku_kedro.metrics.paired import PairedDifference, paired_difference
 from gogooku_kedro.report.figures.style import model_order
-from gogooku_kedro.report.names import headline_models, short_name
+from gogooku_kedro.report.names import short_name, shown_models
 
 EN_DASH = "\N{EN DASH}"
 NO_BREAK = "\N{NO-BREAK SPACE}"
@@ -132,7 +132,7 @@ def summary_table(metrics: Metrics, oracle: Oracle | None = None, split: str = "
     """
     names, part = horizon_names(metrics, split), metrics.get(split, {})
     table = Table(
-        title=f"{split}: rank IC (Newey-West t), below it the net Sharpe of the long-short book",
+        title=f"{split}: rank IC (Newey-West t), below it the net Sharpe of the long-short portfolio",
         title_justify="left",
         box=SIMPLE_HEAD,
         padding=(0, 0, 0, 1),
@@ -141,7 +141,7 @@ def summary_table(metrics: Metrics, oracle: Oracle | None = None, split: str = "
     table.add_column("", no_wrap=True)
     for name in names:
         table.add_column(name, justify="right", no_wrap=True)
-    for model in headline_models(model_order(list(part))):
+    for model in shown_models(model_order(list(part))):
         cells = [_terminal_cell(part[model].get(name)) for name in names]
         table.add_row(short_name(model), *cells, style="bold" if model == "model" else None)
     for key, label in ORACLE_ROWS.items():

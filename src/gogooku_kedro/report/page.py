@@ -15,7 +15,7 @@ from plotly.offline import get_plotlyjs
 
 from gogooku_kedro.report import tables
 from gogooku_kedro.report.card_tables import behind_the_answers
-from gogooku_kedro.report.cards import Headline, answer_cards
+from gogooku_kedro.report.cards import KeyResults, answer_cards
 from gogooku_kedro.report.names import short_name
 from gogooku_kedro.report.numbers import Metrics, Oracle
 from gogooku_kedro.report.sections import first_line, flat_rows, limits_of_evidence, run_facts, seconds_rows
@@ -33,7 +33,7 @@ class Evidence:
     """What a run left, and a report is written from.
 
     Attributes:
-        headline: headline.json.
+        key_results: key_results.json.
         metrics: metrics.json: `run`, `split`, `universe`, `test` and `valid`.
         quality_report: Data checks, name -> number, text or a flat mapping of these; `issues` by finding.
         manifest: Feature manifest.
@@ -43,7 +43,7 @@ class Evidence:
         folds: walk_forward_metrics.json of this data, None without.
     """
 
-    headline: Headline
+    key_results: KeyResults
     metrics: Metrics
     quality_report: Mapping[str, Any]
     manifest: Mapping[str, Any]
@@ -54,7 +54,7 @@ class Evidence:
     @property
     def cost_bps(self) -> float:
         """Cost per side of the net figures, in basis points."""
-        return float(self.headline["tradable"]["cost_bps"])
+        return float(self.key_results["tradable"]["cost_bps"])
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,7 @@ class _Drawing:
     html: Markup
 
 
-def render_report(
-    evidence: Evidence, groups: Sequence[FigureGroup], *, title: str = "Evaluation report"
-) -> str:
+def render_report(evidence: Evidence, groups: Sequence[FigureGroup], *, title: str = "Evaluation report") -> str:
     """Return one self-contained HTML page; nothing in it is loaded from elsewhere.
 
     Args:
@@ -95,28 +93,23 @@ def render_report(
         HTML text. Missing numbers are shown as an en dash.
     """
     metrics = evidence.metrics
-    full = [
-        table
-        for part in ("test", "valid")
-        if metrics.get(part)
-        for table in tables.full_tables(metrics, part)
-    ]
+    full = [table for part in ("test", "valid") if metrics.get(part) for table in tables.full_tables(metrics, part)]
     return _template().render(
         title=title,
         first_line=first_line(metrics),
         synthetic=evidence.oracle is not None,
-        answers=answer_cards(evidence.headline),
-        behind=behind_the_answers(evidence.headline),
+        answers=answer_cards(evidence.key_results),
+        behind=behind_the_answers(evidence.key_results),
         facts=run_facts(metrics, metrics["split"], evidence.manifest, evidence.quality_report),
         seconds=seconds_rows(metrics),
-        headline=[tables.rank_ic_table(metrics, evidence.oracle), *_net_of_costs(evidence)],
-        folded=[("All books", _books(evidence)), ("All numbers of metrics.json", full)],
+        key_results=[tables.rank_ic_table(metrics, evidence.oracle), *_net_of_costs(evidence)],
+        folded=[("All portfolios", _portfolios(evidence)), ("All numbers of metrics.json", full)],
         groups=_drawn(groups),
         quality=flat_rows({k: v for k, v in evidence.quality_report.items() if k != "issues"}),
         issues=tables.issue_table(evidence.quality_report),
         dropped=[(str(key), str(why)) for key, why in evidence.manifest.get("dropped", {}).items()],
         limits=limits_of_evidence(
-            evidence.headline,
+            evidence.key_results,
             metrics,
             evidence.quality_report,
             rules=(evidence.portfolio or {}).get("rules"),
@@ -134,8 +127,8 @@ def _net_of_costs(evidence: Evidence) -> list[TextTable]:
     return found if by_cost is None else [*found, by_cost]
 
 
-def _books(evidence: Evidence) -> list[TextTable]:
-    return [] if evidence.portfolio is None else tables.book_tables(evidence.portfolio, evidence.cost_bps)
+def _portfolios(evidence: Evidence) -> list[TextTable]:
+    return [] if evidence.portfolio is None else tables.portfolio_tables(evidence.portfolio, evidence.cost_bps)
 
 
 def _drawn(groups: Sequence[FigureGroup]) -> list[tuple[FigureGroup, list[_Drawing]]]:

@@ -71,7 +71,7 @@ def flat_rows(report: Mapping[str, Any], prefix: str = "") -> list[tuple[str, st
 
 
 def limits_of_evidence(
-    headline: Mapping[str, Any],
+    key_results: Mapping[str, Any],
     metrics: Metrics,
     quality_report: Mapping[str, Any],
     *,
@@ -82,41 +82,38 @@ def limits_of_evidence(
     """Return sentences saying what the numbers of the page do not show, computed where they can be.
 
     Args:
-        headline: headline.json.
+        key_results: key_results.json.
         metrics: metrics.json.
         quality_report: Data checks.
-        rules: `rules` of portfolio_metrics.json, None where no books were held.
+        rules: `rules` of portfolio_metrics.json, None where no portfolios were held.
         synthetic: Whether the market is made up.
         folds: walk_forward_metrics.json, None where it was not run.
     """
     limits = ["Synthetic market: nothing here says anything about real stocks."] if synthetic else []
-    limits += _limits_of_days(headline, metrics)
-    limits.append(_limits_of_the_book(headline["tradable"], rules))
+    limits += _limits_of_days(key_results, metrics)
+    limits.append(_limits_of_the_portfolio(key_results["tradable"], rules))
     limits.append(_limits_of_the_universe(quality_report))
-    limits += _limits_of_training(headline, metrics, folds)
+    limits += _limits_of_training(key_results, metrics, folds)
     return limits
 
 
-def _limits_of_days(headline: Mapping[str, Any], metrics: Metrics) -> list[str]:
+def _limits_of_days(key_results: Mapping[str, Any], metrics: Metrics) -> list[str]:
     test = metrics.get("test", {})
     cells = test.get("model", {})
     days = max((cell["days"] for cell in cells.values()), default=0)
     limits = [f"The test part has {days} sessions with labels."]
-    shown = headline["horizon"]
-    low, high = headline["better"]["horizons"].get(shown, {}).get("ci95", (None, None))
+    shown = key_results["horizon"]
+    low, high = key_results["better"]["horizons"].get(shown, {}).get("ci95", (None, None))
     if low is not None and high is not None:
         limits[0] += (
             f" The {shown} difference from LightGBM is known to ±{(high - low) / 2:.3f} of rank IC: a true "
             "difference much smaller than that cannot be told from none on these days."
         )
     limits.append(
-        f"Horizons above one session overlap: {days} sessions hold about {days // 20} independent "
-        "20-session labels."
+        f"Horizons above one session overlap: {days} sessions hold about {days // 20} independent 20-session labels."
     )
-    trials = headline["tradable"]["trials"]
-    counted = (
-        "" if trials is None else f" The deflated Sharpe ratio counts {trials} trials, of this run only."
-    )
+    trials = key_results["tradable"]["trials"]
+    counted = "" if trials is None else f" The deflated Sharpe ratio counts {trials} trials, of this run only."
     limits.append(
         f"{len(horizon_names(metrics))} horizons and {len(test)} models are shown; one in twenty 95% "
         f"intervals misses by chance.{counted}"
@@ -124,16 +121,14 @@ def _limits_of_days(headline: Mapping[str, Any], metrics: Metrics) -> list[str]:
     return limits
 
 
-def _limits_of_the_book(tradable: Mapping[str, Any], rules: Mapping[str, Any] | None) -> str:
+def _limits_of_the_portfolio(tradable: Mapping[str, Any], rules: Mapping[str, Any] | None) -> str:
     cost = f"Costs are {tradable['cost_bps']:g} bps a side on the notional traded."
     if rules is None:
         missing = "Market impact, borrow fees, short-sale limits and unfilled orders at limit prices"
         return f"{cost} {missing} are not in it."
     lent = rules["loanable"]
     source = "margin balances" if lent["source"] == "margin balances" else "an assumption"
-    share = (
-        "" if lent["share_of_stock_days"] is None else f" ({lent['share_of_stock_days']:.0%} of stock-days)"
-    )
+    share = "" if lent["share_of_stock_days"] is None else f" ({lent['share_of_stock_days']:.0%} of stock-days)"
     return (
         f"{cost} Orders at a limit price or in a halt stay unfilled; short sales follow "
         f"{source}{share}. Market impact and borrow fees are not in it."
@@ -146,14 +141,12 @@ def _limits_of_the_universe(quality_report: Mapping[str, Any]) -> str:
         return f"{notes[0][:1].upper()}{notes[0][1:]}."
     return (
         "Whether the universe holds companies that were delisted depends on the source; a file of companies "
-        "alive today overstates every long book."
+        "alive today overstates every long portfolio."
     )
 
 
-def _limits_of_training(
-    headline: Mapping[str, Any], metrics: Metrics, folds: Mapping[str, Any] | None
-) -> list[str]:
-    shown, spread = headline["horizon"], headline.get("seeds") or {}
+def _limits_of_training(key_results: Mapping[str, Any], metrics: Metrics, folds: Mapping[str, Any] | None) -> list[str]:
+    shown, spread = key_results["horizon"], key_results.get("seeds") or {}
     values = [value[shown] for value in spread.values() if value.get(shown) is not None]
     if len(values) > 1:
         seeds = (

@@ -8,7 +8,7 @@ from typing import Any
 
 from gogooku_kedro.report import numbers as summary
 from gogooku_kedro.report.figures.style import model_order
-from gogooku_kedro.report.names import headline_models, short_name
+from gogooku_kedro.report.names import short_name, shown_models
 from gogooku_kedro.report.numbers import EN_DASH, Metrics, Oracle, format_interval, format_number
 
 COLUMNS = {
@@ -33,7 +33,7 @@ COLUMNS = {
 }
 """Column of metrics.json -> heading and number format in the report."""
 
-BOOK_COLUMNS = {
+PORTFOLIO_COLUMNS = {
     "annual_active": ("active return a year", "+.1%"),
     "sharpe_active": ("Sharpe", "+.2f"),
     "sharpe_active_ci": ("95% interval", "+.1f"),
@@ -45,7 +45,7 @@ BOOK_COLUMNS = {
 }
 """The same of portfolio_metrics.json, after a cost."""
 
-BOOKS = {"long_short": "Long-short deciles", "long_only": "Long-only top names, over the universe"}
+PORTFOLIOS = {"long_short": "Long-short deciles", "long_only": "Long-only top names, over the universe"}
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,11 @@ class TextTable:
 
 
 def rank_ic_table(metrics: Metrics, oracle: Oracle | None, part: str = "test") -> TextTable:
-    """Return the rank IC of the headline models with its 95% interval, and the bounds of a sample market."""
+    """Return the rank IC of the shown models with its 95% interval, and the bounds of a sample market."""
     names, models = summary.horizon_names(metrics), metrics.get(part, {})
     rows = [
         [short_name(model), *(_with_interval(models[model].get(name)) for name in names)]
-        for model in headline_models(model_order(list(models)))
+        for model in shown_models(model_order(list(models)))
     ]
     for key, label in summary.ORACLE_ROWS.items():
         if oracle is not None and key in oracle:
@@ -79,15 +79,13 @@ def rank_ic_table(metrics: Metrics, oracle: Oracle | None, part: str = "test") -
 
 
 def sharpe_table(metrics: Metrics, cost_bps: float, part: str = "test") -> TextTable:
-    """Return the net Sharpe ratio of the plain long-short book of the headline models."""
+    """Return the net Sharpe ratio of the plain long-short portfolio of the shown models."""
     names, models = summary.horizon_names(metrics), metrics.get(part, {})
     rows = [
         [short_name(model), *(summary.sharpe_cell(models[model].get(name)) for name in names)]
-        for model in headline_models(model_order(list(models)))
+        for model in shown_models(model_order(list(models)))
     ]
-    caption = (
-        f"{part.capitalize()} net Sharpe a year [95% interval] of the plain book, {cost_bps:g} bps a side"
-    )
+    caption = f"{part.capitalize()} net Sharpe a year [95% interval] of the plain portfolio, {cost_bps:g} bps a side"
     return TextTable(caption, ["", *names], rows)
 
 
@@ -104,17 +102,17 @@ def full_tables(metrics: Metrics, part: str) -> list[TextTable]:
     ]
 
 
-def book_tables(portfolio: Mapping[str, Any], cost_bps: float, part: str = "test") -> list[TextTable]:
-    """Return the books of the headline models after costs, one table per book and horizon."""
-    models: Mapping[str, Any] = portfolio.get(part, {})
-    shown = headline_models(model_order(list(models)))
+def portfolio_tables(measured: Mapping[str, Any], cost_bps: float, part: str = "test") -> list[TextTable]:
+    """Return the portfolios of the shown models after costs, one table per portfolio and horizon."""
+    models: Mapping[str, Any] = measured.get(part, {})
+    shown = shown_models(model_order(list(models)))
     first: Mapping[str, Any] = next(iter(models.values()), {})
     tables = []
-    for book, title in BOOKS.items():
-        for name in first.get(book, {}):
-            rows = [_book_row(model, models[model][book][name], cost_bps) for model in shown]
+    for portfolio, title in PORTFOLIOS.items():
+        for name in first.get(portfolio, {}):
+            rows = [_portfolio_row(model, models[model][portfolio][name], cost_bps) for model in shown]
             caption = f"{title}, {name} horizon, {part} part, {cost_bps:g} bps a side"
-            head = ["", *(heading for heading, _ in BOOK_COLUMNS.values()), "turnover", "break-even bps"]
+            head = ["", *(heading for heading, _ in PORTFOLIO_COLUMNS.values()), "turnover", "break-even bps"]
             tables.append(TextTable(caption, head, rows))
     return tables
 
@@ -124,10 +122,8 @@ def cost_table(portfolio: Mapping[str, Any], model: str = "model", part: str = "
     horizons = portfolio.get(part, {}).get(model, {}).get("long_short", {})
     first: Mapping[str, Any] = next(iter(horizons.values()), {})
     costs = list(first.get("costs", {}))
-    rows = [
-        [f"{cost} bps", *(_sharpe_at(horizons[name]["costs"][cost]) for name in horizons)] for cost in costs
-    ]
-    caption = "Net Sharpe a year [95% interval] by cost a side, long-short book"
+    rows = [[f"{cost} bps", *(_sharpe_at(horizons[name]["costs"][cost]) for name in horizons)] for cost in costs]
+    caption = "Net Sharpe a year [95% interval] by cost a side, long-short portfolio"
     return TextTable(caption, ["", *horizons], rows) if rows else None
 
 
@@ -138,7 +134,7 @@ def fold_table(folds: Mapping[str, Any]) -> list[TextTable]:
         folds: walk_forward_metrics.json.
     """
     test, spans = folds["test"], [fold["split"]["test"] for fold in folds["folds"]]
-    models = [name for name in headline_models(model_order(list(test))) if name in test]
+    models = [name for name in shown_models(model_order(list(test))) if name in test]
     tables = []
     for name in next(iter(test.values()), {}):
         rows = [
@@ -183,10 +179,10 @@ def _with_interval(numbers: Mapping[str, Any] | None) -> str:
     return text if None in interval else f"{text} {format_interval(interval, '+.3f')}"
 
 
-def _book_row(model: str, book: Mapping[str, Any], cost_bps: float) -> list[str]:
-    after = book["costs"][f"{cost_bps:g}"]
-    ends = [format_number(book["turnover"], ".0%"), format_number(book["break_even_bps"], ".1f")]
-    return [model, *cells(after, BOOK_COLUMNS), *ends]
+def _portfolio_row(model: str, portfolio: Mapping[str, Any], cost_bps: float) -> list[str]:
+    after = portfolio["costs"][f"{cost_bps:g}"]
+    ends = [format_number(portfolio["turnover"], ".0%"), format_number(portfolio["break_even_bps"], ".1f")]
+    return [model, *cells(after, PORTFOLIO_COLUMNS), *ends]
 
 
 def _sharpe_at(after: Mapping[str, Any]) -> str:

@@ -86,9 +86,7 @@ def draw_companies(settings: SampleMarketSettings, universe: Universe) -> Compan
     equity = np.maximum(equity, 0.05 * value)
     debt = sales.mean(axis=0) * np.exp(rng.normal(-0.4, 0.5, shape[1]))
     total_assets = equity + debt * np.exp(np.cumsum(0.03 * rng.standard_normal(shape), axis=0))
-    cash = total_assets * np.clip(
-        rng.normal(0.17, 0.06, shape[1]) + 0.01 * rng.standard_normal(shape), 0.01, 1
-    )
+    cash = total_assets * np.clip(rng.normal(0.17, 0.06, shape[1]) + 0.01 * rng.standard_normal(shape), 0.01, 1)
     revised = (rng.random(shape) < _REVISED) & (fiscal_quarter != 3)
     issued = np.cumsum(np.where(rng.random(shape) < 0.05, rng.normal(0.01, 0.04, shape), 0.0), axis=0)
     buyback = np.cumsum(0.002 * rng.exponential(size=shape) * (rng.random(shape) < 0.3), axis=0)
@@ -191,9 +189,7 @@ def _forecasts(
     }
 
 
-def _forecast_errors(
-    fiscal_quarter: IntArray, revised: BoolArray, rng: np.random.Generator
-) -> dict[str, FloatArray]:
+def _forecast_errors(fiscal_quarter: IntArray, revised: BoolArray, rng: np.random.Generator) -> dict[str, FloatArray]:
     """Errors `(2, quarter, code)`: drawn with FY for the next year, then taken out step by step."""
     shape = fiscal_quarter.shape
     changes = rng.random(shape) < _RESTATED

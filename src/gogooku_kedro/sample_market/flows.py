@@ -122,9 +122,7 @@ def _week_of_a_section(
     usual = np.array([kind.share for kind in classes])
     spread = np.array([kind.net for kind in classes])
     memory = np.array([kind.persistence for kind in classes])
-    turnover = (
-        _WEEKLY_TURNOVER * share * busy * usual * np.exp(0.1 * rng.standard_normal((n_weeks, len(usual))))
-    )
+    turnover = _WEEKLY_TURNOVER * share * busy * usual * np.exp(0.1 * rng.standard_normal((n_weeks, len(usual))))
     net = spread * _autoregression(rng.standard_normal((n_weeks, len(usual))), memory)
     balance = turnover * np.clip(net, -0.6, 0.6)
     own = _WEEKLY_TURNOVER * share * busy[:, 0] * _PROPRIETARY * np.exp(0.1 * rng.standard_normal(n_weeks))

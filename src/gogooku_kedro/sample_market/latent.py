@@ -131,17 +131,13 @@ def _student_scale(df: float, shape: tuple[int, int], rng: np.random.Generator) 
     return scale
 
 
-def _news_jumps(
-    settings: SampleMarketSettings, shape: tuple[int, int], rng: np.random.Generator
-) -> FloatArray:
+def _news_jumps(settings: SampleMarketSettings, shape: tuple[int, int], rng: np.random.Generator) -> FloatArray:
     happens = rng.random(shape) < settings.news_odds
     jump: FloatArray = np.where(happens, settings.news_size * rng.standard_normal(shape), 0.0)
     return jump
 
 
-def _garch_variance(
-    shock: FloatArray, long_run: FloatArray | float, settings: SampleMarketSettings
-) -> FloatArray:
+def _garch_variance(shock: FloatArray, long_run: FloatArray | float, settings: SampleMarketSettings) -> FloatArray:
     """GARCH(1, 1) variance, `(date + 1, column)`, starting from the long-run one."""
     alpha, beta = settings.garch_shock, settings.garch_memory
     variance = np.empty((len(shock) + 1, shock.shape[1]))

@@ -51,9 +51,7 @@ def forward_weight(entry: str, horizon: int, persistence: float, overnight_share
     return float(powers[:-1].sum() - overnight_share + overnight_share * powers[-1])
 
 
-def oracle_scores(
-    settings: SampleMarketSettings, universe: Universe, latent: LatentMarket
-) -> Iterator[OracleScores]:
+def oracle_scores(settings: SampleMarketSettings, universe: Universe, latent: LatentMarket) -> Iterator[OracleScores]:
     """Bayes-optimal scores for every entry and horizon, with and without the peer graph.
 
     Both are E[forward drift] / sqrt(v_i + mean v), where v is the forward variance of a code
@@ -113,9 +111,7 @@ def _forward_volatility(
     return volatility
 
 
-def forward_returns(
-    universe: Universe, quotes: Quotes, traded: BoolArray, entry: str, horizon: int
-) -> FloatArray:
+def forward_returns(universe: Universe, quotes: Quotes, traded: BoolArray, entry: str, horizon: int) -> FloatArray:
     """Split-adjusted forward returns, fractions, `(date, code)`.
 
     Args:
@@ -209,8 +205,7 @@ def _replicate_gain(settings: SampleMarketSettings, replicate: int) -> FloatArra
     latent = draw_latent(settings, universe, replicate)
     traded = traded_sessions(settings, universe, replicate)
     with_drift, without = (
-        quote_prices(settings, universe, latent, traded, strength)
-        for strength in (settings.signal_strength, 0.0)
+        quote_prices(settings, universe, latent, traded, strength) for strength in (settings.signal_strength, 0.0)
     )
     gains = []
     for scores in oracle_scores(settings, universe, latent):

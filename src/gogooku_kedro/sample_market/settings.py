@@ -41,9 +41,7 @@ class SampleMarketSettings(BaseModel):
     peer_persistence: float = Field(0.85, gt=0, lt=1, description="AR(1) smoothing of past shocks")
     peer_correlation: float = Field(0.45, gt=0, lt=1, description="Correlation of two peers' shocks")
     shared_news: float = Field(0.35, ge=0, description="Share of own smoothed shock taken off the peers'")
-    cluster_size: int = Field(
-        7, ge=6, le=8, description="Mean size of a hidden peer cluster: sizes are 6 to 8"
-    )
+    cluster_size: int = Field(7, ge=6, le=8, description="Mean size of a hidden peer cluster: sizes are 6 to 8")
 
     market_volatility: float = Field(0.0095, gt=0)
     sector_volatility: float = Field(0.004, gt=0)
@@ -76,9 +74,7 @@ class SampleMarketSettings(BaseModel):
             raise ValueError(f"end={self.end} lies before start={self.start}: swap or correct the dates")
         count = len(self.sessions)
         if count < MIN_SESSIONS:
-            raise ValueError(
-                f"start={self.start}, end={self.end} hold {count} sessions: take at least {MIN_SESSIONS}"
-            )
+            raise ValueError(f"start={self.start}, end={self.end} hold {count} sessions: take at least {MIN_SESSIONS}")
         if self.garch_shock + self.garch_memory >= 1:
             raise ValueError(
                 f"garch_shock={self.garch_shock} and garch_memory={self.garch_memory} must add up "

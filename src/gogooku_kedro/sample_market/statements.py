@@ -120,9 +120,7 @@ def _session_on_or_after(days: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     return np.where(outside, np.datetime64("NaT", "D"), days[np.minimum(position, len(days) - 1)])
 
 
-def _listed(
-    settings: SampleMarketSettings, universe: Universe, companies: Companies, day: np.ndarray
-) -> np.ndarray:
+def _listed(settings: SampleMarketSettings, universe: Universe, companies: Companies, day: np.ndarray) -> np.ndarray:
     """Whether the company is listed on the day; the issues of the first session were before it too."""
     dates = settings.sessions.to_numpy().astype("datetime64[D]")
     first = np.where(universe.first == 0, companies.history_start, dates[universe.first])
@@ -139,9 +137,7 @@ def _headings(documents: _Documents, companies: Companies, universe: Universe) -
     ifrs = companies.ifrs[documents.code]
     standard = np.where(ifrs, "IFRS", "JP")
     kind = np.char.add(np.char.add(_QUARTERS[fiscal_quarter], "FinancialStatements_Consolidated_"), standard)
-    order = np.lexsort(
-        (documents.code, documents.corrected, ~documents.results, documents.time, documents.day)
-    )
+    order = np.lexsort((documents.code, documents.corrected, ~documents.results, documents.time, documents.day))
     serial = np.empty(len(order), dtype=np.int64)
     serial[order] = np.arange(len(order)) % 1_000_000
     stamp = pd.Series(pd.DatetimeIndex(documents.day).strftime("%Y%m%d"))
@@ -196,9 +192,7 @@ def _figures(
         "ShOutFY": outstanding,
         "TrShFY": np.round(shares * companies.treasury[at]),
     }
-    written = {
-        name: _numbers(name, np.where(documents.results, value, np.nan)) for name, value in values.items()
-    }
+    written = {name: _numbers(name, np.where(documents.results, value, np.nan)) for name, value in values.items()}
     forecast = {name: table[documents.forecast, at[0], at[1]] for name, table in companies.forecast.items()}
     forecast["OP"] = np.where(no_op, np.nan, forecast["OP"])
     forecast["OdP"] = np.where(companies.ifrs[documents.code], np.nan, forecast["OdP"])

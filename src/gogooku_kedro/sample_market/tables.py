@@ -6,13 +6,7 @@ import pandas as pd
 from gogooku_kedro.exchange.calendar import OUTAGES
 from gogooku_kedro.exchange.tse import SECTORS_33, SEGMENT_REFORM, SEGMENTS
 from gogooku_kedro.sample_market.flows import investor_flows_table, margin_balances_table
-from gogooku_kedro.sample_market.frictions import (
-    Quotes,
-    high_and_low,
-    quote_prices,
-    traded_sessions,
-    traded_volume,
-)
+from gogooku_kedro.sample_market.frictions import Quotes, high_and_low, quote_prices, traded_sessions, traded_volume
 from gogooku_kedro.sample_market.latent import LatentMarket, draw_latent
 from gogooku_kedro.sample_market.oracle import oracle_scores, rank_ic_bounds
 from gogooku_kedro.sample_market.settings import ENTRIES, SampleMarketSettings, random_stream

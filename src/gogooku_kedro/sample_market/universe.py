@@ -133,9 +133,7 @@ def _draw_segments(size_rank: FloatArray, rng: np.random.Generator) -> tuple[Tex
     by_size = np.array(["0101", "0102", "0106", "0104", "0107"])
     upper = np.array([0.55, 0.70, 0.85, 0.97])
     segment = by_size[np.searchsorted(upper, size_rank, side="right")]
-    after = np.array([SEGMENT_SUCCESSOR[code] for code in by_size])[
-        np.searchsorted(upper, size_rank, side="right")
-    ]
+    after = np.array([SEGMENT_SUCCESSOR[code] for code in by_size])[np.searchsorted(upper, size_rank, side="right")]
     to_standard = (segment == "0101") & (rng.random(len(segment)) < 0.1)
     return segment, np.where(to_standard, "0112", after)
 

@@ -1,10 +1,10 @@
 """Training: the market as resident tensors, losses, the Lightning module, fitting and prediction."""
 
-from gogooku_kedro.training.bundle import ModelBundle
 from gogooku_kedro.training.device import describe_device, resolve_device, resolve_precision
 from gogooku_kedro.training.ensemble import Ensemble, combine, predict_parts
 from gogooku_kedro.training.fit import EnsembleResult, FitResult, fit_ensemble, fit_model
 from gogooku_kedro.training.predict import predict_days, predictions_frame
+from gogooku_kedro.training.seed_model import SeedModel
 from gogooku_kedro.training.tensors import DayChunk, GraphTensors, MarketTensors, market_tensors, model_market
 
 __all__ = [
@@ -14,7 +14,7 @@ __all__ = [
     "FitResult",
     "GraphTensors",
     "MarketTensors",
-    "ModelBundle",
+    "SeedModel",
     "combine",
     "describe_device",
     "fit_ensemble",

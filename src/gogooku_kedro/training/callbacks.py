@@ -70,12 +70,9 @@ class EpochLog(pl.Callback):
             chosen_by = "without graph, not to be kept"
         graph = ""
         if "gat/attention_entropy" in metrics:
-            graph = (
-                f" | gat entropy {metrics['gat/attention_entropy']:.3f} degree {metrics['gat/degree']:.1f}"
-            )
+            graph = f" | gat entropy {metrics['gat/attention_entropy']:.3f} degree {metrics['gat/degree']:.1f}"
         logger.info(
-            "epoch %d/%s %s | loss %.4f | valid rank IC %+.4f (1d %+.4f, 5d %+.4f, 20d %+.4f), "
-            "ICIR %+.3f (%s)%s",
+            "epoch %d/%s %s | loss %.4f | valid rank IC %+.4f (1d %+.4f, 5d %+.4f, 20d %+.4f), ICIR %+.3f (%s)%s",
             trainer.current_epoch + 1,
             trainer.max_epochs,
             pl_module.phase.name,

@@ -14,8 +14,8 @@ import torch
 from gogooku_kedro.arrays.cross_section import gaussian_rank
 from gogooku_kedro.columns import SCORES
 from gogooku_kedro.params import ModelParams
-from gogooku_kedro.training.bundle import CONFIG, FORMAT, TRAIN_AGAIN, WEIGHTS, ModelBundle, read_config
 from gogooku_kedro.training.predict import predictions_frame
+from gogooku_kedro.training.seed_model import CONFIG, FORMAT, TRAIN_AGAIN, WEIGHTS, SeedModel, read_config
 from gogooku_kedro.training.tensors import MarketTensors
 from gogooku_kedro.typing import Float32Array, IntArray
 
@@ -31,7 +31,7 @@ class Ensemble:
         ValueError: If there is no member, two have one seed, or they differ in settings or features.
     """
 
-    seed_models: tuple[ModelBundle, ...]
+    seed_models: tuple[SeedModel, ...]
 
     def __post_init__(self) -> None:
         if not self.seed_models:
@@ -90,7 +90,7 @@ class Ensemble:
         names = read_config(folder).get("members")
         if not isinstance(names, list) or not names or not all(map(_is_member, names)):
             raise ValueError(f"{folder / CONFIG} lists no members such as seed_0: {TRAIN_AGAIN}")
-        return cls(tuple(ModelBundle.load(folder / name) for name in names))
+        return cls(tuple(SeedModel.load(folder / name) for name in names))
 
 
 def predict_parts(

@@ -12,13 +12,13 @@ import mlflow
 import pandas as pd
 
 from gogooku_kedro.params import ModelParams, TrainingParams
-from gogooku_kedro.training.bundle import CONFIG, ModelBundle
 from gogooku_kedro.training.checkpoints import run_key
 from gogooku_kedro.training.device import resolve_device
 from gogooku_kedro.training.ensemble import Ensemble
 from gogooku_kedro.training.launch import run_in_processes
-from gogooku_kedro.training.seed_model import FINISHED, HISTORY, Days, Job, train_seed_model
+from gogooku_kedro.training.seed_model import CONFIG, SeedModel
 from gogooku_kedro.training.tensors import MarketTensors
+from gogooku_kedro.training.train_seed import FINISHED, HISTORY, Days, Job, train_seed_model
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 class FitResult:
     """A trained model and the metrics of its epochs."""
 
-    bundle: ModelBundle
+    bundle: SeedModel
     history: pd.DataFrame
 
 
@@ -141,7 +141,7 @@ def _take_or_train(market: MarketTensors, job: Job) -> FitResult:
     else:
         run_in_processes(train_seed_model, market, job, job.training.devices, job.folder)
     try:
-        bundle = ModelBundle.load(finished)
+        bundle = SeedModel.load(finished)
     except ValueError as error:
         raise ValueError(f"{error}, after removing {job.folder}") from error
     return FitResult(bundle, pd.DataFrame(json.loads((finished / HISTORY).read_text())))

@@ -24,9 +24,7 @@ ELASTIC = "distributed.elastic.multiprocessing.api"
 PROJECT = logging.getLogger("gogooku_kedro")
 CPP_LOG_LEVEL = "TORCH_CPP_LOG_LEVEL"
 AGENT = [logging.getLogger(f"torch.{name}") for name in ("multiprocessing.spawn", ELASTIC)]
-SIGNALS = [
-    getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
-]
+SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT") if hasattr(signal, name)]
 
 Worker = Callable[[MarketTensors, Any], None]
 """A function of a module: processes import it by its name."""

@@ -63,9 +63,7 @@ class CrossSectionModule(pl.LightningModule):
     def idle_parts(self) -> frozenset[str]:
         """Parts of the model to which the task gives no gradient in this phase, and rightly so."""
         idle = {"gat", "neutralise"} if not self.phase.graph else set()
-        return frozenset(
-            idle | ({"quantile_head"} if not self.training_params.loss.quantile_weight else set())
-        )
+        return frozenset(idle | ({"quantile_head"} if not self.training_params.loss.quantile_weight else set()))
 
     def forward(self, chunk: DayChunk) -> ModelOutput:
         """Score a chunk of days."""
@@ -124,9 +122,7 @@ class CrossSectionModule(pl.LightningModule):
 
     def loss_terms(self, output: ModelOutput, chunk: DayChunk) -> dict[str, Tensor]:
         """Every term of the loss that has a weight, already weighted; their sum is the loss."""
-        return (
-            self.task_terms(output, chunk) | self.auxiliary_terms(output, chunk) | self.penalty_terms(output)
-        )
+        return self.task_terms(output, chunk) | self.auxiliary_terms(output, chunk) | self.penalty_terms(output)
 
     def task_terms(self, output: ModelOutput, chunk: DayChunk) -> dict[str, Tensor]:
         """Terms of scores and quantiles: ``mse ic pairwise listnet soft_rank quantile``, those with a weight.
@@ -245,7 +241,5 @@ class CrossSectionModule(pl.LightningModule):
 
 
 def _log_step(step: int, figures: dict[str, Tensor]) -> None:
-    shown = [
-        f"{n} {float(v):.4g}" for n, v in figures.items() if n.startswith(("gat/", "task_grad_norm/gat"))
-    ]
+    shown = [f"{n} {float(v):.4g}" for n, v in figures.items() if n.startswith(("gat/", "task_grad_norm/gat"))]
     logger.debug("step %d | %s", step, " | ".join(shown))

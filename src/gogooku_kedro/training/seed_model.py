@@ -1,287 +1,193 @@
-"""Train one model: the network, Lightning's trainer around it, and the weights of its best epoch."""
+"""A trained model with all that is needed to use it: weights, settings, feature hash, sizes."""
 
+import hashlib
 import json
-import logging
-import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-import lightning.pytorch as pl
+import numpy as np
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, Timer, TQDMProgressBar
-from lightning.pytorch.loggers import Logger, MLFlowLogger
-from lightning.pytorch.strategies import DDPStrategy, Strategy
+from pydantic import BaseModel, ValidationError
+from safetensors import SafetensorError
+from safetensors import numpy as safetensors
 
 from gogooku_kedro.model import ATFTGATFAN
-from gogooku_kedro.params import ModelParams, TrainingParams
-from gogooku_kedro.training.bundle import ModelBundle, market_sizes
-from gogooku_kedro.training.callbacks import EpochLog, History, SeedEveryStep
-from gogooku_kedro.training.checkpoints import (
-    EpochCheckpoints,
-    PlainCheckpoints,
-    read_checkpoint,
-    saved_epochs,
-)
-from gogooku_kedro.training.data import DayChunkDataModule, steps_per_epoch
-from gogooku_kedro.training.device import describe_device, resolve_device, resolve_precision
-from gogooku_kedro.training.diagnostics.information_flow import InformationFlow
-from gogooku_kedro.training.memory import freed_memory_kept
-from gogooku_kedro.training.module import MONITOR, CrossSectionModule
+from gogooku_kedro.params import ModelParams
 from gogooku_kedro.training.tensors import MarketTensors
+from gogooku_kedro.typing import Array
 
-logger = logging.getLogger(__name__)
-for chatty in (
-    "lightning.pytorch",
-    "lightning.fabric",
-    "lightning_fabric",
-):  # our own line per epoch says it all
-    logging.getLogger(chatty).setLevel(logging.WARNING)
-
-FINISHED, HISTORY = "finished", "history.json"
-"""Folder of the finished model in the folder of its run, and the table of its epochs in it."""
-
-NOISE = (
-    ".*does not have many workers.*",  # the panel lies in the device's memory: a worker has nothing to do
-    ".*Checkpoint directory .* exists.*",
-    ".*treespec, LeafSpec.*",  # Lightning's own use of PyTorch
-    ".*recommended to use .*sync_dist=True.*",  # every process validates the same days
-    "Grad strides do not match bucket view strides.*",  # a matter of speed, of small weights
-)
-
-Days = tuple[int, int]
-"""First day and last day plus one, as positions among the market's sessions."""
+FORMAT = 2
+WEIGHTS, CONFIG = "weights.safetensors", "config.json"
+TRAIN_AGAIN = "train again with `kedro run --pipelines=training`"
 
 
 @dataclass(frozen=True)
-class Job:
-    """What a training process is told, beside the market.
+class SeedModel:
+    """Weights of ATFT-GAT-FAN and the configuration they were trained with.
 
     Attributes:
-        folder: Folder of the checkpoints, and of the finished model.
-        train: Days of the training part.
-        valid: Days of the validation part.
-        feature_hash: Hash of the feature manifest.
-        model_params: Settings of the model.
-        training: Settings of the optimisation; ``seed`` is that of the one model.
-        callbacks: Further Lightning callbacks.
-        gat_verbose: Log every step of the GAT at DEBUG.
-        isolated: The graph has self loops alone, on purpose.
-        mlflow: Tracking URI and id of the MLflow run to log to, and what its metrics begin with.
+        weights: Arrays by parameter or buffer name.
+        params: Settings of the model.
+        n_features: Number of features ``F``.
+        n_channels: Number of level-like channels ``C``.
+        n_context: Number of values of the market's state ``M``.
+        feature_hash: Hash of the feature manifest the model was trained on.
+        training: What is worth knowing of the training run (seed, device, best epoch, seconds).
     """
 
-    folder: Path
-    train: Days
-    valid: Days
+    weights: dict[str, Array]
+    params: ModelParams
+    n_features: int
+    n_channels: int
+    n_context: int
     feature_hash: str
-    model_params: ModelParams
-    training: TrainingParams
-    callbacks: tuple[pl.Callback, ...]
-    gat_verbose: bool
-    isolated: bool
-    mlflow: tuple[str, str, str] | None
+    training: dict[str, Any]
+
+    @classmethod
+    def from_model(
+        cls,
+        model: ATFTGATFAN,
+        params: ModelParams,
+        sizes: tuple[int, int, int],
+        feature_hash: str,
+        training: dict[str, Any],
+    ) -> Self:
+        """Take the weights out of a model; ``sizes`` are its features, channels and context values."""
+        weights = {k: v.detach().cpu().numpy().copy() for k, v in model.state_dict().items()}
+        return cls(weights, params, *sizes, feature_hash, training)
+
+    def build(self, feature_hash: str, model_params: ModelParams) -> ATFTGATFAN:
+        """Rebuild the model, in evaluation mode.
+
+        Args:
+            feature_hash: Hash of the manifest of the features it is about to read.
+            model_params: Settings of the section ``model`` it is about to run with.
+
+        Raises:
+            ValueError: If features or settings are not those the model was trained with, or the weights
+                do not fit them.
+        """
+        if feature_hash != self.feature_hash:
+            raise ValueError(
+                f"the model was trained on features {self.feature_hash[:12]}, but these are "
+                f"{feature_hash[:12]}: rebuild the features with the settings of the model, or {TRAIN_AGAIN}"
+            )
+        different = differing_settings(self.params, model_params, "model")
+        if different:
+            raise ValueError(
+                f"the model was trained with other settings: {'; '.join(different)}. Set them back, or {TRAIN_AGAIN}"
+            )
+        model = ATFTGATFAN(self.params, self.n_features, self.n_channels, self.n_context)
+        self._check_weights(model)
+        model.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in self.weights.items()})
+        return model.eval()
+
+    def check_market(self, market: MarketTensors) -> None:
+        """Hold the sizes of a market against those the model was trained on.
+
+        Raises:
+            ValueError: If the market has other numbers of features, channels or context values.
+        """
+        wanted, there = (self.n_features, self.n_channels, self.n_context), market_sizes(market)
+        if wanted != there:
+            raise ValueError(
+                f"the model reads {wanted[0]} features, {wanted[1]} levels and {wanted[2]} values of the "
+                f"market's state, but the market has {there[0]}, {there[1]} and {there[2]}: rebuild the "
+                f"features with the settings of the model, or {TRAIN_AGAIN}"
+            )
+
+    def config(self) -> dict[str, Any]:
+        """Everything but the weights, as JSON types."""
+        config = asdict(self) | {"params": self.params.model_dump(mode="json")}
+        del config["weights"]
+        return config
+
+    @classmethod
+    def from_config(cls, weights: dict[str, Array], config: dict[str, Any]) -> Self:
+        """The inverse of :meth:`config`."""
+        return cls(weights=weights, **(config | {"params": ModelParams.model_validate(config["params"])}))
+
+    def save(self, folder: Path) -> None:
+        """Write weights and configuration, the configuration last: it marks the model complete."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / CONFIG).unlink(missing_ok=True)
+        content = safetensors.save(self.weights)
+        (folder / WEIGHTS).write_bytes(content)
+        seal = {"format": FORMAT, "weights_sha256": hashlib.sha256(content).hexdigest()}
+        (folder / CONFIG).write_text(json.dumps(seal | self.config(), indent=2))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            ValueError: If a file is missing, damaged, exchanged or of another version, naming the file.
+        """
+        config = read_config(folder)
+        wanted = config.pop("weights_sha256", None)
+        try:
+            content = (folder / WEIGHTS).read_bytes()
+        except FileNotFoundError:
+            raise ValueError(f"{folder / WEIGHTS} is missing: {TRAIN_AGAIN}") from None
+        if hashlib.sha256(content).hexdigest() != wanted:
+            raise ValueError(
+                f"{folder / WEIGHTS} is not the file that {folder / CONFIG} was written with (its SHA-256 "
+                f"differs): it is truncated or was exchanged; restore both, or {TRAIN_AGAIN}"
+            )
+        try:
+            return cls.from_config(safetensors.load(content), config)
+        except (KeyError, TypeError, ValidationError, SafetensorError) as error:
+            raise ValueError(
+                f"{folder / CONFIG} does not describe a model of this version ({error}): {TRAIN_AGAIN}"
+            ) from error
+
+    def _check_weights(self, model: ATFTGATFAN) -> None:
+        wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+        there = {name: value.shape for name, value in self.weights.items()}
+        if wanted != there:
+            names = sorted(k for k in wanted.keys() | there.keys() if wanted.get(k) != there.get(k))
+            raise ValueError(
+                f"the weights do not fit the model of this version, which differs in {', '.join(names[:5])} "
+                f"({len(names)} in all): {TRAIN_AGAIN}"
+            )
 
 
-class Patience(EarlyStopping):
-    """Stop after ``patience`` epochs without a better metric; epochs that have none (-inf) do not count."""
-
-    def __init__(self, patience: int) -> None:
-        super().__init__(MONITOR, mode="max", patience=patience, check_on_train_epoch_end=True)
-
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Train no epoch more when the run was cut off after its last."""
-        trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Look at the epoch's metric."""
-        if float(trainer.callback_metrics[MONITOR]) != -torch.inf:
-            super().on_train_epoch_end(trainer, pl_module)
-
-
-def train_seed_model(market: MarketTensors, job: Job) -> None:
-    """Train the model of a job, or go on with it, and leave it in ``job.folder / FINISHED``.
-
-    Every process of a job with several devices calls this; the first one leaves the model.
+def read_config(folder: Path) -> dict[str, Any]:
+    """The ``config.json`` of a folder, without its format.
 
     Raises:
-        ValueError: If no epoch has a metric that is a number, or a checkpoint cannot be read.
+        ValueError: If it is missing, is no JSON object, or is of another format.
     """
-    training = job.training
-    pl.seed_everything(training.seed, verbose=False)
-    model = _build(market, job)
-    group = training.devices * training.accumulate
-    steps = steps_per_epoch(*job.train, training.chunk_days, group, training.max_batches)
-    steps *= training.max_epochs
-    module = CrossSectionModule(model, job.model_params, training, steps, gat_verbose=job.gat_verbose)
-    history, checkpoints = History(), EpochCheckpoints(job.folder, training.keep_checkpoints)
-    budget = training.time_budget_minutes
-    timer = Timer(None if budget is None else timedelta(minutes=budget), verbose=False)
-    trainer = _trainer(job, [Patience(training.patience), history, timer, checkpoints])
-    with freed_memory_kept(), _debug_lines(job.gat_verbose):
-        _fit_or_go_on(trainer, module, _data(market, job), job.folder)
-    if trainer.is_global_zero:
-        _load_best(model, checkpoints)
-        _say_if_time_is_up(timer, job, len(history.rows), checkpoints)
-        _leave(model, market, job, history, checkpoints, timer)
-
-
-@contextmanager
-def _debug_lines(wanted: bool) -> Iterator[None]:
-    """Let the DEBUG lines of the training through while the context is open."""
-    logger_of_steps = logging.getLogger(CrossSectionModule.__module__)
-    before = logger_of_steps.level
-    if wanted:
-        logger_of_steps.setLevel(logging.DEBUG)
+    file = folder / CONFIG
     try:
-        yield
-    finally:
-        logger_of_steps.setLevel(before)
+        config: Any = json.loads(file.read_text())
+    except FileNotFoundError:
+        raise ValueError(f"no trained model in {folder}: run `kedro run --pipelines=training` first") from None
+    except ValueError as error:
+        raise ValueError(f"{file} is not JSON ({error}): {TRAIN_AGAIN}") from error
+    written = config.pop("format", 1) if isinstance(config, dict) else "unknown"
+    if written != FORMAT:
+        raise ValueError(f"{file} has format {written}, but this version reads {FORMAT}: {TRAIN_AGAIN}")
+    return dict(config)
 
 
-def _build(market: MarketTensors, job: Job) -> ATFTGATFAN:
-    params = job.model_params
-    model = ATFTGATFAN(params, *market_sizes(market))
-    model.fit_scales(market.levels[slice(*job.train)], *market.graph.of_days(*job.train))
-    if job.training.compile:  # in place: the names of the weights stay as they are
-        model.compile(dynamic=True)
-    return model
+def market_sizes(market: MarketTensors) -> tuple[int, int, int]:
+    """Numbers of features, level-like channels and context values of a market."""
+    return market.x.size(-1), market.levels.size(-1), market.context.size(-1)
 
 
-def _data(market: MarketTensors, job: Job) -> DayChunkDataModule:
-    training = job.training
-    return DayChunkDataModule(
-        market,
-        job.train,
-        job.valid,
-        training.chunk_days,
-        job.model_params.window,
-        training.seed,
-        training.accumulate,
-        training.max_batches,
-    )
+def differing_settings(trained: BaseModel, configured: BaseModel, path: str) -> list[str]:
+    """Where two settings of one class differ, each with its dotted path and both values."""
+    different = []
+    for key in type(trained).model_fields:
+        before, now = getattr(trained, key), getattr(configured, key)
+        if isinstance(before, BaseModel) and isinstance(now, BaseModel):
+            different += differing_settings(before, now, f"{path}.{key}")
+        elif before != now:
+            different.append(f"{path}.{key}: {_shown(before)} then, {_shown(now)} now")
+    return different
 
 
-def _trainer(job: Job, callbacks: list[pl.Callback]) -> pl.Trainer:
-    training = job.training
-    device = resolve_device(training.device)
-    precision = resolve_precision(training.precision, device)
-    logger.info(
-        "training on %s, %s: %d epochs at most",
-        describe_device(device, training.devices),
-        precision,
-        training.max_epochs,
-    )
-    interactive = sys.stdout.isatty()
-    return pl.Trainer(
-        accelerator="gpu" if device == "cuda" else "cpu",
-        devices=training.devices,
-        strategy=_strategy(device, training.devices),
-        precision=precision,
-        min_epochs=_first_epoch_to_keep(job) + 1,
-        max_epochs=training.max_epochs,
-        accumulate_grad_batches=training.accumulate,
-        gradient_clip_val=training.gradient_clip,
-        reload_dataloaders_every_n_epochs=1,
-        use_distributed_sampler=False,
-        num_sanity_val_steps=0,
-        logger=_logger(job),
-        log_every_n_steps=1,
-        enable_progress_bar=interactive,
-        enable_model_summary=False,
-        plugins=[PlainCheckpoints()],
-        callbacks=[
-            SeedEveryStep(training.seed),
-            EMAWeightAveraging(decay=training.ema_decay),
-            InformationFlow(job.isolated),
-            EpochLog(),
-            *([TQDMProgressBar(leave=False)] if interactive else []),
-            *callbacks,
-            *job.callbacks,
-        ],
-    )
-
-
-def _strategy(device: str, devices: int) -> str | Strategy:
-    if devices == 1:
-        return "auto"
-    # A phase without graph leaves the GAT's parameters unused.
-    backend = "nccl" if device == "cuda" else "gloo"
-    return DDPStrategy(process_group_backend=backend, find_unused_parameters=True)
-
-
-def _first_epoch_to_keep(job: Job) -> int:
-    if not job.model_params.gat.enabled:
-        return 0
-    epochs = range(job.training.max_epochs)
-    return next(epoch for epoch in epochs if job.training.phase_of(epoch).graph)
-
-
-def _fit_or_go_on(
-    trainer: pl.Trainer, module: CrossSectionModule, data: DayChunkDataModule, folder: Path
-) -> None:
-    last = next(reversed(saved_epochs(folder)), None)
-    if last is not None:
-        logger.info("going on with the training that was cut off: %s", last)
-    with warnings.catch_warnings():
-        for noise in NOISE:
-            warnings.filterwarnings("ignore", noise)
-        trainer.fit(module, data, ckpt_path=last, weights_only=True)
-
-
-def _say_if_time_is_up(timer: Timer, job: Job, epochs: int, checkpoints: EpochCheckpoints) -> None:
-    remaining = timer.time_remaining()
-    if remaining is not None and remaining <= 0 and epochs < job.training.max_epochs:
-        logger.info(
-            "training.time_budget_minutes: %.4g spent in epoch %d of %d; the best epoch so far, %d, is kept",
-            job.training.time_budget_minutes,
-            epochs,
-            job.training.max_epochs,
-            (checkpoints.best_epoch or 0) + 1,
-        )
-
-
-def _leave(
-    model: ATFTGATFAN,
-    market: MarketTensors,
-    job: Job,
-    history: History,
-    checkpoints: EpochCheckpoints,
-    timer: Timer,
-) -> None:
-    training = job.training
-    summary = {
-        "seed": training.seed,
-        "device": describe_device(resolve_device(training.device), training.devices),
-        "n_parameters": model.n_parameters(),
-        "best_epoch": checkpoints.best_epoch,
-        "epochs": len(history.rows),
-        "seconds": round(timer.time_elapsed(), 1),
-    }
-    finished = job.folder / FINISHED
-    finished.mkdir(exist_ok=True)
-    (finished / HISTORY).write_text(json.dumps(history.rows))
-    sizes = market_sizes(market)
-    ModelBundle.from_model(model, job.model_params, sizes, job.feature_hash, summary).save(finished)
-
-
-def _logger(job: Job) -> Logger | bool:
-    if job.mlflow is None:
-        return False
-    uri, run_id, prefix = job.mlflow
-    return MLFlowLogger(tracking_uri=uri, run_id=run_id, prefix=prefix)
-
-
-def _load_best(model: ATFTGATFAN, checkpoints: EpochCheckpoints) -> None:
-    if checkpoints.best_epoch is None:
-        raise ValueError(
-            f"no epoch has a {MONITOR} that is a number, so none can be kept: the loss diverged; lower "
-            f"training.learning_rate"
-        )
-    state: dict[str, Any] = read_checkpoint(checkpoints.path(checkpoints.best_epoch))["state_dict"]
-    prefix = "model."
-    model.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
-    model.cpu()
+def _shown(value: Any) -> str:
+    return json.dumps(list(value) if isinstance(value, tuple) else value)

@@ -95,9 +95,9 @@ class GraphTensors:
         graph = graph[graph >= 0]
         start, count = self.offset[graph], self.offset[graph + 1] - self.offset[graph]
         day_of_edge = day.repeat_interleave(count)
-        within = torch.arange(len(day_of_edge), device=graph.device) - (
-            count.cumsum(0) - count
-        ).repeat_interleave(count)
+        within = torch.arange(len(day_of_edge), device=graph.device) - (count.cumsum(0) - count).repeat_interleave(
+            count
+        )
         edge = start.repeat_interleave(count) + within
         nodes = self.edge_index[:, edge] + day_of_edge * stocks
         both = present.flatten()[nodes].all(dim=0)
@@ -167,8 +167,7 @@ class MarketTensors:
         start, stop = first_day - window + 1, first_day + days
         if start < 0:
             raise ValueError(
-                f"day {first_day} has no window of {window} sessions before it; "
-                f"the first usable day is {window - 1}"
+                f"day {first_day} has no window of {window} sessions before it; the first usable day is {window - 1}"
             )
         present = _rows(self.present, start, stop, False)
         edge_index, edge_attr = self.graph.edges(first_day, present[window - 1 :])
@@ -230,14 +229,11 @@ def market_tensors(
     for dim in ("date", "code"):
         if not features.indexes[dim].equals(labels.indexes[dim]):
             raise ValueError(
-                f"features and labels disagree along {dim!r}: rebuild both with "
-                f"`kedro run --pipelines=features`"
+                f"features and labels disagree along {dim!r}: rebuild both with `kedro run --pipelines=features`"
             )
     in_universe = features["in_universe"].transpose("date", "code")
     target = gaussian_rank_labels(labels["target"], in_universe).transpose("date", "code", "horizon")
-    x, context = _split_context(
-        features["x"].transpose("date", "code", "feature"), in_universe, context_names
-    )
+    x, context = _split_context(features["x"].transpose("date", "code", "feature"), in_universe, context_names)
     return MarketTensors(
         torch.from_numpy(x),
         torch.from_numpy(in_universe.to_numpy().astype(bool)),
@@ -248,9 +244,7 @@ def market_tensors(
     )
 
 
-def graph_tensors(
-    edges: pd.DataFrame, dates: pd.Index, codes: pd.Index, attributes: tuple[str, ...]
-) -> GraphTensors:
+def graph_tensors(edges: pd.DataFrame, dates: pd.Index, codes: pd.Index, attributes: tuple[str, ...]) -> GraphTensors:
     """Put an edge table into tensors; edges of stocks outside ``codes`` are left out.
 
     Raises:

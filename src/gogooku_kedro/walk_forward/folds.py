@@ -17,7 +17,7 @@ Bounds = dict[str, tuple[int, int]]
 
 def plan_folds(
     dates: Array | pd.DatetimeIndex,
-    candidate_features: Mapping[str, Any],
+    candidate_manifest: Mapping[str, Any],
     params: WalkForwardParams,
     split: SplitParams,
     labels: LabelsParams,
@@ -28,7 +28,7 @@ def plan_folds(
 
     Args:
         dates: Sessions in increasing order.
-        candidate_features: Manifest before the gates.
+        candidate_manifest: Manifest before the gates.
         params: Section `walk_forward`.
         split: Section `split`; of it the purge.
         labels: Section `labels`.
@@ -36,7 +36,7 @@ def plan_folds(
         window: Sessions that the model looks back over.
     """
     warmup = first_session(
-        candidate_features,
+        candidate_manifest,
         graph_window=graph.window,
         graph_cadence=graph.cadence,
         model_window=window,

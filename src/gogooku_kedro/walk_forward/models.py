@@ -17,15 +17,8 @@ from gogooku_kedro.baselines.lstm import fit_lstm
 from gogooku_kedro.columns import HORIZONS
 from gogooku_kedro.labels.split import part_range
 from gogooku_kedro.params import EvaluationParams
-from gogooku_kedro.training import (
-    Ensemble,
-    MarketTensors,
-    fit_ensemble,
-    model_market,
-    predict_parts,
-    resolve_device,
-)
-from gogooku_kedro.training.bundle import CONFIG
+from gogooku_kedro.training import Ensemble, MarketTensors, fit_ensemble, model_market, predict_parts, resolve_device
+from gogooku_kedro.training.seed_model import CONFIG
 from gogooku_kedro.walk_forward.refit import Fold
 from gogooku_kedro.walk_forward.store import CHECKPOINTS, MODELS, FoldSettings
 
@@ -96,9 +89,7 @@ def fold_baselines(fold: Fold, panel: xr.Dataset, settings: FoldSettings) -> pd.
     rows = learned_lib.learning_rows(x, in_universe, target, fold.split)
     frames = [
         learned_lib.fit_lightgbm(rows, seed=seed),
-        learned_lib.fit_lightgbm_pair(
-            x, in_universe, target, fold.graph_edges, fold.split, fold.manifest, seed=seed
-        ),
+        learned_lib.fit_lightgbm_pair(x, in_universe, target, fold.graph_edges, fold.split, fold.manifest, seed=seed),
         learned_lib.fit_ridge(rows),
         fit_lstm(
             fold.features,

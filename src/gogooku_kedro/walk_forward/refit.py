@@ -47,14 +47,14 @@ class History:
         panel: Market panel.
         labels: From `make_labels`.
         graph_edges: asof, source, target and attributes.
-        candidate_features: Manifest before the gates.
+        candidate_manifest: Manifest before the gates.
     """
 
     raw_features: xr.Dataset
     panel: xr.Dataset
     labels: xr.Dataset
     graph_edges: pd.DataFrame
-    candidate_features: Mapping[str, Any]
+    candidate_manifest: Mapping[str, Any]
 
     def fold(self, number: int, split: Split, features_params: FeaturesParams) -> Fold:
         """Return `refit_fold` of this history."""
@@ -65,7 +65,7 @@ class History:
             panel=self.panel,
             labels=self.labels,
             graph_edges=self.graph_edges,
-            candidate_features=self.candidate_features,
+            candidate_manifest=self.candidate_manifest,
             features_params=features_params,
         )
 
@@ -78,7 +78,7 @@ def refit_fold(
     panel: xr.Dataset,
     labels: xr.Dataset,
     graph_edges: pd.DataFrame,
-    candidate_features: Mapping[str, Any],
+    candidate_manifest: Mapping[str, Any],
     features_params: FeaturesParams,
 ) -> Fold:
     """Fit on a fold what is fitted on data before training, and cut off what comes after it.
@@ -102,7 +102,7 @@ def refit_fold(
         panel: Market panel.
         labels: From `make_labels`.
         graph_edges: asof, source, target and attributes.
-        candidate_features: Manifest before the gates.
+        candidate_manifest: Manifest before the gates.
         features_params: Section `features`.
 
     Raises:
@@ -120,14 +120,14 @@ def refit_fold(
             in_universe,
             outcome,
             split,
-            candidate_features,
+            candidate_manifest,
             leak_cap=features_params.leak_cap,
             execution=execution,
             **features_params.gates.model_dump() | {"on_failure": "drop"},
         )
     except LeakError as error:
         raise LeakError(f"fold {number}, up to {split['valid'][1]}: {error}") from error
-    manifest = without(candidate_features, reasons)
+    manifest = without(candidate_manifest, reasons)
     return Fold(
         number=number,
         split=split,

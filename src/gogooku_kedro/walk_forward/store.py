@@ -113,7 +113,7 @@ def fold_folder(root: str | Path, split: Split, history: History, settings: Fold
         "format": [FORMAT, __version__],
         "split": split,
         "settings": settings.identity(),
-        "candidates": history.candidate_features["hash"],
+        "candidates": history.candidate_manifest["hash"],
     }
     digest.update(json.dumps(settled, sort_keys=True).encode())
     for name, values in _numbers(history, split):
@@ -124,7 +124,7 @@ def fold_folder(root: str | Path, split: Split, history: History, settings: Fold
 
 def _numbers(history: History, split: Split) -> Iterator[tuple[str, Array]]:
     end = split["test"][1]
-    read = [entry["name"] for entry in history.candidate_features["features"]]
+    read = [entry["name"] for entry in history.candidate_manifest["features"]]
     tables = {
         "panel": history.panel.sel(date=slice(None, end)),
         "raw": history.raw_features[read].sel(date=slice(None, end)),

@@ -24,14 +24,14 @@ def measure_folds(
 ) -> pd.DataFrame:
     """Return the daily metrics of the test parts of all folds as one series, with a column `fold`.
 
-    The test parts follow one another, so the books are carried from the last session of a fold into the
-    first of the next, as a desk would that replaces its model: a fold does not begin with an empty book.
+    The test parts follow one another, so the portfolios are carried from the last session of a fold into the
+    first of the next, as a desk would that replaces its model: a fold does not begin with an empty portfolio.
 
     Args:
         predictions: fold, date, code, split, score_<h>d, model.
         labels: `ret` (date, code, horizon) of all sessions.
         splits: From `walk_forward_splits`.
-        cost_bps: Cost per side of the books, in basis points.
+        cost_bps: Cost per side of the portfolios, in basis points.
 
     Returns:
         `fold` and the columns of `daily_metrics`.
@@ -79,14 +79,10 @@ def summarise_folds(
         share_positive over the folds' values). None = does not exist; the standard deviation of a single
         fold does not.
     """
-    pooled = summarise_metrics(daily[DAILY_COLUMNS], sessions_per_year, replications=replications, seed=seed)[
-        "test"
-    ]
+    pooled = summarise_metrics(daily[DAILY_COLUMNS], sessions_per_year, replications=replications, seed=seed)["test"]
     table: dict[str, dict[str, dict[str, Any]]] = {}
     for (model, horizon), days in daily.groupby(["model", "horizon"], sort=False):
-        folds = {
-            str(fold): _figures(own, str(horizon), sessions_per_year) for fold, own in days.groupby("fold")
-        }
+        folds = {str(fold): _figures(own, str(horizon), sessions_per_year) for fold, own in days.groupby("fold")}
         spread = {name: _spread([fold[name] for fold in folds.values()]) for name in COMPARED}
         table.setdefault(str(model), {})[str(horizon)] = pooled[str(model)][str(horizon)] | {
             "folds": folds,

@@ -164,9 +164,7 @@ PEERS = {
     "peer_correlation_60d": lambda f: against_peers(f, correlation),
     "peer_lag_beta_60d": lambda f: against_peers(f, slope, lag=1),
     "peer_lead_60d": lambda f: against_peers(f, slope, lag=1) * f.peer_return,
-    "peer_volume_gap_5_60": lambda f: (
-        rolling(f.peer_log_volume, 5).mean() - rolling(f.peer_log_volume, 60).mean()
-    ),
+    "peer_volume_gap_5_60": lambda f: rolling(f.peer_log_volume, 5).mean() - rolling(f.peer_log_volume, 60).mean(),
     "peer_count": lambda f: f.peer_count,
     "peer_strength": lambda f: f.peer_strength,
     "peer_clustering": lambda f: f.peer_clustering,
@@ -205,10 +203,7 @@ def market_turnover(f: Frames):
 
 
 REGIME = {
-    **{
-        f"index_return_{n}d": (lambda f, n=n: rolling(np.log1p(f.index_return), n).sum())
-        for n in (1, 5, 20, 60)
-    },
+    **{f"index_return_{n}d": (lambda f, n=n: rolling(np.log1p(f.index_return), n).sum()) for n in (1, 5, 20, 60)},
     "index_volatility_20d": lambda f: rolling(np.log1p(f.index_return), 20).std(),
     "index_drawdown_250d": index_drawdown,
     "rising_breadth_1d": rising,

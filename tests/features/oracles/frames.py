@@ -52,8 +52,7 @@ def over(
     frame = next(t for t in tables if isinstance(t, pd.DataFrame))
     n_dates, n_codes = frame.shape
     values = [
-        np.repeat(t.to_numpy()[:, None], n_codes, 1) if isinstance(t, pd.Series) else t.to_numpy()
-        for t in tables
+        np.repeat(t.to_numpy()[:, None], n_codes, 1) if isinstance(t, pd.Series) else t.to_numpy() for t in tables
     ]
     result = np.full(frame.shape, np.nan)
     for end in range(max(n_dates - tail, window - 1), n_dates):
@@ -61,9 +60,7 @@ def over(
             parts = [v[end - window + 1 : end + 1, code] for v in values]
             present = ~np.isnan(parts[0] if keep_absent else np.sum(parts, axis=0))
             if present.sum() >= need(window):
-                result[end, code] = (
-                    function(*parts) if keep_absent else function(*(p[present] for p in parts))
-                )
+                result[end, code] = function(*parts) if keep_absent else function(*(p[present] for p in parts))
     return pd.DataFrame(result)
 
 

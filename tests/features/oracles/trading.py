@@ -124,9 +124,7 @@ LIMITS = {
     "limit_use_20d": lambda f: rolling(band_position(f).abs(), 20).mean(),
     "nearest_limit_60d": lambda f: rolling(band_position(f).abs(), 60).max(),
     "limit_width": lambda f: f.next_limit_width / f.close,
-    "limit_balance_250d": lambda f: over(
-        250, touches, f.limit_up, f.limit_down, f.traded.where(f.traded > 0)
-    ),
+    "limit_balance_250d": lambda f: over(250, touches, f.limit_up, f.limit_down, f.traded.where(f.traded > 0)),
 }
 
 
@@ -140,9 +138,7 @@ def since_gap(f: Frames):
 
 
 VALIDITY = {
-    "valid_return_share_120d": lambda f: (
-        f.ret_1d.notna().rolling(120, min_periods=1).mean().where(f.listed > 0)
-    ),
+    "valid_return_share_120d": lambda f: f.ret_1d.notna().rolling(120, min_periods=1).mean().where(f.listed > 0),
     "sessions_since_gap_250d": since_gap,
 }
 

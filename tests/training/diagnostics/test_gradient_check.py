@@ -17,9 +17,7 @@ OFF = {"enabled": False}
 VARIANTS = {
     **{conv: {"gat": {"conv": conv}} for conv in ("gat", "gatv2", "sage", "gin", "transformer")},
     "three layers": {"gat": {"layers": 3}},
-    "learned graph": {
-        "gat": {"learned_graph": {"enabled": True, "k": 2, "perspectives": 2, "penalty": 0.01}}
-    },
+    "learned graph": {"gat": {"learned_graph": {"enabled": True, "k": 2, "perspectives": 2, "penalty": 0.01}}},
     "diffusion": {"gat": {"diffusion": {"enabled": True, "hops": 2, "restart": 0.2}}},
     "plain": {"gat": {"difference": False, "neutralise_scores": False}},
     "no gat": {"gat": OFF},
@@ -150,9 +148,7 @@ def deaf_to(part: str, where: tuple):
 def test_an_input_that_is_not_heard_is_named(tmp_path, part, where, failures, told):
     report = run(tmp_path, before=deaf_to(part, where))
     assert set(failures) <= set(report.failures)
-    assert {n for n in report.failures if n.endswith("_scores")} <= set(failures) | {
-        "neighbours_reach_the_scores"
-    }
+    assert {n for n in report.failures if n.endswith("_scores")} <= set(failures) | {"neighbours_reach_the_scores"}
     assert f"react to {told}" in str(report)
 
 

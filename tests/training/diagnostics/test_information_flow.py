@@ -98,9 +98,7 @@ def test_an_optimizer_must_hold_the_parameters_of_the_model_and_no_others():
     assert "holds 1 that are not the model's" in foreign
 
 
-def test_a_gat_that_is_deaf_for_a_part_of_the_epoch_only_does_not_stop_it(
-    market, model, tmp_path, monkeypatch
-):
+def test_a_gat_that_is_deaf_for_a_part_of_the_epoch_only_does_not_stop_it(market, model, tmp_path, monkeypatch):
     hear, calls = GraphBlock.forward, []
 
     def deaf_half_of_the_time(self, *inputs):
@@ -116,9 +114,7 @@ def test_a_gat_that_is_deaf_for_a_part_of_the_epoch_only_does_not_stop_it(
 
 @pytest.mark.parametrize("batches", [1, None], ids=["one batch", "all batches"])
 @pytest.mark.parametrize("accumulate", [1, 4])
-def test_one_batch_and_accumulated_steps_are_enough_to_tell(
-    market, model, tmp_path, monkeypatch, batches, accumulate
-):
+def test_one_batch_and_accumulated_steps_are_enough_to_tell(market, model, tmp_path, monkeypatch, batches, accumulate):
     settings = training_params(tmp_path, max_epochs=1)
     trainer = {"limit_train_batches": batches, "accumulate_grad_batches": accumulate}
     fit(market, model, settings, [InformationFlow()], **trainer)

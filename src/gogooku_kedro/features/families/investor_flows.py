@@ -103,9 +103,7 @@ def _ratio(of: str) -> tuple[Feature, ...]:
 
 def _z(of: str) -> tuple[Feature, ...]:
     formula = "(net ratio - mean over {n}) / std over {n}"
-    return _market.each(
-        f"{of}_net_z_{{n}}d", (Z_WINDOW,), _needs(of), formula, partial(net_z, of=of), JQUANTS
-    )
+    return _market.each(f"{of}_net_z_{{n}}d", (Z_WINDOW,), _needs(of), formula, partial(net_z, of=of), JQUANTS)
 
 
 def _mean(of: str) -> tuple[Feature, ...]:
@@ -133,9 +131,7 @@ def _beta(of: str) -> tuple[Feature, ...]:
 def _participation(of: str) -> tuple[Feature, ...]:
     needs = (f"flow_{of}_turnover", "flow_total_turnover")
     function = partial(_over, part=needs[0], whole=needs[1])
-    return _market.feature(
-        f"{of}_participation", needs, 0, f"{of} turnover / total turnover", function, JQUANTS
-    )
+    return _market.feature(f"{of}_participation", needs, 0, f"{of} turnover / total turnover", function, JQUANTS)
 
 
 FEATURES = (

@@ -40,9 +40,7 @@ SOURCE, KIM = "TSE rules of daily price limits", "Kim, Rhee (1997)"
 
 _family = Family("limits")
 FEATURES = (
-    *_family.feature(
-        "limit_position_1d", BAND, 1, "(close - base price) / limit width", limit_position, SOURCE
-    ),
+    *_family.feature("limit_position_1d", BAND, 1, "(close - base price) / limit width", limit_position, SOURCE),
     *_family.each(
         "limit_use_{n}d",
         (20,),
@@ -67,7 +65,5 @@ FEATURES = (
         limit_width,
         SOURCE,
     ),
-    *_family.each(
-        "limit_balance_{n}d", (250,), FLAGS, "upper - lower limit touches over {n}", limit_balance, KIM
-    ),
+    *_family.each("limit_balance_{n}d", (250,), FLAGS, "upper - lower limit touches over {n}", limit_balance, KIM),
 )

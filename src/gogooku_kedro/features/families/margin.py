@@ -144,9 +144,7 @@ def _against_shares(side: str) -> tuple[Feature, ...]:
 
 
 FEATURES = (
-    *_family.feature(
-        "margin_ratio", (LONG, SHORT), 0, "log(long balance / short balance)", margin_ratio, JQUANTS
-    ),
+    *_family.feature("margin_ratio", (LONG, SHORT), 0, "log(long balance / short balance)", margin_ratio, JQUANTS),
     *_against_volume("long"),
     *_against_volume("short"),
     *_against_itself("long"),

@@ -131,9 +131,7 @@ WILDER, BOLLINGER, LANE = "Wilder (1978)", "Bollinger (1992)", "Lane (1984)"
 _family = Family("oscillators")
 _each = _family.each
 FEATURES = (
-    *_each(
-        "rsi_{n}d", (5, 14), RETURN, "gains / (gains + losses) over {n}", rsi, "Cutler, after Wilder (1978)"
-    ),
+    *_each("rsi_{n}d", (5, 14), RETURN, "gains / (gains + losses) over {n}", rsi, "Cutler, after Wilder (1978)"),
     *_each(
         "bollinger_{n}d",
         (20,),
@@ -151,9 +149,7 @@ FEATURES = (
         range_position,
         LANE,
     ),
-    *_each(
-        "stochastic_d_{n}d", (14,), BARS, "mean over 3 of stochastic_k_{n}d", stochastic_d, LANE, lookback=16
-    ),
+    *_each("stochastic_d_{n}d", (14,), BARS, "mean over 3 of stochastic_k_{n}d", stochastic_d, LANE, lookback=16),
     *_each(
         "atr_{n}d",
         (14,),

@@ -89,9 +89,7 @@ GEORGE_HWANG, DONCHIAN = "George, Hwang (2004)", "Donchian (1960)"
 _family = Family("range")
 _each = _family.each
 FEATURES = (
-    *_each(
-        "close_location_{n}d", (1, 20), RANGE_AND_CLOSE, "mean over {n} of (C - L) / (H - L)", close_location
-    ),
+    *_each("close_location_{n}d", (1, 20), RANGE_AND_CLOSE, "mean over {n} of (C - L) / (H - L)", close_location),
     *_each("high_low_range_{n}d", (5, 20), RANGE, "mean over {n} of log(H / L)", high_low_range),
     *_family.feature(
         "range_ratio_1_20",
@@ -117,9 +115,7 @@ FEATURES = (
         DONCHIAN,
     ),
     *_each("drawdown_{n}d", (60, 250), CLOSE, "close / highest close over {n} - 1", drawdown, GEORGE_HWANG),
-    *_each(
-        "rise_from_low_{n}d", (250,), CLOSE, "close / lowest close over {n} - 1", rise_from_low, GEORGE_HWANG
-    ),
+    *_each("rise_from_low_{n}d", (250,), CLOSE, "close / lowest close over {n} - 1", rise_from_low, GEORGE_HWANG),
     *_each(
         "max_drawdown_{n}d",
         (120,),

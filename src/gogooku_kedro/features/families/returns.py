@@ -146,9 +146,7 @@ FEATURES = (
         partial(autocorrelation, window=60),
         "Lo, MacKinlay (1988)",
     ),
-    *_family.each(
-        "rising_share_{n}d", (60,), RETURN, "share over {n} of sessions with return_1d > 0", rising_share
-    ),
+    *_family.each("rising_share_{n}d", (60,), RETURN, "share over {n} of sessions with return_1d > 0", rising_share),
     *_family.each(
         "information_discreteness_{n}d",
         (120,),

@@ -48,9 +48,7 @@ def change_to_price(panel: xr.Dataset, now: str, before: str) -> xr.DataArray:
     return (panel[now] - panel[before]) / _positive(market_value(panel))
 
 
-def margin_change(
-    panel: xr.Dataset, profit: str, sales: str, profit_before: str, sales_before: str
-) -> xr.DataArray:
+def margin_change(panel: xr.Dataset, profit: str, sales: str, profit_before: str, sales_before: str) -> xr.DataArray:
     """Return profit / sales minus the same ratio before."""
     return share(panel, profit, sales) - share(panel, profit_before, sales_before)
 

@@ -1,4 +1,4 @@
-"""Arms of the network are trained fold by fold; what the graph adds is measured, drawn and written up.
+"""Variants of the network are trained fold by fold; what the graph adds is measured, drawn and written up.
 
 What imports torch or arch is imported inside the functions, so that other commands start in seconds.
 """
@@ -25,32 +25,32 @@ from gogooku_kedro.walk_forward import folds as folds_lib
 from gogooku_kedro.walk_forward import refit as refit_lib
 
 
-def split_arms(
+def split_variants(
     panel: xr.Dataset,
-    candidate_features: dict[str, Any],
+    candidate_manifest: dict[str, Any],
     params: AblationParams,
     split: SplitParams,
     labels: LabelsParams,
     graph: GraphParams,
     model: ModelParams,
 ) -> list[dict[str, Any]]:
-    """Split the sessions into the folds of the ablation, for the arm that looks back furthest."""
-    from gogooku_kedro.ablation.variants import resolve_arms
+    """Split the sessions into the folds of the ablation, for the variant that looks back furthest."""
+    from gogooku_kedro.ablation.variants import resolve_variants
 
     dates, plan = panel["date"].to_numpy(), params.walk_forward
-    window = max(arm.training.model.window for arm in resolve_arms(params, model))
+    window = max(variant.training.model.window for variant in resolve_variants(params, model))
     try:
-        return folds_lib.plan_folds(dates, candidate_features, plan, split, labels, graph, window)
+        return folds_lib.plan_folds(dates, candidate_manifest, plan, split, labels, graph, window)
     except ValueError as error:
         raise ValueError(f"ablation.{error}") from error
 
 
-def train_arms(
+def train_variants(
     raw_features: xr.Dataset,
     panel: xr.Dataset,
     labels: xr.Dataset,
     graph_edges: pd.DataFrame,
-    candidate_features: dict[str, Any],
+    candidate_manifest: dict[str, Any],
     ablation_splits: list[dict[str, Any]],
     params: AblationParams,
     features: FeaturesParams,
@@ -58,12 +58,12 @@ def train_arms(
     training: TrainingParams,
     evaluation: EvaluationParams,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Train every arm on every fold with every seed, but for those that are finished, and measure them."""
+    """Train every variant on every fold with every seed, but for those that are finished, and measure them."""
     from gogooku_kedro.ablation.ablation import run_ablation
     from gogooku_kedro.ablation.training import Setting
-    from gogooku_kedro.ablation.variants import resolve_arms
+    from gogooku_kedro.ablation.variants import resolve_variants
 
-    history = refit_lib.History(raw_features, panel, labels, graph_edges, candidate_features)
+    history = refit_lib.History(raw_features, panel, labels, graph_edges, candidate_manifest)
 
     def folds() -> Iterator[refit_lib.Fold]:
         for number, split in enumerate(ablation_splits, start=1):
@@ -71,7 +71,7 @@ def train_arms(
 
     seeded = training.model_copy(update={"seeds": params.seeds})
     setting = Setting(panel, seeded, evaluation, Path(params.walk_forward.folder))
-    return run_ablation(resolve_arms(params, model), folds(), len(ablation_splits), setting)
+    return run_ablation(resolve_variants(params, model), folds(), len(ablation_splits), setting)
 
 
 def summarise_effect(
@@ -94,38 +94,38 @@ def summarise_effect(
     return effect | {"run": run, "splits": ablation_splits}
 
 
-def summarise_arms(
+def summarise_variants(
     ablation_daily_metrics: pd.DataFrame, ablation_runs: pd.DataFrame, evaluation: EvaluationParams
 ) -> pd.DataFrame:
-    """Make one table of all arms and horizons, each beside `on`."""
-    from gogooku_kedro.ablation.table import arm_table
+    """Make one table of all variants and horizons, each beside `on`."""
+    from gogooku_kedro.ablation.table import variant_table
 
-    return arm_table(ablation_daily_metrics, ablation_runs, _series(ablation_daily_metrics, evaluation))
+    return variant_table(ablation_daily_metrics, ablation_runs, _series(ablation_daily_metrics, evaluation))
 
 
 def plot_effect(
     ablation_daily_metrics: pd.DataFrame, ablation_table: pd.DataFrame, evaluation: EvaluationParams
 ) -> tuple[go.Figure, go.Figure]:
-    """Draw the difference day by day, and every arm with its interval."""
-    from gogooku_kedro.report.figures.effect import arm_forest, cumulative_difference
+    """Draw the difference day by day, and every variant with its interval."""
+    from gogooku_kedro.report.figures.effect import cumulative_difference, variant_forest
 
-    return cumulative_difference(_series(ablation_daily_metrics, evaluation)), arm_forest(ablation_table)
+    return cumulative_difference(_series(ablation_daily_metrics, evaluation)), variant_forest(ablation_table)
 
 
 def write_effect(
     gat_effect: dict[str, Any],
     ablation_table: pd.DataFrame,
     gat_effect_difference: go.Figure,
-    gat_effect_arms: go.Figure,
+    gat_effect_variants: go.Figure,
 ) -> str:
     """Write one HTML page that opens offline."""
     from gogooku_kedro.report.effect_page import effect_page
 
-    figures = {"Difference day by day": gat_effect_difference, "Arms": gat_effect_arms}
+    figures = {"Difference day by day": gat_effect_difference, "Variants": gat_effect_variants}
     return effect_page(gat_effect, ablation_table, figures)
 
 
 def _series(daily: pd.DataFrame, params: EvaluationParams) -> Any:
-    from gogooku_kedro.ablation.gat_effect import ArmSeries
+    from gogooku_kedro.ablation.gat_effect import VariantSeries
 
-    return ArmSeries(daily, params.sessions_per_year, params.bootstrap_samples, params.seed)
+    return VariantSeries(daily, params.sessions_per_year, params.bootstrap_samples, params.seed)

@@ -1,4 +1,4 @@
-"""Ablation: the outputs of the data stages to the effect of the GAT and a table of arms."""
+"""Ablation: the outputs of the data stages to the effect of the GAT and a table of variants."""
 
 from kedro.pipeline import Pipeline, node
 
@@ -6,10 +6,10 @@ from gogooku_kedro.pipelines.ablation import nodes
 from gogooku_kedro.pipelines.stage import stage
 
 PLAN = ["params:ablation", "params:split", "params:labels", "params:graph", "params:model"]
-HISTORY = ["raw_features", "panel", "labels", "graph_edges", "candidate_features"]
+HISTORY = ["raw_features", "panel", "labels", "graph_edges", "candidate_manifest"]
 FITTED = ["params:features", "params:model", "params:training", "params:evaluation"]
 SPLITS, DAILY, SETTINGS = "ablation_splits", "ablation_daily_metrics", "params:evaluation"
-FIGURES = ["gat_effect_difference", "gat_effect_arms"]
+FIGURES = ["gat_effect_difference", "gat_effect_variants"]
 
 
 def create_pipeline() -> Pipeline:
@@ -19,14 +19,14 @@ def create_pipeline() -> Pipeline:
     return stage(
         "ablation",
         [
-            node(nodes.split_arms, ["panel", "candidate_features", *PLAN], SPLITS, name="split_arms"),
-            node(nodes.train_arms, trained, [DAILY, "ablation_runs"], name="train_arms", tags=["gpu"]),
+            node(nodes.split_variants, ["panel", "candidate_manifest", *PLAN], SPLITS, name="split_variants"),
+            node(nodes.train_variants, trained, [DAILY, "ablation_runs"], name="train_variants", tags=["gpu"]),
             node(nodes.summarise_effect, [DAILY, SPLITS, *facts], "gat_effect", name="summarise_effect"),
             node(
-                nodes.summarise_arms,
+                nodes.summarise_variants,
                 [DAILY, "ablation_runs", SETTINGS],
                 "ablation_table",
-                name="summarise_arms",
+                name="summarise_variants",
             ),
             node(nodes.plot_effect, [DAILY, "ablation_table", SETTINGS], FIGURES, name="plot_effect"),
             node(

@@ -36,9 +36,7 @@ def measure_days(
     learned = [ridge_predictions, lightgbm_predictions, lightgbm_pair_predictions, lstm_predictions]
     others = [*learned, rule_predictions, neutral_predictions]
     oracles = oracle_lib.oracle_predictions(oracle_scores, predictions, split, HORIZONS, labelling.entry)
-    stacked = pd.concat(
-        [predictions.assign(model="model"), *others, *oracles], join="inner", ignore_index=True
-    )
+    stacked = pd.concat([predictions.assign(model="model"), *others, *oracles], join="inner", ignore_index=True)
     daily = daily_lib.daily_metrics(stacked, labels, params.cost_bps, in_universe=features["in_universe"])
     deciles = deciles_lib.daily_deciles(stacked, labels)
     return daily, deciles, ranking_lib.decile_returns(deciles_lib.decile_profile(deciles))
@@ -68,7 +66,7 @@ def summarise_metrics(
     daily_metrics: pd.DataFrame,
     daily_deciles: pd.DataFrame,
     run_record: dict[str, Any],
-    model_bundle: Any,
+    ensemble: Any,
     feature_manifest: dict[str, Any],
     quality_report: dict[str, Any],
     split: dict[str, Any],
@@ -77,8 +75,8 @@ def summarise_metrics(
     """Aggregate the days; the test part is read here, once."""
     run = run_record | {
         "data_hash": quality_report["data_hash"],
-        "device": model_bundle.training["device"],
-        "n_parameters": model_bundle.training["n_parameters"],
+        "device": ensemble.training["device"],
+        "n_parameters": ensemble.training["n_parameters"],
         "cost_bps": params.cost_bps,
     }
     run["seconds"] = {stage: round(sum(nodes.values()), 1) for stage, nodes in run["seconds"].items()}

@@ -1,4 +1,4 @@
-"""Evaluation: predictions of network and baselines to daily series, books and metrics."""
+"""Evaluation: predictions of network and baselines to daily series, portfolios and metrics."""
 
 from kedro.pipeline import Pipeline, node
 
@@ -8,7 +8,7 @@ from gogooku_kedro.pipelines.stage import stage
 SETTINGS, LABELLING = "params:evaluation", "params:labels"
 LEARNED = ["ridge_predictions", "lightgbm_predictions", "lightgbm_pair_predictions", "lstm_predictions"]
 SCORED = ["predictions", "neutral_predictions", "rule_predictions", *LEARNED, "oracle_scores"]
-RUN = ["run_record", "model_bundle", "feature_manifest", "quality_report", "split"]
+RUN = ["run_record", "ensemble", "feature_manifest", "quality_report", "split"]
 
 
 def create_pipeline() -> Pipeline:
@@ -22,7 +22,7 @@ def create_pipeline() -> Pipeline:
         [
             node(nodes.measure_days, measured, [*daily, "decile_returns"], name="measure_days"),
             node(nodes.measure_seeds, members, of_members, name="measure_seeds"),
-            portfolio.books_node(SCORED),
+            portfolio.portfolios_node(SCORED),
             node(
                 nodes.summarise_metrics,
                 [*daily, *RUN, SETTINGS],

@@ -1,4 +1,4 @@
-"""Books of every model held session by session, under the rules of ``evaluation.portfolio``."""
+"""Portfolios of every model held session by session, under the rules of ``evaluation.portfolio``."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +18,7 @@ from gogooku_kedro.params.labels import LabelsParams
 from gogooku_kedro.report.figures import portfolio as portfolio_lib
 
 
-def measure_books(
+def measure_portfolios(
     predictions: pd.DataFrame,
     oracle_scores: pd.DataFrame,
     panel: xr.Dataset,
@@ -29,35 +29,33 @@ def measure_books(
     params: EvaluationParams,
     *others: pd.DataFrame,
 ) -> tuple[pd.DataFrame, dict[str, Any], go.Figure, go.Figure]:
-    """Hold the books of the model and of all others, day by day; measure and draw them.
+    """Hold the portfolios of the model and of all others, day by day; measure and draw them.
 
     The ``others`` are prediction tables with a column ``model``.
     """
-    clairvoyant = oracle_lib.oracle_predictions(oracle_scores, predictions, split, HORIZONS, labelling.entry)
-    stacked = pd.concat(
-        [predictions.assign(model="model"), *others, *clairvoyant], join="inner", ignore_index=True
-    )
+    oracle = oracle_lib.oracle_predictions(oracle_scores, predictions, split, HORIZONS, labelling.entry)
+    stacked = pd.concat([predictions.assign(model="model"), *others, *oracle], join="inner", ignore_index=True)
     rules, entry = params.portfolio, labelling.entry
     costs = sorted({*rules.costs_bps, params.cost_bps})
-    returns = portfolios_lib.backtest_books(stacked, labels, panel, events, entry, rules, costs)
-    measured = summary_lib.summarise_books(
+    returns = portfolios_lib.backtest_portfolios(stacked, labels, panel, events, entry, rules, costs)
+    measured = summary_lib.summarise_portfolios(
         returns, params.sessions_per_year, replications=params.bootstrap_samples, seed=params.seed
     )
-    rules_here = {"rules": portfolios_lib.describe_books(panel, events, entry, rules)}
+    rules_here = {"rules": portfolios_lib.describe_portfolios(panel, events, entry, rules)}
     figures = (
-        draw(returns, params.cost_bps) for draw in (portfolio_lib.book_equity, portfolio_lib.book_drawdown)
+        draw(returns, params.cost_bps) for draw in (portfolio_lib.portfolio_equity, portfolio_lib.portfolio_drawdown)
     )
     return returns, rules_here | measured, *figures
 
 
-def books_node(scored: Sequence[str]) -> Node:
-    """The node ``measure_books`` over the prediction tables of the stage.
+def portfolios_node(scored: Sequence[str]) -> Node:
+    """The node ``measure_portfolios`` over the prediction tables of the stage.
 
     Args:
         scored: Datasets with scores: ``predictions``, ``oracle_scores``, and tables with a column ``model``.
     """
     others = [name for name in scored if name not in ("predictions", "oracle_scores")]
     market = ["panel", "events", "labels", "split", "params:labels", "params:evaluation"]
-    outputs = ["book_returns", "portfolio_metrics", "book_equity", "book_drawdown"]
+    outputs = ["portfolio_returns", "portfolio_metrics", "portfolio_equity", "portfolio_drawdown"]
     inputs = ["predictions", "oracle_scores", *market, *others]
-    return node(measure_books, inputs, outputs, name="measure_books")
+    return node(measure_portfolios, inputs, outputs, name="measure_portfolios")

@@ -21,7 +21,7 @@ LOGGER = logging.getLogger(__name__)
 
 
 def measure_attention(
-    model_bundle: Models,
+    ensemble: Models,
     features: xr.Dataset,
     labels: xr.Dataset,
     graph_edges: pd.DataFrame,
@@ -36,12 +36,10 @@ def measure_attention(
     """Tabulate attention by pair, hold it against the planted pairs, and drop edges one by one."""
     from gogooku_kedro import explanation
 
-    subject = _subject(model_bundle, features, labels, graph_edges, feature_manifest, model, training)
+    subject = _subject(ensemble, features, labels, graph_edges, feature_manifest, model, training)
     days = _days(split, features, params)
     pairs = explanation.attention_pairs(subject, days, panel["sector"].to_series())
-    effects = explanation.edge_importance(
-        subject, days, params.days, params.edges, params.explainer_steps, params.seed
-    )
+    effects = explanation.edge_importance(subject, days, params.days, params.edges, params.explainer_steps, params.seed)
     planted = explanation.planted_precision(pairs, planted_peers, params.top_pairs)
     agreement = explanation.effect_agreement(effects)
     LOGGER.info("%d pairs attended to; attention against effect, 5 sessions: %s", len(pairs), agreement["5d"])
@@ -49,7 +47,7 @@ def measure_attention(
 
 
 def measure_features(
-    model_bundle: Models,
+    ensemble: Models,
     features: xr.Dataset,
     labels: xr.Dataset,
     graph_edges: pd.DataFrame,
@@ -62,7 +60,7 @@ def measure_features(
     """Average the weights of variable selection by feature, and by family and month."""
     from gogooku_kedro import explanation
 
-    subject = _subject(model_bundle, features, labels, graph_edges, feature_manifest, model, training)
+    subject = _subject(ensemble, features, labels, graph_edges, feature_manifest, model, training)
     daily = explanation.daily_weights(subject, _days(split, features, params))
     weights = explanation.feature_weights(daily, subject.features)
     summary = {
@@ -74,7 +72,7 @@ def measure_features(
 
 
 def measure_families(
-    model_bundle: Models,
+    ensemble: Models,
     features: xr.Dataset,
     labels: xr.Dataset,
     graph_edges: pd.DataFrame,
@@ -87,7 +85,7 @@ def measure_families(
     """Measure the rank IC lost when a family's values are dealt to other stocks."""
     from gogooku_kedro import explanation
 
-    subject = _subject(model_bundle, features, labels, graph_edges, feature_manifest, model, training)
+    subject = _subject(ensemble, features, labels, graph_edges, feature_manifest, model, training)
     return explanation.family_importance(
         subject,
         _days(split, features, params),

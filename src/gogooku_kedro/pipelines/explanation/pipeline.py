@@ -5,7 +5,7 @@ from kedro.pipeline import Pipeline, node
 from gogooku_kedro.pipelines.explanation import nodes
 from gogooku_kedro.pipelines.stage import stage
 
-MODEL = ["model_bundle", "features", "labels", "graph_edges", "split", "feature_manifest"]
+MODEL = ["ensemble", "features", "labels", "graph_edges", "split", "feature_manifest"]
 TABLES = ["attention_pairs", "feature_weights_by_month", "family_importance"]
 SETTINGS = ["params:model", "params:training", "params:explanation"]
 

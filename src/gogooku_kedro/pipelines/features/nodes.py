@@ -42,7 +42,7 @@ def check_features(
     panel: xr.Dataset,
     labels: xr.Dataset,
     split: dict[str, Any],
-    candidate_features: dict[str, Any],
+    candidate_manifest: dict[str, Any],
     params: FeaturesParams,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Hold every feature against the gates; the manifest lists those that pass."""
@@ -51,12 +51,12 @@ def check_features(
         universe_mask(panel, min_history=params.min_history),
         labels,
         split,
-        candidate_features,
+        candidate_manifest,
         leak_cap=params.leak_cap,
         execution=_execution(params),
         **params.gates.model_dump(),
     )
-    return library.without(candidate_features, reasons), report
+    return library.without(candidate_manifest, reasons), report
 
 
 def normalise_features(
@@ -74,7 +74,7 @@ def make_labels(panel: xr.Dataset, params: LabelsParams) -> xr.Dataset:
 
 def split_sessions(
     panel: xr.Dataset,
-    candidate_features: dict[str, Any],
+    candidate_manifest: dict[str, Any],
     split: SplitParams,
     labels: LabelsParams,
     graph: GraphParams,
@@ -82,7 +82,7 @@ def split_sessions(
 ) -> dict[str, Any]:
     """Split the sessions by date, purged; the training part begins when everything has warmed up."""
     warmup = library.first_session(
-        candidate_features,
+        candidate_manifest,
         graph_window=graph.window,
         graph_cadence=graph.cadence,
         model_window=model.window,

@@ -14,7 +14,7 @@ would make Kedro pass the parameters unvalidated."""
 
 
 def rank_latest(
-    model_bundle: Models,
+    ensemble: Models,
     features: xr.Dataset,
     labels: xr.Dataset,
     graph_edges: pd.DataFrame,
@@ -28,7 +28,7 @@ def rank_latest(
     market = model_market(features, labels, graph_edges, feature_manifest, model)
     latest = int(np.flatnonzero(features["in_universe"].any("code").to_numpy())[-1])
     ranking, _ = predict_parts(
-        model_bundle,
+        ensemble,
         feature_manifest["hash"],
         model,
         market,

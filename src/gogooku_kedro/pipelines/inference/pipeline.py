@@ -14,7 +14,7 @@ def create_pipeline() -> Pipeline:
         [
             node(
                 nodes.rank_latest,
-                ["model_bundle", *market, "params:model", "params:training"],
+                ["ensemble", *market, "params:model", "params:training"],
                 "latest_ranking",
                 name="rank_latest",
                 tags=["gpu"],

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from gogooku_kedro.report.page import FigureGroup
 
 RANKING = ("cumulative_rank_ic", "monthly_rank_ic", "decile_returns", "calibration_plot")
-BOOK = ("book_equity", "book_drawdown", "book_turnover")
+PORTFOLIO = ("portfolio_equity", "portfolio_drawdown", "portfolio_turnover")
 GRAPH = ("graph_monitoring", "degree_histogram")
 TRAINING = ("loss_curves",)
-OWN = (*RANKING, *BOOK, *GRAPH, *TRAINING)
+OWN = (*RANKING, *PORTFOLIO, *GRAPH, *TRAINING)
 """Figures of every run."""
 
 BESIDE = {
-    "ablation": ("gat_effect_difference", "gat_effect_arms"),
+    "ablation": ("gat_effect_difference", "gat_effect_variants"),
     "explanation": ("attention_network", "weights_by_month", "importance_bars"),
     "walk_forward": ("walk_forward_rank_ic",),
 }
@@ -60,7 +60,7 @@ def figure_groups(
 
     return [
         own("Ranking", RANKING),
-        own("Book", BOOK),
+        own("Portfolio", PORTFOLIO),
         own("Graph network", GRAPH),
         beside("Graph network on and off", "ablation"),
         beside("What the model learned", "explanation"),

@@ -22,22 +22,22 @@ Found = dict[str, Any] | None
 HORIZON = "5d"
 
 
-def summarise_headline(
+def summarise_key_results(
     metrics: dict[str, Any],
     daily_metrics: pd.DataFrame,
-    book_returns: pd.DataFrame,
+    portfolio_returns: pd.DataFrame,
     portfolio_metrics: dict[str, Any],
     seed_daily_metrics: pd.DataFrame,
     gat_effect: Found,
     params: EvaluationParams,
 ) -> dict[str, Any]:
     """Answer what the run was made for: better, by how much, tradable, does the graph matter."""
-    return key_results_lib.summarise_headline(
+    return key_results_lib.summarise_key_results(
         metrics,
         daily_metrics,
         cost_bps=params.cost_bps,
         sessions_per_year=params.sessions_per_year,
-        books=book_returns,
+        portfolios=portfolio_returns,
         portfolio=portfolio_metrics,
         effect=gat_effect,
         members=seed_daily_metrics,
@@ -48,7 +48,7 @@ def summarise_headline(
 
 def plot_figures(
     daily_metrics: pd.DataFrame,
-    book_returns: pd.DataFrame,
+    portfolio_returns: pd.DataFrame,
     quantile_calibration: pd.DataFrame,
     training_history: pd.DataFrame,
 ) -> tuple[go.Figure, go.Figure, go.Figure, go.Figure, go.Figure]:
@@ -56,7 +56,7 @@ def plot_figures(
     return (
         ranking_lib.cumulative_rank_ic(daily_metrics, HORIZON),
         days_lib.rank_ic_by_month(daily_metrics, HORIZON),
-        days_lib.book_turnover(book_returns, HORIZON),
+        days_lib.portfolio_turnover(portfolio_returns, HORIZON),
         model_lib.calibration_plot(quantile_calibration),
         model_lib.graph_monitoring(training_history),
     )
@@ -64,7 +64,7 @@ def plot_figures(
 
 def write_report(
     metrics: dict[str, Any],
-    headline: dict[str, Any],
+    key_results: dict[str, Any],
     portfolio_metrics: dict[str, Any],
     quality_report: dict[str, Any],
     feature_manifest: dict[str, Any],
@@ -77,7 +77,7 @@ def write_report(
 ) -> str:
     """Write one HTML page that opens offline."""
     evidence = _evidence(
-        *(metrics, headline, portfolio_metrics, quality_report, feature_manifest),
+        *(metrics, key_results, portfolio_metrics, quality_report, feature_manifest),
         *(market_oracle, labelling, walk_forward_metrics),
     )
     found = {"ablation": gat_effect, "explanation": explanation_run, "walk_forward": walk_forward_metrics}
@@ -87,7 +87,7 @@ def write_report(
 
 def write_card(
     metrics: dict[str, Any],
-    headline: dict[str, Any],
+    key_results: dict[str, Any],
     portfolio_metrics: dict[str, Any],
     quality_report: dict[str, Any],
     feature_manifest: dict[str, Any],
@@ -99,7 +99,7 @@ def write_card(
 ) -> str:
     """Write the model card in Markdown."""
     evidence = _evidence(
-        *(metrics, headline, portfolio_metrics, quality_report, feature_manifest),
+        *(metrics, key_results, portfolio_metrics, quality_report, feature_manifest),
         *(market_oracle, labelling, walk_forward_metrics),
     )
     return model_card_lib.render_model_card(
@@ -112,7 +112,7 @@ def write_card(
 
 def _evidence(
     metrics: dict[str, Any],
-    headline: dict[str, Any],
+    key_results: dict[str, Any],
     portfolio: dict[str, Any],
     quality: dict[str, Any],
     manifest: dict[str, Any],
@@ -122,7 +122,7 @@ def _evidence(
 ) -> Any:
     usable = provenance.usable(provenance.origin(folds, metrics["run"]))
     return page_lib.Evidence(
-        headline,
+        key_results,
         metrics,
         quality,
         manifest,

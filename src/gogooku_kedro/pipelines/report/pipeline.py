@@ -10,12 +10,12 @@ from gogooku_kedro.pipelines.report.groups import FIGURES
 from gogooku_kedro.pipelines.stage import stage
 
 SETTINGS = "params:evaluation"
-MEASURED = ["metrics", "daily_metrics", "book_returns", "portfolio_metrics", "seed_daily_metrics"]
-FACTS = ["metrics", "headline", "portfolio_metrics", "quality_report", "feature_manifest", "market_oracle"]
+MEASURED = ["metrics", "daily_metrics", "portfolio_returns", "portfolio_metrics", "seed_daily_metrics"]
+FACTS = ["metrics", "key_results", "portfolio_metrics", "quality_report", "feature_manifest", "market_oracle"]
 FOUND = ["gat_effect", "explanation_run", "walk_forward_metrics"]
-SERIES = ["daily_metrics", "book_returns", "quantile_calibration", "training_history"]
+SERIES = ["daily_metrics", "portfolio_returns", "quantile_calibration", "training_history"]
 DRAWN = [
-    *("cumulative_rank_ic", "monthly_rank_ic", "book_turnover"),
+    *("cumulative_rank_ic", "monthly_rank_ic", "portfolio_turnover"),
     *("calibration_plot", "graph_monitoring"),
 ]
 
@@ -30,10 +30,10 @@ def create_pipeline() -> Pipeline:
         "report",
         [
             node(
-                nodes.summarise_headline,
+                nodes.summarise_key_results,
                 [*MEASURED, "gat_effect", SETTINGS],
-                "headline",
-                name="summarise_headline",
+                "key_results",
+                name="summarise_key_results",
             ),
             node(nodes.plot_figures, SERIES, DRAWN, name="plot_figures"),
             node(nodes.write_report, page, "report", name="write_report"),

@@ -41,7 +41,7 @@ def train_model(
 
 
 def predict_scores(
-    model_bundle: Models,
+    ensemble: Models,
     features: xr.Dataset,
     labels: xr.Dataset,
     graph_edges: pd.DataFrame,
@@ -57,7 +57,7 @@ def predict_scores(
     dates = pd.DatetimeIndex(features.indexes["date"])
     parts = {part: list(range(*part_range(split, dates, part))) for part in ("valid", "test")}
     return predict_parts(
-        model_bundle,
+        ensemble,
         feature_manifest["hash"],
         model,
         market,

@@ -16,13 +16,13 @@ def create_pipeline() -> Pipeline:
             node(
                 nodes.train_model,
                 [*MARKET, "params:model", "params:training", "params:debug"],
-                ["model_bundle", "training_history"],
+                ["ensemble", "training_history"],
                 name="train_model",
                 tags=["gpu", "gat"],
             ),
             node(
                 nodes.predict_scores,
-                ["model_bundle", *MARKET, "params:model", "params:training"],
+                ["ensemble", *MARKET, "params:model", "params:training"],
                 ["predictions", "seed_predictions"],
                 name="predict_scores",
                 tags=["gpu"],

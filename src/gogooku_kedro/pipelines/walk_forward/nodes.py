@@ -26,7 +26,7 @@ from gogooku_kedro.walk_forward import refit as refit_lib
 
 def split_folds(
     panel: xr.Dataset,
-    candidate_features: dict[str, Any],
+    candidate_manifest: dict[str, Any],
     params: WalkForwardParams,
     split: SplitParams,
     labels: LabelsParams,
@@ -35,7 +35,7 @@ def split_folds(
 ) -> list[dict[str, Any]]:
     """Split the sessions into folds whose test parts end with the data, purged like the split."""
     dates = panel["date"].to_numpy()
-    return folds_lib.plan_folds(dates, candidate_features, params, split, labels, graph, model.window)
+    return folds_lib.plan_folds(dates, candidate_manifest, params, split, labels, graph, model.window)
 
 
 def train_folds(
@@ -43,7 +43,7 @@ def train_folds(
     panel: xr.Dataset,
     labels: xr.Dataset,
     graph_edges: pd.DataFrame,
-    candidate_features: dict[str, Any],
+    candidate_manifest: dict[str, Any],
     walk_forward_splits: list[dict[str, Any]],
     params: WalkForwardParams,
     features: FeaturesParams,
@@ -56,7 +56,7 @@ def train_folds(
     from gogooku_kedro.walk_forward.store import FoldSettings
     from gogooku_kedro.walk_forward.walk_forward import stacked, walk_forward
 
-    history = refit_lib.History(raw_features, panel, labels, graph_edges, candidate_features)
+    history = refit_lib.History(raw_features, panel, labels, graph_edges, candidate_manifest)
     settings = FoldSettings(features, model, training, evaluation, debug.gat_verbose)
     results = walk_forward(history, walk_forward_splits, settings, params.folder)
     predictions, members = stacked(results)

@@ -6,7 +6,7 @@ from gogooku_kedro.pipelines.stage import stage
 from gogooku_kedro.pipelines.walk_forward import nodes
 
 PLAN = ["params:walk_forward", "params:split", "params:labels", "params:graph", "params:model"]
-HISTORY = ["raw_features", "panel", "labels", "graph_edges", "candidate_features"]
+HISTORY = ["raw_features", "panel", "labels", "graph_edges", "candidate_manifest"]
 FITTED = ["features", "model", "training", "evaluation", "debug"]
 SPLITS, SETTINGS = "walk_forward_splits", "params:evaluation"
 SCORED = ["walk_forward_predictions", "walk_forward_seed_predictions"]
@@ -20,7 +20,7 @@ def create_pipeline() -> Pipeline:
     return stage(
         "walk_forward",
         [
-            node(nodes.split_folds, ["panel", "candidate_features", *PLAN], SPLITS, name="split_folds"),
+            node(nodes.split_folds, ["panel", "candidate_manifest", *PLAN], SPLITS, name="split_folds"),
             node(
                 nodes.train_folds,
                 trained,

@@ -1,4 +1,4 @@
-"""Plotly figures of a run over time: rank IC by month, and turnover of the books."""
+"""Plotly figures of a run over time: rank IC by month, and turnover of the portfolios."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gogooku_kedro.backtest.targets import LONG_SHORT
 from gogooku_kedro.columns import horizon_sessions
 from gogooku_kedro.metrics.align import check_columns
 from gogooku_kedro.report.figures.style import add_model_line, lay_out, model_order, plain_numbers
-from gogooku_kedro.report.names import DRAWN, headline_models
+from gogooku_kedro.report.names import DRAWN, shown_models
 
 SMOOTHED = 20
 """Sessions over which turnover is averaged."""
@@ -67,24 +67,24 @@ def rank_ic_by_month(daily: pd.DataFrame, horizon: str, model: str = "model") ->
     )
 
 
-def book_turnover(book_returns: pd.DataFrame, horizon: str, *, split: str = "test") -> go.Figure:
-    """Return the turnover a session of the long-short book per model, a running mean of 20 sessions.
+def portfolio_turnover(portfolio_returns: pd.DataFrame, horizon: str, *, split: str = "test") -> go.Figure:
+    """Return the turnover a session of the long-short portfolio per model, a running mean of 20 sessions.
 
     Args:
-        book_returns: Table of `books.backtest_books`; turnover is the same at every cost.
+        portfolio_returns: Table of `portfolios.backtest_portfolios`; turnover is the same at every cost.
         horizon: Name of the horizon, e.g. "5d".
         split: Part of the split.
     """
-    columns = ["model", "split", "book", "horizon", "cost_bps", "date", "turnover"]
-    check_columns(book_returns, columns, "book returns")
-    chosen = (book_returns[["split", "book", "horizon"]] == [split, LONG_SHORT, horizon]).all(axis=1)
-    rows = book_returns[chosen & (book_returns["cost_bps"] == book_returns["cost_bps"].min())]
+    columns = ["model", "split", "portfolio", "horizon", "cost_bps", "date", "turnover"]
+    check_columns(portfolio_returns, columns, "portfolio returns")
+    chosen = (portfolio_returns[["split", "portfolio", "horizon"]] == [split, LONG_SHORT, horizon]).all(axis=1)
+    rows = portfolio_returns[chosen & (portfolio_returns["cost_bps"] == portfolio_returns["cost_bps"].min())]
     figure = go.Figure()
-    for model in headline_models(model_order(list(rows["model"].unique()))):
+    for model in shown_models(model_order(list(rows["model"].unique()))):
         days = rows[rows["model"] == model].sort_values("date")
         add_model_line(figure, model, days["date"], days["turnover"].rolling(SMOOTHED).mean())
     figure.update_xaxes(nticks=6, tickangle=0, tickformat="%b\n%Y")
     figure.update_yaxes(tickformat=".0%", rangemode="tozero")
-    title = f"Turnover, long-short book, {horizon} horizon ({split} part)"
+    title = f"Turnover, long-short portfolio, {horizon} horizon ({split} part)"
     note = f"of the notional of one leg a session, mean of {SMOOTHED} sessions"
     return lay_out(figure, title=f"{title}<br><sup>{note}</sup>", x="Session", y="Turnover")

@@ -1,4 +1,4 @@
-"""Figures of an ablation: the difference day by day, and every arm beside the model as it is configured."""
+"""Figures of an ablation: the difference day by day, and every variant beside the model as it is configured."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from gogooku_kedro.ablation.gat_effect import CONTROLS, OFF, ON, ArmSeries
+from gogooku_kedro.ablation.gat_effect import CONTROLS, OFF, ON, VariantSeries
 from gogooku_kedro.metrics.align import check_columns
 from gogooku_kedro.report.figures.style import DECIMALS, FALLBACK_COLOUR, lay_out, plain_numbers
 
@@ -19,7 +19,7 @@ BAND = "rgba(0, 114, 178, 0.12)"
 GRID = 1
 
 
-def cumulative_difference(series: ArmSeries, kind: str = "raw") -> go.Figure:
+def cumulative_difference(series: VariantSeries, kind: str = "raw") -> go.Figure:
     """Return the running sum of the daily rank IC of `on` and the controls less that of `off`.
 
     The last value divided by the days is the mean difference. The band around 0 holds, on any one day,
@@ -27,24 +27,24 @@ def cumulative_difference(series: ArmSeries, kind: str = "raw") -> go.Figure:
     of a day's evidence (serial correlation included, seeds held fixed) times the root of the days so far.
 
     Args:
-        series: The arms.
+        series: The variants.
         kind: Kind of scores.
     """
     figure = _panels(series.horizons)
-    arms = [arm for arm in (ON, *CONTROLS) if series.has(arm, kind)]
+    variants = [variant for variant in (ON, *CONTROLS) if series.has(variant, kind)]
     for position, horizon in enumerate(series.horizons):
         place = {"row": position // GRID + 1, "col": position % GRID + 1}
         _add_band(figure, series, kind, horizon, place)
-        for arm in arms:
-            difference = _difference(series, arm, kind, horizon)
+        for variant in variants:
+            difference = _difference(series, variant, kind, horizon)
             figure.add_scatter(
                 x=_dates(difference),
                 y=difference.cumsum().round(DECIMALS).tolist(),
-                name=f"{arm} - off",
-                legendgroup=arm,
+                name=f"{variant} - off",
+                legendgroup=variant,
                 showlegend=position == 0,
                 mode="lines",
-                line={"color": COLOURS.get(arm, FALLBACK_COLOUR), "width": 3 if arm == ON else 1.6},
+                line={"color": COLOURS.get(variant, FALLBACK_COLOUR), "width": 3 if variant == ON else 1.6},
                 **place,
             )
     return _titled(
@@ -54,48 +54,47 @@ def cumulative_difference(series: ArmSeries, kind: str = "raw") -> go.Figure:
     )
 
 
-def arm_forest(table: pd.DataFrame, kind: str = "raw") -> go.Figure:
-    """Return every arm's mean rank IC less that of `on`, with its 95% interval.
+def variant_forest(table: pd.DataFrame, kind: str = "raw") -> go.Figure:
+    """Return every variant's mean rank IC less that of `on`, with its 95% interval.
 
     Left of 0: the model is worse without it, or with that graph.
 
     Args:
-        table: From `arm_table`.
+        table: From `variant_table`.
         kind: Kind of scores.
     """
     names = [f"rank_ic_less_on{end}" for end in ("", "_low", "_high")]
-    check_columns(table, ["arm", "scores", "horizon", *names], "ablation_table")
-    rows = table[(table["scores"] == kind) & (table["arm"] != ON)]
+    check_columns(table, ["variant", "scores", "horizon", *names], "ablation_table")
+    rows = table[(table["scores"] == kind) & (table["variant"] != ON)]
     horizons = list(dict.fromkeys(rows["horizon"]))
     figure = _panels(horizons)
     for position, horizon in enumerate(horizons):
-        arms = rows[rows["horizon"] == horizon][::-1]
-        middle, low, high = (arms[name].astype(float) for name in names)
+        variants = rows[rows["horizon"] == horizon][::-1]
+        middle, low, high = (variants[name].astype(float) for name in names)
         place: dict[str, Any] = {"row": position // GRID + 1, "col": position % GRID + 1}
         figure.add_scatter(
             x=plain_numbers(middle, DECIMALS),
-            y=arms["arm"].tolist(),
+            y=variants["variant"].tolist(),
             error_x={
                 "array": plain_numbers(high - middle, DECIMALS),
                 "arrayminus": plain_numbers(middle - low, DECIMALS),
                 "type": "data",
             },
             mode="markers",
-            marker={"size": 8, "color": [COLOURS.get(arm, FALLBACK_COLOUR) for arm in arms["arm"]]},
+            marker={
+                "size": 8,
+                "color": [COLOURS.get(variant, FALLBACK_COLOUR) for variant in variants["variant"]],
+            },
             showlegend=False,
             **place,
         )
         figure.add_vline(x=0.0, line={"color": COLOURS[ON], "dash": "dot"}, **place)
-    figure = _titled(
-        figure, "Mean rank IC of an arm less that of on<br><sup>95% interval, days and seeds</sup>"
-    )
-    tallest = rows["arm"].nunique()
+    figure = _titled(figure, "Mean rank IC of an variant less that of on<br><sup>95% interval, days and seeds</sup>")
+    tallest = rows["variant"].nunique()
     return figure.update_layout(height=max(620, 300 + 88 * tallest), hovermode="closest")
 
 
-def _add_band(
-    figure: go.Figure, series: ArmSeries, kind: str, horizon: str, place: Mapping[str, Any]
-) -> None:
+def _add_band(figure: go.Figure, series: VariantSeries, kind: str, horizon: str, place: Mapping[str, Any]) -> None:
     found = series.compare(ON, OFF, kind, horizon, "rank_ic")
     if not np.isfinite(found.day_deviation):
         return
@@ -115,15 +114,15 @@ def _add_band(
         )
 
 
-def _difference(series: ArmSeries, arm: str, kind: str, horizon: str) -> pd.Series[float]:
-    """Daily rank IC of an arm less that of off, mean over seeds, by date."""
+def _difference(series: VariantSeries, variant: str, kind: str, horizon: str) -> pd.Series[float]:
+    """Daily rank IC of an variant less that of off, mean over seeds, by date."""
     pair = pd.concat(
-        [series.series(name, kind, horizon, "rank_ic") for name in (arm, OFF)],
+        [series.series(name, kind, horizon, "rank_ic") for name in (variant, OFF)],
         axis=1,
-        keys=["arm", OFF],
+        keys=["variant", OFF],
         join="inner",
     ).dropna()
-    own, off = (pair.xs(name, axis=1, level=0).to_numpy(np.float64) for name in ("arm", OFF))
+    own, off = (pair.xs(name, axis=1, level=0).to_numpy(np.float64) for name in ("variant", OFF))
     dates = pd.DatetimeIndex(pair.index.get_level_values("date"))
     return pd.Series(own.mean(axis=1) - off.mean(axis=1), dates).sort_index()
 

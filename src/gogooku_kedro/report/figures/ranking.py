@@ -20,7 +20,7 @@ from gogooku_kedro.report.figures.style import (
     model_order,
     plain_numbers,
 )
-from gogooku_kedro.report.names import headline_models
+from gogooku_kedro.report.names import shown_models
 
 TEST_SHADE = "rgba(0, 114, 178, 0.07)"
 RESTARTS = "<br><sup>the sum restarts at 0 in the test part</sup>"
@@ -48,7 +48,7 @@ def cumulative_rank_ic(daily: pd.DataFrame, horizon: str) -> go.Figure:
 
 
 def cumulative_net_return(daily: pd.DataFrame, horizon: str) -> go.Figure:
-    """Return the running sum of the long-short book's daily return after costs, per model.
+    """Return the running sum of the long-short portfolio's daily return after costs, per model.
 
     Arguments and layout as in `cumulative_rank_ic`; returns are shown in percent.
     """
@@ -56,7 +56,7 @@ def cumulative_net_return(daily: pd.DataFrame, horizon: str) -> go.Figure:
     figure.update_yaxes(tickformat=".0%")
     return lay_out(
         figure,
-        title=f"Long-short book after costs, {horizon} horizon{RESTARTS}",
+        title=f"Long-short portfolio after costs, {horizon} horizon{RESTARTS}",
         x="Session",
         y="Sum of net return",
     )
@@ -177,7 +177,7 @@ def _running_sums(daily: pd.DataFrame, horizon: str, column: str) -> go.Figure:
     check_columns(daily, ["model", "split", "horizon", "date", column], "daily metrics")
     rows = daily[daily["horizon"] == horizon]
     figure = go.Figure()
-    for model in headline_models(model_order(list(rows["model"].unique()))):
+    for model in shown_models(model_order(list(rows["model"].unique()))):
         days = rows[rows["model"] == model].sort_values("date")
         total = days[column].fillna(0.0).groupby(days["split"]).cumsum()
         starts = days["split"].ne(days["split"].shift()) & (days["split"] == "test")

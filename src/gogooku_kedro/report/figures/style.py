@@ -56,9 +56,7 @@ def model_order(models: Sequence[str]) -> list[str]:
     return known + sorted(set(models) - set(known))
 
 
-def add_model_line(
-    figure: go.Figure, model: str, dates: pd.Series[pd.Timestamp], values: pd.Series[float]
-) -> None:
+def add_model_line(figure: go.Figure, model: str, dates: pd.Series[pd.Timestamp], values: pd.Series[float]) -> None:
     """Add the line of a model over dates, in its colour; those not shown at first wait in the legend."""
     figure.add_scatter(
         x=dates.dt.strftime("%Y-%m-%d").tolist(),

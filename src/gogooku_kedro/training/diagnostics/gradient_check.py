@@ -61,9 +61,7 @@ def check_gradients(
     return GradientReport(tuple(checks))
 
 
-def _continuity(
-    module: CrossSectionModule, output: ModelOutput, task: Tensor, chunk: DayChunk
-) -> list[Check]:
+def _continuity(module: CrossSectionModule, output: ModelOutput, task: Tensor, chunk: DayChunk) -> list[Check]:
     named = _parameters_in_use(module)
     cut = [n for (n, _), g in zip(named, gradients_of(task, [p for _, p in named]), strict=True) if g is None]
     checks = [

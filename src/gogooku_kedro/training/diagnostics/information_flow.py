@@ -64,9 +64,7 @@ class InformationFlow(pl.Callback):
         _raise(trainer, information_problems(figures, pl_module.idle_parts(), self.isolated))
 
 
-def information_problems(
-    figures: Mapping[str, float], idle: frozenset[str], isolated: bool = False
-) -> list[str]:
+def information_problems(figures: Mapping[str, float], idle: frozenset[str], isolated: bool = False) -> list[str]:
     """What is wrong with the figures of an epoch, one sentence each.
 
     Args:

@@ -46,7 +46,6 @@ def _random_edges(attributes: tuple[str, ...], generator: torch.Generator) -> tu
     edge_index = torch.stack([source, target]).repeat(1, DAYS) + day
     is_self = (edge_index[0] == edge_index[1]).float()
     columns = [
-        is_self if name == "is_self" else torch.rand(len(day), generator=generator) * 2 - 1
-        for name in attributes
+        is_self if name == "is_self" else torch.rand(len(day), generator=generator) * 2 - 1 for name in attributes
     ]
     return edge_index, torch.stack(columns, dim=1)

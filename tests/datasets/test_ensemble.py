@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from kedro.io import DatasetError
 
-from gogooku_kedro.datasets import ModelBundleDataset
-from gogooku_kedro.training import Ensemble, ModelBundle
+from gogooku_kedro.datasets import EnsembleDataset
+from gogooku_kedro.training import Ensemble, SeedModel
 from tests.model.conftest import model_params
 
 
@@ -23,13 +23,13 @@ def ensemble() -> Ensemble:
             "seen": np.array([True, False]),
         }
         training = {"seed": seed, "device": "cpu", "n_parameters": 6, "best_epoch": 0, "seconds": 1.5}
-        members.append(ModelBundle(weights, model_params(), 3, 2, 1, "abc", training))
+        members.append(SeedModel(weights, model_params(), 3, 2, 1, "abc", training))
     return Ensemble(tuple(members))
 
 
 @pytest.fixture
-def dataset(tmp_path) -> ModelBundleDataset:
-    return ModelBundleDataset(filepath=str(tmp_path / "model"), metadata={"kedro-viz": {"layer": "models"}})
+def dataset(tmp_path) -> EnsembleDataset:
+    return EnsembleDataset(filepath=str(tmp_path / "model"), metadata={"kedro-viz": {"layer": "models"}})
 
 
 def test_models_come_back_as_they_were_saved(dataset, ensemble):
@@ -60,9 +60,7 @@ def test_the_files_are_open_formats(dataset, ensemble, tmp_path):
 
 def test_models_that_are_not_there_say_how_to_get_them(dataset):
     assert not dataset.exists()
-    with pytest.raises(
-        DatasetError, match=r"no trained model in .*: run `kedro run --pipelines=training` first"
-    ):
+    with pytest.raises(DatasetError, match=r"no trained model in .*: run `kedro run --pipelines=training` first"):
         dataset.load()
 
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from gogooku_kedro.training import Ensemble
 
 
-class ModelBundleDataset(AbstractDataset["Ensemble", "Ensemble"]):
+class EnsembleDataset(AbstractDataset["Ensemble", "Ensemble"]):
     """Save and load a :class:`gogooku_kedro.training.Ensemble` in a folder.
 
     Args:

@@ -1,0 +1,280 @@
+"""Train one model: the network, Lightning's trainer around it, and the weights of its best epoch."""
+
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, Timer, TQDMProgressBar
+from lightning.pytorch.loggers import Logger, MLFlowLogger
+from lightning.pytorch.strategies import DDPStrategy, Strategy
+
+from gogooku_kedro.model import ATFTGATFAN
+from gogooku_kedro.params import ModelParams, TrainingParams
+from gogooku_kedro.training.callbacks import EpochLog, History, SeedEveryStep
+from gogooku_kedro.training.checkpoints import EpochCheckpoints, PlainCheckpoints, read_checkpoint, saved_epochs
+from gogooku_kedro.training.data import DayChunkDataModule, steps_per_epoch
+from gogooku_kedro.training.device import describe_device, resolve_device, resolve_precision
+from gogooku_kedro.training.diagnostics.information_flow import InformationFlow
+from gogooku_kedro.training.memory import freed_memory_kept
+from gogooku_kedro.training.module import MONITOR, CrossSectionModule
+from gogooku_kedro.training.seed_model import SeedModel, market_sizes
+from gogooku_kedro.training.tensors import MarketTensors
+
+logger = logging.getLogger(__name__)
+for chatty in (
+    "lightning.pytorch",
+    "lightning.fabric",
+    "lightning_fabric",
+):  # our own line per epoch says it all
+    logging.getLogger(chatty).setLevel(logging.WARNING)
+
+FINISHED, HISTORY = "finished", "history.json"
+"""Folder of the finished model in the folder of its run, and the table of its epochs in it."""
+
+NOISE = (
+    ".*does not have many workers.*",  # the panel lies in the device's memory: a worker has nothing to do
+    ".*Checkpoint directory .* exists.*",
+    ".*treespec, LeafSpec.*",  # Lightning's own use of PyTorch
+    ".*recommended to use .*sync_dist=True.*",  # every process validates the same days
+    "Grad strides do not match bucket view strides.*",  # a matter of speed, of small weights
+)
+
+Days = tuple[int, int]
+"""First day and last day plus one, as positions among the market's sessions."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a training process is told, beside the market.
+
+    Attributes:
+        folder: Folder of the checkpoints, and of the finished model.
+        train: Days of the training part.
+        valid: Days of the validation part.
+        feature_hash: Hash of the feature manifest.
+        model_params: Settings of the model.
+        training: Settings of the optimisation; ``seed`` is that of the one model.
+        callbacks: Further Lightning callbacks.
+        gat_verbose: Log every step of the GAT at DEBUG.
+        isolated: The graph has self loops alone, on purpose.
+        mlflow: Tracking URI and id of the MLflow run to log to, and what its metrics begin with.
+    """
+
+    folder: Path
+    train: Days
+    valid: Days
+    feature_hash: str
+    model_params: ModelParams
+    training: TrainingParams
+    callbacks: tuple[pl.Callback, ...]
+    gat_verbose: bool
+    isolated: bool
+    mlflow: tuple[str, str, str] | None
+
+
+class Patience(EarlyStopping):
+    """Stop after ``patience`` epochs without a better metric; epochs that have none (-inf) do not count."""
+
+    def __init__(self, patience: int) -> None:
+        super().__init__(MONITOR, mode="max", patience=patience, check_on_train_epoch_end=True)
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Train no epoch more when the run was cut off after its last."""
+        trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look at the epoch's metric."""
+        if float(trainer.callback_metrics[MONITOR]) != -torch.inf:
+            super().on_train_epoch_end(trainer, pl_module)
+
+
+def train_seed_model(market: MarketTensors, job: Job) -> None:
+    """Train the model of a job, or go on with it, and leave it in ``job.folder / FINISHED``.
+
+    Every process of a job with several devices calls this; the first one leaves the model.
+
+    Raises:
+        ValueError: If no epoch has a metric that is a number, or a checkpoint cannot be read.
+    """
+    training = job.training
+    pl.seed_everything(training.seed, verbose=False)
+    model = _build(market, job)
+    group = training.devices * training.accumulate
+    steps = steps_per_epoch(*job.train, training.chunk_days, group, training.max_batches)
+    steps *= training.max_epochs
+    module = CrossSectionModule(model, job.model_params, training, steps, gat_verbose=job.gat_verbose)
+    history, checkpoints = History(), EpochCheckpoints(job.folder, training.keep_checkpoints)
+    budget = training.time_budget_minutes
+    timer = Timer(None if budget is None else timedelta(minutes=budget), verbose=False)
+    trainer = _trainer(job, [Patience(training.patience), history, timer, checkpoints])
+    with freed_memory_kept(), _debug_lines(job.gat_verbose):
+        _fit_or_go_on(trainer, module, _data(market, job), job.folder)
+    if trainer.is_global_zero:
+        _load_best(model, checkpoints)
+        _say_if_time_is_up(timer, job, len(history.rows), checkpoints)
+        _leave(model, market, job, history, checkpoints, timer)
+
+
+@contextmanager
+def _debug_lines(wanted: bool) -> Iterator[None]:
+    """Let the DEBUG lines of the training through while the context is open."""
+    logger_of_steps = logging.getLogger(CrossSectionModule.__module__)
+    before = logger_of_steps.level
+    if wanted:
+        logger_of_steps.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        logger_of_steps.setLevel(before)
+
+
+def _build(market: MarketTensors, job: Job) -> ATFTGATFAN:
+    params = job.model_params
+    model = ATFTGATFAN(params, *market_sizes(market))
+    model.fit_scales(market.levels[slice(*job.train)], *market.graph.of_days(*job.train))
+    if job.training.compile:  # in place: the names of the weights stay as they are
+        model.compile(dynamic=True)
+    return model
+
+
+def _data(market: MarketTensors, job: Job) -> DayChunkDataModule:
+    training = job.training
+    return DayChunkDataModule(
+        market,
+        job.train,
+        job.valid,
+        training.chunk_days,
+        job.model_params.window,
+        training.seed,
+        training.accumulate,
+        training.max_batches,
+    )
+
+
+def _trainer(job: Job, callbacks: list[pl.Callback]) -> pl.Trainer:
+    training = job.training
+    device = resolve_device(training.device)
+    precision = resolve_precision(training.precision, device)
+    logger.info(
+        "training on %s, %s: %d epochs at most",
+        describe_device(device, training.devices),
+        precision,
+        training.max_epochs,
+    )
+    interactive = sys.stdout.isatty()
+    return pl.Trainer(
+        accelerator="gpu" if device == "cuda" else "cpu",
+        devices=training.devices,
+        strategy=_strategy(device, training.devices),
+        precision=precision,
+        min_epochs=_first_epoch_to_keep(job) + 1,
+        max_epochs=training.max_epochs,
+        accumulate_grad_batches=training.accumulate,
+        gradient_clip_val=training.gradient_clip,
+        reload_dataloaders_every_n_epochs=1,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        logger=_logger(job),
+        log_every_n_steps=1,
+        enable_progress_bar=interactive,
+        enable_model_summary=False,
+        plugins=[PlainCheckpoints()],
+        callbacks=[
+            SeedEveryStep(training.seed),
+            EMAWeightAveraging(decay=training.ema_decay),
+            InformationFlow(job.isolated),
+            EpochLog(),
+            *([TQDMProgressBar(leave=False)] if interactive else []),
+            *callbacks,
+            *job.callbacks,
+        ],
+    )
+
+
+def _strategy(device: str, devices: int) -> str | Strategy:
+    if devices == 1:
+        return "auto"
+    # A phase without graph leaves the GAT's parameters unused.
+    backend = "nccl" if device == "cuda" else "gloo"
+    return DDPStrategy(process_group_backend=backend, find_unused_parameters=True)
+
+
+def _first_epoch_to_keep(job: Job) -> int:
+    if not job.model_params.gat.enabled:
+        return 0
+    epochs = range(job.training.max_epochs)
+    return next(epoch for epoch in epochs if job.training.phase_of(epoch).graph)
+
+
+def _fit_or_go_on(trainer: pl.Trainer, module: CrossSectionModule, data: DayChunkDataModule, folder: Path) -> None:
+    last = next(reversed(saved_epochs(folder)), None)
+    if last is not None:
+        logger.info("going on with the training that was cut off: %s", last)
+    with warnings.catch_warnings():
+        for noise in NOISE:
+            warnings.filterwarnings("ignore", noise)
+        trainer.fit(module, data, ckpt_path=last, weights_only=True)
+
+
+def _say_if_time_is_up(timer: Timer, job: Job, epochs: int, checkpoints: EpochCheckpoints) -> None:
+    remaining = timer.time_remaining()
+    if remaining is not None and remaining <= 0 and epochs < job.training.max_epochs:
+        logger.info(
+            "training.time_budget_minutes: %.4g spent in epoch %d of %d; the best epoch so far, %d, is kept",
+            job.training.time_budget_minutes,
+            epochs,
+            job.training.max_epochs,
+            (checkpoints.best_epoch or 0) + 1,
+        )
+
+
+def _leave(
+    model: ATFTGATFAN,
+    market: MarketTensors,
+    job: Job,
+    history: History,
+    checkpoints: EpochCheckpoints,
+    timer: Timer,
+) -> None:
+    training = job.training
+    summary = {
+        "seed": training.seed,
+        "device": describe_device(resolve_device(training.device), training.devices),
+        "n_parameters": model.n_parameters(),
+        "best_epoch": checkpoints.best_epoch,
+        "epochs": len(history.rows),
+        "seconds": round(timer.time_elapsed(), 1),
+    }
+    finished = job.folder / FINISHED
+    finished.mkdir(exist_ok=True)
+    (finished / HISTORY).write_text(json.dumps(history.rows))
+    sizes = market_sizes(market)
+    SeedModel.from_model(model, job.model_params, sizes, job.feature_hash, summary).save(finished)
+
+
+def _logger(job: Job) -> Logger | bool:
+    if job.mlflow is None:
+        return False
+    uri, run_id, prefix = job.mlflow
+    return MLFlowLogger(tracking_uri=uri, run_id=run_id, prefix=prefix)
+
+
+def _load_best(model: ATFTGATFAN, checkpoints: EpochCheckpoints) -> None:
+    if checkpoints.best_epoch is None:
+        raise ValueError(
+            f"no epoch has a {MONITOR} that is a number, so none can be kept: the loss diverged; lower "
+            f"training.learning_rate"
+        )
+    state: dict[str, Any] = read_checkpoint(checkpoints.path(checkpoints.best_epoch))["state_dict"]
+    prefix = "model."
+    model.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+    model.cpu()
