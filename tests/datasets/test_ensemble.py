@@ -37,7 +37,7 @@ def test_models_come_back_as_they_were_saved(dataset, ensemble):
     assert dataset.exists()
     again = dataset.load()
     assert (again.seeds, again.params, again.training) == ((1, 12), ensemble.params, ensemble.training)
-    for before, after in zip(ensemble.seed_models, again.members, strict=True):
+    for before, after in zip(ensemble.seed_models, again.seed_models, strict=True):
         assert after.config() == before.config()
         assert set(after.weights) == set(before.weights)
         for name, weight in before.weights.items():

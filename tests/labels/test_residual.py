@@ -126,7 +126,7 @@ def svd_loadings(returns):
 
 
 @each_entry
-def testpca_residual_equals_svd_and_least_squares(panel, entry):
+def test_pca_residual_equals_svd_and_least_squares(panel, entry):
     labels = labels_of(panel, "pca", entry)
     returns = panel["ret_1d"].values.astype(float)
     for t in (40, 46, 47, 60, 100):

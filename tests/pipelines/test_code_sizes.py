@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import ROOT
 
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
-FILE, FUNCTION, NODES, PIPELINE = 300, 40, 150, 50
+FILE, FUNCTION, NODES, PIPELINE = 400, 40, 150, 50
 
 
 def lines_of(path: Path) -> int:

@@ -138,8 +138,8 @@ def _tradable(metrics: Metrics, portfolio: Mapping[str, Any] | None, cost_bps: f
         if name not in plain:
             continue
         cell = {key: plain[name][key] for key in ("rank_ic", "rank_ic_one_day_late")}
-        portfolio = held.get(name)
-        cell |= _plain_portfolio(plain[name]) if portfolio is None else _held_portfolio(portfolio, cost_bps)
+        of_horizon = held.get(name)
+        cell |= _plain_portfolio(plain[name]) if of_horizon is None else _held_portfolio(of_horizon, cost_bps)
         deflated = cell["deflated_sharpe"]
         luck = None if deflated is None else deflated < BEYOND_LUCK
         horizons[name] = cell | {"answer": _earns(cell), "luck": luck}

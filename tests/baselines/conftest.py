@@ -1,0 +1,5 @@
+"""Fixtures shared with the tests of the metrics."""
+
+from tests.metrics.conftest import daily, labels, predict
+
+__all__ = ["daily", "labels", "predict"]
