@@ -22,7 +22,7 @@ class Data(NamedTuple):
     panel: xr.Dataset
     events: xr.Dataset
     edges: pd.DataFrame
-    peer_panel: xr.Dataset
+    neighbour_panel: xr.Dataset
     raw_features: xr.Dataset
     candidates: dict[str, Any]
     labels: xr.Dataset
@@ -40,11 +40,11 @@ def data_flow(
     panel = ingestion_nodes.build_panel(bars, tables["market_index"], ingestion)
     events = ingestion_nodes.build_events(panel, *(tables[name] for name in EVENT_TABLES))
     edges = graph_nodes.build_graph(panel, graph)
-    peer_panel = graph_nodes.build_peer_panel(panel, edges)
-    market = (panel, peer_panel, events, features)
+    neighbour_panel = graph_nodes.build_neighbour_panel(panel, edges)
+    market = (panel, neighbour_panel, events, features)
     raw = assemble(features_nodes.compute_features(*market))
     candidates = features_nodes.describe_features(*market)
-    return Data(panel, events, edges, peer_panel, raw, candidates, features_nodes.make_labels(panel, labels))
+    return Data(panel, events, edges, neighbour_panel, raw, candidates, features_nodes.make_labels(panel, labels))
 
 
 def normalised(data: Data, manifest: dict[str, Any], features: FeaturesParams) -> xr.Dataset:

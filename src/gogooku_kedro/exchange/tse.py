@@ -69,13 +69,7 @@ SEGMENTS: dict[str, str] = {
 SEGMENT_REFORM = pd.Timestamp("2022-04-04")
 """First session of the segments Prime, Standard and Growth."""
 
-SEGMENT_SUCCESSOR: dict[str, str] = {
-    "0101": "0111",
-    "0102": "0112",
-    "0104": "0113",
-    "0106": "0112",
-    "0107": "0113",
-}
+SEGMENT_SUCCESSOR: dict[str, str] = {"0101": "0111", "0102": "0112", "0104": "0113", "0106": "0112", "0107": "0113"}
 """Where most issues of a segment went on `SEGMENT_REFORM`; part of the 1st chose Standard."""
 
 FINE_TICKS_FOR_MID400 = pd.Timestamp("2023-06-05")

@@ -1,4 +1,4 @@
-"""Gates on the features: empty, constant, duplicate, and too good to be true."""
+"""Checks of the features: empty, constant, duplicate, and too good to be true."""
 
 import logging
 from collections.abc import Mapping
@@ -23,11 +23,11 @@ COMPARED = 96  # sessions, spread over train and valid, on which features are co
 OnFailure = Literal["fail", "drop"]
 
 
-class GateError(ValueError):
+class CheckError(ValueError):
     """A feature that no model should read."""
 
 
-class LeakError(GateError):
+class LeakError(CheckError):
     """A feature predicts a label better than any honest feature could."""
 
 
@@ -44,7 +44,7 @@ def check_features(
     on_failure: OnFailure,
     execution: Execution = LOCAL,
 ) -> tuple[dict[str, str], pd.DataFrame]:
-    """Hold every feature against four gates on the train and valid parts; the test part is never read.
+    """Hold every feature against four checks on the train and valid parts; the test part is never read.
 
     Empty: no stock of the universe ever has a value. Constant: fewer than two different values
     of more than `constant_share` of the dates (for a feature with one value per date: over all
@@ -62,18 +62,18 @@ def check_features(
         leak_cap: In (0, 1].
         constant_share: Share of dates, in [0, 1).
         duplicate_correlation: In (0, 1].
-        on_failure: `fail` raises for the first three gates, `drop` reports the features to drop.
+        on_failure: `fail` raises for the first three checks, `drop` reports the features to drop.
         execution: Threads and memory; neither changes a value.
 
     Returns:
-        Feature to reason, for those that fall at the first three gates; and one row per feature and
+        Feature to reason, for those that fail the first three checks; and one row per feature and
         horizon: feature, family, horizon, rank_ic (train and valid together), rank_ic_train,
-        rank_ic_valid, days (with an IC), constant_share, missing_share (of members), gate (reason, or
-        ""). NaN where no day has a rank IC, as for features with one value per date.
+        rank_ic_valid, days (with an IC), constant_share, missing_share (of the universe), failed_check
+        (reason, or ""). NaN where no day has a rank IC, as for features with one value per date.
 
     Raises:
         LeakError: The message names the features, the horizons and the values.
-        GateError: A feature falls at another gate and `on_failure` is `fail`.
+        CheckError: A feature fails another check and `on_failure` is `fail`.
         ValueError: A bound is out of range.
     """
     _check_bounds(leak_cap, constant_share, duplicate_correlation)
@@ -83,12 +83,12 @@ def check_features(
     if len(leaks):
         raise LeakError(_leak_message(leaks, leak_cap))
     reasons = _reasons(measured, manifest, constant_share, duplicate_correlation)
-    report["gate"] = [reasons.get(name, "") for name in report["feature"]]
+    report["failed_check"] = [reasons.get(name, "") for name in report["feature"]]
     if reasons and on_failure == "fail":
         listed = "; ".join(f"'{name}' {reason}" for name, reason in reasons.items())
-        raise GateError(
-            f"features.gates: {listed}. Leave the feature or its family out, or write "
-            "features.gates.on_failure: drop to go on without them"
+        raise CheckError(
+            f"features.checks: {listed}. Leave the feature or its family out, or write "
+            "features.checks.on_failure: drop to go on without them"
         )
     for name, reason in reasons.items():
         logger.info("Feature '%s' is dropped: %s", name, reason)
@@ -96,7 +96,7 @@ def check_features(
 
 
 class _Measured:
-    """What the gates look at, collected date by date."""
+    """What the checks look at, collected date by date."""
 
     def __init__(self, n_features: int, n_horizons: int, n_days: int) -> None:
         self.rank_ic = np.full((n_days, n_features, n_horizons), np.nan, dtype=np.float32)
@@ -175,10 +175,7 @@ def _count(measured: _Measured, x: Array, inside: Array) -> None:
 
 
 def _count_over_time(
-    measured: _Measured,
-    entries: Entries,
-    over_time: Mapping[str, Array],
-    sessions: npt.NDArray[np.intp],
+    measured: _Measured, entries: Entries, over_time: Mapping[str, Array], sessions: npt.NDArray[np.intp]
 ) -> None:
     for position, entry in enumerate(entries):
         if entry["kind"] == "market":
@@ -253,8 +250,8 @@ def _leak_message(leaks: pd.DataFrame, cap: float) -> str:
 def _check_bounds(leak_cap: float, constant_share: float, duplicate_correlation: float) -> None:
     rules = {
         f"features.leak_cap = {leak_cap}: give a number above 0, up to 1": 0 < leak_cap <= 1,
-        f"features.gates.constant_share = {constant_share}: give a share from 0 to below 1": 0 <= constant_share < 1,
-        f"features.gates.duplicate_correlation = {duplicate_correlation}: give a number above 0, up to 1": 0
+        f"features.checks.constant_share = {constant_share}: give a share from 0 to below 1": 0 <= constant_share < 1,
+        f"features.checks.duplicate_correlation = {duplicate_correlation}: give a number above 0, up to 1": 0
         < duplicate_correlation
         <= 1,
     }

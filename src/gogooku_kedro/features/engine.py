@@ -16,9 +16,8 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 import xarray as xr
 
-from gogooku_kedro.features.feature import Feature, Kind
+from gogooku_kedro.features.feature import Feature, Kind, shared_results
 from gogooku_kedro.features.registry import FEATURES, log_dropped, select_features
-from gogooku_kedro.features.shared import shared_results
 from gogooku_kedro.market.blocks import PanelBlock, PanelFrame, assemble
 from gogooku_kedro.typing import Float32Array
 
@@ -72,7 +71,7 @@ def compute_features(panel: xr.Dataset, families: Sequence[str], execution: Exec
     change values up to t.
 
     Args:
-        panel: Market panel `(date, code)`, with the variables of events and peers where there are any.
+        panel: Market panel `(date, code)`, with the variables of events and neighbours where there are any.
         families: Names among `FAMILIES`; one whose needs the panel does not meet drops out with one
             INFO line.
         execution: Engine, workers and memory.

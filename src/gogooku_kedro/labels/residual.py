@@ -22,13 +22,7 @@ BLOCK = 256  # sessions or codes in memory at a time
 
 
 def residual_target(
-    ret: xr.DataArray,
-    panel: xr.Dataset,
-    residual: Sequence[Residual],
-    *,
-    window: int,
-    factors: int,
-    cadence: int,
+    ret: xr.DataArray, panel: xr.Dataset, residual: Sequence[Residual], *, window: int, factors: int, cadence: int
 ) -> xr.DataArray:
     """Take common moves out of forward returns, one choice per horizon.
 

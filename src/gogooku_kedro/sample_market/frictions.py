@@ -58,11 +58,7 @@ def traded_sessions(settings: SampleMarketSettings, universe: Universe, replicat
 
 
 def quote_prices(
-    settings: SampleMarketSettings,
-    universe: Universe,
-    latent: LatentMarket,
-    traded: BoolArray,
-    signal_strength: float,
+    settings: SampleMarketSettings, universe: Universe, latent: LatentMarket, traded: BoolArray, signal_strength: float
 ) -> Quotes:
     """Opening and closing prices under daily limits and ticks.
 
@@ -131,11 +127,7 @@ def _fine_ticks(universe: Universe, dates: pd.DatetimeIndex) -> BoolArray:
 
 
 def high_and_low(
-    settings: SampleMarketSettings,
-    universe: Universe,
-    latent: LatentMarket,
-    quotes: Quotes,
-    replicate: int = 0,
+    settings: SampleMarketSettings, universe: Universe, latent: LatentMarket, quotes: Quotes, replicate: int = 0
 ) -> tuple[FloatArray, FloatArray]:
     """Highest and lowest price of each session, `(date, code)`, within its limits and on its ticks.
 

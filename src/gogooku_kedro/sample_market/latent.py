@@ -90,10 +90,7 @@ def draw_latent(settings: SampleMarketSettings, universe: Universe, replicate: i
 
 
 def _cluster_shocks(
-    settings: SampleMarketSettings,
-    universe: Universe,
-    shape: tuple[int, int],
-    rng: np.random.Generator,
+    settings: SampleMarketSettings, universe: Universe, shape: tuple[int, int], rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray]:
     """Unit-variance shocks before and after the open, correlated within a cluster."""
     rho = settings.peer_correlation

@@ -91,11 +91,7 @@ def oracle_scores(settings: SampleMarketSettings, universe: Universe, latent: La
 
 
 def _forward_volatility(
-    settings: SampleMarketSettings,
-    universe: Universe,
-    latent: LatentMarket,
-    entry: str,
-    horizon: int,
+    settings: SampleMarketSettings, universe: Universe, latent: LatentMarket, entry: str, horizon: int
 ) -> FloatArray:
     """sqrt(v_i + mean v): volatility of a forward return against a typical other code's."""
     share = settings.overnight_share
@@ -180,10 +176,7 @@ def rank_ic_bounds(settings: SampleMarketSettings) -> pd.DataFrame:
         and with the graph, their standard errors `own_se` and `graph_se`, and `replicates`. All
         bounds are 0 when `signal_strength` is 0.
     """
-    keys = pd.DataFrame(
-        [(entry, horizon) for entry in ENTRIES for horizon in HORIZONS],
-        columns=["entry", "horizon"],
-    )
+    keys = pd.DataFrame([(entry, horizon) for entry in ENTRIES for horizon in HORIZONS], columns=["entry", "horizon"])
     draws = np.zeros((settings.replicates, len(keys), 2))
     if settings.signal_strength > 0:
         for replicate in range(settings.replicates):
@@ -191,11 +184,7 @@ def rank_ic_bounds(settings: SampleMarketSettings) -> pd.DataFrame:
     mean = draws.mean(axis=0)
     error = draws.std(axis=0, ddof=1) / np.sqrt(settings.replicates)
     return keys.assign(
-        own=mean[:, 0],
-        own_se=error[:, 0],
-        graph=mean[:, 1],
-        graph_se=error[:, 1],
-        replicates=settings.replicates,
+        own=mean[:, 0], own_se=error[:, 0], graph=mean[:, 1], graph_se=error[:, 1], replicates=settings.replicates
     )
 
 

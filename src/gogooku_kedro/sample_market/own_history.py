@@ -46,10 +46,7 @@ def _shock_variance_of_peers(settings: SampleMarketSettings, universe: Universe)
 
 
 def _filter_memories(
-    settings: SampleMarketSettings,
-    peer_variance: FloatArray,
-    observed: FloatArray,
-    loading: FloatArray,
+    settings: SampleMarketSettings, peer_variance: FloatArray, observed: FloatArray, loading: FloatArray
 ) -> FloatArray:
     """Filtered mean of W ũ - kappa ũ, `(date, code)`; `own` and `peer` make up theta."""
     psi, rho, kappa = settings.peer_persistence, settings.peer_correlation, settings.shared_news

@@ -180,11 +180,7 @@ def _draw_listings(
 
 
 def _draw_splits(
-    settings: SampleMarketSettings,
-    price: FloatArray,
-    first: IntArray,
-    last: IntArray,
-    rng: np.random.Generator,
+    settings: SampleMarketSettings, price: FloatArray, first: IntArray, last: IntArray, rng: np.random.Generator
 ) -> tuple[IntArray, FloatArray]:
     """At most one a code; the dearest always splits 1:10, the cheapest consolidates 10:1."""
     session = rng.integers(first + 5, last - 4)

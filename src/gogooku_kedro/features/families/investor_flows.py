@@ -10,8 +10,7 @@ from functools import partial
 import xarray as xr
 
 from gogooku_kedro.arrays.rolling import Regression, rolling_mean, rolling_regression, rolling_std
-from gogooku_kedro.features.feature import Family, Feature
-from gogooku_kedro.features.shared import shared
+from gogooku_kedro.features.feature import Family, Feature, shared
 
 Z_WINDOW = 60  # sessions, about 12 weeks
 BETA_WINDOW = 120
@@ -92,12 +91,7 @@ def _needs(*classes: str) -> tuple[str, ...]:
 
 def _ratio(of: str) -> tuple[Feature, ...]:
     return _market.feature(
-        f"{of}_net_ratio",
-        _needs(of),
-        0,
-        "(buying - selling) / (buying + selling)",
-        partial(net_ratio, of=of),
-        FROOT,
+        f"{of}_net_ratio", _needs(of), 0, "(buying - selling) / (buying + selling)", partial(net_ratio, of=of), FROOT
     )
 
 

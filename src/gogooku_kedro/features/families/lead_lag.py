@@ -6,8 +6,7 @@ from gogooku_kedro.arrays.rolling import Regression, rolling_mean, rolling_regre
 from gogooku_kedro.features.families.liquidity import traded_value
 from gogooku_kedro.features.families.returns import past_return
 from gogooku_kedro.features.families.sector import others_mean, sector_return, sector_session_return
-from gogooku_kedro.features.feature import Family
-from gogooku_kedro.features.shared import shared
+from gogooku_kedro.features.feature import Family, shared
 
 SIZE_WINDOW = 60  # sessions of turnover behind the weight of a leader
 
@@ -109,13 +108,7 @@ FEATURES = (
         lookback=60,
     ),
     *_sector.each(
-        "leaders_gap_{n}d",
-        (5,),
-        LEADERS,
-        "leaders_return_{n}d - return_{n}d",
-        leaders_gap,
-        LO_MACKINLAY,
-        lookback=60,
+        "leaders_gap_{n}d", (5,), LEADERS, "leaders_return_{n}d - return_{n}d", leaders_gap, LO_MACKINLAY, lookback=60
     ),
     *_index.each(
         "index_lag_beta_{n}d",

@@ -7,8 +7,7 @@ import xarray as xr
 
 from gogooku_kedro.arrays.elementwise import larger, log, sign, smaller, sqrt
 from gogooku_kedro.arrays.rolling import min_present, rolling_count, rolling_mean, rolling_std
-from gogooku_kedro.features.feature import Family
-from gogooku_kedro.features.shared import shared
+from gogooku_kedro.features.feature import Family, shared
 
 
 @shared

@@ -11,8 +11,7 @@ import xarray as xr
 
 from gogooku_kedro.arrays.elementwise import log
 from gogooku_kedro.arrays.rolling import rolling_mean, rolling_std
-from gogooku_kedro.features.feature import Family, Feature
-from gogooku_kedro.features.shared import shared
+from gogooku_kedro.features.feature import Family, Feature, shared
 
 VOLUME_WINDOW = 20
 Z_WINDOW = 120

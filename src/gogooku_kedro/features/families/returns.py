@@ -6,8 +6,7 @@ import xarray as xr
 
 from gogooku_kedro.arrays.elementwise import log, sign
 from gogooku_kedro.arrays.rolling import rolling_mean, rolling_regression
-from gogooku_kedro.features.feature import Family
-from gogooku_kedro.features.shared import shared
+from gogooku_kedro.features.feature import Family, shared
 
 
 def past_return(panel: xr.Dataset, window: int, skip: int = 0) -> xr.DataArray:
@@ -156,10 +155,6 @@ FEATURES = (
         "Da, Gurun, Warachka (2014)",
     ),
     *_family.each(
-        "return_per_risk_{n}d",
-        (20,),
-        RETURN,
-        "mean / root mean square over {n} of return_1d",
-        return_per_risk,
+        "return_per_risk_{n}d", (20,), RETURN, "mean / root mean square over {n} of return_1d", return_per_risk
     ),
 )

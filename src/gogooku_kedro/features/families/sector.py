@@ -13,8 +13,7 @@ from gogooku_kedro.features.families.liquidity import traded_value
 from gogooku_kedro.features.families.returns import past_return
 from gogooku_kedro.features.families.volatility import realised_volatility
 from gogooku_kedro.features.families.volume import volume_ratio
-from gogooku_kedro.features.feature import Family
-from gogooku_kedro.features.shared import shared
+from gogooku_kedro.features.feature import Family, shared
 from gogooku_kedro.typing import Array
 
 EWMA_WINDOW = 60  # sessions
@@ -155,11 +154,7 @@ FEATURES = (
         partial(sector_volume_gap, short=5, long=60),
     ),
     *_each(
-        "sector_volatility_{n}d",
-        (20,),
-        RETURN,
-        "mean volatility_{n}d of the sector's other stocks",
-        sector_volatility,
+        "sector_volatility_{n}d", (20,), RETURN, "mean volatility_{n}d of the sector's other stocks", sector_volatility
     ),
     *_each(
         "sector_volatility_gap_{n}d",
@@ -183,13 +178,7 @@ FEATURES = (
         "log(mean turnover over {n} / mean of the sector's other stocks)",
         sector_turnover_share,
     ),
-    *_each(
-        "sector_beta_{n}d",
-        (60,),
-        RETURN,
-        "slope over {n} of return_1d on the sector's other stocks",
-        sector_beta,
-    ),
+    *_each("sector_beta_{n}d", (60,), RETURN, "slope over {n} of return_1d on the sector's other stocks", sector_beta),
     *_each(
         "sector_correlation_{n}d",
         (60,),

@@ -10,8 +10,7 @@ from functools import partial
 import xarray as xr
 
 from gogooku_kedro.arrays.elementwise import log
-from gogooku_kedro.features.feature import Family, Feature
-from gogooku_kedro.features.shared import shared
+from gogooku_kedro.features.feature import Family, Feature, shared
 
 SHARES = "stmt_adj_shares"
 VALUE = ("adj_close", SHARES)
@@ -197,12 +196,7 @@ FEATURES = (
     *_growth("sales_forecast_revision", "forecast_sales", "forecast_sales_previous"),
     *_growth("op_forecast_revision", "forecast_op", "forecast_op_previous", "Stickel (1991)"),
     *_growth("op_forecast_revision_year", "forecast_op", "forecast_op_initial"),
-    *_change(
-        "np_forecast_revision",
-        "forecast_np",
-        "forecast_np_previous",
-        "Chan, Jegadeesh, Lakonishok (1996)",
-    ),
+    *_change("np_forecast_revision", "forecast_np", "forecast_np_previous", "Chan, Jegadeesh, Lakonishok (1996)"),
     *_plain("forecast_revision_balance", "revision_balance", "forecasts raised - lowered within a year"),
     *_growth("sales_forecast_growth", "forecast_sales", "fy_sales"),
     *_growth("op_forecast_growth", "forecast_op", "fy_op"),

@@ -8,8 +8,7 @@ import xarray as xr
 from gogooku_kedro.arrays.elementwise import log, log1p
 from gogooku_kedro.arrays.path import Trend, adaptive_mean, rolling_trend
 from gogooku_kedro.arrays.rolling import rolling_ewma, rolling_mean, rolling_sum
-from gogooku_kedro.features.feature import Family
-from gogooku_kedro.features.shared import shared
+from gogooku_kedro.features.feature import Family, shared
 
 MACD_WINDOW = 90  # sessions; the 26-session EMA has 99.9% of its weight inside
 KAMA_WINDOW = 60  # sessions over which the adaptive mean runs
@@ -151,13 +150,7 @@ FEATURES = (
     *_family.feature("macd_histogram", CLOSE, MACD_WINDOW + 35, "macd - EMA9 of macd", macd_histogram, APPEL),
     *_each("kama_gap_{n}d", (10,), CLOSE, "close / KAMA{n} - 1", kama_gap, KAUFMAN, lookback=KAMA_WINDOW + 9),
     *_each("trend_slope_{n}d", (60,), CLOSE, "slope over {n} of log close on time", trend_slope),
-    *_each(
-        "trend_correlation_{n}d",
-        (120,),
-        CLOSE,
-        "correlation over {n} of log close with time",
-        trend_correlation,
-    ),
+    *_each("trend_correlation_{n}d", (120,), CLOSE, "correlation over {n} of log close with time", trend_correlation),
     *_each(
         "efficiency_ratio_{n}d",
         (20,),

@@ -15,8 +15,7 @@ from gogooku_kedro.arrays.rolling import (
     rolling_std,
 )
 from gogooku_kedro.features.families.returns import intraday_return, overnight_return
-from gogooku_kedro.features.feature import Family
-from gogooku_kedro.features.shared import shared
+from gogooku_kedro.features.feature import Family, shared
 
 
 @shared
@@ -241,14 +240,7 @@ FEATURES = (
         overnight_variance_share,
     ),
     *_family.feature("absolute_return_1d", RETURN, 1, "|return_1d|", _absolute_return),
-    *_each(
-        "max_return_{n}d",
-        (20,),
-        RETURN,
-        "max over {n} of return_1d",
-        _max_return,
-        "Bali, Cakici, Whitelaw (2011)",
-    ),
+    *_each("max_return_{n}d", (20,), RETURN, "max over {n} of return_1d", _max_return, "Bali, Cakici, Whitelaw (2011)"),
     *_each("min_return_{n}d", (20,), RETURN, "min over {n} of return_1d", _min_return),
     *_each(
         "skewness_{n}d",

@@ -7,8 +7,7 @@ import xarray as xr
 from gogooku_kedro.arrays.elementwise import log, sign
 from gogooku_kedro.arrays.path import rolling_trend
 from gogooku_kedro.arrays.rolling import rolling_max, rolling_mean, rolling_regression, rolling_std, rolling_sum
-from gogooku_kedro.features.feature import Family
-from gogooku_kedro.features.shared import shared
+from gogooku_kedro.features.feature import Family, shared
 
 
 @shared

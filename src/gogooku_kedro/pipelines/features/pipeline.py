@@ -1,11 +1,11 @@
-"""Features: panel, peers and events to normalised features, labels and split."""
+"""Features: panel, neighbours and events to normalised features, labels and split."""
 
 from kedro.pipeline import Pipeline, node
 
 from gogooku_kedro.pipelines.features import nodes
 from gogooku_kedro.pipelines.stage import stage
 
-MARKET = ["panel", "peer_panel", "events", "params:features"]
+MARKET = ["panel", "neighbour_panel", "events", "params:features"]
 SPLIT_INPUTS = ["params:split", "params:labels", "params:graph", "params:model"]
 
 
