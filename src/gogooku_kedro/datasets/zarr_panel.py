@@ -17,7 +17,7 @@ _FORMAT = 2  # has text of fixed length in its specification; version 3 has not,
 
 
 class ZarrDataset(AbstractDataset[xr.Dataset | PanelBlock, xr.Dataset]):
-    """Stores an xarray Dataset; dtypes, text coordinates and attributes come back as they were.
+    """Store an xarray Dataset; dtypes, text coordinates and attributes come back as they were.
 
     A save writes beside the old store and then swaps the two, so a reader never meets half a panel
     and a failed save keeps the old one. Text comes back as fixed-length unicode.

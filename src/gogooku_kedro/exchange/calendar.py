@@ -15,8 +15,8 @@ def _xtks_sessions(start: str, end: str) -> pd.DatetimeIndex:
     with warnings.catch_warnings():  # the calendar library meets a deprecation of pandas 3
         warnings.filterwarnings("ignore", message="Series.values returning")
         calendar = exchange_calendars.get_calendar("XTKS", start=start, end=end)
-    days: pd.DatetimeIndex = calendar.sessions
-    return days
+    found: pd.DatetimeIndex = calendar.sessions
+    return found
 
 
 def sessions(start: str | pd.Timestamp, end: str | pd.Timestamp) -> pd.DatetimeIndex:
@@ -36,5 +36,5 @@ def sessions(start: str | pd.Timestamp, end: str | pd.Timestamp) -> pd.DatetimeI
     first, last = pd.Timestamp(start), pd.Timestamp(end)
     if last < first:
         raise ValueError(f"end={last.date()} lies before start={first.date()}: swap or correct the dates")
-    days = _xtks_sessions(f"{first - pd.Timedelta(days=14):%F}", f"{last:%F}")
-    return pd.DatetimeIndex(days[days >= first], dtype="datetime64[ns]", name="date")
+    found = _xtks_sessions(f"{first - pd.Timedelta(days=14):%F}", f"{last:%F}")
+    return pd.DatetimeIndex(found[found >= first], dtype="datetime64[ns]", name="date")

@@ -44,7 +44,7 @@ def check_features(
     on_failure: OnFailure,
     execution: Execution = LOCAL,
 ) -> tuple[dict[str, str], pd.DataFrame]:
-    """Hold every feature against four checks on the train and valid parts; the test part is never read.
+    """Check every feature in four ways on the train and valid parts; the test part is never read.
 
     Empty: no stock of the universe ever has a value. Constant: fewer than two different values
     of more than `constant_share` of the dates (for a feature with one value per date: over all
@@ -69,7 +69,7 @@ def check_features(
         Feature to reason, for those that fail the first three checks; and one row per feature and
         horizon: feature, family, horizon, rank_ic (train and valid together), rank_ic_train,
         rank_ic_valid, days (with an IC), constant_share, missing_share (of the universe), failed_check
-        (reason, or ""). NaN where no day has a rank IC, as for features with one value per date.
+        (reason, or ""). NaN where no session has a rank IC, as for features with one value per date.
 
     Raises:
         LeakError: The message names the features, the horizons and the values.
@@ -98,12 +98,12 @@ def check_features(
 class _Measured:
     """What the checks look at, collected date by date."""
 
-    def __init__(self, n_features: int, n_horizons: int, n_days: int) -> None:
-        self.rank_ic = np.full((n_days, n_features, n_horizons), np.nan, dtype=np.float32)
-        self.in_train = np.zeros(n_days, dtype=bool)
-        self.flat_days = np.zeros(n_features)
+    def __init__(self, n_features: int, n_horizons: int, n_sessions: int) -> None:
+        self.rank_ic = np.full((n_sessions, n_features, n_horizons), np.nan, dtype=np.float32)
+        self.in_train = np.zeros(n_sessions, dtype=bool)
+        self.flat_sessions = np.zeros(n_features)
         self.present = np.zeros(n_features)
-        self.members = 0
+        self.cells = 0
         self.gram = np.zeros((n_features, n_features))
 
 
@@ -132,8 +132,8 @@ def _measure(
         known = np.where(among[..., None], ret[rows].values, np.nan)
         measured.rank_ic[done : done + len(among)] = _rank_ic(x, known)
         _count(measured, x, among)
-        for day in compared.intersection(range(rows.start, rows.stop)):
-            scores = np.nan_to_num(x[:, day - rows.start])
+        for session in compared.intersection(range(rows.start, rows.stop)):
+            scores = np.nan_to_num(x[:, session - rows.start])
             measured.gram += scores @ scores.T
         done += len(among)
     _count_over_time(measured, entries, over_time, sessions)
@@ -148,9 +148,9 @@ def _runs(sessions: npt.NDArray[np.intp], longest: int) -> list[slice]:
 
 
 def _rank_ic(x: Array, ret: Array) -> Array:
-    """Correlate the scores `(feature, day, code)` with the ranked `(day, code, horizon)` returns.
+    """Correlate the scores `(feature, date, code)` with the ranked `(date, code, horizon)` returns.
 
-    Returns `(day, feature, horizon)`.
+    Returns `(date, feature, horizon)`.
     """
     ranked = np.moveaxis(gaussian_rank(np.moveaxis(ret, 1, -1)), -1, 1).astype(np.float32)
     mask = np.isfinite(ranked).astype(np.float32)
@@ -169,9 +169,9 @@ def _count(measured: _Measured, x: Array, inside: Array) -> None:
     present = np.isfinite(x)
     least = np.where(present, x, np.inf).min(axis=-1)
     most = np.where(present, x, -np.inf).max(axis=-1)
-    measured.flat_days += (~(most > least)).sum(axis=1)
+    measured.flat_sessions += (~(most > least)).sum(axis=1)
     measured.present += present.sum(axis=(1, 2))
-    measured.members += int(inside.sum())
+    measured.cells += int(inside.sum())
 
 
 def _count_over_time(
@@ -181,27 +181,27 @@ def _count_over_time(
         if entry["kind"] == "market":
             series = over_time[entry["name"]][sessions]
             varies = np.nanstd(series) > 0 if np.isfinite(series).any() else False
-            measured.flat_days[position] = 0 if varies else len(sessions)
+            measured.flat_sessions[position] = 0 if varies else len(sessions)
             measured.rank_ic[:, position] = np.nan
 
 
 def _reasons(
     measured: _Measured, manifest: Mapping[str, Any], constant_share: float, duplicate: float
 ) -> dict[str, str]:
-    entries, days = manifest["features"], len(measured.rank_ic)
+    entries, sessions = manifest["features"], len(measured.rank_ic)
     norm = np.sqrt(np.diag(measured.gram))
     with np.errstate(divide="ignore", invalid="ignore"):
         correlation = np.nan_to_num(measured.gram / np.outer(norm, norm))
     reasons: dict[str, str] = {}
     for position, entry in enumerate(entries):
-        flat = measured.flat_days[position] / max(days, 1)
+        flat = measured.flat_sessions[position] / max(sessions, 1)
         twins = [
             earlier
             for earlier in np.flatnonzero(np.abs(correlation[position, :position]) > duplicate)
             if entries[earlier]["name"] not in reasons
         ]
         if measured.present[position] == 0:
-            reasons[entry["name"]] = "has no value for any in_universe on train and valid"
+            reasons[entry["name"]] = "has no value for any stock of the universe on train and valid"
         elif flat > constant_share:
             reasons[entry["name"]] = f"does not vary on {flat:.1%} of the train and valid dates"
         elif twins:
@@ -211,7 +211,7 @@ def _reasons(
 
 
 def _report(measured: _Measured, manifest: Mapping[str, Any], horizons: Array) -> pd.DataFrame:
-    entries, days = manifest["features"], max(len(measured.rank_ic), 1)
+    entries, sessions = manifest["features"], max(len(measured.rank_ic), 1)
     repeat = len(horizons)
     return pd.DataFrame(
         {
@@ -222,8 +222,8 @@ def _report(measured: _Measured, manifest: Mapping[str, Any], horizons: Array) -
             "rank_ic_train": _mean(measured.rank_ic[measured.in_train]).ravel(),
             "rank_ic_valid": _mean(measured.rank_ic[~measured.in_train]).ravel(),
             "days": np.isfinite(measured.rank_ic).sum(axis=0).ravel(),
-            "constant_share": np.repeat(measured.flat_days / days, repeat),
-            "missing_share": np.repeat(1 - measured.present / max(measured.members, 1), repeat),
+            "constant_share": np.repeat(measured.flat_sessions / sessions, repeat),
+            "missing_share": np.repeat(1 - measured.present / max(measured.cells, 1), repeat),
         }
     )
 

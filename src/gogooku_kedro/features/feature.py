@@ -66,6 +66,10 @@ class Family:
         """Return one feature, as a tuple of one so that it joins `each` by `+` or `*`."""
         return (Feature(name, self.name, needs, lookback, formula, function, source, self.kind),)
 
+    def variable(self, name: str, variable: str, formula: str, source: str = TEXTBOOK) -> tuple[Feature, ...]:
+        """Return the feature that is a variable of the panel as it stands."""
+        return self.feature(name, (variable,), 0, formula, partial(_variable, name=variable), source)
+
     def each(
         self,
         name: str,
@@ -88,18 +92,47 @@ class Family:
             lookback: Look-back of all of them; None: each one's window.
         """
         return tuple(
-            Feature(
+            feature
+            for n in windows
+            for feature in self.feature(
                 name.format(n=n),
-                self.name,
                 needs,
                 n if lookback is None else lookback,
                 formula.format(n=n),
                 partial(function, window=n),
                 source,
-                self.kind,
             )
-            for n in windows
         )
+
+    def each_pair(
+        self,
+        name: str,
+        pairs: Iterable[tuple[int, int]],
+        needs: tuple[str, ...],
+        formula: str,
+        function: Callable[..., xr.DataArray],
+        source: str = TEXTBOOK,
+    ) -> tuple[Feature, ...]:
+        """Return one feature per pair of a short and a long window; the long one is its look-back.
+
+        As in `each`, with `{short}` and `{long}` in name and formula, and `function(panel, short=…, long=…)`.
+        """
+        return tuple(
+            feature
+            for short, long in pairs
+            for feature in self.feature(
+                name.format(short=short, long=long),
+                needs,
+                long,
+                formula.format(short=short, long=long),
+                partial(function, short=short, long=long),
+                source,
+            )
+        )
+
+
+def _variable(panel: xr.Dataset, name: str) -> xr.DataArray:
+    return panel[name]
 
 
 @contextmanager

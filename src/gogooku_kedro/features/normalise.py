@@ -109,7 +109,7 @@ def block_scores(
     Args:
         raw: From `compute_features`, all dates.
         rows: The dates wanted.
-        inside: bool `(date, code)` of those dates, the members.
+        inside: bool `(date, code)` of those dates, the universe.
         ids: `(code,)` sectors from `group_ids`.
         entries: Features of the manifest.
         over_time: From `per_date_scores`, all dates.
@@ -143,13 +143,13 @@ def normalised_cross_section(
 
     Args:
         values: `(date, code)`, NaN where missing.
-        inside: bool `(date, code)`, the members.
+        inside: bool `(date, code)`, the universe.
         ids: `(code,)` sectors from `group_ids`.
         method: `gaussian_rank` or `robust_z`.
         sector_neutral: Take the median of the stock's sector out first.
 
     Returns:
-        `(date, code)`, NaN where missing, for non-members and for fewer than 5 values.
+        `(date, code)`, NaN where missing, outside the universe and for fewer than 5 values.
     """
     among = np.where(inside, values, np.nan)
     if sector_neutral:
@@ -164,12 +164,12 @@ def _columns(scores: Array, inside: Array, manifest: Mapping[str, Any]) -> Array
     own = np.array([[entry["family"] == family for entry in entries] for family in families])
     share = (own / own.sum(axis=1, keepdims=True)).astype(np.float32)
     x = np.empty((*inside.shape, len(entries) + len(families)), dtype=np.float32)
-    for day, members in enumerate(inside):  # day by day the transposed copy stays in the cache
-        today = scores[:, day]
+    for session, in_universe in enumerate(inside):  # one at a time the transposed copy stays in the cache
+        today = scores[:, session]
         missing = np.isnan(today)
-        x[day, :, : len(entries)] = np.clip(np.where(missing, np.float32(0), today), -clip, clip).T
+        x[session, :, : len(entries)] = np.clip(np.where(missing, np.float32(0), today), -clip, clip).T
         lacking = share @ missing.astype(np.float32)
-        x[day, :, len(entries) :] = np.where(members, lacking, np.float32(0)).T
+        x[session, :, len(entries) :] = np.where(in_universe, lacking, np.float32(0)).T
     return x
 
 

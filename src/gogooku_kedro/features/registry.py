@@ -70,8 +70,8 @@ A row's **kind** says what it reads besides the stock's own history: *stock* not
 date, such as the index), *cross-section* the other stocks of the date, *market* has one value per date
 for all stocks.
 
-In `x` a feature has its normalisation behind its name: `return_5d_rank` (Gaussian rank over the date's
-members), `_z` (robust z-score), `_sector_rank` and `_sector_z` (the median of the sector taken out
+In `x` a feature has its normalisation behind its name: `return_5d_rank` (Gaussian rank over the
+date's universe), `_z` (robust z-score), `_sector_rank` and `_sector_z` (the median of the sector taken out
 first), `_past_z` (kind market: deviation from its own past). 0 stands for a missing value, and the
 column `missing_FAMILY` is the share of the family's features that a stock lacks on a date.
 """

@@ -32,7 +32,7 @@ class Quotes:
 
 
 def traded_sessions(settings: SampleMarketSettings, universe: Universe, replicate: int = 0) -> BoolArray:
-    """Whether a code traded: listed, not halted, and not one of a thin code's empty sessions.
+    """Return whether a code traded: listed, not halted, and not one of a thin code's empty sessions.
 
     Args:
         settings: The market's settings.

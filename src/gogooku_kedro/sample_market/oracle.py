@@ -26,7 +26,7 @@ class OracleScores:
 
 
 def forward_weight(entry: str, horizon: int, persistence: float, overnight_share: float) -> float:
-    """Sum of the decaying effects c^k of the sessions t+1+k that t's label window collects.
+    """Return the sum of the decaying effects c^k of the sessions t+1+k that t's label window collects.
 
     From close to close the window holds k = 0 … h-1 in full; from the next open it misses the first
     overnight part and holds that of session t+1+h: (1 - share) + sum_{k=1}^{h-1} c^k + share c^h.
@@ -52,7 +52,7 @@ def forward_weight(entry: str, horizon: int, persistence: float, overnight_share
 
 
 def oracle_scores(settings: SampleMarketSettings, universe: Universe, latent: LatentMarket) -> Iterator[OracleScores]:
-    """Bayes-optimal scores for every entry and horizon, with and without the peer graph.
+    """Yield the Bayes-optimal scores for every entry and horizon, with and without the peer graph.
 
     Both are E[forward drift] / sqrt(v_i + mean v), where v is the forward variance of a code
     without the part that moves all codes alike: with unequal volatilities that ratio, not
@@ -108,7 +108,7 @@ def _forward_volatility(
 
 
 def forward_returns(universe: Universe, quotes: Quotes, traded: BoolArray, entry: str, horizon: int) -> FloatArray:
-    """Split-adjusted forward returns, fractions, `(date, code)`.
+    """Return split-adjusted forward returns, fractions, `(date, code)`.
 
     Args:
         universe: The issues.
@@ -131,7 +131,7 @@ def forward_returns(universe: Universe, quotes: Quotes, traded: BoolArray, entry
 
 
 def daily_rank_ic(score: FloatArray, returns: FloatArray) -> FloatArray:
-    """Spearman correlation of score and return in each cross-section, `(date,)`.
+    """Return the Spearman correlation of score and return in each cross-section, `(date,)`.
 
     Args:
         score: `(date, code)`, NaN where absent.
@@ -161,7 +161,7 @@ def _correlate_ranks(left: FloatArray, right: FloatArray, valid: BoolArray) -> F
 
 
 def rank_ic_bounds(settings: SampleMarketSettings) -> pd.DataFrame:
-    """Expected rank IC of the Bayes-optimal scores, by Monte Carlo over independent markets.
+    """Return the expected rank IC of the Bayes-optimal scores, by Monte Carlo over independent markets.
 
     Each replicate has all frictions and is simulated twice with the same random numbers, with and
     without the drift; the rank IC without it is subtracted (a control variate of expectation 0).

@@ -9,7 +9,7 @@ from gogooku_kedro.typing import FloatArray
 
 
 def peer_news_seen_alone(settings: SampleMarketSettings, universe: Universe, latent: LatentMarket) -> FloatArray:
-    """Expectation of the peers' unshared news W ũ - kappa ũ given the code's own returns to date.
+    """Return the expectation of the peers' unshared news W ũ - kappa ũ given the code's own returns to date.
 
     A code's idiosyncratic return in units of its current shock scale, less the known effect of its
     characteristic, is

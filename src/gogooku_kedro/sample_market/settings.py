@@ -84,28 +84,28 @@ class SampleMarketSettings(BaseModel):
 
     @property
     def sessions(self) -> pd.DatetimeIndex:
-        """The market's sessions, `(date,)`."""
+        """Return the market's sessions, `(date,)`."""
         return sessions(self.start, self.end)
 
     @property
     def years(self) -> float:
-        """Length of the market in years."""
+        """Return the length of the market in years."""
         return (pd.Timestamp(self.end) - pd.Timestamp(self.start)).days / 365.25
 
     @property
     def news_odds(self) -> float:
-        """Probability of an unpredictable jump per session and code."""
+        """Return the probability of an unpredictable jump per session and code."""
         return self.news_rate * self.years / len(self.sessions)
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the settings and of the generator's version: one hash, one market."""
+        """Return the SHA-256 of the settings and of the generator's version: one hash, one market."""
         text = f"{GENERATOR_VERSION}:{self.model_dump_json()}"
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 def random_stream(seed: int, replicate: int, purpose: str) -> np.random.Generator:
-    """A random generator for one purpose, so that one more draw here changes nothing there.
+    """Return a random generator for one purpose, so that one more draw here changes nothing there.
 
     Args:
         seed: Root seed of the market.

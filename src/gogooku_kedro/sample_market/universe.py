@@ -46,24 +46,24 @@ class Universe:
     peers: csr_array
 
     def listed(self, n_sessions: int) -> BoolArray:
-        """Whether a code is listed on a session, `(date, code)`."""
+        """Return whether a code is listed on a session, `(date, code)`."""
         session = np.arange(n_sessions)[:, None]
         listed: BoolArray = (self.first <= session) & (session <= self.last)
         return listed
 
     def split_level(self, n_sessions: int) -> FloatArray:
-        """Product of the adjustment factors to date, `(date, code)`: raw = adjusted price x level."""
+        """Return the product of the adjustment factors to date, `(date, code)`: raw = adjusted price x level."""
         session = np.arange(n_sessions)[:, None]
         return np.where(session >= self.split_session, self.split_factor, 1.0)
 
     def adjustment_factor(self, n_sessions: int) -> FloatArray:
-        """Adjustment factor of each session, `(date, code)`; 1 except on an ex-date."""
+        """Return the adjustment factor of each session, `(date, code)`; 1 except on an ex-date."""
         session = np.arange(n_sessions)[:, None]
         return np.where(session == self.split_session, self.split_factor, 1.0)
 
 
 def draw_universe(settings: SampleMarketSettings, replicate: int = 0) -> Universe:
-    """Issues of a market; every sector occurs from 33 codes on.
+    """Draw the issues of a market; every sector occurs from 33 codes on.
 
     Args:
         settings: The market's settings.

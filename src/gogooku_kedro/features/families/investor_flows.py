@@ -45,7 +45,7 @@ def small_foreign_gap(panel: xr.Dataset) -> xr.DataArray:
 
 @shared
 def flow_regression(panel: xr.Dataset, of: str, window: int) -> Regression:
-    """Regress one-day returns on the net ratio known on the day over `window` sessions.
+    """Regress one-day returns on the net ratio known on the session over `window` sessions.
 
     The ratio is that of a past week, so that the slope says how the stock has followed the class.
     """
@@ -75,10 +75,6 @@ def flow_exposure(panel: xr.Dataset, window: int) -> xr.DataArray:
 
 def _over(panel: xr.Dataset, part: str, whole: str) -> xr.DataArray:
     return panel[part] / panel[whole].where(panel[whole] > 0)
-
-
-def _variable(panel: xr.Dataset, name: str) -> xr.DataArray:
-    return panel[name]
 
 
 _market = Family("investor_flows", kind="market")
@@ -150,13 +146,8 @@ FEATURES = (
         small_foreign_gap,
         JQUANTS,
     ),
-    *_market.feature(
-        "flow_breadth",
-        ("flow_breadth",),
-        0,
-        "share of the investor classes that buy more than they sell",
-        partial(_variable, name="flow_breadth"),
-        JQUANTS,
+    *_market.variable(
+        "flow_breadth", "flow_breadth", "share of the investor classes that buy more than they sell", JQUANTS
     ),
     *_market.feature(
         "flow_imbalance",
@@ -166,13 +157,8 @@ FEATURES = (
         partial(_over, part="flow_imbalance", whole="flow_total_turnover"),
         JQUANTS,
     ),
-    *_market.feature(
-        "sessions_since_flows",
-        ("flow_sessions_since",),
-        0,
-        "sessions since the latest week's publication",
-        partial(_variable, name="flow_sessions_since"),
-        JQUANTS,
+    *_market.variable(
+        "sessions_since_flows", "flow_sessions_since", "sessions since the latest week's publication", JQUANTS
     ),
     *_beta("foreign"),
     *_beta("individual"),

@@ -1,4 +1,4 @@
-"""What moved first: yesterday's sector and index, the large stocks of the sector, and the delay."""
+"""What moved first: sector and index of the session before, the large stocks of the sector, and the delay."""
 
 import xarray as xr
 
@@ -23,7 +23,7 @@ def sector_lag_regression(panel: xr.Dataset, window: int) -> Regression:
 
 
 def sector_lag_beta(panel: xr.Dataset, window: int) -> xr.DataArray:
-    """Return the slope of the one-day return on yesterday's return of the sector."""
+    """Return the slope of the one-day return on the sector's return of the session before."""
     return sector_lag_regression(panel, window).beta
 
 
@@ -50,12 +50,12 @@ def index_lag_regression(panel: xr.Dataset, window: int) -> Regression:
 
 
 def index_lag_beta(panel: xr.Dataset, window: int) -> xr.DataArray:
-    """Return the slope of the one-day return on yesterday's index return."""
+    """Return the slope of the one-day return on the index return of the session before."""
     return index_lag_regression(panel, window).beta
 
 
 def index_delay(panel: xr.Dataset, window: int) -> xr.DataArray:
-    """Return c_lag^2 / (c_lag^2 + c^2) of the correlations with yesterday's and today's index.
+    """Return c_lag^2 / (c_lag^2 + c^2) of the correlations with the index of the session before and of the session.
 
     Near 0 for a stock that reacts at once (after Hou, Moskowitz, 2005).
     """

@@ -70,10 +70,6 @@ def share_of_stock(panel: xr.Dataset, side: str) -> xr.DataArray:
     return panel[f"margin_{side}"] / shares.where(shares > 0)
 
 
-def _variable(panel: xr.Dataset, name: str) -> xr.DataArray:
-    return panel[name]
-
-
 _family = Family("margin")
 LONG, SHORT = "margin_long", "margin_short"
 
@@ -150,12 +146,10 @@ FEATURES = (
     *_against_itself("short"),
     *_against_shares("long"),
     *_against_shares("short"),
-    *Family("margin", kind="market").feature(
+    *Family("margin", kind="market").variable(
         "sessions_since_margin",
-        ("margin_sessions_since",),
-        0,
+        "margin_sessions_since",
         "sessions since the latest publication about any stock",
-        partial(_variable, name="margin_sessions_since"),
         JQUANTS,
     ),
 )

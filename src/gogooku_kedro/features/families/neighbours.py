@@ -3,8 +3,6 @@
 Reads the `(date, code)` variables that `graph.neighbour_panel` makes with the graph known on each date.
 """
 
-from functools import partial
-
 import xarray as xr
 
 from gogooku_kedro.arrays.rolling import Regression, rolling_ewma, rolling_mean, rolling_regression
@@ -65,10 +63,6 @@ def neighbour_volume_gap(panel: xr.Dataset, short: int, long: int) -> xr.DataArr
     """Return the neighbours' mean log volume over `short` sessions minus that over `long` sessions."""
     volume = panel["neighbour_log_volume"]
     return rolling_mean(volume, short) - rolling_mean(volume, long)
-
-
-def _as_it_is(panel: xr.Dataset, name: str) -> xr.DataArray:
-    return panel[name]
 
 
 RETURN, BOTH = ("neighbour_return",), ("ret_1d", "neighbour_return")
@@ -132,29 +126,29 @@ FEATURES = (
         COHEN_FRAZZINI,
         lookback=61,
     ),
-    *_family.feature(
-        "neighbour_volume_gap_5_60",
+    *_family.each_pair(
+        "neighbour_volume_gap_{short}_{long}",
+        ((5, 60),),
         ("neighbour_log_volume",),
-        60,
-        "mean over 5 - mean over 60 of the neighbours' log volume",
-        partial(neighbour_volume_gap, short=5, long=60),
+        "mean over {short} - mean over {long} of the neighbours' log volume",
+        neighbour_volume_gap,
     ),
-    *(
-        feature
-        for name, formula, source in (
-            ("neighbour_count", "stocks from which an edge comes in", "Barabasi (2016), degree"),
-            ("neighbour_strength", "mean |correlation| of the incoming edges", "Barrat et al. (2004)"),
-            (
-                "neighbour_clustering",
-                "share of pairs of neighbours, whichever way the edge runs, that are neighbours",
-                "Watts, Strogatz (1998)",
-            ),
-            (
-                "neighbour_same_sector",
-                "share of the neighbours that are in the stock's sector",
-                "Barabasi (2016), mixing",
-            ),
-        )
-        for feature in _family.feature(name, (name,), 0, formula, partial(_as_it_is, name=name), source)
+    *_family.variable(
+        "neighbour_count", "neighbour_count", "stocks from which an edge comes in", "Barabasi (2016), degree"
+    ),
+    *_family.variable(
+        "neighbour_strength", "neighbour_strength", "mean |correlation| of the incoming edges", "Barrat et al. (2004)"
+    ),
+    *_family.variable(
+        "neighbour_clustering",
+        "neighbour_clustering",
+        "share of pairs of neighbours, whichever way the edge runs, that are neighbours",
+        "Watts, Strogatz (1998)",
+    ),
+    *_family.variable(
+        "neighbour_same_sector",
+        "neighbour_same_sector",
+        "share of the neighbours that are in the stock's sector",
+        "Barabasi (2016), mixing",
     ),
 )

@@ -1,6 +1,4 @@
-"""Where the close stands in the day's range and in the range of the last sessions."""
-
-from functools import partial
+"""Where the close stands in the session's range and in the range of the last sessions."""
 
 import xarray as xr
 
@@ -90,8 +88,8 @@ _each = _family.each
 FEATURES = (
     *_each("close_location_{n}d", (1, 20), RANGE_AND_CLOSE, "mean over {n} of (C - L) / (H - L)", close_location),
     *_each("high_low_range_{n}d", (5, 20), RANGE, "mean over {n} of log(H / L)", high_low_range),
-    *_family.feature(
-        "range_ratio_1_20", RANGE, 20, "log(H / L) / high_low_range_20d", partial(range_ratio, short=1, long=20)
+    *_family.each_pair(
+        "range_ratio_{short}_{long}", ((1, 20),), RANGE, "log(H / L) / high_low_range_{long}d", range_ratio
     ),
     *_each(
         "range_position_{n}d",

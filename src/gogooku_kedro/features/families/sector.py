@@ -100,7 +100,7 @@ def others_mean(values: xr.DataArray, weights: xr.DataArray | None = None) -> xr
 
 
 def within_groups(function: Callable[..., Array], values: xr.DataArray) -> xr.DataArray:
-    """Apply `function(values, ids=…)` of `features.groups` over the sectors of a `(date, code)` array."""
+    """Apply `function(values, ids=…)` of `arrays.groups` over the sectors of a `(date, code)` array."""
     ordered = values.transpose("date", "code")
     ids = group_ids(values["sector"].values)
     return ordered.copy(data=np.asarray(function(ordered.values, ids=ids), dtype=np.float64))
@@ -146,12 +146,12 @@ FEATURES = (
         lookback=60,
     ),
     *_each("sector_rank_{n}d", (120,), CLOSE, "rank of return_{n}d inside the sector", sector_rank),
-    *_family.feature(
-        "sector_volume_gap_5_60",
+    *_family.each_pair(
+        "sector_volume_gap_{short}_{long}",
+        ((5, 60),),
         ("adj_volume", "sector"),
-        60,
-        "volume_ratio_5_60 - mean of the sector's other stocks",
-        partial(sector_volume_gap, short=5, long=60),
+        "volume_ratio_{short}_{long} - mean of the sector's other stocks",
+        sector_volume_gap,
     ),
     *_each(
         "sector_volatility_{n}d", (20,), RETURN, "mean volatility_{n}d of the sector's other stocks", sector_volatility

@@ -97,11 +97,8 @@ def _log_market_value(panel: xr.Dataset) -> xr.DataArray:
     return log(market_value(panel))
 
 
-def _variable(panel: xr.Dataset, name: str) -> xr.DataArray:
-    return panel[name]
-
-
-_feature = Family("statements").feature
+_family = Family("statements")
+_feature = _family.feature
 
 
 def _of(names: str) -> tuple[str, ...]:
@@ -147,8 +144,7 @@ def _progress(name: str, of: str) -> tuple[Feature, ...]:
 
 
 def _plain(name: str, variable: str, formula: str) -> tuple[Feature, ...]:
-    (need,) = _of(variable)
-    return _feature(name, (need,), 0, formula, partial(_variable, name=need), JQUANTS)
+    return _family.variable(name, f"stmt_{variable}", formula, JQUANTS)
 
 
 FEATURES = (

@@ -133,17 +133,13 @@ FEATURES = (
             partial(sma_slope, window=window, sessions=5),
         )
     ),
-    *(
-        feature
-        for short, long in ((20, 60), (60, 250))
-        for feature in _family.feature(
-            f"sma_cross_{short}_{long}",
-            CLOSE,
-            long,
-            f"SMA{short} / SMA{long} - 1",
-            partial(sma_cross, short=short, long=long),
-            "Brock, Lakonishok, LeBaron (1992)",
-        )
+    *_family.each_pair(
+        "sma_cross_{short}_{long}",
+        ((20, 60), (60, 250)),
+        CLOSE,
+        "SMA{short} / SMA{long} - 1",
+        sma_cross,
+        "Brock, Lakonishok, LeBaron (1992)",
     ),
     *_each("ema_gap_{n}d", (12,), CLOSE, "close / EMA{n} - 1", ema_gap, lookback=48),
     *_family.feature("macd", CLOSE, MACD_WINDOW, "(EMA12 - EMA26) / close", macd, APPEL),

@@ -1,7 +1,5 @@
 """How much a stock moves: realised and range-based volatility, tails and asymmetry."""
 
-from functools import partial
-
 import numpy as np
 import xarray as xr
 
@@ -196,16 +194,12 @@ FEATURES = (
         downside_share,
         "Barndorff-Nielsen, Kinnebrock, Shephard (2010)",
     ),
-    *(
-        feature
-        for short, long in ((5, 20), (20, 60))
-        for feature in _family.feature(
-            f"volatility_ratio_{short}_{long}",
-            RETURN,
-            long,
-            f"volatility_{short}d / volatility_{long}d",
-            partial(volatility_ratio, short=short, long=long),
-        )
+    *_family.each_pair(
+        "volatility_ratio_{short}_{long}",
+        ((5, 20), (20, 60)),
+        RETURN,
+        "volatility_{short}d / volatility_{long}d",
+        volatility_ratio,
     ),
     *_each(
         "volatility_of_volatility_{n}d",

@@ -43,7 +43,7 @@ def check_features(
     candidate_manifest: dict[str, Any],
     params: FeaturesParams,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Hold every feature against the checks; the manifest lists those that pass."""
+    """Check every feature; the manifest lists those that pass."""
     reasons, report = features.check_features(
         raw_features.assign_coords(sector=panel["sector"]),
         universe_mask(panel, min_history=params.min_history),

@@ -10,7 +10,7 @@ SPLIT_INPUTS = ["params:split", "params:labels", "params:graph", "params:model"]
 
 
 def create_pipeline() -> Pipeline:
-    """Build the stage ``features``."""
+    """Build the stage `features`."""
     checked = ["raw_features", "panel", "labels", "split", "candidate_manifest", "params:features"]
     passed = ["feature_manifest", "feature_report"]
     kept = ["raw_features", "panel", "feature_manifest", "params:features"]

@@ -7,7 +7,7 @@ from gogooku_kedro.pipelines.stage import stage
 
 
 def create_pipeline() -> Pipeline:
-    """Build the stage ``graph``."""
+    """Build the stage `graph`."""
     return stage(
         "graph",
         [

@@ -7,7 +7,7 @@ from gogooku_kedro.pipelines.stage import stage
 
 
 def create_pipeline() -> Pipeline:
-    """Build the stage ``ingestion``."""
+    """Build the stage `ingestion`."""
     return stage(
         "ingestion",
         [
