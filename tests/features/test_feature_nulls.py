@@ -28,7 +28,7 @@ ENDS_ONLY = re.compile(
 OF_OTHERS = re.compile(
     r"(lagged_)?sector_return_\d+d|sector_momentum_250_20|sector_volatility_20d|sector_dispersion_20d"
     r"|leaders_return_\d+d|(lagged_)?neighbour_return_\d+d|neighbour_volume_gap_5_60"
-    r"|peer_(count|strength|clustering|same_sector)"
+    r"|neighbour_(count|strength|clustering|same_sector)"
 )  # the others of the sector or the graph trade on: the stock's own absence does not matter
 OF_ABSENCE = {
     "zero_trade_count_60d",
