@@ -17,7 +17,7 @@ TABLES = ("bars", "listed_issues", "market_index", *EVENT_TABLES)
 
 
 class Data(NamedTuple):
-    """Everything before training; `candidates` is the manifest before the gates."""
+    """Everything before training; `candidates` is the manifest before the checks."""
 
     panel: xr.Dataset
     events: xr.Dataset
@@ -35,7 +35,7 @@ def data_flow(
     graph: GraphParams,
     labels: LabelsParams,
 ) -> Data:
-    """Run the stages ingestion, graph and features up to the gates."""
+    """Run the stages ingestion, graph and features up to the checks."""
     bars, _ = ingestion_nodes.standardise_bars(tables["bars"], tables["listed_issues"], ingestion)
     panel = ingestion_nodes.build_panel(bars, tables["market_index"], ingestion)
     events = ingestion_nodes.build_events(panel, *(tables[name] for name in EVENT_TABLES))

@@ -65,7 +65,7 @@ def test_the_return_is_weighted_by_size_and_turned_by_sign(neighbours):
     assert neighbours["neighbour_return"].dims == ("date", "code")
 
 
-def test_an_absent_peer_leaves_the_others_in_proportion(panel):
+def test_an_absent_neighbour_leaves_the_others_in_proportion(panel):
     panel["ret_1d"].values[FIRST, 2] = NAN  # C
     found = row(neighbour_panel(panel, edges(panel)), "neighbour_return", FIRST)
     np.testing.assert_allclose(found[:2], [0.01 * (0.6 * 2 + 0.1 * 8) / 0.7, 0.01], rtol=1e-6)
@@ -118,7 +118,7 @@ def test_a_graph_from_before_the_panel_holds_from_its_first_session(panel):
         np.testing.assert_array_equal(found[name].values, whole[name].values[FIRST + 1 :], err_msg=name)
 
 
-def test_an_edge_of_correlation_0_is_a_peer_without_weight(panel):
+def test_an_edge_of_correlation_0_is_a_neighbour_without_weight(panel):
     rows = [(FIRST, B, A, 0.0, 1), (FIRST, C, A, 0.5, 0), (FIRST, D, B, 0.0, 0)]
     found = neighbour_panel(panel, edges(panel, rows)).isel(date=FIRST)
     np.testing.assert_allclose(found["neighbour_return"][:2], [0.04, NAN], rtol=1e-6)

@@ -167,7 +167,7 @@ def _block_size(room: float, chunk: int, longest: int, smallest: str) -> int:
 
 
 def _view(panel: xr.Dataset, task: _Task) -> xr.Dataset:
-    """The variables a task reads, on its rows and the look-back before them, in one memory block each."""
+    """Return the variables a task reads, on its rows and the look-back before them, in one memory block each."""
     needs = sorted(_needs([FEATURES[name] for name in task.names]))
     rows = {"date": slice(task.dates.start - task.halo, task.dates.stop), "code": task.codes}
     part = panel[[need for need in needs if need in panel.data_vars]].isel(rows, missing_dims="ignore")

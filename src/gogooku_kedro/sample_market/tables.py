@@ -126,7 +126,7 @@ def _listed_issues(settings: SampleMarketSettings, universe: Universe) -> pd.Dat
 
 
 def _market_index(settings: SampleMarketSettings, latent: LatentMarket) -> pd.DataFrame:
-    """An index of the market factor; on an outage it repeats the last close, as TOPIX did."""
+    """Draw an index of the market factor; on an outage it repeats the last close, as TOPIX did."""
     rng = random_stream(settings.seed, 0, "index")
     returns = latent.market_overnight + latent.market_intraday
     log_close = np.log(_INDEX_AT_START) + np.cumsum(returns)
