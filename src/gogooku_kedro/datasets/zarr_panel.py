@@ -138,8 +138,9 @@ def _create(store: Path, frame: PanelFrame) -> None:
 
 
 def _with_fixed_text(dataset: xr.Dataset) -> xr.Dataset:
-    dataset = dataset.map(_fixed_length, keep_attrs=True)
-    return dataset.assign_coords({name: _fixed_length(c) for name, c in dataset.coords.items()})
+    variables = {name: _fixed_length(values) for name, values in dataset.data_vars.items()}
+    coords = {name: _fixed_length(values) for name, values in dataset.coords.items()}
+    return dataset.assign(variables).assign_coords(coords)
 
 
 def _fixed_length(array: xr.DataArray) -> xr.DataArray:
