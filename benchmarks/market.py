@@ -47,11 +47,11 @@ def with_peers(panel: xr.Dataset, seed: int = 0) -> xr.Dataset:
     rng = np.random.default_rng(seed)
     shape = panel["close"].shape
     drawn = {
-        "peer_return": 0.01 * rng.standard_normal(shape, dtype=np.float32),
-        "peer_log_volume": 11 + rng.standard_normal(shape, dtype=np.float32),
-        "peer_count": np.repeat(rng.integers(5, 20, (1, shape[1])), shape[0], axis=0).astype(np.float32),
-        "peer_strength": rng.random(shape, dtype=np.float32),
-        "peer_clustering": rng.random(shape, dtype=np.float32),
-        "peer_same_sector": rng.random(shape, dtype=np.float32),
+        "neighbour_return": 0.01 * rng.standard_normal(shape, dtype=np.float32),
+        "neighbour_log_volume": 11 + rng.standard_normal(shape, dtype=np.float32),
+        "neighbour_count": np.repeat(rng.integers(5, 20, (1, shape[1])), shape[0], axis=0).astype(np.float32),
+        "neighbour_strength": rng.random(shape, dtype=np.float32),
+        "neighbour_clustering": rng.random(shape, dtype=np.float32),
+        "neighbour_same_sector": rng.random(shape, dtype=np.float32),
     }
     return panel.assign({name: (("date", "code"), values) for name, values in drawn.items()})

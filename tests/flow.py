@@ -17,12 +17,12 @@ TABLES = ("bars", "listed_issues", "market_index", *EVENT_TABLES)
 
 
 class Data(NamedTuple):
-    """Everything before training; `candidates` is the manifest before the gates."""
+    """Everything before training; `candidates` is the manifest before the checks."""
 
     panel: xr.Dataset
     events: xr.Dataset
     edges: pd.DataFrame
-    peer_panel: xr.Dataset
+    neighbour_panel: xr.Dataset
     raw_features: xr.Dataset
     candidates: dict[str, Any]
     labels: xr.Dataset
@@ -35,16 +35,16 @@ def data_flow(
     graph: GraphParams,
     labels: LabelsParams,
 ) -> Data:
-    """Run the stages ingestion, graph and features up to the gates."""
+    """Run the stages ingestion, graph and features up to the checks."""
     bars, _ = ingestion_nodes.standardise_bars(tables["bars"], tables["listed_issues"], ingestion)
     panel = ingestion_nodes.build_panel(bars, tables["market_index"], ingestion)
     events = ingestion_nodes.build_events(panel, *(tables[name] for name in EVENT_TABLES))
     edges = graph_nodes.build_graph(panel, graph)
-    peer_panel = graph_nodes.build_peer_panel(panel, edges)
-    market = (panel, peer_panel, events, features)
+    neighbour_panel = graph_nodes.build_neighbour_panel(panel, edges)
+    market = (panel, neighbour_panel, events, features)
     raw = assemble(features_nodes.compute_features(*market))
     candidates = features_nodes.describe_features(*market)
-    return Data(panel, events, edges, peer_panel, raw, candidates, features_nodes.make_labels(panel, labels))
+    return Data(panel, events, edges, neighbour_panel, raw, candidates, features_nodes.make_labels(panel, labels))
 
 
 def normalised(data: Data, manifest: dict[str, Any], features: FeaturesParams) -> xr.Dataset:

@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from gogooku_kedro.features.document import features_page
+from gogooku_kedro.features.registry import features_page
 from gogooku_kedro.metrics.daily import MEANS_OF_DAYS
 from gogooku_kedro.validation import configuration_problems
 

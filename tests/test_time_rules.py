@@ -31,7 +31,7 @@ INGESTION = IngestionParams(calendar="XTKS", timezone="Asia/Tokyo", price_limits
 ATTRIBUTES = ("correlation", "abs_correlation", "same_sector", "is_self")
 LAST_KNOWN = 490  # position of the session t
 FIRST_SCORED = LAST_KNOWN - 40
-ON_THE_GRID = ("panel", "events", "peer_panel", "raw_features")
+ON_THE_GRID = ("panel", "events", "neighbour_panel", "raw_features")
 EVENT_KEYS = ["Code", "Date", "DiscDate", "DiscNo", "DiscTime", "EnDate", "PubDate", "Section", "StDate"]
 
 Tables = dict[str, pd.DataFrame]

@@ -103,7 +103,7 @@ def explain(
 @cli.command(name="document-features")
 def document_features() -> None:
     """Write docs/features.md from the feature registry."""
-    from gogooku_kedro.features.document import features_page
+    from gogooku_kedro.features.registry import features_page
 
     page = Path.cwd() / "docs" / "features.md"
     page.write_text(features_page(), encoding="utf-8")

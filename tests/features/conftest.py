@@ -10,7 +10,7 @@ import xarray as xr
 PanelFactory = Callable[..., xr.Dataset]
 
 DIMS = ("date", "code")
-PEERS = 3  # every stock's peers are the next three
+NEIGHBOURS = 3  # every stock's neighbours are the next three
 
 
 def make_panel(
@@ -118,19 +118,19 @@ def _neighbours(panel: xr.Dataset, rng: np.random.Generator) -> dict[str, xr.Dat
     returns, volume = panel["ret_1d"], np.log(panel["adj_volume"].where(panel["adj_volume"] > 0))
     months = -(-panel.sizes["date"] // 20)
     drawn = rng.uniform(0.1, 0.9, (3, months, panel.sizes["code"])).repeat(20, axis=1)
-    names = ("peer_strength", "peer_clustering", "peer_same_sector")
+    names = ("neighbour_strength", "neighbour_clustering", "neighbour_same_sector")
     measures = {
         name: returns.copy(data=values[: panel.sizes["date"]].astype(np.float32))
         for name, values in zip(names, drawn, strict=True)
     }
-    measures["peer_count"] = xr.full_like(returns, PEERS)
-    return measures | {"peer_return": _mean_of_next(returns), "peer_log_volume": _mean_of_next(volume)}
+    measures["neighbour_count"] = xr.full_like(returns, NEIGHBOURS)
+    return measures | {"neighbour_return": _mean_of_next(returns), "neighbour_log_volume": _mean_of_next(volume)}
 
 
 def _mean_of_next(values: xr.DataArray) -> xr.DataArray:
-    peers = [values.roll(code=-step, roll_coords=False) for step in range(1, PEERS + 1)]
-    present = sum(peer.notnull().astype(float) for peer in peers)
-    total = sum(peer.fillna(0.0) for peer in peers)
+    neighbours = [values.roll(code=-step, roll_coords=False) for step in range(1, NEIGHBOURS + 1)]
+    present = sum(neighbour.notnull().astype(float) for neighbour in neighbours)
+    total = sum(neighbour.fillna(0.0) for neighbour in neighbours)
     return (total / present.where(present > 0)).transpose(*DIMS).astype(np.float32)
 
 

@@ -6,7 +6,7 @@ import xarray as xr
 from scipy.stats import norm, rankdata
 
 from gogooku_kedro.arrays.cross_section import universe_mask
-from gogooku_kedro.features import GateError, LeakError, check_features, compute_features
+from gogooku_kedro.features import CheckError, LeakError, check_features, compute_features
 from gogooku_kedro.labels.split import split_mask, split_sessions
 from gogooku_kedro.labels.target import make_labels
 
@@ -48,7 +48,7 @@ def test_honest_features_pass_and_are_reported(world):
     assert reasons == {}
     assert len(report) == len(world[1].data_vars) * 2
     assert report["rank_ic"].abs().max() < 0.2
-    assert (report["gate"] == "").all()
+    assert (report["failed_check"] == "").all()
 
 
 def test_a_feature_made_of_the_label_is_caught_by_name(world):
@@ -95,12 +95,12 @@ def test_the_rank_ic_equals_the_daily_correlation(world):
 
 def test_a_constant_feature_stops_the_run_or_is_dropped_by_name(world, caplog):
     flat = world[1].assign(flat=xr.zeros_like(world[1]["rsi_14d"]))
-    with pytest.raises(GateError, match=r"'flat' does not vary on 100\.0% of .*on_failure: drop"):
+    with pytest.raises(CheckError, match=r"'flat' does not vary on 100\.0% of .*on_failure: drop"):
         check(world, flat)
     with caplog.at_level(logging.INFO):
         reasons, report = check(world, flat, on_failure="drop")
     assert set(reasons) == {"flat"}
-    assert report.loc[report["gate"] != "", "feature"].unique().tolist() == ["flat"]
+    assert report.loc[report["failed_check"] != "", "feature"].unique().tolist() == ["flat"]
     assert any("'flat' is dropped" in message for message in caplog.messages)
 
 
@@ -117,7 +117,7 @@ def test_a_feature_may_be_the_same_for_all_stocks_on_a_small_share_of_the_dates(
 
 def test_an_empty_feature_is_named(world):
     empty = world[1].assign(nothing=world[1]["rsi_14d"] * np.nan)
-    with pytest.raises(GateError, match=r"'nothing' has no value"):
+    with pytest.raises(CheckError, match=r"'nothing' has no value"):
         check(world, empty)
 
 

@@ -3,7 +3,8 @@ import pytest
 import xarray as xr
 from dask.distributed import LocalCluster
 
-from gogooku_kedro.features import FAMILIES, Execution, compute_features, engine, select_features, stream_features
+from gogooku_kedro.features import FAMILIES, Execution, compute_features, engine, stream_features
+from gogooku_kedro.features.registry import select_features
 
 EVERY = list(FAMILIES)
 

@@ -5,8 +5,9 @@ import pytest
 import xarray as xr
 
 from gogooku_kedro.arrays.groups import group_ids, group_rank, group_std, leave_one_out_mean
-from gogooku_kedro.features import FEATURES, compute_features, level_channels
+from gogooku_kedro.features import FEATURES, compute_features
 from gogooku_kedro.features.families.regime import mean_over_stocks
+from gogooku_kedro.features.normalise import price_channels
 
 
 def value(name, **variables) -> float:
@@ -114,8 +115,8 @@ def test_a_market_of_one_move_has_no_dispersion():
     assert np.isnan(absent).all()
 
 
-def test_level_channels_are_logarithms_and_absent_without_a_trade(panel):
-    levels = level_channels(panel)
+def test_price_channels_are_logarithms_and_absent_without_a_trade(panel):
+    levels = price_channels(panel)
     assert levels.dims == ("date", "code", "channel")
     assert levels.dtype == np.float32
     absent = ~panel["traded"].values

@@ -27,8 +27,8 @@ ENDS_ONLY = re.compile(
 )  # two closes and nothing between them
 OF_OTHERS = re.compile(
     r"(lagged_)?sector_return_\d+d|sector_momentum_250_20|sector_volatility_20d|sector_dispersion_20d"
-    r"|leaders_return_\d+d|(lagged_)?peer_return_\d+d|peer_volume_gap_5_60"
-    r"|peer_(count|strength|clustering|same_sector)"
+    r"|leaders_return_\d+d|(lagged_)?neighbour_return_\d+d|neighbour_volume_gap_5_60"
+    r"|neighbour_(count|strength|clustering|same_sector)"
 )  # the others of the sector or the graph trade on: the stock's own absence does not matter
 OF_ABSENCE = {
     "zero_trade_count_60d",
@@ -50,7 +50,7 @@ WINDOWS = {  # a window that is not in the name
     "residual_ewma_5d": (60,),
     "residual_ewma_20d": (60,),
     "sector_gap_ewma_20d": (60,),
-    "peer_gap_ewma_5d": (60,),
+    "neighbour_gap_ewma_5d": (60,),
     "limit_width": (1,),
 }
 SMOOTHED_TWICE = {  # halts after which too few of the first statistic are left for the second
@@ -64,7 +64,7 @@ NEEDS_TODAY = re.compile(
     r"|information_discreteness_120d|close_location_1d|range_ratio_1_20|range_position_\d+d|drawdown_\d+d"
     r"|rise_from_low_250d|(sma|ema|kama|vwap)_gap_\d+d|macd(_histogram)?|bollinger_20d|stochastic_[kd]_14d"
     r"|atr_14d|cci_20d|keltner_position_20d|volume_ratio_1_5|volume_z_20d|residual_return_1d"
-    r"|sector_gap_\d+d|sector_rank_120d|leaders_gap_5d|peer_gap_1d|limit_position_1d|limit_width"
+    r"|sector_gap_\d+d|sector_rank_120d|leaders_gap_5d|neighbour_gap_1d|limit_position_1d|limit_width"
 )  # today's price, range, volume or return is one of the terms; %D wants 80% of three sessions
 EARLY = {  # the first value after a listing, in sessions, where it is not 80% of the look-back
     "kama_gap_10d": 47,  # 48 of 60 closes; a session without an efficiency ratio leaves the mean as it is

@@ -6,9 +6,9 @@ from gogooku_kedro.features import (
     compute_features,
     feature_manifest,
     market_columns,
-    warmup,
     without,
 )
+from gogooku_kedro.features.manifest import warmup
 
 SETTINGS = {"normalisation": "gaussian_rank", "normalisation_of": {}, "sector_neutral": (), "clip": 8.0}
 CHOSEN = ["returns", "volume", "regime"]
@@ -79,10 +79,10 @@ def test_a_dropped_feature_leaves_its_reason(panel):
         without(left, dict.fromkeys(FEATURES, "all"))
 
 
-def test_peers_warm_up_after_the_first_graph(panel):
+def test_neighbours_warm_up_after_the_first_graph(panel):
     assert warmup(manifest_of(panel), 120) == 250
-    peers = {"features": [{"lookback": 61, "family": "peers"}, {"lookback": 100, "family": "returns"}]}
-    assert warmup(peers, 120) == 181
+    neighbours = {"features": [{"lookback": 61, "family": "neighbours"}, {"lookback": 100, "family": "returns"}]}
+    assert warmup(neighbours, 120) == 181
 
 
 @pytest.mark.parametrize(

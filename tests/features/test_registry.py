@@ -5,21 +5,22 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from gogooku_kedro.features import FAMILIES, FEATURES, compute_features, engine, level_channels, select_features
-from gogooku_kedro.features.feature import Kind
-from gogooku_kedro.features.shared import shared_results
+from gogooku_kedro.features import FAMILIES, FEATURES, compute_features, engine
+from gogooku_kedro.features.feature import Kind, shared_results
+from gogooku_kedro.features.normalise import price_channels
+from gogooku_kedro.features.registry import select_features
 
 EVENT_FAMILIES = {"statements", "margin", "investor_flows"}
 BAR_FAMILIES = [family for family in FAMILIES if family not in EVENT_FAMILIES]
 EVERY = [feature for family in BAR_FAMILIES for feature in FAMILIES[family]]
 LIMITS_AND_CALENDAR = ["limit_base", "limit_width", "next_limit_width", "days_to_next_session"]
 GRAPH = [
-    "peer_return",
-    "peer_log_volume",
-    "peer_count",
-    "peer_strength",
-    "peer_clustering",
-    "peer_same_sector",
+    "neighbour_return",
+    "neighbour_log_volume",
+    "neighbour_count",
+    "neighbour_strength",
+    "neighbour_clustering",
+    "neighbour_same_sector",
 ]
 PRICES = ["open", "high", "low", "close", "volume", "turnover_value", *LIMITS_AND_CALENDAR, *GRAPH[2:]]
 PRICES += ["adj_open", "adj_high", "adj_low", "adj_close", "adj_volume"]
@@ -94,7 +95,7 @@ def test_bars_sectors_and_index_alone_feed_at_least_140_features(panel):
     assert len(alone) >= 140
     assert len({feature.name for feature in alone}) == len(alone)
     with_graph = select_features(panel.drop_vars(LIMITS_AND_CALENDAR), list(FAMILIES)).features
-    assert len(with_graph) == len(alone) + len(FAMILIES["peers"])
+    assert len(with_graph) == len(alone) + len(FAMILIES["neighbours"])
 
 
 def test_the_longest_look_back_is_250_sessions():
@@ -143,7 +144,7 @@ def test_future_rows_leave_past_features_bit_identical(panel, computed):
     for name in computed:
         np.testing.assert_array_equal(after[name].values[: now + 1], computed[name].values[: now + 1])
     assert not np.array_equal(after["return_1d"].values, computed["return_1d"].values)
-    levels, other_levels = level_channels(panel).values, level_channels(other).values
+    levels, other_levels = price_channels(panel).values, price_channels(other).values
     np.testing.assert_array_equal(other_levels[: now + 1], levels[: now + 1])
 
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gogooku_kedro.graph import benjamini_hochberg, build_edges, lead_lag_peers
+from gogooku_kedro.graph import build_edges
+from gogooku_kedro.graph.lead_lag import benjamini_hochberg, lead_lag_neighbours
 from tests.graph.conftest import graph_params
 
 
@@ -18,7 +19,7 @@ def led(n_dates=200, n_codes=20, seed=0, strength=1.0) -> np.ndarray:
 
 def find(returns, **changes):
     settings = {"min_observations": 100, "fdr": 0.05, "k": 3, "negative_edges": True} | changes
-    correlation, kept = lead_lag_peers(returns, **settings)
+    correlation, kept = lead_lag_neighbours(returns, **settings)
     return correlation, {(int(s), int(t)) for t, s in zip(*np.nonzero(kept), strict=True)}
 
 
@@ -124,7 +125,7 @@ def test_a_strong_leader_is_kept_under_the_cap(returns_panel):
     code = panel["code"].values
     into = edges[(edges["target"] == code[7]) & (edges["is_self"] == 0)]
     assert into["source"].tolist() == [code[2]]
-    assert into["abs_correlation"].item() < 0.2, "weaker than its nearest peer"
+    assert into["abs_correlation"].item() < 0.2, "weaker than its nearest neighbour"
 
 
 def test_lead_lag_edges_have_their_type_and_join_what_is_there(returns_panel):

@@ -282,7 +282,7 @@ def test_mlflow_has_a_row_for_every_setting(mlflow_run):
     assert params["model.gat.regularization.edge_weight_penalty"] == "0.01"
     assert params["training.max_epochs"] == str(EPOCHS)
     assert params["split.train_end"] == "2020-05-29"
-    assert params["features.families"] == "['oscillators', 'volume', 'liquidity', 'lead_lag', 'peers']"
+    assert params["features.families"] == "['oscillators', 'volume', 'liquidity', 'lead_lag', 'neighbours']"
 
 
 def test_mlflow_has_the_metrics_of_every_epoch(mlflow_run):

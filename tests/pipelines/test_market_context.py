@@ -15,7 +15,7 @@ MANIFEST = {
     "features": [
         {"column": "return_1d_rank", "kind": "stock"},
         {"column": "trend_breadth_60d_past_z", "kind": "market"},
-        {"column": "peer_gap_rank", "kind": "cross_section"},
+        {"column": "neighbour_gap_rank", "kind": "cross_section"},
         {"column": "index_return_1d_past_z", "kind": "market"},
     ],
 }

@@ -21,7 +21,7 @@ from tests.graph.conftest import graph_params
 from tests.model.conftest import model_params
 from tests.training.conftest import training_params
 
-FAMILIES = ("volume", "peers")
+FAMILIES = ("volume", "neighbours")
 WARMUP = 125  # sessions before every feature of these families has a value
 SESSIONS = 330
 PURGE = 21  # 20 sessions and the entry at the next open

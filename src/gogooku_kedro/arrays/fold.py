@@ -43,7 +43,7 @@ def fold_window(parts: Parts, window: int, combine: Combine) -> Parts:
 
 
 def fold_panel(arrays: Sequence[xr.DataArray], window: int, combine: Combine) -> list[xr.DataArray]:
-    """`fold_window` along `date` of DataArrays of one shape, in float64; integers stay what they are."""
+    """Apply `fold_window` along `date` to DataArrays of one shape, in float64; integers stay integers."""
     first = arrays[0]
     axis = first.get_axis_num("date")
     parts = [np.moveaxis(_number(a.transpose(*first.dims).values), axis, -1) for a in arrays]

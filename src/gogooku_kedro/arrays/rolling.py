@@ -134,7 +134,7 @@ def _squared_deviations(n: xr.DataArray, total: xr.DataArray, squares: xr.DataAr
 
 
 def _enough(x: xr.DataArray, window: int) -> xr.DataArray:
-    """Number of present values, NaN below the required number."""
+    """Return the number of present values, NaN below the required number."""
     count = rolling_count(x, window)
     return count.where(count >= min_present(window))
 

@@ -17,7 +17,7 @@ _FORMAT = 2  # has text of fixed length in its specification; version 3 has not,
 
 
 class ZarrDataset(AbstractDataset[xr.Dataset | PanelBlock, xr.Dataset]):
-    """Stores an xarray Dataset; dtypes, text coordinates and attributes come back as they were.
+    """Store an xarray Dataset; dtypes, text coordinates and attributes come back as they were.
 
     A save writes beside the old store and then swaps the two, so a reader never meets half a panel
     and a failed save keeps the old one. Text comes back as fixed-length unicode.
@@ -36,13 +36,7 @@ class ZarrDataset(AbstractDataset[xr.Dataset | PanelBlock, xr.Dataset]):
           filepath: data/03_primary/panel.zarr
     """
 
-    def __init__(
-        self,
-        *,
-        filepath: str,
-        lazy: bool = False,
-        metadata: dict[str, Any] | None = None,
-    ) -> None:
+    def __init__(self, *, filepath: str, lazy: bool = False, metadata: dict[str, Any] | None = None) -> None:
         self._filepath = Path(filepath)
         self._lazy = lazy
         self.metadata = metadata
@@ -56,8 +50,7 @@ class ZarrDataset(AbstractDataset[xr.Dataset | PanelBlock, xr.Dataset]):
         if not self._exists():
             raise DatasetError(f"{self._filepath} does not exist; run the stage that writes it first.")
         panel: xr.Dataset = xr.open_zarr(self._filepath, chunks=None)
-        panel = panel.map(_fixed_length, keep_attrs=True).drop_encoding()
-        panel = panel.assign_coords({name: _fixed_length(c) for name, c in panel.coords.items()})
+        panel = _with_fixed_text(panel).drop_encoding()
         return panel if self._lazy else panel.load()
 
     def save(self, data: xr.Dataset | PanelBlock) -> None:
@@ -71,8 +64,7 @@ class ZarrDataset(AbstractDataset[xr.Dataset | PanelBlock, xr.Dataset]):
             return
         if not isinstance(data, xr.Dataset):
             raise DatasetError(f"{self._filepath} stores an xarray.Dataset, not {type(data).__name__}.")
-        data = data.drop_encoding().map(_fixed_length, keep_attrs=True)
-        data = data.assign_coords({name: _fixed_length(c) for name, c in data.coords.items()})
+        data = _with_fixed_text(data.drop_encoding())
         self._filepath.parent.mkdir(parents=True, exist_ok=True)
         fresh = self._beside("new")
         try:
@@ -128,8 +120,7 @@ class ZarrDataset(AbstractDataset[xr.Dataset | PanelBlock, xr.Dataset]):
 
 def _create(store: Path, frame: PanelFrame) -> None:
     """Write coordinates, and variables without values: a piece that no block fills is absent."""
-    coords = xr.Dataset(coords=dict(frame.coords), attrs=dict(frame.attrs))
-    coords = coords.assign_coords({name: _fixed_length(c) for name, c in coords.coords.items()})
+    coords = _with_fixed_text(xr.Dataset(coords=dict(frame.coords), attrs=dict(frame.attrs)))
     coords.to_zarr(store, mode="w", zarr_format=_FORMAT, consolidated=False)
     group = zarr.open_group(store, mode="r+")
     for name, dims in frame.dims.items():
@@ -144,6 +135,12 @@ def _create(store: Path, frame: PanelFrame) -> None:
             compressors=None,  # features are noise: packing them costs more time than it saves space
         )
         array.attrs["_ARRAY_DIMENSIONS"] = list(dims)
+
+
+def _with_fixed_text(dataset: xr.Dataset) -> xr.Dataset:
+    variables = {name: _fixed_length(values) for name, values in dataset.data_vars.items()}
+    coords = {name: _fixed_length(values) for name, values in dataset.coords.items()}
+    return dataset.assign(variables).assign_coords(coords)
 
 
 def _fixed_length(array: xr.DataArray) -> xr.DataArray:

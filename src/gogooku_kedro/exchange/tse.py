@@ -69,13 +69,7 @@ SEGMENTS: dict[str, str] = {
 SEGMENT_REFORM = pd.Timestamp("2022-04-04")
 """First session of the segments Prime, Standard and Growth."""
 
-SEGMENT_SUCCESSOR: dict[str, str] = {
-    "0101": "0111",
-    "0102": "0112",
-    "0104": "0113",
-    "0106": "0112",
-    "0107": "0113",
-}
+SEGMENT_SUCCESSOR: dict[str, str] = {"0101": "0111", "0102": "0112", "0104": "0113", "0106": "0112", "0107": "0113"}
 """Where most issues of a segment went on `SEGMENT_REFORM`; part of the 1st chose Standard."""
 
 FINE_TICKS_FOR_MID400 = pd.Timestamp("2023-06-05")
@@ -98,7 +92,7 @@ _TICK_NORMAL = np.array([1.0, 1, 5, 10, 10, 50, 100, 100, 500, 1_000, 1_000])
 
 
 def limit_width(base_price: FloatArray) -> FloatArray:
-    """Yen by which a price may leave its base price within one session.
+    """Return the yen by which a price may leave its base price within one session.
 
     Args:
         base_price: Previous close (or last special quote), after an ex-date's adjustment, in yen;
@@ -118,7 +112,7 @@ def limit_width(base_price: FloatArray) -> FloatArray:
 
 
 def tick_size(price: FloatArray, fine: BoolArray | bool) -> FloatArray:
-    """Smallest step of a quoted price.
+    """Return the smallest step of a quoted price.
 
     Args:
         price: Price in yen, any shape.
@@ -133,7 +127,7 @@ def tick_size(price: FloatArray, fine: BoolArray | bool) -> FloatArray:
 
 
 def round_to_tick(price: FloatArray, fine: BoolArray | bool) -> FloatArray:
-    """Nearest price on the tick grid, at least one tick.
+    """Return the nearest price on the tick grid, at least one tick.
 
     Args:
         price: Price in yen, any shape.
@@ -147,7 +141,7 @@ def round_to_tick(price: FloatArray, fine: BoolArray | bool) -> FloatArray:
 
 
 def limit_band(base_price: FloatArray, fine: BoolArray | bool) -> tuple[FloatArray, FloatArray]:
-    """Lowest and highest price that a session admits, on the tick grid.
+    """Return the lowest and the highest price that a session admits, on the tick grid.
 
     Args:
         base_price: As in `limit_width`.

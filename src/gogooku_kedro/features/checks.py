@@ -1,4 +1,4 @@
-"""Gates on the features: empty, constant, duplicate, and too good to be true."""
+"""Checks of the features: empty, constant, duplicate, and too good to be true."""
 
 import logging
 from collections.abc import Mapping
@@ -23,11 +23,11 @@ COMPARED = 96  # sessions, spread over train and valid, on which features are co
 OnFailure = Literal["fail", "drop"]
 
 
-class GateError(ValueError):
+class CheckError(ValueError):
     """A feature that no model should read."""
 
 
-class LeakError(GateError):
+class LeakError(CheckError):
     """A feature predicts a label better than any honest feature could."""
 
 
@@ -44,7 +44,7 @@ def check_features(
     on_failure: OnFailure,
     execution: Execution = LOCAL,
 ) -> tuple[dict[str, str], pd.DataFrame]:
-    """Hold every feature against four gates on the train and valid parts; the test part is never read.
+    """Check every feature in four ways on the train and valid parts; the test part is never read.
 
     Empty: no stock of the universe ever has a value. Constant: fewer than two different values
     of more than `constant_share` of the dates (for a feature with one value per date: over all
@@ -62,18 +62,18 @@ def check_features(
         leak_cap: In (0, 1].
         constant_share: Share of dates, in [0, 1).
         duplicate_correlation: In (0, 1].
-        on_failure: `fail` raises for the first three gates, `drop` reports the features to drop.
+        on_failure: `fail` raises for the first three checks, `drop` reports the features to drop.
         execution: Threads and memory; neither changes a value.
 
     Returns:
-        Feature to reason, for those that fall at the first three gates; and one row per feature and
+        Feature to reason, for those that fail the first three checks; and one row per feature and
         horizon: feature, family, horizon, rank_ic (train and valid together), rank_ic_train,
-        rank_ic_valid, days (with an IC), constant_share, missing_share (of members), gate (reason, or
-        ""). NaN where no day has a rank IC, as for features with one value per date.
+        rank_ic_valid, days (with an IC), constant_share, missing_share (of the universe), failed_check
+        (reason, or ""). NaN where no session has a rank IC, as for features with one value per date.
 
     Raises:
         LeakError: The message names the features, the horizons and the values.
-        GateError: A feature falls at another gate and `on_failure` is `fail`.
+        CheckError: A feature fails another check and `on_failure` is `fail`.
         ValueError: A bound is out of range.
     """
     _check_bounds(leak_cap, constant_share, duplicate_correlation)
@@ -83,12 +83,12 @@ def check_features(
     if len(leaks):
         raise LeakError(_leak_message(leaks, leak_cap))
     reasons = _reasons(measured, manifest, constant_share, duplicate_correlation)
-    report["gate"] = [reasons.get(name, "") for name in report["feature"]]
+    report["failed_check"] = [reasons.get(name, "") for name in report["feature"]]
     if reasons and on_failure == "fail":
         listed = "; ".join(f"'{name}' {reason}" for name, reason in reasons.items())
-        raise GateError(
-            f"features.gates: {listed}. Leave the feature or its family out, or write "
-            "features.gates.on_failure: drop to go on without them"
+        raise CheckError(
+            f"features.checks: {listed}. Leave the feature or its family out, or write "
+            "features.checks.on_failure: drop to go on without them"
         )
     for name, reason in reasons.items():
         logger.info("Feature '%s' is dropped: %s", name, reason)
@@ -96,14 +96,14 @@ def check_features(
 
 
 class _Measured:
-    """What the gates look at, collected date by date."""
+    """What the checks look at, collected date by date."""
 
-    def __init__(self, n_features: int, n_horizons: int, n_days: int) -> None:
-        self.rank_ic = np.full((n_days, n_features, n_horizons), np.nan, dtype=np.float32)
-        self.in_train = np.zeros(n_days, dtype=bool)
-        self.flat_days = np.zeros(n_features)
+    def __init__(self, n_features: int, n_horizons: int, n_sessions: int) -> None:
+        self.rank_ic = np.full((n_sessions, n_features, n_horizons), np.nan, dtype=np.float32)
+        self.in_train = np.zeros(n_sessions, dtype=bool)
+        self.flat_sessions = np.zeros(n_features)
         self.present = np.zeros(n_features)
-        self.members = 0
+        self.cells = 0
         self.gram = np.zeros((n_features, n_features))
 
 
@@ -132,8 +132,8 @@ def _measure(
         known = np.where(among[..., None], ret[rows].values, np.nan)
         measured.rank_ic[done : done + len(among)] = _rank_ic(x, known)
         _count(measured, x, among)
-        for day in compared.intersection(range(rows.start, rows.stop)):
-            scores = np.nan_to_num(x[:, day - rows.start])
+        for session in compared.intersection(range(rows.start, rows.stop)):
+            scores = np.nan_to_num(x[:, session - rows.start])
             measured.gram += scores @ scores.T
         done += len(among)
     _count_over_time(measured, entries, over_time, sessions)
@@ -148,9 +148,9 @@ def _runs(sessions: npt.NDArray[np.intp], longest: int) -> list[slice]:
 
 
 def _rank_ic(x: Array, ret: Array) -> Array:
-    """Correlate the scores `(feature, day, code)` with the ranked `(day, code, horizon)` returns.
+    """Correlate the scores `(feature, date, code)` with the ranked `(date, code, horizon)` returns.
 
-    Returns `(day, feature, horizon)`.
+    Returns `(date, feature, horizon)`.
     """
     ranked = np.moveaxis(gaussian_rank(np.moveaxis(ret, 1, -1)), -1, 1).astype(np.float32)
     mask = np.isfinite(ranked).astype(np.float32)
@@ -169,42 +169,39 @@ def _count(measured: _Measured, x: Array, inside: Array) -> None:
     present = np.isfinite(x)
     least = np.where(present, x, np.inf).min(axis=-1)
     most = np.where(present, x, -np.inf).max(axis=-1)
-    measured.flat_days += (~(most > least)).sum(axis=1)
+    measured.flat_sessions += (~(most > least)).sum(axis=1)
     measured.present += present.sum(axis=(1, 2))
-    measured.members += int(inside.sum())
+    measured.cells += int(inside.sum())
 
 
 def _count_over_time(
-    measured: _Measured,
-    entries: Entries,
-    over_time: Mapping[str, Array],
-    sessions: npt.NDArray[np.intp],
+    measured: _Measured, entries: Entries, over_time: Mapping[str, Array], sessions: npt.NDArray[np.intp]
 ) -> None:
     for position, entry in enumerate(entries):
         if entry["kind"] == "market":
             series = over_time[entry["name"]][sessions]
             varies = np.nanstd(series) > 0 if np.isfinite(series).any() else False
-            measured.flat_days[position] = 0 if varies else len(sessions)
+            measured.flat_sessions[position] = 0 if varies else len(sessions)
             measured.rank_ic[:, position] = np.nan
 
 
 def _reasons(
     measured: _Measured, manifest: Mapping[str, Any], constant_share: float, duplicate: float
 ) -> dict[str, str]:
-    entries, days = manifest["features"], len(measured.rank_ic)
+    entries, sessions = manifest["features"], len(measured.rank_ic)
     norm = np.sqrt(np.diag(measured.gram))
     with np.errstate(divide="ignore", invalid="ignore"):
         correlation = np.nan_to_num(measured.gram / np.outer(norm, norm))
     reasons: dict[str, str] = {}
     for position, entry in enumerate(entries):
-        flat = measured.flat_days[position] / max(days, 1)
+        flat = measured.flat_sessions[position] / max(sessions, 1)
         twins = [
             earlier
             for earlier in np.flatnonzero(np.abs(correlation[position, :position]) > duplicate)
             if entries[earlier]["name"] not in reasons
         ]
         if measured.present[position] == 0:
-            reasons[entry["name"]] = "has no value for any in_universe on train and valid"
+            reasons[entry["name"]] = "has no value for any stock of the universe on train and valid"
         elif flat > constant_share:
             reasons[entry["name"]] = f"does not vary on {flat:.1%} of the train and valid dates"
         elif twins:
@@ -214,7 +211,7 @@ def _reasons(
 
 
 def _report(measured: _Measured, manifest: Mapping[str, Any], horizons: Array) -> pd.DataFrame:
-    entries, days = manifest["features"], max(len(measured.rank_ic), 1)
+    entries, sessions = manifest["features"], max(len(measured.rank_ic), 1)
     repeat = len(horizons)
     return pd.DataFrame(
         {
@@ -225,8 +222,8 @@ def _report(measured: _Measured, manifest: Mapping[str, Any], horizons: Array) -
             "rank_ic_train": _mean(measured.rank_ic[measured.in_train]).ravel(),
             "rank_ic_valid": _mean(measured.rank_ic[~measured.in_train]).ravel(),
             "days": np.isfinite(measured.rank_ic).sum(axis=0).ravel(),
-            "constant_share": np.repeat(measured.flat_days / days, repeat),
-            "missing_share": np.repeat(1 - measured.present / max(measured.members, 1), repeat),
+            "constant_share": np.repeat(measured.flat_sessions / sessions, repeat),
+            "missing_share": np.repeat(1 - measured.present / max(measured.cells, 1), repeat),
         }
     )
 
@@ -253,8 +250,8 @@ def _leak_message(leaks: pd.DataFrame, cap: float) -> str:
 def _check_bounds(leak_cap: float, constant_share: float, duplicate_correlation: float) -> None:
     rules = {
         f"features.leak_cap = {leak_cap}: give a number above 0, up to 1": 0 < leak_cap <= 1,
-        f"features.gates.constant_share = {constant_share}: give a share from 0 to below 1": 0 <= constant_share < 1,
-        f"features.gates.duplicate_correlation = {duplicate_correlation}: give a number above 0, up to 1": 0
+        f"features.checks.constant_share = {constant_share}: give a share from 0 to below 1": 0 <= constant_share < 1,
+        f"features.checks.duplicate_correlation = {duplicate_correlation}: give a number above 0, up to 1": 0
         < duplicate_correlation
         <= 1,
     }

@@ -16,9 +16,8 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 import xarray as xr
 
-from gogooku_kedro.features.feature import Feature, Kind
+from gogooku_kedro.features.feature import Feature, Kind, shared_results
 from gogooku_kedro.features.registry import FEATURES, log_dropped, select_features
-from gogooku_kedro.features.shared import shared_results
 from gogooku_kedro.market.blocks import PanelBlock, PanelFrame, assemble
 from gogooku_kedro.typing import Float32Array
 
@@ -72,7 +71,7 @@ def compute_features(panel: xr.Dataset, families: Sequence[str], execution: Exec
     change values up to t.
 
     Args:
-        panel: Market panel `(date, code)`, with the variables of events and peers where there are any.
+        panel: Market panel `(date, code)`, with the variables of events and neighbours where there are any.
         families: Names among `FAMILIES`; one whose needs the panel does not meet drops out with one
             INFO line.
         execution: Engine, workers and memory.
@@ -168,7 +167,7 @@ def _block_size(room: float, chunk: int, longest: int, smallest: str) -> int:
 
 
 def _view(panel: xr.Dataset, task: _Task) -> xr.Dataset:
-    """The variables a task reads, on its rows and the look-back before them, in one memory block each."""
+    """Return the variables a task reads, on its rows and the look-back before them, in one memory block each."""
     needs = sorted(_needs([FEATURES[name] for name in task.names]))
     rows = {"date": slice(task.dates.start - task.halo, task.dates.stop), "code": task.codes}
     part = panel[[need for need in needs if need in panel.data_vars]].isel(rows, missing_dims="ignore")

@@ -1,16 +1,22 @@
-"""What a feature is: a named causal formula on the panel with a declared look-back."""
+"""What a feature is: a named causal formula with a declared look-back, and results that formulas share."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import partial
-from typing import Literal
+from functools import partial, wraps
+from typing import Any, Literal, TypeVar
 
 import xarray as xr
 
 Kind = Literal["stock", "cross_section", "market"]
 Function = Callable[[xr.Dataset], xr.DataArray]
 
+Result = TypeVar("Result")
+
 TEXTBOOK = "textbook"
+
+_RESULTS: ContextVar[dict[Any, Any] | None] = ContextVar("shared_results", default=None)
 
 
 @dataclass(frozen=True)
@@ -55,16 +61,14 @@ class Family:
     kind: Kind = "stock"
 
     def feature(
-        self,
-        name: str,
-        needs: tuple[str, ...],
-        lookback: int,
-        formula: str,
-        function: Function,
-        source: str = TEXTBOOK,
+        self, name: str, needs: tuple[str, ...], lookback: int, formula: str, function: Function, source: str = TEXTBOOK
     ) -> tuple[Feature, ...]:
         """Return one feature, as a tuple of one so that it joins `each` by `+` or `*`."""
         return (Feature(name, self.name, needs, lookback, formula, function, source, self.kind),)
+
+    def variable(self, name: str, variable: str, formula: str, source: str = TEXTBOOK) -> tuple[Feature, ...]:
+        """Return the feature that is a variable of the panel as it stands."""
+        return self.feature(name, (variable,), 0, formula, partial(_variable, name=variable), source)
 
     def each(
         self,
@@ -88,15 +92,77 @@ class Family:
             lookback: Look-back of all of them; None: each one's window.
         """
         return tuple(
-            Feature(
+            feature
+            for n in windows
+            for feature in self.feature(
                 name.format(n=n),
-                self.name,
                 needs,
                 n if lookback is None else lookback,
                 formula.format(n=n),
                 partial(function, window=n),
                 source,
-                self.kind,
             )
-            for n in windows
         )
+
+    def each_pair(
+        self,
+        name: str,
+        pairs: Iterable[tuple[int, int]],
+        needs: tuple[str, ...],
+        formula: str,
+        function: Callable[..., xr.DataArray],
+        source: str = TEXTBOOK,
+    ) -> tuple[Feature, ...]:
+        """Return one feature per pair of a short and a long window; the long one is its look-back.
+
+        As in `each`, with `{short}` and `{long}` in name and formula, and `function(panel, short=…, long=…)`.
+        """
+        return tuple(
+            feature
+            for short, long in pairs
+            for feature in self.feature(
+                name.format(short=short, long=long),
+                needs,
+                long,
+                formula.format(short=short, long=long),
+                partial(function, short=short, long=long),
+                source,
+            )
+        )
+
+
+def _variable(panel: xr.Dataset, name: str) -> xr.DataArray:
+    return panel[name]
+
+
+@contextmanager
+def shared_results() -> Iterator[None]:
+    """Inside, a function marked `shared` computes once per set of arguments, whatever the panel.
+
+    Open one for each block: all panels inside must be views of the same data.
+    """
+    token = _RESULTS.set({})
+    try:
+        yield
+    finally:
+        _RESULTS.reset(token)
+
+
+def shared(function: Callable[..., Result]) -> Callable[..., Result]:
+    """Let the features of one block share the results of `function(panel, **arguments)`.
+
+    Outside `shared_results` the function runs as it stands. Results must not be changed in place.
+    """
+
+    @wraps(function)
+    def once(panel: xr.Dataset, *arguments: Any, **named: Any) -> Result:
+        results = _RESULTS.get()
+        if results is None:
+            return function(panel, *arguments, **named)
+        key = (function.__module__, function.__qualname__, arguments, tuple(sorted(named.items())))
+        if key not in results:
+            results[key] = function(panel, *arguments, **named)
+        found: Result = results[key]
+        return found
+
+    return once

@@ -8,13 +8,12 @@ from typing import Any
 import xarray as xr
 
 from gogooku_kedro.features.feature import Feature
-from gogooku_kedro.features.normalise import METHODS
-from gogooku_kedro.features.price_channels import CHANNELS
+from gogooku_kedro.features.normalise import CHANNELS, METHODS
 from gogooku_kedro.features.registry import FAMILIES, FEATURES, select_features
 
 SUFFIX = {"gaussian_rank": "rank", "robust_z": "z", "past_z": "past_z"}
 MASK = "missing_{family}"
-GRAPH_FAMILY = "peers"
+GRAPH_FAMILY = "neighbours"
 
 
 def feature_manifest(
@@ -29,7 +28,7 @@ def feature_manifest(
     """Describe the features that `compute_features(panel, families)` yields, in the same order.
 
     Args:
-        panel: The panel, with events and peers.
+        panel: The panel, with events and neighbours.
         families: Chosen families.
         normalisation: `gaussian_rank` or `robust_z`, for families not named in `normalisation_of`.
         normalisation_of: A family's own method.
@@ -71,7 +70,7 @@ def without(manifest: Mapping[str, Any], dropped: Mapping[str, str]) -> dict[str
     """
     kept = [entry for entry in manifest["features"] if entry["name"] not in dropped]
     if not kept:
-        raise ValueError(f"features.gates: no feature is left ({dict(dropped)}); look at features.families")
+        raise ValueError(f"features.checks: no feature is left ({dict(dropped)}); look at features.families")
     return _manifest(kept, {**manifest["dropped"], **dropped}, manifest["clip"])
 
 
@@ -81,7 +80,7 @@ def market_columns(manifest: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def graph_columns(manifest: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the columns of x that are made from the graph: the family `peers` and its mask."""
+    """Return the columns of x that are made from the graph: the family `neighbours` and its mask."""
     named = [entry["column"] for entry in manifest["features"] if entry["family"] == GRAPH_FAMILY]
     masks = [MASK.format(family=family) for family in manifest["masks"] if family == GRAPH_FAMILY]
     return (*named, *masks)
@@ -154,7 +153,7 @@ def warmup(manifest: Mapping[str, Any], graph_window: int) -> int:
 
     Args:
         manifest: From `feature_manifest`.
-        graph_window: Sessions before the first graph; features of the family `peers` start from there.
+        graph_window: Sessions before the first graph; features of the family `neighbours` start from there.
     """
     return max(
         int(entry["lookback"]) + (graph_window if entry["family"] == GRAPH_FAMILY else 0)
@@ -163,12 +162,7 @@ def warmup(manifest: Mapping[str, Any], graph_window: int) -> int:
 
 
 def first_session(
-    manifest: Mapping[str, Any],
-    *,
-    graph_window: int,
-    graph_cadence: int,
-    model_window: int,
-    residual_window: int,
+    manifest: Mapping[str, Any], *, graph_window: int, graph_cadence: int, model_window: int, residual_window: int
 ) -> int:
     """Return the position of the first session that a model may be trained on.
 

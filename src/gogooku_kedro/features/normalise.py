@@ -1,4 +1,4 @@
-"""Raw features to the columns of x: normalised per date, 0 where missing, and masks that say so."""
+"""What the model reads: x, normalised per date, 0 where missing, with masks that say so; raw price channels."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,11 +8,14 @@ import numpy as np
 import xarray as xr
 
 from gogooku_kedro.arrays.cross_section import gaussian_rank, past_z, robust_z, sector_deviation
+from gogooku_kedro.arrays.elementwise import log, log1p
 from gogooku_kedro.arrays.groups import group_ids
+from gogooku_kedro.arrays.rolling import rolling_mean, rolling_std
 from gogooku_kedro.features.engine import DATES_PER_CHUNK, LOCAL, Execution
-from gogooku_kedro.features.price_channels import CHANNELS, level_channels
 from gogooku_kedro.market.blocks import PanelBlock, PanelFrame
 from gogooku_kedro.typing import Array, Float32Array, IntArray
+
+CHANNELS = ("log_close", "log_volume", "log_volatility_20d", "log_turnover", "sma_gap_60d")
 
 Entries = Sequence[Mapping[str, Any]]
 
@@ -28,11 +31,11 @@ def normalise(
     manifest: Mapping[str, Any],
     execution: Execution = LOCAL,
 ) -> Iterator[PanelBlock]:
-    """Yield x, the level-like channels and the members, one block of dates after the other.
+    """Yield x, the raw price channels and the universe, one block of dates after the other.
 
     Args:
         raw: From `compute_features`; may be opened lazily, only the rows of a block are read.
-        panel: Market panel, for the level-like channels and the sectors.
+        panel: Market panel, for the raw price channels and the sectors.
         in_universe: bool `(date, code)`.
         manifest: From `feature_manifest`: the columns, their normalisation and `clip`.
         execution: Threads and memory; neither changes a value.
@@ -40,11 +43,11 @@ def normalise(
     Yields:
         Blocks of `x` float32 `(date, code, feature)`, `levels` `(date, code, channel)` and `in_universe`.
         x holds no NaN: 0, the middle of the cross-section, stands for a missing value, for a
-        non-in_universe and for a cross-section of fewer than 5 values. A column `missing_FAMILY` is the
+        stock outside the universe and for a cross-section of fewer than 5 values. A column `missing_FAMILY` is the
         share of the family's features that the stock lacks, from 0 to 1.
     """
     frame = _frame(raw, in_universe, manifest)
-    levels = level_channels(panel)
+    levels = price_channels(panel)
     inside = in_universe.transpose("date", "code").values
     ids = group_ids(panel["sector"].values)
     entries = manifest["features"]
@@ -58,6 +61,26 @@ def normalise(
         values = {"x": _columns(scores, inside[rows], manifest), "levels": levels.values[rows]}
         values["in_universe"] = inside[rows]
         yield PanelBlock(frame, values, rows, slice(0, n_codes), number, len(starts))
+
+
+def price_channels(panel: xr.Dataset) -> xr.DataArray:
+    """Compute the raw price channels, whose slow parts FAN and SAN take apart.
+
+    log adjusted close, log adjusted volume, log 20-session volatility of one-day log returns, log
+    turnover value (yen), and log close minus the log of its 60-session mean. They are causal: rows
+    after t never change values up to t.
+
+    Returns:
+        float32 `(date, code, channel)`, NaN where absent (no trade, or a window below 80% present).
+    """
+    close, volume, turnover, returns = (
+        panel[name].astype(np.float64) for name in ("adj_close", "adj_volume", "turnover_value", "ret_1d")
+    )
+    volatility = rolling_std(log1p(returns), 20)
+    channels = (log(close), log(volume), log(volatility), log(turnover), log(close / rolling_mean(close, 60)))
+    stacked = np.stack([c.transpose("date", "code").values.astype(np.float32) for c in channels], axis=-1)
+    coords = {"date": panel["date"].values, "code": panel["code"].values, "channel": list(CHANNELS)}
+    return xr.DataArray(stacked, coords, ("date", "code", "channel"), name="levels")
 
 
 def dates_per_block(n_codes: int, n_columns: int, execution: Execution) -> int:
@@ -86,7 +109,7 @@ def block_scores(
     Args:
         raw: From `compute_features`, all dates.
         rows: The dates wanted.
-        inside: bool `(date, code)` of those dates, the members.
+        inside: bool `(date, code)` of those dates, the universe.
         ids: `(code,)` sectors from `group_ids`.
         entries: Features of the manifest.
         over_time: From `per_date_scores`, all dates.
@@ -120,13 +143,13 @@ def normalised_cross_section(
 
     Args:
         values: `(date, code)`, NaN where missing.
-        inside: bool `(date, code)`, the members.
+        inside: bool `(date, code)`, the universe.
         ids: `(code,)` sectors from `group_ids`.
         method: `gaussian_rank` or `robust_z`.
         sector_neutral: Take the median of the stock's sector out first.
 
     Returns:
-        `(date, code)`, NaN where missing, for non-members and for fewer than 5 values.
+        `(date, code)`, NaN where missing, outside the universe and for fewer than 5 values.
     """
     among = np.where(inside, values, np.nan)
     if sector_neutral:
@@ -141,12 +164,12 @@ def _columns(scores: Array, inside: Array, manifest: Mapping[str, Any]) -> Array
     own = np.array([[entry["family"] == family for entry in entries] for family in families])
     share = (own / own.sum(axis=1, keepdims=True)).astype(np.float32)
     x = np.empty((*inside.shape, len(entries) + len(families)), dtype=np.float32)
-    for day, members in enumerate(inside):  # day by day the transposed copy stays in the cache
-        today = scores[:, day]
+    for session, in_universe in enumerate(inside):  # one at a time the transposed copy stays in the cache
+        today = scores[:, session]
         missing = np.isnan(today)
-        x[day, :, : len(entries)] = np.clip(np.where(missing, np.float32(0), today), -clip, clip).T
+        x[session, :, : len(entries)] = np.clip(np.where(missing, np.float32(0), today), -clip, clip).T
         lacking = share @ missing.astype(np.float32)
-        x[day, :, len(entries) :] = np.where(members, lacking, np.float32(0)).T
+        x[session, :, len(entries) :] = np.where(in_universe, lacking, np.float32(0)).T
     return x
 
 
@@ -155,11 +178,7 @@ def _frame(raw: xr.Dataset, in_universe: xr.DataArray, manifest: Mapping[str, An
     columns = manifest["columns"]
     coords["feature"] = xr.DataArray(np.asarray(columns, dtype=str), dims="feature")
     coords["channel"] = xr.DataArray(np.asarray(CHANNELS, dtype=str), dims="channel")
-    dims = {
-        "x": ("date", "code", "feature"),
-        "levels": ("date", "code", "channel"),
-        "in_universe": ("date", "code"),
-    }
+    dims = {"x": ("date", "code", "feature"), "levels": ("date", "code", "channel"), "in_universe": ("date", "code")}
     dtypes = {"x": np.float32, "levels": np.float32, "in_universe": np.bool_}
     chunks = {"date": DATES_PER_STORED_PIECE, "code": 512}
     return PanelFrame(coords, dims, dtypes, {"feature_hash": manifest["hash"]}, chunks)

@@ -1,4 +1,4 @@
-"""The feature families, and which of them a panel can feed."""
+"""The feature families: which of them a panel can feed, and the page that documents them."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -16,8 +16,8 @@ from gogooku_kedro.features.families import (
     liquidity,
     margin,
     market,
+    neighbours,
     oscillators,
-    peers,
     regime,
     returns,
     sector,
@@ -43,7 +43,7 @@ MODULES: dict[str, ModuleType] = {
     "market": market,
     "sector": sector,
     "lead_lag": lead_lag,
-    "peers": peers,
+    "neighbours": neighbours,
     "limits": limits,
     "validity": validity,
     "calendar": calendar,
@@ -54,6 +54,27 @@ MODULES: dict[str, ModuleType] = {
 }
 FAMILIES: dict[str, tuple[Feature, ...]] = {name: module.FEATURES for name, module in MODULES.items()}
 FEATURES: dict[str, Feature] = {f.name: f for family in FAMILIES.values() for f in family}
+
+PAGE_HEAD = """# Features
+
+*Written from the registry by `kedro document-features`; edit the family modules in
+`src/gogooku_kedro/features/families/`, not this page.*
+
+{count} features in {families} families. A value at session *t* reads the rows from *t* less the look-back
+to *t* and nothing else; it is missing before its look-back is complete, where the stock does not trade
+on a session that the formula names, and, for rolling statistics, where fewer than 80 % of the window's
+sessions are present. Prices and volumes are adjusted, prices only as ratios or logarithms; O, H, L, C
+are one session's open, high, low and close.
+
+A row's **kind** says what it reads besides the stock's own history: *stock* nothing (or one series per
+date, such as the index), *cross-section* the other stocks of the date, *market* has one value per date
+for all stocks.
+
+In `x` a feature has its normalisation behind its name: `return_5d_rank` (Gaussian rank over the
+date's universe), `_z` (robust z-score), `_sector_rank` and `_sector_z` (the median of the sector taken out
+first), `_past_z` (kind market: deviation from its own past). 0 stands for a missing value, and the
+column `missing_FAMILY` is the share of the family's features that a stock lacks on a date.
+"""
 
 
 class Selection(NamedTuple):
@@ -117,6 +138,19 @@ def log_dropped(dropped: Mapping[str, str]) -> None:
         logger.info("Features of '%s' drop out: %s", name, reason)
 
 
+def features_page() -> str:
+    """Return docs/features.md as the registry has it."""
+    families = FAMILIES
+    parts = [PAGE_HEAD.format(count=len(FEATURES), families=len(families))]
+    parts.append("| family | features | what it is |\n|---|---:|---|")
+    parts += [f"| [{name}](#{name}) | {len(features)} | {_sentence(name)} |" for name, features in families.items()]
+    for name, features in families.items():
+        parts.append(f"\n## {name}\n\n{_sentence(name)}\n")
+        parts.append("| feature | formula | look-back | kind | reads | source |\n|---|---|---:|---|---|---|")
+        parts += [_row(feature) for feature in features]
+    return "\n".join(parts) + "\n"
+
+
 def _why_unmet(panel: xr.Dataset, need: str) -> str:
     if need not in panel and need not in panel.coords:
         return f"the data have no '{need}'"
@@ -124,3 +158,16 @@ def _why_unmet(panel: xr.Dataset, need: str) -> str:
         every_unknown = bool((panel["sector"].astype(str) == UNKNOWN).all())
         return f'every sector is "{UNKNOWN}"' if every_unknown else ""
     return "" if bool(panel[need].notnull().any()) else f"'{need}' is empty"
+
+
+def _row(feature: Feature) -> str:
+    kind = feature.kind.replace("_", "-")
+    reads = ", ".join(f"`{need}`" for need in feature.needs)
+    formula = feature.formula.replace("|", "\\|")
+    return f"| `{feature.name}` | {formula} | {feature.lookback} | {kind} | {reads} | {feature.source} |"
+
+
+def _sentence(family: str) -> str:
+    """First sentence of the family's module."""
+    doc = MODULES[family].__doc__ or ""
+    return doc.strip().splitlines()[0]

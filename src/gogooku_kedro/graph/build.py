@@ -32,13 +32,9 @@ LOGGER = logging.getLogger(__name__)
 
 
 def build_edges(
-    panel: xr.Dataset,
-    params: GraphParams,
-    *,
-    cache: SnapshotCache | None = None,
-    start_asof: Any = None,
+    panel: xr.Dataset, params: GraphParams, *, cache: SnapshotCache | None = None, start_asof: Any = None
 ) -> pd.DataFrame:
-    """Build the edges of every as-of date: each stock receives from its k most correlated peers.
+    """Build the edges of every as-of date: each stock receives from its k most correlated neighbours.
 
     The graph of as-of date a uses the returns of the `window` sessions up to and including a,
     aligned by date. As-of dates are the sessions window, window + cadence, … counted from the

@@ -8,7 +8,7 @@ from gogooku_kedro.graph.select import Kept, cap_degree
 from gogooku_kedro.typing import Array
 
 
-def lead_lag_peers(
+def lead_lag_neighbours(
     returns: Array, *, min_observations: int, fdr: float, k: int, negative_edges: bool
 ) -> tuple[Array, Kept]:
     """Return how every stock follows every other a session later, and which of it is no chance.

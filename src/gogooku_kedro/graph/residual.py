@@ -10,13 +10,7 @@ from gogooku_kedro.typing import Array, IntArray
 Residual = Literal["none", "market", "sector", "pca"]
 
 
-def residual_returns(
-    returns: Array,
-    index_return: Array,
-    ids: IntArray,
-    residual: Residual,
-    pca_factors: int,
-) -> Array:
+def residual_returns(returns: Array, index_return: Array, ids: IntArray, residual: Residual, pca_factors: int) -> Array:
     """Take the common movement out of the returns of one window; nothing outside it is read.
 
     Args:
@@ -25,7 +19,7 @@ def residual_returns(
         ids: `(N,)` sector of each column, -1 where unknown.
         residual: `none` returns the input; `market` the residual of each column's regression on the
             index; `sector` subtracts from that the mean residual of the other stocks of the sector (a
-            stock without a peer on that date keeps its market residual); `pca` the residual of each
+            stock without such others on that date keeps its market residual); `pca` the residual of each
             column's regression on `principal_factors`.
         pca_factors: Number of factors; read by `pca` only.
 
@@ -45,8 +39,8 @@ def residual_returns(
     errors = _market_residual(returns, index_return)
     if residual == "market":
         return errors
-    peers: Array = np.nan_to_num(leave_one_out_mean(errors, ids))
-    return errors - peers
+    others: Array = np.nan_to_num(leave_one_out_mean(errors, ids))
+    return errors - others
 
 
 def principal_factors(returns: Array, n_factors: int) -> Array:

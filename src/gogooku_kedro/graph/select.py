@@ -15,7 +15,7 @@ Join = Literal["union", "mutual", "directed"]
 Kept = BoolArray
 
 
-def nearest_peers(correlation: Array, *, threshold: float, k: int, join: Join, negative_edges: bool) -> Kept:
+def nearest_neighbours(correlation: Array, *, threshold: float, k: int, join: Join, negative_edges: bool) -> Kept:
     """Mark, for every target, the k sources of largest |correlation|, and join both directions.
 
     Args:

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from gogooku_kedro.graph.correlation import correlate
-from gogooku_kedro.graph.lead_lag import lead_lag_peers
+from gogooku_kedro.graph.lead_lag import lead_lag_neighbours
 from gogooku_kedro.graph.residual import residual_returns
-from gogooku_kedro.graph.select import Kept, cap_degree, nearest_in_sector, nearest_peers
+from gogooku_kedro.graph.select import Kept, cap_degree, nearest_in_sector, nearest_neighbours
 from gogooku_kedro.params.graph import GraphParams
 from gogooku_kedro.typing import Array, BoolArray, Float32Array, IntArray, TextArray
 
@@ -49,32 +49,28 @@ def find_edges(window: Window, params: GraphParams) -> Snapshot:
     )
     correlation = correlate(errors, params.correlation, params.min_observations, params.half_life)
     correlation[np.isnan(correlation)] = 0.0
-    peers = nearest_peers(
-        correlation,
-        threshold=params.threshold,
-        k=params.k,
-        join=params.join,
-        negative_edges=params.negative_edges,
+    neighbours = nearest_neighbours(
+        correlation, threshold=params.threshold, k=params.k, join=params.join, negative_edges=params.negative_edges
     )
-    near = leads = np.zeros(peers.shape, dtype=bool)
-    lead = np.zeros(peers.shape, dtype=np.float32)
+    near = leads = np.zeros(neighbours.shape, dtype=bool)
+    lead = np.zeros(neighbours.shape, dtype=np.float32)
     if params.sector_nearest:
         near = nearest_in_sector(correlation, window.sector_ids, params.sector_nearest)
     if params.lead_lag.enabled:
-        lead, leads = lead_lag_peers(
+        lead, leads = lead_lag_neighbours(
             errors,
             min_observations=params.min_observations,
             fdr=params.lead_lag.fdr,
             k=params.lead_lag.k,
             negative_edges=params.negative_edges,
         )
-    kept = peers | near | leads
+    kept = neighbours | near | leads
     if params.max_degree is not None:
         strength = np.maximum(np.abs(correlation), np.where(leads, np.abs(lead), 0.0))
         kept = cap_degree(kept, strength, params.max_degree)
     np.fill_diagonal(correlation, 1.0)
     np.fill_diagonal(kept, True)
-    return _gather(kept, correlation, lead, (peers, near, leads))
+    return _gather(kept, correlation, lead, (neighbours, near, leads))
 
 
 def _gather(kept: Kept, correlation: Array, lead: Array, kinds: tuple[Kept, Kept, Kept]) -> Snapshot:

@@ -22,13 +22,7 @@ BLOCK = 256  # sessions or codes in memory at a time
 
 
 def residual_target(
-    ret: xr.DataArray,
-    panel: xr.Dataset,
-    residual: Sequence[Residual],
-    *,
-    window: int,
-    factors: int,
-    cadence: int,
+    ret: xr.DataArray, panel: xr.Dataset, residual: Sequence[Residual], *, window: int, factors: int, cadence: int
 ) -> xr.DataArray:
     """Take common moves out of forward returns, one choice per horizon.
 
@@ -137,7 +131,7 @@ def _market_residual(labels: Array, beta: Array, sectors: IntArray | None) -> Ar
 
 
 def pca_residual(labels: Array, panel: xr.Dataset, window: int, factors: int, cadence: int) -> Array:
-    """Residual, date by date, of values on a constant and the `pca_loadings` of the last refit.
+    """Return what is left of values, date by date, after a constant and the `pca_loadings` of the last refit.
 
     Args:
         labels: `(date, code, …)` on the panel's sessions and stocks, with one axis behind; NaN where absent.
@@ -151,12 +145,12 @@ def pca_residual(labels: Array, panel: xr.Dataset, window: int, factors: int, ca
         values than coefficients.
     """
     residual = np.full(labels.shape, np.nan, np.float32)
-    for days, past in refits(len(labels), window, cadence):
+    for rows, past in refits(len(labels), window, cadence):
         returns = panel["ret_1d"][{"date": past}].transpose("date", "code").values
         loadings = pca_loadings(returns.astype(np.float64), factors)
         block = np.full((cadence, *labels.shape[1:]), np.nan)
-        block[: len(labels[days])] = labels[days]  # one shape for all blocks: see _regress
-        residual[days] = _regress(block, loadings)[: len(labels[days])]
+        block[: len(labels[rows])] = labels[rows]  # one shape for all blocks: see _regress
+        residual[rows] = _regress(block, loadings)[: len(labels[rows])]
     return residual
 
 

@@ -111,8 +111,8 @@ def part_range(split: Mapping[str, Any], dates: npt.ArrayLike | pd.DatetimeIndex
     Raises:
         ValueError: As `split_mask`.
     """
-    days = np.flatnonzero(split_mask(split, dates, part))
-    return int(days[0]), int(days[-1]) + 1
+    inside = np.flatnonzero(split_mask(split, dates, part))
+    return int(inside[0]), int(inside[-1]) + 1
 
 
 def _last_session(path: str, value: str, sessions: pd.DatetimeIndex, warmup: int) -> int:

@@ -65,8 +65,8 @@ def gaussian_rank_labels(target: xr.DataArray, in_universe: xr.DataArray) -> xr.
         in_universe: bool `(date, code)`.
 
     Returns:
-        float32 `(date, code, horizon)`: Φ⁻¹((rank - 1/2) / n). NaN where the target is missing, for
-        non-members, and on cross-sections of fewer than 5 targets.
+        float32 `(date, code, horizon)`: Φ⁻¹((rank - 1/2) / n). NaN where the target is missing, outside
+        the universe, and on cross-sections of fewer than 5 targets.
     """
     by_code_last = target.where(in_universe).transpose("date", "horizon", "code")
     ranked = by_code_last.copy(data=gaussian_rank(by_code_last.values).astype(np.float32))

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.signal import lfilter
 
 from gogooku_kedro.exchange.calendar import sessions
 from gogooku_kedro.exchange.tse import SEGMENT_REFORM
+from gogooku_kedro.sample_market.latent import autoregression
 from gogooku_kedro.sample_market.settings import SampleMarketSettings, random_stream
 from gogooku_kedro.sample_market.universe import Universe
 from gogooku_kedro.typing import FloatArray
@@ -77,7 +77,7 @@ def _weeks(settings: SampleMarketSettings) -> _Weeks:
 
 
 def investor_flows_table(settings: SampleMarketSettings) -> pd.DataFrame:
-    """Trading by type of investor, each week and section, from 20 weeks before the market on.
+    """Return the trading by type of investor, each week and section, from 20 weeks before the market on.
 
     Published on the 4th business day of the next week (the last one of a shorter week); 2% of the
     rows are published again one or two weeks later with other figures. The sections change with the
@@ -117,13 +117,13 @@ def _week_of_a_section(
     share: float, n_weeks: int, rng: np.random.Generator
 ) -> tuple[tuple[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]:
     """Turnover and balance `(week, class)` of Prop and the leaves; as published, and as revised."""
-    busy = np.exp(0.25 * _autoregression(rng.standard_normal((n_weeks, 1)), np.array([0.8])))
+    busy = np.exp(0.25 * autoregression(rng.standard_normal((n_weeks, 1)), np.array([0.8])))
     classes = list(_LEAVES.values())
     usual = np.array([kind.share for kind in classes])
     spread = np.array([kind.net for kind in classes])
     memory = np.array([kind.persistence for kind in classes])
     turnover = _WEEKLY_TURNOVER * share * busy * usual * np.exp(0.1 * rng.standard_normal((n_weeks, len(usual))))
-    net = spread * _autoregression(rng.standard_normal((n_weeks, len(usual))), memory)
+    net = spread * autoregression(rng.standard_normal((n_weeks, len(usual))), memory)
     balance = turnover * np.clip(net, -0.6, 0.6)
     own = _WEEKLY_TURNOVER * share * busy[:, 0] * _PROPRIETARY * np.exp(0.1 * rng.standard_normal(n_weeks))
     other = balance + 0.01 * turnover * rng.standard_normal(turnover.shape)
@@ -154,7 +154,7 @@ def _columns(turnover: FloatArray, balance: FloatArray) -> pd.DataFrame:
 
 
 def margin_balances_table(settings: SampleMarketSettings, universe: Universe) -> pd.DataFrame:
-    """Margin balances of each listed issue on the last session of each week with three or more.
+    """Return the margin balances of each listed issue on the last session of each week with three or more.
 
     Issues of the first session have balances from 20 weeks before it. About half the issues are
     loanable (IssType 2); the others (1) have hardly any short balance. A split multiplies both.
@@ -177,12 +177,12 @@ def margin_balances_table(settings: SampleMarketSettings, universe: Universe) ->
     memory = np.full(shape[1], 0.96)
     long_level = universe.log_shares + rng.normal(1.3, 0.8, shape[1])
     short_level = universe.log_shares + np.where(loanable, rng.normal(0.0, 0.9, shape[1]), -4.0)
-    long = np.exp(long_level + 0.5 * _autoregression(rng.standard_normal(shape), memory)) / level
-    short = np.exp(short_level + 0.6 * _autoregression(rng.standard_normal(shape), memory)) / level
+    long = np.exp(long_level + 0.5 * autoregression(rng.standard_normal(shape), memory)) / level
+    short = np.exp(short_level + 0.6 * autoregression(rng.standard_normal(shape), memory)) / level
     shares = {}
     for name, volume, usual in (("Shrt", short, 0.25), ("Long", long, 0.65)):
         habit = rng.normal(np.log(usual / (1 - usual)), 0.5, shape[1])
-        standard = 1 / (1 + np.exp(-habit - 0.3 * _autoregression(rng.standard_normal(shape), memory)))
+        standard = 1 / (1 + np.exp(-habit - 0.3 * autoregression(rng.standard_normal(shape), memory)))
         shares[f"{name}StdVol"] = np.round(volume * standard / _LOT) * _LOT
         shares[f"{name}NegVol"] = np.round(volume * (1 - standard) / _LOT) * _LOT
         shares[f"{name}Vol"] = shares[f"{name}StdVol"] + shares[f"{name}NegVol"]
@@ -198,14 +198,3 @@ def margin_balances_table(settings: SampleMarketSettings, universe: Universe) ->
         }
     )
     return table.assign(**{name: shares[name][week, code] for name in columns})
-
-
-def _autoregression(innovation: FloatArray, persistence: FloatArray) -> FloatArray:
-    """AR(1) along weeks with unit variance, one persistence a column."""
-    path = np.empty_like(innovation)
-    for memory in np.unique(persistence):
-        columns = persistence == memory
-        scaled = np.sqrt(1 - memory**2) * innovation[:, columns]
-        scaled[0] = innovation[0, columns]
-        path[:, columns] = lfilter([1.0], [1.0, -memory], scaled, axis=0)
-    return path

@@ -32,7 +32,7 @@ class Quotes:
 
 
 def traded_sessions(settings: SampleMarketSettings, universe: Universe, replicate: int = 0) -> BoolArray:
-    """Whether a code traded: listed, not halted, and not one of a thin code's empty sessions.
+    """Return whether a code traded: listed, not halted, and not one of a thin code's empty sessions.
 
     Args:
         settings: The market's settings.
@@ -58,13 +58,9 @@ def traded_sessions(settings: SampleMarketSettings, universe: Universe, replicat
 
 
 def quote_prices(
-    settings: SampleMarketSettings,
-    universe: Universe,
-    latent: LatentMarket,
-    traded: BoolArray,
-    signal_strength: float,
+    settings: SampleMarketSettings, universe: Universe, latent: LatentMarket, traded: BoolArray, signal_strength: float
 ) -> Quotes:
-    """Opening and closing prices under daily limits and ticks.
+    """Return opening and closing prices under daily limits and ticks.
 
     What a limit cuts off is not lost: the latent price goes on, and the next session starts from it.
 
@@ -131,13 +127,9 @@ def _fine_ticks(universe: Universe, dates: pd.DatetimeIndex) -> BoolArray:
 
 
 def high_and_low(
-    settings: SampleMarketSettings,
-    universe: Universe,
-    latent: LatentMarket,
-    quotes: Quotes,
-    replicate: int = 0,
+    settings: SampleMarketSettings, universe: Universe, latent: LatentMarket, quotes: Quotes, replicate: int = 0
 ) -> tuple[FloatArray, FloatArray]:
-    """Highest and lowest price of each session, `(date, code)`, within its limits and on its ticks.
+    """Return the highest and the lowest price of each session, `(date, code)`, within its limits and on its ticks.
 
     The extremes of a Brownian bridge from the open o to the close c with variance v:
     max = (o + c + sqrt((c - o)² - 2 v ln U)) / 2 with U uniform (Karatzas and Shreve 1991, section
@@ -175,7 +167,7 @@ def high_and_low(
 def traded_volume(
     settings: SampleMarketSettings, universe: Universe, latent: LatentMarket, replicate: int = 0
 ) -> FloatArray:
-    """Raw volume in shares, `(date, code)`, whole lots of 100, at least one.
+    """Draw the raw volume in shares, `(date, code)`, whole lots of 100, at least one.
 
     Log volume = the code's level + `volume_signal` x the characteristic + `volume_of_moves` x
     |shock| + noise: abnormal volume is where the planted own signal can be observed. A 1:2 split

@@ -49,7 +49,7 @@ class LatentMarket:
 
 
 def draw_latent(settings: SampleMarketSettings, universe: Universe, replicate: int = 0) -> LatentMarket:
-    """Latent returns of a market, see `LatentMarket`.
+    """Draw the latent returns of a market, see `LatentMarket`.
 
     Args:
         settings: The market's settings; `signal_strength` is not used here.
@@ -61,8 +61,8 @@ def draw_latent(settings: SampleMarketSettings, universe: Universe, replicate: i
     before, after = _cluster_shocks(settings, universe, shape, rng)
     share = settings.overnight_share
     shock = np.sqrt(share) * before + np.sqrt(1 - share) * after
-    own_memory = _autoregression(shock, settings.peer_persistence)
-    characteristic = _autoregression(rng.standard_normal(shape), settings.own_persistence)
+    own_memory = autoregression(shock, settings.peer_persistence)
+    characteristic = autoregression(rng.standard_normal(shape), settings.own_persistence)
     unshared, has_peers = _unshared_news(universe, own_memory, settings.shared_news)
     drift = universe.volatility * (settings.own_signal * characteristic + settings.peer_signal * unshared)
     tail = _student_scale(settings.tail_df, shape, rng)
@@ -90,10 +90,7 @@ def draw_latent(settings: SampleMarketSettings, universe: Universe, replicate: i
 
 
 def _cluster_shocks(
-    settings: SampleMarketSettings,
-    universe: Universe,
-    shape: tuple[int, int],
-    rng: np.random.Generator,
+    settings: SampleMarketSettings, universe: Universe, shape: tuple[int, int], rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray]:
     """Unit-variance shocks before and after the open, correlated within a cluster."""
     rho = settings.peer_correlation
@@ -107,12 +104,20 @@ def _cluster_shocks(
     return draw(), draw()
 
 
-def _autoregression(innovation: FloatArray, persistence: float) -> FloatArray:
-    """AR(1) along sessions with unit variance from the first session on."""
-    scale = np.sqrt(1 - persistence**2)
-    scaled = scale * innovation
-    scaled[0] = innovation[0]
-    path: FloatArray = lfilter([1.0], [1.0, -persistence], scaled, axis=0)
+def autoregression(innovation: FloatArray, persistence: float | FloatArray) -> FloatArray:
+    """Return an AR(1) along the rows with unit variance from the first row on.
+
+    Args:
+        innovation: `(row, column)`, standard normal.
+        persistence: One for all columns, or `(column,)`.
+    """
+    path = np.empty_like(innovation)
+    by_column = np.broadcast_to(persistence, innovation.shape[1:])
+    for memory in np.unique(by_column):
+        columns = by_column == memory
+        scaled = np.sqrt(1 - memory**2) * innovation[:, columns]
+        scaled[0] = innovation[0, columns]
+        path[:, columns] = lfilter([1.0], [1.0, -memory], scaled, axis=0)
     return path
 
 

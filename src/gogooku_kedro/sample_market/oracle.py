@@ -26,7 +26,7 @@ class OracleScores:
 
 
 def forward_weight(entry: str, horizon: int, persistence: float, overnight_share: float) -> float:
-    """Sum of the decaying effects c^k of the sessions t+1+k that t's label window collects.
+    """Return the sum of the decaying effects c^k of the sessions t+1+k that t's label window collects.
 
     From close to close the window holds k = 0 … h-1 in full; from the next open it misses the first
     overnight part and holds that of session t+1+h: (1 - share) + sum_{k=1}^{h-1} c^k + share c^h.
@@ -52,7 +52,7 @@ def forward_weight(entry: str, horizon: int, persistence: float, overnight_share
 
 
 def oracle_scores(settings: SampleMarketSettings, universe: Universe, latent: LatentMarket) -> Iterator[OracleScores]:
-    """Bayes-optimal scores for every entry and horizon, with and without the peer graph.
+    """Yield the Bayes-optimal scores for every entry and horizon, with and without the peer graph.
 
     Both are E[forward drift] / sqrt(v_i + mean v), where v is the forward variance of a code
     without the part that moves all codes alike: with unequal volatilities that ratio, not
@@ -91,11 +91,7 @@ def oracle_scores(settings: SampleMarketSettings, universe: Universe, latent: La
 
 
 def _forward_volatility(
-    settings: SampleMarketSettings,
-    universe: Universe,
-    latent: LatentMarket,
-    entry: str,
-    horizon: int,
+    settings: SampleMarketSettings, universe: Universe, latent: LatentMarket, entry: str, horizon: int
 ) -> FloatArray:
     """sqrt(v_i + mean v): volatility of a forward return against a typical other code's."""
     share = settings.overnight_share
@@ -112,7 +108,7 @@ def _forward_volatility(
 
 
 def forward_returns(universe: Universe, quotes: Quotes, traded: BoolArray, entry: str, horizon: int) -> FloatArray:
-    """Split-adjusted forward returns, fractions, `(date, code)`.
+    """Return split-adjusted forward returns, fractions, `(date, code)`.
 
     Args:
         universe: The issues.
@@ -135,7 +131,7 @@ def forward_returns(universe: Universe, quotes: Quotes, traded: BoolArray, entry
 
 
 def daily_rank_ic(score: FloatArray, returns: FloatArray) -> FloatArray:
-    """Spearman correlation of score and return in each cross-section, `(date,)`.
+    """Return the Spearman correlation of score and return in each cross-section, `(date,)`.
 
     Args:
         score: `(date, code)`, NaN where absent.
@@ -165,7 +161,7 @@ def _correlate_ranks(left: FloatArray, right: FloatArray, valid: BoolArray) -> F
 
 
 def rank_ic_bounds(settings: SampleMarketSettings) -> pd.DataFrame:
-    """Expected rank IC of the Bayes-optimal scores, by Monte Carlo over independent markets.
+    """Return the expected rank IC of the Bayes-optimal scores, by Monte Carlo over independent markets.
 
     Each replicate has all frictions and is simulated twice with the same random numbers, with and
     without the drift; the rank IC without it is subtracted (a control variate of expectation 0).
@@ -180,10 +176,7 @@ def rank_ic_bounds(settings: SampleMarketSettings) -> pd.DataFrame:
         and with the graph, their standard errors `own_se` and `graph_se`, and `replicates`. All
         bounds are 0 when `signal_strength` is 0.
     """
-    keys = pd.DataFrame(
-        [(entry, horizon) for entry in ENTRIES for horizon in HORIZONS],
-        columns=["entry", "horizon"],
-    )
+    keys = pd.DataFrame([(entry, horizon) for entry in ENTRIES for horizon in HORIZONS], columns=["entry", "horizon"])
     draws = np.zeros((settings.replicates, len(keys), 2))
     if settings.signal_strength > 0:
         for replicate in range(settings.replicates):
@@ -191,11 +184,7 @@ def rank_ic_bounds(settings: SampleMarketSettings) -> pd.DataFrame:
     mean = draws.mean(axis=0)
     error = draws.std(axis=0, ddof=1) / np.sqrt(settings.replicates)
     return keys.assign(
-        own=mean[:, 0],
-        own_se=error[:, 0],
-        graph=mean[:, 1],
-        graph_se=error[:, 1],
-        replicates=settings.replicates,
+        own=mean[:, 0], own_se=error[:, 0], graph=mean[:, 1], graph_se=error[:, 1], replicates=settings.replicates
     )
 
 

@@ -9,7 +9,7 @@ from gogooku_kedro.typing import FloatArray
 
 
 def peer_news_seen_alone(settings: SampleMarketSettings, universe: Universe, latent: LatentMarket) -> FloatArray:
-    """Expectation of the peers' unshared news W ũ - kappa ũ given the code's own returns to date.
+    """Return the expectation of the peers' unshared news W ũ - kappa ũ given the code's own returns to date.
 
     A code's idiosyncratic return in units of its current shock scale, less the known effect of its
     characteristic, is
@@ -46,10 +46,7 @@ def _shock_variance_of_peers(settings: SampleMarketSettings, universe: Universe)
 
 
 def _filter_memories(
-    settings: SampleMarketSettings,
-    peer_variance: FloatArray,
-    observed: FloatArray,
-    loading: FloatArray,
+    settings: SampleMarketSettings, peer_variance: FloatArray, observed: FloatArray, loading: FloatArray
 ) -> FloatArray:
     """Filtered mean of W ũ - kappa ũ, `(date, code)`; `own` and `peer` make up theta."""
     psi, rho, kappa = settings.peer_persistence, settings.peer_correlation, settings.shared_news

@@ -1,4 +1,4 @@
-"""Settings of the sample market, and the profile for load tests."""
+"""Settings of the sample market, and its random streams."""
 
 import hashlib
 from typing import Self
@@ -84,48 +84,28 @@ class SampleMarketSettings(BaseModel):
 
     @property
     def sessions(self) -> pd.DatetimeIndex:
-        """The market's sessions, `(date,)`."""
+        """Return the market's sessions, `(date,)`."""
         return sessions(self.start, self.end)
 
     @property
     def years(self) -> float:
-        """Length of the market in years."""
+        """Return the length of the market in years."""
         return (pd.Timestamp(self.end) - pd.Timestamp(self.start)).days / 365.25
 
     @property
     def news_odds(self) -> float:
-        """Probability of an unpredictable jump per session and code."""
+        """Return the probability of an unpredictable jump per session and code."""
         return self.news_rate * self.years / len(self.sessions)
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the settings and of the generator's version: one hash, one market."""
+        """Return the SHA-256 of the settings and of the generator's version: one hash, one market."""
         text = f"{GENERATOR_VERSION}:{self.model_dump_json()}"
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def full_profile(seed: int = 1, signal_strength: float = 1.0) -> SampleMarketSettings:
-    """Settings of a market of full size, for load tests.
-
-    Args:
-        seed: As in `SampleMarketSettings`.
-        signal_strength: As in `SampleMarketSettings`.
-
-    Returns:
-        4,000 codes over ten years (about 9.5 million rows), with 2 replicates behind each bound.
-    """
-    return SampleMarketSettings(
-        n_codes=4_000,
-        start="2013-01-04",
-        end="2022-12-30",
-        seed=seed,
-        signal_strength=signal_strength,
-        replicates=2,
-    )
-
-
 def random_stream(seed: int, replicate: int, purpose: str) -> np.random.Generator:
-    """A random generator for one purpose, so that one more draw here changes nothing there.
+    """Return a random generator for one purpose, so that one more draw here changes nothing there.
 
     Args:
         seed: Root seed of the market.

@@ -48,7 +48,7 @@ class _Documents:
 
 
 def statements_table(settings: SampleMarketSettings, universe: Universe) -> pd.DataFrame:
-    """Filings of every company while it is listed, from 30 months before the market on.
+    """Return the filings of every company while it is listed, from 30 months before the market on.
 
     Results of 1Q, 2Q, 3Q (30 to 43 days after the quarter) and FY (35 to 50 days), cumulative within
     the fiscal year; most fiscal years end in March. Results carry the forecast of the running year,

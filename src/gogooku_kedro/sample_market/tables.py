@@ -54,11 +54,7 @@ def generate_sample_market(settings: SampleMarketSettings) -> dict[str, pd.DataF
 
 
 def _bars(
-    settings: SampleMarketSettings,
-    universe: Universe,
-    latent: LatentMarket,
-    quotes: Quotes,
-    traded: BoolArray,
+    settings: SampleMarketSettings, universe: Universe, latent: LatentMarket, quotes: Quotes, traded: BoolArray
 ) -> pd.DataFrame:
     """One row per listed code and business day; all null together without a trade."""
     high, low = high_and_low(settings, universe, latent, quotes)
@@ -130,7 +126,7 @@ def _listed_issues(settings: SampleMarketSettings, universe: Universe) -> pd.Dat
 
 
 def _market_index(settings: SampleMarketSettings, latent: LatentMarket) -> pd.DataFrame:
-    """An index of the market factor; on an outage it repeats the last close, as TOPIX did."""
+    """Draw an index of the market factor; on an outage it repeats the last close, as TOPIX did."""
     rng = random_stream(settings.seed, 0, "index")
     returns = latent.market_overnight + latent.market_intraday
     log_close = np.log(_INDEX_AT_START) + np.cumsum(returns)
@@ -159,10 +155,7 @@ def _oracle_scores(settings: SampleMarketSettings, universe: Universe, latent: L
         suffix = "" if scores.entry == ENTRIES[0] else f"_{scores.entry}"
         for name, values in (("own", scores.own), ("graph", scores.graph)):
             columns[f"{name}_{scores.horizon}d{suffix}"] = values[date, code].astype(np.float32)
-    keys = {
-        "date": settings.sessions[date],
-        "code": pd.array(universe.codes[code], dtype="str"),
-    }
+    keys = {"date": settings.sessions[date], "code": pd.array(universe.codes[code], dtype="str")}
     return pd.DataFrame(keys | dict(sorted(columns.items(), key=_by_entry_then_kind)))
 
 

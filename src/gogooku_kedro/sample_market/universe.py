@@ -46,24 +46,24 @@ class Universe:
     peers: csr_array
 
     def listed(self, n_sessions: int) -> BoolArray:
-        """Whether a code is listed on a session, `(date, code)`."""
+        """Return whether a code is listed on a session, `(date, code)`."""
         session = np.arange(n_sessions)[:, None]
         listed: BoolArray = (self.first <= session) & (session <= self.last)
         return listed
 
     def split_level(self, n_sessions: int) -> FloatArray:
-        """Product of the adjustment factors to date, `(date, code)`: raw = adjusted price x level."""
+        """Return the product of the adjustment factors to date, `(date, code)`: raw = adjusted price x level."""
         session = np.arange(n_sessions)[:, None]
         return np.where(session >= self.split_session, self.split_factor, 1.0)
 
     def adjustment_factor(self, n_sessions: int) -> FloatArray:
-        """Adjustment factor of each session, `(date, code)`; 1 except on an ex-date."""
+        """Return the adjustment factor of each session, `(date, code)`; 1 except on an ex-date."""
         session = np.arange(n_sessions)[:, None]
         return np.where(session == self.split_session, self.split_factor, 1.0)
 
 
 def draw_universe(settings: SampleMarketSettings, replicate: int = 0) -> Universe:
-    """Issues of a market; every sector occurs from 33 codes on.
+    """Draw the issues of a market; every sector occurs from 33 codes on.
 
     Args:
         settings: The market's settings.
@@ -180,11 +180,7 @@ def _draw_listings(
 
 
 def _draw_splits(
-    settings: SampleMarketSettings,
-    price: FloatArray,
-    first: IntArray,
-    last: IntArray,
-    rng: np.random.Generator,
+    settings: SampleMarketSettings, price: FloatArray, first: IntArray, last: IntArray, rng: np.random.Generator
 ) -> tuple[IntArray, FloatArray]:
     """At most one a code; the dearest always splits 1:10, the cheapest consolidates 10:1."""
     session = rng.integers(first + 5, last - 4)

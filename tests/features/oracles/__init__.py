@@ -1,6 +1,6 @@
 """An independent implementation of every feature that is made of bars, sectors, index and graph."""
 
-from tests.features.oracles.comparisons import LEAD_LAG, MARKET, PEERS, REGIME, SECTOR
+from tests.features.oracles.comparisons import LEAD_LAG, MARKET, NEIGHBOURS, REGIME, SECTOR
 from tests.features.oracles.frames import TAIL, Frames
 from tests.features.oracles.prices import RANGE, RETURNS
 from tests.features.oracles.technical import OSCILLATORS, TREND
@@ -18,7 +18,7 @@ ORACLES = {
     "market": MARKET,
     "sector": SECTOR,
     "lead_lag": LEAD_LAG,
-    "peers": PEERS,
+    "neighbours": NEIGHBOURS,
     "limits": LIMITS,
     "validity": VALIDITY,
     "calendar": CALENDAR,

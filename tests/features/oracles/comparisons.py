@@ -1,4 +1,4 @@
-"""The families `market`, `sector`, `lead_lag`, `peers` and `regime` from their definitions."""
+"""The families `market`, `sector`, `lead_lag`, `neighbours` and `regime` from their definitions."""
 
 from functools import partial
 
@@ -151,24 +151,26 @@ LEAD_LAG = {
 }
 
 
-def against_peers(f: Frames, function, lag: int = 0):
-    return over(60, function, f.ret_1d, f.peer_return.shift(lag))
+def against_neighbours(f: Frames, function, lag: int = 0):
+    return over(60, function, f.ret_1d, f.neighbour_return.shift(lag))
 
 
-PEERS = {
-    **{f"peer_return_{n}d": (lambda f, n=n: rolling(f.peer_return, n).mean()) for n in (1, 5, 20)},
-    "lagged_peer_return_1d": lambda f: f.peer_return.shift(1),
-    **{f"peer_gap_{n}d": (lambda f, n=n: rolling(f.ret_1d - f.peer_return, n).mean()) for n in (1, 5, 20)},
-    "peer_gap_ewma_5d": lambda f: half_life_mean(f.ret_1d - f.peer_return, 5),
-    "peer_beta_60d": lambda f: against_peers(f, slope),
-    "peer_correlation_60d": lambda f: against_peers(f, correlation),
-    "peer_lag_beta_60d": lambda f: against_peers(f, slope, lag=1),
-    "peer_lead_60d": lambda f: against_peers(f, slope, lag=1) * f.peer_return,
-    "peer_volume_gap_5_60": lambda f: rolling(f.peer_log_volume, 5).mean() - rolling(f.peer_log_volume, 60).mean(),
-    "peer_count": lambda f: f.peer_count,
-    "peer_strength": lambda f: f.peer_strength,
-    "peer_clustering": lambda f: f.peer_clustering,
-    "peer_same_sector": lambda f: f.peer_same_sector,
+NEIGHBOURS = {
+    **{f"neighbour_return_{n}d": (lambda f, n=n: rolling(f.neighbour_return, n).mean()) for n in (1, 5, 20)},
+    "lagged_neighbour_return_1d": lambda f: f.neighbour_return.shift(1),
+    **{f"neighbour_gap_{n}d": (lambda f, n=n: rolling(f.ret_1d - f.neighbour_return, n).mean()) for n in (1, 5, 20)},
+    "neighbour_gap_ewma_5d": lambda f: half_life_mean(f.ret_1d - f.neighbour_return, 5),
+    "neighbour_beta_60d": lambda f: against_neighbours(f, slope),
+    "neighbour_correlation_60d": lambda f: against_neighbours(f, correlation),
+    "neighbour_lag_beta_60d": lambda f: against_neighbours(f, slope, lag=1),
+    "neighbour_lead_60d": lambda f: against_neighbours(f, slope, lag=1) * f.neighbour_return,
+    "neighbour_volume_gap_5_60": lambda f: (
+        rolling(f.neighbour_log_volume, 5).mean() - rolling(f.neighbour_log_volume, 60).mean()
+    ),
+    "neighbour_count": lambda f: f.neighbour_count,
+    "neighbour_strength": lambda f: f.neighbour_strength,
+    "neighbour_clustering": lambda f: f.neighbour_clustering,
+    "neighbour_same_sector": lambda f: f.neighbour_same_sector,
 }
 
 

@@ -56,12 +56,7 @@ FRENCH, ARIEL = "French (1980)", "Ariel (1987)"
 _stock, _market = Family("calendar"), Family("calendar", kind="market")
 FEATURES = (
     *_stock.each(
-        "sessions_listed_{n}d",
-        (250,),
-        ("listed",),
-        "sessions of the last {n} listed",
-        sessions_listed,
-        "Ritter (1991)",
+        "sessions_listed_{n}d", (250,), ("listed",), "sessions of the last {n} listed", sessions_listed, "Ritter (1991)"
     ),
     *_market.feature("weekday_sine", ("date",), 0, "sin(2 pi weekday / 5)", weekday_sine, FRENCH),
     *_market.feature("weekday_cosine", ("date",), 0, "cos(2 pi weekday / 5)", weekday_cosine, FRENCH),
@@ -69,12 +64,7 @@ FEATURES = (
         "days_to_month_end", ("date",), 0, "calendar days to the month's last day", days_to_month_end, ARIEL
     ),
     *_market.feature(
-        "days_since_session",
-        ("date",),
-        1,
-        "calendar days since the session before",
-        days_since_session,
-        FRENCH,
+        "days_since_session", ("date",), 1, "calendar days since the session before", days_since_session, FRENCH
     ),
     *_market.feature(
         "days_to_session",

@@ -10,8 +10,7 @@ from functools import partial
 import xarray as xr
 
 from gogooku_kedro.arrays.rolling import Regression, rolling_mean, rolling_regression, rolling_std
-from gogooku_kedro.features.feature import Family, Feature
-from gogooku_kedro.features.shared import shared
+from gogooku_kedro.features.feature import Family, Feature, shared
 
 Z_WINDOW = 60  # sessions, about 12 weeks
 BETA_WINDOW = 120
@@ -46,7 +45,7 @@ def small_foreign_gap(panel: xr.Dataset) -> xr.DataArray:
 
 @shared
 def flow_regression(panel: xr.Dataset, of: str, window: int) -> Regression:
-    """Regress one-day returns on the net ratio known on the day over `window` sessions.
+    """Regress one-day returns on the net ratio known on the session over `window` sessions.
 
     The ratio is that of a past week, so that the slope says how the stock has followed the class.
     """
@@ -78,10 +77,6 @@ def _over(panel: xr.Dataset, part: str, whole: str) -> xr.DataArray:
     return panel[part] / panel[whole].where(panel[whole] > 0)
 
 
-def _variable(panel: xr.Dataset, name: str) -> xr.DataArray:
-    return panel[name]
-
-
 _market = Family("investor_flows", kind="market")
 _stock = Family("investor_flows")
 
@@ -92,12 +87,7 @@ def _needs(*classes: str) -> tuple[str, ...]:
 
 def _ratio(of: str) -> tuple[Feature, ...]:
     return _market.feature(
-        f"{of}_net_ratio",
-        _needs(of),
-        0,
-        "(buying - selling) / (buying + selling)",
-        partial(net_ratio, of=of),
-        FROOT,
+        f"{of}_net_ratio", _needs(of), 0, "(buying - selling) / (buying + selling)", partial(net_ratio, of=of), FROOT
     )
 
 
@@ -156,13 +146,8 @@ FEATURES = (
         small_foreign_gap,
         JQUANTS,
     ),
-    *_market.feature(
-        "flow_breadth",
-        ("flow_breadth",),
-        0,
-        "share of the investor classes that buy more than they sell",
-        partial(_variable, name="flow_breadth"),
-        JQUANTS,
+    *_market.variable(
+        "flow_breadth", "flow_breadth", "share of the investor classes that buy more than they sell", JQUANTS
     ),
     *_market.feature(
         "flow_imbalance",
@@ -172,13 +157,8 @@ FEATURES = (
         partial(_over, part="flow_imbalance", whole="flow_total_turnover"),
         JQUANTS,
     ),
-    *_market.feature(
-        "sessions_since_flows",
-        ("flow_sessions_since",),
-        0,
-        "sessions since the latest week's publication",
-        partial(_variable, name="flow_sessions_since"),
-        JQUANTS,
+    *_market.variable(
+        "sessions_since_flows", "flow_sessions_since", "sessions since the latest week's publication", JQUANTS
     ),
     *_beta("foreign"),
     *_beta("individual"),

@@ -1,4 +1,4 @@
-"""What moved first: yesterday's sector and index, the large stocks of the sector, and the delay."""
+"""What moved first: sector and index of the session before, the large stocks of the sector, and the delay."""
 
 import xarray as xr
 
@@ -6,8 +6,7 @@ from gogooku_kedro.arrays.rolling import Regression, rolling_mean, rolling_regre
 from gogooku_kedro.features.families.liquidity import traded_value
 from gogooku_kedro.features.families.returns import past_return
 from gogooku_kedro.features.families.sector import others_mean, sector_return, sector_session_return
-from gogooku_kedro.features.feature import Family
-from gogooku_kedro.features.shared import shared
+from gogooku_kedro.features.feature import Family, shared
 
 SIZE_WINDOW = 60  # sessions of turnover behind the weight of a leader
 
@@ -24,7 +23,7 @@ def sector_lag_regression(panel: xr.Dataset, window: int) -> Regression:
 
 
 def sector_lag_beta(panel: xr.Dataset, window: int) -> xr.DataArray:
-    """Return the slope of the one-day return on yesterday's return of the sector."""
+    """Return the slope of the one-day return on the sector's return of the session before."""
     return sector_lag_regression(panel, window).beta
 
 
@@ -51,12 +50,12 @@ def index_lag_regression(panel: xr.Dataset, window: int) -> Regression:
 
 
 def index_lag_beta(panel: xr.Dataset, window: int) -> xr.DataArray:
-    """Return the slope of the one-day return on yesterday's index return."""
+    """Return the slope of the one-day return on the index return of the session before."""
     return index_lag_regression(panel, window).beta
 
 
 def index_delay(panel: xr.Dataset, window: int) -> xr.DataArray:
-    """Return c_lag^2 / (c_lag^2 + c^2) of the correlations with yesterday's and today's index.
+    """Return c_lag^2 / (c_lag^2 + c^2) of the correlations with the index of the session before and of the session.
 
     Near 0 for a stock that reacts at once (after Hou, Moskowitz, 2005).
     """
@@ -109,13 +108,7 @@ FEATURES = (
         lookback=60,
     ),
     *_sector.each(
-        "leaders_gap_{n}d",
-        (5,),
-        LEADERS,
-        "leaders_return_{n}d - return_{n}d",
-        leaders_gap,
-        LO_MACKINLAY,
-        lookback=60,
+        "leaders_gap_{n}d", (5,), LEADERS, "leaders_return_{n}d - return_{n}d", leaders_gap, LO_MACKINLAY, lookback=60
     ),
     *_index.each(
         "index_lag_beta_{n}d",

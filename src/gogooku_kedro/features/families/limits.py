@@ -3,8 +3,7 @@
 import xarray as xr
 
 from gogooku_kedro.arrays.rolling import rolling_max, rolling_mean, rolling_sum
-from gogooku_kedro.features.feature import Family
-from gogooku_kedro.features.shared import shared
+from gogooku_kedro.features.feature import Family, shared
 
 
 @shared
@@ -42,28 +41,13 @@ _family = Family("limits")
 FEATURES = (
     *_family.feature("limit_position_1d", BAND, 1, "(close - base price) / limit width", limit_position, SOURCE),
     *_family.each(
-        "limit_use_{n}d",
-        (20,),
-        BAND,
-        "mean over {n} of |close - base price| / limit width",
-        limit_use,
-        SOURCE,
+        "limit_use_{n}d", (20,), BAND, "mean over {n} of |close - base price| / limit width", limit_use, SOURCE
     ),
     *_family.each(
-        "nearest_limit_{n}d",
-        (60,),
-        BAND,
-        "max over {n} of |close - base price| / limit width",
-        nearest_limit,
-        KIM,
+        "nearest_limit_{n}d", (60,), BAND, "max over {n} of |close - base price| / limit width", nearest_limit, KIM
     ),
     *_family.feature(
-        "limit_width",
-        ("next_limit_width", "close"),
-        0,
-        "limit width of the next session / close",
-        limit_width,
-        SOURCE,
+        "limit_width", ("next_limit_width", "close"), 0, "limit width of the next session / close", limit_width, SOURCE
     ),
     *_family.each("limit_balance_{n}d", (250,), FLAGS, "upper - lower limit touches over {n}", limit_balance, KIM),
 )

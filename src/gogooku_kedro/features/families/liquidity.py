@@ -1,14 +1,11 @@
 """What trading a stock costs: turnover value, price impact, spread estimators, absence of trade."""
 
-from functools import partial
-
 import numpy as np
 import xarray as xr
 
 from gogooku_kedro.arrays.elementwise import larger, log, sign, smaller, sqrt
 from gogooku_kedro.arrays.rolling import min_present, rolling_count, rolling_mean, rolling_std
-from gogooku_kedro.features.feature import Family
-from gogooku_kedro.features.shared import shared
+from gogooku_kedro.features.feature import Family, shared
 
 
 @shared
@@ -54,10 +51,10 @@ def roll_spread(panel: xr.Dataset, window: int) -> xr.DataArray:
 
 
 def corwin_schultz_spread(panel: xr.Dataset, window: int) -> xr.DataArray:
-    """Return the mean spread implied by one- and two-day ranges, a fraction (negative days count as 0).
+    """Return the mean spread implied by one- and two-day ranges, a fraction (negative sessions count as 0).
 
     a = (sqrt(2b) - sqrt(b)) / (3 - 2 sqrt 2) - sqrt(g / (3 - 2 sqrt 2)), spread = 2 (e^a - 1) / (1 + e^a)
-    with b the sum of two squared log ranges and g the squared log range of both days together. Without
+    with b the sum of two squared log ranges and g the squared log range of both sessions together. Without
     the paper's correction for overnight gaps.
     """
     high, low = panel["adj_high"], panel["adj_low"]
@@ -111,13 +108,8 @@ FEATURES = (
         amihud_illiquidity,
         AMIHUD,
     ),
-    *_family.feature(
-        "amihud_change_20_120",
-        IMPACT,
-        120,
-        "amihud_20d - amihud_120d",
-        partial(amihud_change, short=20, long=120),
-        AMIHUD,
+    *_family.each_pair(
+        "amihud_change_{short}_{long}", ((20, 120),), IMPACT, "amihud_{short}d - amihud_{long}d", amihud_change, AMIHUD
     ),
     *_each(
         "roll_spread_{n}d",

@@ -11,8 +11,7 @@ import xarray as xr
 
 from gogooku_kedro.arrays.elementwise import log
 from gogooku_kedro.arrays.rolling import rolling_mean, rolling_std
-from gogooku_kedro.features.feature import Family, Feature
-from gogooku_kedro.features.shared import shared
+from gogooku_kedro.features.feature import Family, Feature, shared
 
 VOLUME_WINDOW = 20
 Z_WINDOW = 120
@@ -69,10 +68,6 @@ def share_of_stock(panel: xr.Dataset, side: str) -> xr.DataArray:
     """
     shares = panel["stmt_adj_shares"]
     return panel[f"margin_{side}"] / shares.where(shares > 0)
-
-
-def _variable(panel: xr.Dataset, name: str) -> xr.DataArray:
-    return panel[name]
 
 
 _family = Family("margin")
@@ -151,12 +146,10 @@ FEATURES = (
     *_against_itself("short"),
     *_against_shares("long"),
     *_against_shares("short"),
-    *Family("margin", kind="market").feature(
+    *Family("margin", kind="market").variable(
         "sessions_since_margin",
-        ("margin_sessions_since",),
-        0,
+        "margin_sessions_since",
         "sessions since the latest publication about any stock",
-        partial(_variable, name="margin_sessions_since"),
         JQUANTS,
     ),
 )

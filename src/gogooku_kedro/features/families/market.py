@@ -12,8 +12,7 @@ from gogooku_kedro.arrays.rolling import (
     rolling_std,
     rolling_sum,
 )
-from gogooku_kedro.features.feature import Family
-from gogooku_kedro.features.shared import shared
+from gogooku_kedro.features.feature import Family, shared
 
 BETA_WINDOW = 60  # sessions
 
@@ -124,20 +123,9 @@ _family = Family("market")
 
 _each = partial(_family.each, needs=NEEDS)
 FEATURES = (
-    *_each(
-        "beta_{n}d",
-        (60, 250),
-        formula="slope over {n} of return_1d on index return",
-        function=beta,
-        source=SHARPE,
-    ),
-    *_family.feature(
-        "beta_change_60_250",
-        NEEDS,
-        250,
-        "beta_60d - beta_250d",
-        partial(beta_change, short=60, long=250),
-        SHARPE,
+    *_each("beta_{n}d", (60, 250), formula="slope over {n} of return_1d on index return", function=beta, source=SHARPE),
+    *_family.each_pair(
+        "beta_change_{short}_{long}", ((60, 250),), NEEDS, "beta_{short}d - beta_{long}d", beta_change, SHARPE
     ),
     *_each(
         "alpha_{n}d",

@@ -8,8 +8,7 @@ from gogooku_kedro.arrays.path import sessions_since_max, sessions_since_min
 from gogooku_kedro.arrays.rolling import rolling_ewma, rolling_mean, rolling_std, rolling_sum
 from gogooku_kedro.features.families.range import range_position
 from gogooku_kedro.features.families.trend import exponential_mean
-from gogooku_kedro.features.feature import Family
-from gogooku_kedro.features.shared import shared
+from gogooku_kedro.features.feature import Family, shared
 
 
 def rsi(panel: xr.Dataset, window: int) -> xr.DataArray:

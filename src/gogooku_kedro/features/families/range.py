@@ -1,14 +1,11 @@
-"""Where the close stands in the day's range and in the range of the last sessions."""
-
-from functools import partial
+"""Where the close stands in the session's range and in the range of the last sessions."""
 
 import xarray as xr
 
 from gogooku_kedro.arrays import path
 from gogooku_kedro.arrays.elementwise import log
 from gogooku_kedro.arrays.rolling import rolling_max, rolling_mean, rolling_min
-from gogooku_kedro.features.feature import Family
-from gogooku_kedro.features.shared import shared
+from gogooku_kedro.features.feature import Family, shared
 
 
 def close_location(panel: xr.Dataset, window: int) -> xr.DataArray:
@@ -91,12 +88,8 @@ _each = _family.each
 FEATURES = (
     *_each("close_location_{n}d", (1, 20), RANGE_AND_CLOSE, "mean over {n} of (C - L) / (H - L)", close_location),
     *_each("high_low_range_{n}d", (5, 20), RANGE, "mean over {n} of log(H / L)", high_low_range),
-    *_family.feature(
-        "range_ratio_1_20",
-        RANGE,
-        20,
-        "log(H / L) / high_low_range_20d",
-        partial(range_ratio, short=1, long=20),
+    *_family.each_pair(
+        "range_ratio_{short}_{long}", ((1, 20),), RANGE, "log(H / L) / high_low_range_{long}d", range_ratio
     ),
     *_each(
         "range_position_{n}d",
@@ -106,14 +99,7 @@ FEATURES = (
         range_position,
         DONCHIAN,
     ),
-    *_each(
-        "donchian_width_{n}d",
-        (20,),
-        RANGE,
-        "log(highest high / lowest low) over {n}",
-        donchian_width,
-        DONCHIAN,
-    ),
+    *_each("donchian_width_{n}d", (20,), RANGE, "log(highest high / lowest low) over {n}", donchian_width, DONCHIAN),
     *_each("drawdown_{n}d", (60, 250), CLOSE, "close / highest close over {n} - 1", drawdown, GEORGE_HWANG),
     *_each("rise_from_low_{n}d", (250,), CLOSE, "close / lowest close over {n} - 1", rise_from_low, GEORGE_HWANG),
     *_each(

@@ -7,8 +7,7 @@ from gogooku_kedro.arrays.elementwise import log, log1p, sqrt
 from gogooku_kedro.arrays.fold import Parts, fold_panel
 from gogooku_kedro.arrays.rolling import rolling_mean, rolling_std, rolling_sum
 from gogooku_kedro.features.families.trend import simple_mean
-from gogooku_kedro.features.feature import Family
-from gogooku_kedro.features.shared import shared
+from gogooku_kedro.features.feature import Family, shared
 from gogooku_kedro.market.panel import mean_over_codes
 
 
@@ -99,20 +98,9 @@ _each = _family.each
 FEATURES = (
     *_each("index_return_{n}d", (1, 5, 20, 60), INDEX, "log return of the index over {n}", index_return),
     *_each(
-        "index_volatility_{n}d",
-        (20,),
-        INDEX,
-        "std over {n} of the index's log return",
-        index_volatility,
-        MOREIRA_MUIR,
+        "index_volatility_{n}d", (20,), INDEX, "std over {n} of the index's log return", index_volatility, MOREIRA_MUIR
     ),
-    *_each(
-        "index_drawdown_{n}d",
-        (250,),
-        INDEX,
-        "log(index / its highest close of the last {n} + 1)",
-        index_drawdown,
-    ),
+    *_each("index_drawdown_{n}d", (250,), INDEX, "log(index / its highest close of the last {n} + 1)", index_drawdown),
     *_each(
         "rising_breadth_{n}d",
         (1, 20),
@@ -121,11 +109,7 @@ FEATURES = (
         rising_breadth,
     ),
     *_each(
-        "trend_breadth_{n}d",
-        (60,),
-        ("adj_close",),
-        "share of stocks above their mean close over {n}",
-        trend_breadth,
+        "trend_breadth_{n}d", (60,), ("adj_close",), "share of stocks above their mean close over {n}", trend_breadth
     ),
     *_each(
         "dispersion_{n}d",

@@ -1,13 +1,10 @@
 """Returns over several horizons, their overnight and intraday parts, and how they came about."""
 
-from functools import partial
-
 import xarray as xr
 
 from gogooku_kedro.arrays.elementwise import log, sign
 from gogooku_kedro.arrays.rolling import rolling_mean, rolling_regression
-from gogooku_kedro.features.feature import Family
-from gogooku_kedro.features.shared import shared
+from gogooku_kedro.features.feature import Family, shared
 
 
 def past_return(panel: xr.Dataset, window: int, skip: int = 0) -> xr.DataArray:
@@ -67,6 +64,10 @@ def return_per_risk(panel: xr.Dataset, window: int) -> xr.DataArray:
     return rolling_mean(panel["ret_1d"], window) / mean_square.where(mean_square > 0) ** 0.5
 
 
+def _momentum(panel: xr.Dataset, short: int, long: int) -> xr.DataArray:
+    return past_return(panel, long, skip=short)
+
+
 def _mean_overnight(panel: xr.Dataset, window: int) -> xr.DataArray:
     return rolling_mean(overnight_return(panel), window)
 
@@ -94,17 +95,13 @@ FEATURES = (
         JEGADEESH_TITMAN,
     ),
     *_family.each("log_return_{n}d", (40,), CLOSE, "log(close[t] / close[t-{n}])", log_return),
-    *(
-        feature
-        for window, skip in ((120, 20), (250, 20))
-        for feature in _family.feature(
-            f"momentum_{window}_{skip}",
-            CLOSE,
-            window,
-            f"close[t-{skip}] / close[t-{window}] - 1",
-            partial(past_return, window=window, skip=skip),
-            JEGADEESH_TITMAN,
-        )
+    *_family.each_pair(
+        "momentum_{long}_{short}",
+        ((20, 120), (20, 250)),
+        CLOSE,
+        "close[t-{short}] / close[t-{long}] - 1",
+        _momentum,
+        JEGADEESH_TITMAN,
     ),
     *_family.each(
         "overnight_return_{n}d",
@@ -130,21 +127,23 @@ FEATURES = (
         _overnight_minus_intraday,
         LOU_POLK_SKOURAS,
     ),
-    *_family.feature(
-        "return_acceleration_20d",
+    *_family.each(
+        "return_acceleration_{n}d",
+        (20,),
         CLOSE,
-        40,
-        "return_20d - close[t-20] / close[t-40] + 1",
-        partial(acceleration, window=20),
+        "return_{n}d - close[t-20] / close[t-40] + 1",
+        acceleration,
         "Gettleman, Marks (2006)",
+        lookback=40,
     ),
-    *_family.feature(
-        "return_autocorrelation_60d",
+    *_family.each(
+        "return_autocorrelation_{n}d",
+        (60,),
         RETURN,
-        61,
-        "correlation over 60 of return_1d[t] and return_1d[t-1]",
-        partial(autocorrelation, window=60),
+        "correlation over {n} of return_1d[t] and return_1d[t-1]",
+        autocorrelation,
         "Lo, MacKinlay (1988)",
+        lookback=61,
     ),
     *_family.each("rising_share_{n}d", (60,), RETURN, "share over {n} of sessions with return_1d > 0", rising_share),
     *_family.each(
@@ -156,10 +155,6 @@ FEATURES = (
         "Da, Gurun, Warachka (2014)",
     ),
     *_family.each(
-        "return_per_risk_{n}d",
-        (20,),
-        RETURN,
-        "mean / root mean square over {n} of return_1d",
-        return_per_risk,
+        "return_per_risk_{n}d", (20,), RETURN, "mean / root mean square over {n} of return_1d", return_per_risk
     ),
 )

@@ -13,8 +13,7 @@ from gogooku_kedro.features.families.liquidity import traded_value
 from gogooku_kedro.features.families.returns import past_return
 from gogooku_kedro.features.families.volatility import realised_volatility
 from gogooku_kedro.features.families.volume import volume_ratio
-from gogooku_kedro.features.feature import Family
-from gogooku_kedro.features.shared import shared
+from gogooku_kedro.features.feature import Family, shared
 from gogooku_kedro.typing import Array
 
 EWMA_WINDOW = 60  # sessions
@@ -101,7 +100,7 @@ def others_mean(values: xr.DataArray, weights: xr.DataArray | None = None) -> xr
 
 
 def within_groups(function: Callable[..., Array], values: xr.DataArray) -> xr.DataArray:
-    """Apply `function(values, ids=…)` of `features.groups` over the sectors of a `(date, code)` array."""
+    """Apply `function(values, ids=…)` of `arrays.groups` over the sectors of a `(date, code)` array."""
     ordered = values.transpose("date", "code")
     ids = group_ids(values["sector"].values)
     return ordered.copy(data=np.asarray(function(ordered.values, ids=ids), dtype=np.float64))
@@ -147,19 +146,15 @@ FEATURES = (
         lookback=60,
     ),
     *_each("sector_rank_{n}d", (120,), CLOSE, "rank of return_{n}d inside the sector", sector_rank),
-    *_family.feature(
-        "sector_volume_gap_5_60",
+    *_family.each_pair(
+        "sector_volume_gap_{short}_{long}",
+        ((5, 60),),
         ("adj_volume", "sector"),
-        60,
-        "volume_ratio_5_60 - mean of the sector's other stocks",
-        partial(sector_volume_gap, short=5, long=60),
+        "volume_ratio_{short}_{long} - mean of the sector's other stocks",
+        sector_volume_gap,
     ),
     *_each(
-        "sector_volatility_{n}d",
-        (20,),
-        RETURN,
-        "mean volatility_{n}d of the sector's other stocks",
-        sector_volatility,
+        "sector_volatility_{n}d", (20,), RETURN, "mean volatility_{n}d of the sector's other stocks", sector_volatility
     ),
     *_each(
         "sector_volatility_gap_{n}d",
@@ -183,13 +178,7 @@ FEATURES = (
         "log(mean turnover over {n} / mean of the sector's other stocks)",
         sector_turnover_share,
     ),
-    *_each(
-        "sector_beta_{n}d",
-        (60,),
-        RETURN,
-        "slope over {n} of return_1d on the sector's other stocks",
-        sector_beta,
-    ),
+    *_each("sector_beta_{n}d", (60,), RETURN, "slope over {n} of return_1d on the sector's other stocks", sector_beta),
     *_each(
         "sector_correlation_{n}d",
         (60,),

@@ -10,8 +10,7 @@ from functools import partial
 import xarray as xr
 
 from gogooku_kedro.arrays.elementwise import log
-from gogooku_kedro.features.feature import Family, Feature
-from gogooku_kedro.features.shared import shared
+from gogooku_kedro.features.feature import Family, Feature, shared
 
 SHARES = "stmt_adj_shares"
 VALUE = ("adj_close", SHARES)
@@ -98,11 +97,8 @@ def _log_market_value(panel: xr.Dataset) -> xr.DataArray:
     return log(market_value(panel))
 
 
-def _variable(panel: xr.Dataset, name: str) -> xr.DataArray:
-    return panel[name]
-
-
-_feature = Family("statements").feature
+_family = Family("statements")
+_feature = _family.feature
 
 
 def _of(names: str) -> tuple[str, ...]:
@@ -148,8 +144,7 @@ def _progress(name: str, of: str) -> tuple[Feature, ...]:
 
 
 def _plain(name: str, variable: str, formula: str) -> tuple[Feature, ...]:
-    (need,) = _of(variable)
-    return _feature(name, (need,), 0, formula, partial(_variable, name=need), JQUANTS)
+    return _family.variable(name, f"stmt_{variable}", formula, JQUANTS)
 
 
 FEATURES = (
@@ -197,12 +192,7 @@ FEATURES = (
     *_growth("sales_forecast_revision", "forecast_sales", "forecast_sales_previous"),
     *_growth("op_forecast_revision", "forecast_op", "forecast_op_previous", "Stickel (1991)"),
     *_growth("op_forecast_revision_year", "forecast_op", "forecast_op_initial"),
-    *_change(
-        "np_forecast_revision",
-        "forecast_np",
-        "forecast_np_previous",
-        "Chan, Jegadeesh, Lakonishok (1996)",
-    ),
+    *_change("np_forecast_revision", "forecast_np", "forecast_np_previous", "Chan, Jegadeesh, Lakonishok (1996)"),
     *_plain("forecast_revision_balance", "revision_balance", "forecasts raised - lowered within a year"),
     *_growth("sales_forecast_growth", "forecast_sales", "fy_sales"),
     *_growth("op_forecast_growth", "forecast_op", "fy_op"),

@@ -8,8 +8,7 @@ import xarray as xr
 from gogooku_kedro.arrays.elementwise import log, log1p
 from gogooku_kedro.arrays.path import Trend, adaptive_mean, rolling_trend
 from gogooku_kedro.arrays.rolling import rolling_ewma, rolling_mean, rolling_sum
-from gogooku_kedro.features.feature import Family
-from gogooku_kedro.features.shared import shared
+from gogooku_kedro.features.feature import Family, shared
 
 MACD_WINDOW = 90  # sessions; the 26-session EMA has 99.9% of its weight inside
 KAMA_WINDOW = 60  # sessions over which the adaptive mean runs
@@ -134,30 +133,20 @@ FEATURES = (
             partial(sma_slope, window=window, sessions=5),
         )
     ),
-    *(
-        feature
-        for short, long in ((20, 60), (60, 250))
-        for feature in _family.feature(
-            f"sma_cross_{short}_{long}",
-            CLOSE,
-            long,
-            f"SMA{short} / SMA{long} - 1",
-            partial(sma_cross, short=short, long=long),
-            "Brock, Lakonishok, LeBaron (1992)",
-        )
+    *_family.each_pair(
+        "sma_cross_{short}_{long}",
+        ((20, 60), (60, 250)),
+        CLOSE,
+        "SMA{short} / SMA{long} - 1",
+        sma_cross,
+        "Brock, Lakonishok, LeBaron (1992)",
     ),
     *_each("ema_gap_{n}d", (12,), CLOSE, "close / EMA{n} - 1", ema_gap, lookback=48),
     *_family.feature("macd", CLOSE, MACD_WINDOW, "(EMA12 - EMA26) / close", macd, APPEL),
     *_family.feature("macd_histogram", CLOSE, MACD_WINDOW + 35, "macd - EMA9 of macd", macd_histogram, APPEL),
     *_each("kama_gap_{n}d", (10,), CLOSE, "close / KAMA{n} - 1", kama_gap, KAUFMAN, lookback=KAMA_WINDOW + 9),
     *_each("trend_slope_{n}d", (60,), CLOSE, "slope over {n} of log close on time", trend_slope),
-    *_each(
-        "trend_correlation_{n}d",
-        (120,),
-        CLOSE,
-        "correlation over {n} of log close with time",
-        trend_correlation,
-    ),
+    *_each("trend_correlation_{n}d", (120,), CLOSE, "correlation over {n} of log close with time", trend_correlation),
     *_each(
         "efficiency_ratio_{n}d",
         (20,),

@@ -32,11 +32,7 @@ NEEDS = ("ret_1d", "listed")
 _family = Family("validity")
 FEATURES = (
     *_family.each(
-        "valid_return_share_{n}d",
-        (120,),
-        NEEDS,
-        "share of {n} sessions with a valid return_1d",
-        valid_return_share,
+        "valid_return_share_{n}d", (120,), NEEDS, "share of {n} sessions with a valid return_1d", valid_return_share
     ),
     *_family.each(
         "sessions_since_gap_{n}d",

@@ -1,7 +1,5 @@
 """How much a stock moves: realised and range-based volatility, tails and asymmetry."""
 
-from functools import partial
-
 import numpy as np
 import xarray as xr
 
@@ -15,8 +13,7 @@ from gogooku_kedro.arrays.rolling import (
     rolling_std,
 )
 from gogooku_kedro.features.families.returns import intraday_return, overnight_return
-from gogooku_kedro.features.feature import Family
-from gogooku_kedro.features.shared import shared
+from gogooku_kedro.features.feature import Family, shared
 
 
 @shared
@@ -197,16 +194,12 @@ FEATURES = (
         downside_share,
         "Barndorff-Nielsen, Kinnebrock, Shephard (2010)",
     ),
-    *(
-        feature
-        for short, long in ((5, 20), (20, 60))
-        for feature in _family.feature(
-            f"volatility_ratio_{short}_{long}",
-            RETURN,
-            long,
-            f"volatility_{short}d / volatility_{long}d",
-            partial(volatility_ratio, short=short, long=long),
-        )
+    *_family.each_pair(
+        "volatility_ratio_{short}_{long}",
+        ((5, 20), (20, 60)),
+        RETURN,
+        "volatility_{short}d / volatility_{long}d",
+        volatility_ratio,
     ),
     *_each(
         "volatility_of_volatility_{n}d",
@@ -241,14 +234,7 @@ FEATURES = (
         overnight_variance_share,
     ),
     *_family.feature("absolute_return_1d", RETURN, 1, "|return_1d|", _absolute_return),
-    *_each(
-        "max_return_{n}d",
-        (20,),
-        RETURN,
-        "max over {n} of return_1d",
-        _max_return,
-        "Bali, Cakici, Whitelaw (2011)",
-    ),
+    *_each("max_return_{n}d", (20,), RETURN, "max over {n} of return_1d", _max_return, "Bali, Cakici, Whitelaw (2011)"),
     *_each("min_return_{n}d", (20,), RETURN, "min over {n} of return_1d", _min_return),
     *_each(
         "skewness_{n}d",

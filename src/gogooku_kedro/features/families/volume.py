@@ -1,14 +1,11 @@
-"""How much a stock trades, and on which days: abnormal volume, money flow, price against VWAP."""
-
-from functools import partial
+"""How much a stock trades, and on which sessions: abnormal volume, money flow, price against VWAP."""
 
 import xarray as xr
 
 from gogooku_kedro.arrays.elementwise import log, sign
 from gogooku_kedro.arrays.path import rolling_trend
 from gogooku_kedro.arrays.rolling import rolling_max, rolling_mean, rolling_regression, rolling_std, rolling_sum
-from gogooku_kedro.features.feature import Family
-from gogooku_kedro.features.shared import shared
+from gogooku_kedro.features.feature import Family, shared
 
 
 @shared
@@ -114,17 +111,13 @@ GERVAIS, GRANVILLE = "Gervais, Kaniel, Mingelgrin (2001)", "Granville (1963)"
 _family = Family("volume")
 _each = _family.each
 FEATURES = (
-    *(
-        feature
-        for short, long in ((1, 5), (5, 20), (5, 60), (20, 120))
-        for feature in _family.feature(
-            f"volume_ratio_{short}_{long}",
-            VOLUME,
-            long,
-            f"log(mean volume over {short} / mean volume over {long})",
-            partial(volume_ratio, short=short, long=long),
-            GERVAIS,
-        )
+    *_family.each_pair(
+        "volume_ratio_{short}_{long}",
+        ((1, 5), (5, 20), (5, 60), (20, 120)),
+        VOLUME,
+        "log(mean volume over {short} / mean volume over {long})",
+        volume_ratio,
+        GERVAIS,
     ),
     *_each("volume_z_{n}d", (20,), VOLUME, "(log volume - mean over {n}) / std over {n}", volume_z, GERVAIS),
     *_each("volume_volatility_{n}d", (20,), VOLUME, "std over {n} of log volume", volume_volatility),

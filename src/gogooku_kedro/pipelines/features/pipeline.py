@@ -1,16 +1,16 @@
-"""Features: panel, peers and events to normalised features, labels and split."""
+"""Features: panel, neighbours and events to normalised features, labels and split."""
 
 from kedro.pipeline import Pipeline, node
 
 from gogooku_kedro.pipelines.features import nodes
 from gogooku_kedro.pipelines.stage import stage
 
-MARKET = ["panel", "peer_panel", "events", "params:features"]
+MARKET = ["panel", "neighbour_panel", "events", "params:features"]
 SPLIT_INPUTS = ["params:split", "params:labels", "params:graph", "params:model"]
 
 
 def create_pipeline() -> Pipeline:
-    """Build the stage ``features``."""
+    """Build the stage `features`."""
     checked = ["raw_features", "panel", "labels", "split", "candidate_manifest", "params:features"]
     passed = ["feature_manifest", "feature_report"]
     kept = ["raw_features", "panel", "feature_manifest", "params:features"]

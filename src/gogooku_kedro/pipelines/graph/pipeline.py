@@ -7,18 +7,15 @@ from gogooku_kedro.pipelines.stage import stage
 
 
 def create_pipeline() -> Pipeline:
-    """Build the stage ``graph``."""
+    """Build the stage `graph`."""
     return stage(
         "graph",
         [
             node(nodes.build_graph, ["panel", "params:graph"], "graph_edges", name="build_graph"),
-            node(nodes.build_peer_panel, ["panel", "graph_edges"], "peer_panel", name="build_peer_panel"),
             node(
-                nodes.summarise_graph,
-                ["graph_edges", "params:graph"],
-                "graph_statistics",
-                name="summarise_graph",
+                nodes.build_neighbour_panel, ["panel", "graph_edges"], "neighbour_panel", name="build_neighbour_panel"
             ),
+            node(nodes.summarise_graph, ["graph_edges", "params:graph"], "graph_statistics", name="summarise_graph"),
             node(nodes.plot_degrees, "graph_edges", "degree_histogram", name="plot_degrees"),
         ],
     )

@@ -7,7 +7,7 @@ from gogooku_kedro.pipelines.stage import stage
 
 
 def create_pipeline() -> Pipeline:
-    """Build the stage ``ingestion``."""
+    """Build the stage `ingestion`."""
     return stage(
         "ingestion",
         [
@@ -17,12 +17,7 @@ def create_pipeline() -> Pipeline:
                 ["daily_bars", "quality_report"],
                 name="standardise_bars",
             ),
-            node(
-                nodes.build_panel,
-                ["daily_bars", "market_index", "params:ingestion"],
-                "panel",
-                name="build_panel",
-            ),
+            node(nodes.build_panel, ["daily_bars", "market_index", "params:ingestion"], "panel", name="build_panel"),
             node(
                 nodes.build_events,
                 ["panel", "statements", "investor_flows", "margin_balances"],

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from gogooku_kedro.graph import principal_factors, residual_returns
-from tests.graph.test_graph_correlation import gappy
+from gogooku_kedro.graph.residual import principal_factors, residual_returns
+from tests.graph.test_correlation import gappy
 
 NO_SECTORS = np.zeros(7, np.int64)
 

@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 
 from gogooku_kedro.typing import Array
 
-MEASURES = ("peer_count", "peer_strength", "peer_clustering", "peer_same_sector")
+MEASURES = ("neighbour_count", "neighbour_strength", "neighbour_clustering", "neighbour_same_sector")
 
 
 class _Snapshot(NamedTuple):
@@ -17,7 +17,7 @@ class _Snapshot(NamedTuple):
     measures: dict[str, Array]
 
 
-def peer_panel(panel: xr.Dataset, edges: pd.DataFrame) -> xr.Dataset:
+def neighbour_panel(panel: xr.Dataset, edges: pd.DataFrame) -> xr.Dataset:
     """Put the graph on the panel's grid; session t uses the last graph with an as-of date up to t.
 
     Args:
@@ -25,29 +25,31 @@ def peer_panel(panel: xr.Dataset, edges: pd.DataFrame) -> xr.Dataset:
         edges: From `build_edges`; self loops are left out here.
 
     Returns:
-        `(date, code)` float32, NaN before the first graph and where a stock is in none: `peer_return`,
-        the mean of the peers' one-day returns weighted by |correlation| (with the sign of the
-        correlation; absent peers leave the others' weights in proportion), `peer_log_volume`, the
-        mean of the peers' log adjusted volume; `peer_count`, the incoming edges; `peer_strength`,
-        their mean |correlation|; `peer_clustering`, the share of pairs of neighbours that have an edge
+        `(date, code)` float32, NaN before the first graph and where a stock is in none: `neighbour_return`,
+        the mean of the neighbours' one-day returns weighted by |correlation| (with the sign of the
+        correlation; absent neighbours leave the others' weights in proportion), `neighbour_log_volume`, the
+        mean of the neighbours' log adjusted volume; `neighbour_count`, the incoming edges; `neighbour_strength`,
+        their mean |correlation|; `neighbour_clustering`, the share of pairs of neighbours that have an edge
         themselves, whichever way the edges run (Watts, Strogatz, 1998; 0 with fewer than two
-        neighbours); `peer_same_sector`, the share of peers of the stock's sector. The last two and
-        `peer_strength` are NaN without peers.
+        neighbours); `neighbour_same_sector`, the share of neighbours of the stock's sector. The last two and
+        `neighbour_strength` are NaN without neighbours.
     """
     dates, codes = panel["date"].values, pd.Index(panel["code"].values.astype(str))
     shape = (len(dates), len(codes))
     returns = panel["ret_1d"].transpose("date", "code").values.astype(np.float64)
     volume = panel["adj_volume"].transpose("date", "code").values.astype(np.float64)
     log_volume = np.log(np.where(volume > 0, volume, np.nan))
-    grid = {name: np.full(shape, np.nan, np.float32) for name in ("peer_return", "peer_log_volume", *MEASURES)}
+    grid = {
+        name: np.full(shape, np.nan, np.float32) for name in ("neighbour_return", "neighbour_log_volume", *MEASURES)
+    }
     asofs = np.unique(edges["asof"].to_numpy().astype("datetime64[ns]"))
     starts = np.searchsorted(dates, asofs)
     stops = np.append(starts[1:], len(dates))
     for asof, start, stop in zip(asofs, starts, stops, strict=True):
         snapshot = _snapshot(edges[edges["asof"] == asof], codes)
         rows = slice(start, stop)
-        grid["peer_return"][rows] = _peers_mean(snapshot.weights, returns[rows], signed=True)
-        grid["peer_log_volume"][rows] = _peers_mean(snapshot.weights, log_volume[rows], signed=False)
+        grid["neighbour_return"][rows] = _neighbours_mean(snapshot.weights, returns[rows], signed=True)
+        grid["neighbour_log_volume"][rows] = _neighbours_mean(snapshot.weights, log_volume[rows], signed=False)
         for name in MEASURES:
             grid[name][rows] = snapshot.measures[name]
     coords = {name: panel[name].reset_coords(drop=True) for name in ("date", "code")}
@@ -67,10 +69,10 @@ def _snapshot(edges: pd.DataFrame, codes: pd.Index) -> _Snapshot:
     count = np.bincount(target, minlength=n).astype(np.float64)
     some = np.where(count > 0, count, np.nan)
     measures = {
-        "peer_count": np.where(in_graph, count, np.nan),
-        "peer_strength": np.bincount(target, np.abs(correlation), n) / some,
-        "peer_clustering": np.where(count > 0, _clustering(target, source, n), np.nan),
-        "peer_same_sector": np.bincount(target, same, n) / some,
+        "neighbour_count": np.where(in_graph, count, np.nan),
+        "neighbour_strength": np.bincount(target, np.abs(correlation), n) / some,
+        "neighbour_clustering": np.where(count > 0, _clustering(target, source, n), np.nan),
+        "neighbour_same_sector": np.bincount(target, same, n) / some,
     }
     return _Snapshot(weights, measures)
 
@@ -87,8 +89,8 @@ def _clustering(target: Array, source: Array, n: int) -> Array:
     return share
 
 
-def _peers_mean(weights: csr_array, values: Array, *, signed: bool) -> Array:
-    """Weighted mean of the present peers, `(date, code)`."""
+def _neighbours_mean(weights: csr_array, values: Array, *, signed: bool) -> Array:
+    """Weighted mean of the present neighbours, `(date, code)`."""
     present = np.isfinite(values)
     size = abs(weights)
     total = ((weights if signed else size) @ np.where(present, values, 0.0).T).T

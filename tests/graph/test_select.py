@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gogooku_kedro.graph import cap_degree, nearest_in_sector, nearest_peers, strongest
+from gogooku_kedro.graph.select import cap_degree, nearest_in_sector, nearest_neighbours, strongest
 
 
 def symmetric(n, **pairs) -> np.ndarray:
@@ -20,45 +20,45 @@ def edges(kept) -> set[tuple[int, int]]:
     return {(int(s), int(t)) for t, s in zip(*np.nonzero(kept), strict=True)}
 
 
-def peers(matrix, **changes):
+def neighbours(matrix, **changes):
     settings = {"threshold": 0.2, "k": 1, "join": "directed", "negative_edges": True} | changes
-    return edges(nearest_peers(matrix, **settings))
+    return edges(nearest_neighbours(matrix, **settings))
 
 
 STAR = symmetric(4, p01=0.5, p02=0.6, p03=0.7, p12=0.3)  # 0 is everyone's nearest, 3 is its own
 
 
 def test_directed_edges_go_from_the_nearest_to_the_target():
-    assert peers(STAR) == {(3, 0), (0, 1), (0, 2), (0, 3)}
+    assert neighbours(STAR) == {(3, 0), (0, 1), (0, 2), (0, 3)}
 
 
 def test_union_adds_the_reverse_of_every_edge():
-    assert peers(STAR, join="union") == {(3, 0), (0, 3), (0, 1), (1, 0), (0, 2), (2, 0)}
+    assert neighbours(STAR, join="union") == {(3, 0), (0, 3), (0, 1), (1, 0), (0, 2), (2, 0)}
 
 
 def test_mutual_keeps_those_who_are_nearest_to_each_other():
-    assert peers(STAR, join="mutual") == {(3, 0), (0, 3)}
+    assert neighbours(STAR, join="mutual") == {(3, 0), (0, 3)}
 
 
 def test_the_threshold_is_legal_itself():
-    assert peers(STAR, threshold=0.7) == {(3, 0), (0, 3)}
-    assert peers(STAR, threshold=0.71) == set()
+    assert neighbours(STAR, threshold=0.7) == {(3, 0), (0, 3)}
+    assert neighbours(STAR, threshold=0.71) == set()
 
 
 def test_unknown_and_zero_correlations_are_no_edges():
-    assert peers(symmetric(3, p01=0.4), threshold=0, k=2) == {(0, 1), (1, 0)}
+    assert neighbours(symmetric(3, p01=0.4), threshold=0, k=2) == {(0, 1), (1, 0)}
 
 
 def test_a_strong_negative_correlation_is_an_edge_if_negative_edges_are_wanted():
     matrix = symmetric(3, p01=-0.8, p02=0.5, p12=0.3)
-    assert peers(matrix) == {(1, 0), (0, 1), (0, 2)}
-    assert peers(matrix, negative_edges=False) == {(2, 0), (2, 1), (0, 2)}
+    assert neighbours(matrix) == {(1, 0), (0, 1), (0, 2)}
+    assert neighbours(matrix, negative_edges=False) == {(2, 0), (2, 1), (0, 2)}
     assert matrix[0, 0] == 1, "the input is left as it is"
 
 
 def test_ties_go_to_the_smaller_code():
     matrix = np.full((5, 5), 0.5, np.float32)
-    assert peers(matrix, k=2) == {
+    assert neighbours(matrix, k=2) == {
         *((1, 0), (2, 0)),
         *((0, 1), (2, 1)),
         *((0, 2), (1, 2), (0, 3), (1, 3), (0, 4), (1, 4)),
@@ -98,5 +98,5 @@ def test_stocks_of_unknown_sector_have_no_sector_neighbours():
 
 def test_no_stock_has_no_edge():
     empty = np.zeros((0, 0), np.float32)
-    assert nearest_peers(empty, threshold=0, k=3, join="union", negative_edges=True).shape == (0, 0)
+    assert nearest_neighbours(empty, threshold=0, k=3, join="union", negative_edges=True).shape == (0, 0)
     assert nearest_in_sector(empty, np.zeros(0, np.int64), 3).shape == (0, 0)

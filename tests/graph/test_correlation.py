@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from gogooku_kedro.graph import column_ranks, correlate, lagged_correlation, masked_correlation
+from gogooku_kedro.graph.correlation import column_ranks, correlate, lagged_correlation, masked_correlation
 
 
 def gappy(n_dates=80, n_codes=7, seed=0):

@@ -29,7 +29,7 @@ def test_a_folder_for_the_cache_is_used(clustered, tmp_path):
 
 
 @pytest.mark.parametrize(("gates", "failing"), [(WIDE, 0), (NARROW, 5)])
-def test_graphs_outside_the_gates_are_flagged_and_told_once(clustered, caplog, gates, failing):
+def test_graphs_outside_the_checks_are_flagged_and_told_once(clustered, caplog, gates, failing):
     caplog.set_level(logging.WARNING)
     params = graph_params(gates=gates)  # three sources each
     statistics = nodes.summarise_graph(nodes.build_graph(clustered, params), params)
@@ -38,4 +38,4 @@ def test_graphs_outside_the_gates_are_flagged_and_told_once(clustered, caplog, g
     assert str(statistics["asof"].dtype) == "datetime64[ns]"
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == (failing > 0)
-    assert all(line.startswith("of 5 graphs 5 fail graph.gates.degree_min (worst 2021-") for line in said)
+    assert all(line.startswith("of 5 graphs 5 fail graph.checks.degree_min (worst 2021-") for line in said)

@@ -2,7 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gogooku_kedro.graph import COLUMNS, asof_index, build_edges, graph_statistics
+from gogooku_kedro.graph import asof_index, build_edges, graph_statistics
+from gogooku_kedro.graph.build import COLUMNS
 from tests.graph.conftest import graph_params
 
 ATTRIBUTES = list(COLUMNS[3:])
