@@ -56,9 +56,9 @@ def test_the_bounds_of_the_degree_are_legal_and_the_share_of_isolates_stays_belo
 def test_failed_gates_are_told_in_one_line_with_the_worst_date():
     statistics = measured([12.0, 9.0, 8.5, 55.0], [0.0, 0.03, 0.05, 0.01])
     assert describe_failed_gates(statistics, failed_gates(statistics, **GATES)) == (
-        "of 4 graphs 2 fail graph.gates.degree_min (worst 2021-03-01: degree_mean 8.5), "
-        "1 fail graph.gates.degree_max (worst 2021-04-01: degree_mean 55), "
-        "2 fail graph.gates.isolates_max (worst 2021-03-01: isolates 0.05)"
+        "of 4 graphs 2 fail graph.checks.degree_min (worst 2021-03-01: degree_mean 8.5), "
+        "1 fail graph.checks.degree_max (worst 2021-04-01: degree_mean 55), "
+        "2 fail graph.checks.isolates_max (worst 2021-03-01: isolates 0.05)"
     )
 
 

@@ -87,8 +87,8 @@ def check_features(
     if reasons and on_failure == "fail":
         listed = "; ".join(f"'{name}' {reason}" for name, reason in reasons.items())
         raise GateError(
-            f"features.gates: {listed}. Leave the feature or its family out, or write "
-            "features.gates.on_failure: drop to go on without them"
+            f"features.checks: {listed}. Leave the feature or its family out, or write "
+            "features.checks.on_failure: drop to go on without them"
         )
     for name, reason in reasons.items():
         logger.info("Feature '%s' is dropped: %s", name, reason)
@@ -253,8 +253,8 @@ def _leak_message(leaks: pd.DataFrame, cap: float) -> str:
 def _check_bounds(leak_cap: float, constant_share: float, duplicate_correlation: float) -> None:
     rules = {
         f"features.leak_cap = {leak_cap}: give a number above 0, up to 1": 0 < leak_cap <= 1,
-        f"features.gates.constant_share = {constant_share}: give a share from 0 to below 1": 0 <= constant_share < 1,
-        f"features.gates.duplicate_correlation = {duplicate_correlation}: give a number above 0, up to 1": 0
+        f"features.checks.constant_share = {constant_share}: give a share from 0 to below 1": 0 <= constant_share < 1,
+        f"features.checks.duplicate_correlation = {duplicate_correlation}: give a number above 0, up to 1": 0
         < duplicate_correlation
         <= 1,
     }

@@ -71,7 +71,7 @@ def without(manifest: Mapping[str, Any], dropped: Mapping[str, str]) -> dict[str
     """
     kept = [entry for entry in manifest["features"] if entry["name"] not in dropped]
     if not kept:
-        raise ValueError(f"features.gates: no feature is left ({dict(dropped)}); look at features.families")
+        raise ValueError(f"features.checks: no feature is left ({dict(dropped)}); look at features.families")
     return _manifest(kept, {**manifest["dropped"], **dropped}, manifest["clip"])
 
 

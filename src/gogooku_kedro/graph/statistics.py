@@ -83,7 +83,7 @@ def describe_failed_gates(statistics: pd.DataFrame, failed: pd.DataFrame) -> str
             continue
         worst = failing.idxmin() if gate == "degree_min" else failing.idxmax()
         parts.append(
-            f"{len(failing)} fail graph.gates.{gate} (worst {pd.Timestamp(worst).date()}: {measure} "
+            f"{len(failing)} fail graph.checks.{gate} (worst {pd.Timestamp(worst).date()}: {measure} "
             f"{failing[worst]:.3g})"
         )
     return f"of {len(statistics)} graphs " + ", ".join(parts) if parts else ""

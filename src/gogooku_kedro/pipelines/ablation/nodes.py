@@ -3,7 +3,6 @@
 What imports torch or arch is imported inside the functions, so that other commands start in seconds.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,8 @@ from gogooku_kedro.params import (
     SplitParams,
     TrainingParams,
 )
-from gogooku_kedro.walk_forward import folds as folds_lib
-from gogooku_kedro.walk_forward import refit as refit_lib
+from gogooku_kedro.walk_forward.folds import plan_folds
+from gogooku_kedro.walk_forward.refit import History
 
 
 def split_variants(
@@ -40,17 +39,24 @@ def split_variants(
     dates, plan = panel["date"].to_numpy(), params.walk_forward
     window = max(variant.training.model.window for variant in resolve_variants(params, model))
     try:
-        return folds_lib.plan_folds(dates, candidate_manifest, plan, split, labels, graph, window)
+        return plan_folds(dates, candidate_manifest, plan, split, labels, graph, window)
     except ValueError as error:
         raise ValueError(f"ablation.{error}") from error
 
 
-def train_variants(
+def gather_history(
     raw_features: xr.Dataset,
     panel: xr.Dataset,
     labels: xr.Dataset,
     graph_edges: pd.DataFrame,
     candidate_manifest: dict[str, Any],
+) -> History:
+    """Hand on what the data stages leave as one object, which folds are cut from."""
+    return History(raw_features, panel, labels, graph_edges, candidate_manifest)
+
+
+def train_variants(
+    history: History,
     ablation_splits: list[dict[str, Any]],
     params: AblationParams,
     features: FeaturesParams,
@@ -63,15 +69,10 @@ def train_variants(
     from gogooku_kedro.ablation.training import Setting
     from gogooku_kedro.ablation.variants import resolve_variants
 
-    history = refit_lib.History(raw_features, panel, labels, graph_edges, candidate_manifest)
-
-    def folds() -> Iterator[refit_lib.Fold]:
-        for number, split in enumerate(ablation_splits, start=1):
-            yield history.fold(number, split, features)
-
+    folds = (history.fold(number, split, features) for number, split in enumerate(ablation_splits, start=1))
     seeded = training.model_copy(update={"seeds": params.seeds})
-    setting = Setting(panel, seeded, evaluation, Path(params.walk_forward.folder))
-    return run_ablation(resolve_variants(params, model), folds(), len(ablation_splits), setting)
+    setting = Setting(history.panel, seeded, evaluation, Path(params.walk_forward.folder))
+    return run_ablation(resolve_variants(params, model), folds, len(ablation_splits), setting)
 
 
 def summarise_effect(
@@ -98,7 +99,7 @@ def summarise_variants(
     ablation_daily_metrics: pd.DataFrame, ablation_runs: pd.DataFrame, evaluation: EvaluationParams
 ) -> pd.DataFrame:
     """Make one table of all variants and horizons, each beside `on`."""
-    from gogooku_kedro.ablation.table import variant_table
+    from gogooku_kedro.ablation.gat_effect import variant_table
 
     return variant_table(ablation_daily_metrics, ablation_runs, _series(ablation_daily_metrics, evaluation))
 

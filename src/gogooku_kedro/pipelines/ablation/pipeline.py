@@ -14,12 +14,13 @@ FIGURES = ["gat_effect_difference", "gat_effect_variants"]
 
 def create_pipeline() -> Pipeline:
     """Build the stage ``ablation``."""
-    trained = [*HISTORY, SPLITS, "params:ablation", *FITTED]
+    trained = ["ablation_history", SPLITS, "params:ablation", *FITTED]
     facts = ["run_record", "quality_report", "params:ablation", SETTINGS, "params:model", "params:training"]
     return stage(
         "ablation",
         [
             node(nodes.split_variants, ["panel", "candidate_manifest", *PLAN], SPLITS, name="split_variants"),
+            node(nodes.gather_history, HISTORY, "ablation_history", name="gather_history"),
             node(nodes.train_variants, trained, [DAILY, "ablation_runs"], name="train_variants", tags=["gpu"]),
             node(nodes.summarise_effect, [DAILY, SPLITS, *facts], "gat_effect", name="summarise_effect"),
             node(

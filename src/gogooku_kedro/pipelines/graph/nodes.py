@@ -25,9 +25,9 @@ def build_peer_panel(panel: xr.Dataset, graph_edges: pd.DataFrame) -> xr.Dataset
 
 
 def summarise_graph(graph_edges: pd.DataFrame, params: GraphParams) -> pd.DataFrame:
-    """Count nodes, edges and isolated stocks of every graph, and warn of those outside ``graph.gates``."""
+    """Count nodes, edges and isolated stocks of every graph, and warn of those outside ``graph.checks``."""
     statistics = library.graph_statistics(graph_edges)
-    failed = library.failed_gates(statistics, **params.gates.model_dump())
+    failed = library.failed_gates(statistics, **params.checks.model_dump())
     if failed.any(axis=None):
         LOGGER.warning("%s; see graph_statistics", library.describe_failed_gates(statistics, failed))
     return statistics.join(failed).reset_index()
