@@ -44,7 +44,7 @@ def split_variants(
         raise ValueError(f"ablation.{error}") from error
 
 
-def gather_history(
+def build_history(
     raw_features: xr.Dataset,
     panel: xr.Dataset,
     labels: xr.Dataset,

@@ -20,7 +20,7 @@ def create_pipeline() -> Pipeline:
         "ablation",
         [
             node(nodes.split_variants, ["panel", "candidate_manifest", *PLAN], SPLITS, name="split_variants"),
-            node(nodes.gather_history, HISTORY, "ablation_history", name="gather_history"),
+            node(nodes.build_history, HISTORY, "ablation_history", name="build_history"),
             node(nodes.train_variants, trained, [DAILY, "ablation_runs"], name="train_variants", tags=["gpu"]),
             node(nodes.summarise_effect, [DAILY, SPLITS, *facts], "gat_effect", name="summarise_effect"),
             node(
