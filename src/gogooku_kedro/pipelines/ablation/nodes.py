@@ -3,13 +3,13 @@
 What imports torch or arch is imported inside the functions, so that other commands start in seconds.
 """
 
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 import xarray as xr
 
+from gogooku_kedro.ablation.variants import AblationSettings, ablation_settings, resolve_variants
 from gogooku_kedro.params import (
     AblationParams,
     EvaluationParams,
@@ -34,8 +34,6 @@ def split_variants(
     model: ModelParams,
 ) -> list[dict[str, Any]]:
     """Split the sessions into the folds of the ablation, for the variant that looks back furthest."""
-    from gogooku_kedro.ablation.variants import resolve_variants
-
     dates, plan = panel["date"].to_numpy(), params.walk_forward
     window = max(variant.training.model.window for variant in resolve_variants(params, model))
     try:
@@ -44,35 +42,34 @@ def split_variants(
         raise ValueError(f"ablation.{error}") from error
 
 
-def build_history(
-    raw_features: xr.Dataset,
-    panel: xr.Dataset,
-    labels: xr.Dataset,
-    graph_edges: pd.DataFrame,
-    candidate_manifest: dict[str, Any],
-) -> History:
-    """Hand on what the data stages leave as one object, which folds are cut from."""
-    return History(raw_features, panel, labels, graph_edges, candidate_manifest)
-
-
-def train_variants(
-    history: History,
-    ablation_splits: list[dict[str, Any]],
+def make_ablation_settings(
     params: AblationParams,
     features: FeaturesParams,
     model: ModelParams,
     training: TrainingParams,
     evaluation: EvaluationParams,
+) -> AblationSettings:
+    """Gather the settings that decide what the variants score."""
+    return ablation_settings(params, features, model, training, evaluation)
+
+
+def train_variants(
+    raw_features: xr.Dataset,
+    panel: xr.Dataset,
+    labels: xr.Dataset,
+    graph_edges: pd.DataFrame,
+    candidate_manifest: dict[str, Any],
+    ablation_splits: list[dict[str, Any]],
+    settings: AblationSettings,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Train every variant on every fold with every seed, but for those that are finished, and measure them."""
     from gogooku_kedro.ablation.ablation import run_ablation
     from gogooku_kedro.ablation.training import Setting
-    from gogooku_kedro.ablation.variants import resolve_variants
 
-    folds = (history.fold(number, split, features) for number, split in enumerate(ablation_splits, start=1))
-    seeded = training.model_copy(update={"seeds": params.seeds})
-    setting = Setting(history.panel, seeded, evaluation, Path(params.walk_forward.folder))
-    return run_ablation(resolve_variants(params, model), folds, len(ablation_splits), setting)
+    history = History(raw_features, panel, labels, graph_edges, candidate_manifest)
+    folds = (history.fold(number, split, settings.features) for number, split in enumerate(ablation_splits, start=1))
+    setting = Setting(panel, settings.training, settings.evaluation, settings.folder)
+    return run_ablation(settings.variants, folds, len(ablation_splits), setting)
 
 
 def summarise_effect(
