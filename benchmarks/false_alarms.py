@@ -25,7 +25,7 @@ ALLOWED = 2
 HORIZONS = (1, 5, 10, 20)
 MARKET = {"n_codes": 60, "start": "2019-01-04", "end": "2021-12-30", "signal_strength": 0.0}
 SETTINGS: dict[str, Any] = {
-    "features": {"gates": {"on_failure": "drop"}},
+    "features": {"checks": {"on_failure": "drop"}},
     "training": {"max_epochs": 3},
     "ablation": {"seeds": [0, 1], "walk_forward": {"folds": 2, "test_sessions": 120, "valid_sessions": 60}},
     "evaluation": {"bootstrap_samples": 1000},

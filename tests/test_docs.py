@@ -132,7 +132,7 @@ def test_the_legal_words_are_those_of_the_settings():
         {"graph": {"min_observations": 200}},
         {"graph": {"residual": "pca", "pca_factors": 100}},
         {"graph": {"max_degree": 4}},
-        {"graph": {"gates": {"degree_min": 50}}},
+        {"graph": {"checks": {"degree_min": 50}}},
         {"model": {"gat": {"head": 4}}},
         {"model": {"gat": {"conv": ABSENT}}},
         {"model": {"gat": {"edge_dropout": 1.5}}},

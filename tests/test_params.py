@@ -133,8 +133,8 @@ def problems(**changes) -> list[str]:
             "graph.max_degree: 7 is below graph.k (8), which could never be reached; raise it",
         ),
         (
-            {"graph__gates__degree_min": 40},
-            "graph.gates.degree_min: 40 is not below graph.gates.degree_max (40); lower it or raise",
+            {"graph__checks__degree_min": 40},
+            "graph.checks.degree_min: 40 is not below graph.checks.degree_max (40); lower it or raise",
         ),
         (
             {"walk_forward__scheme": "rolling"},
@@ -202,8 +202,8 @@ def test_a_wrong_setting_is_named_with_its_path_and_the_fix(changes, message):
         ("graph__lead_lag__fdr", 0),
         ("graph__lead_lag__fdr", 1),
         ("graph__lead_lag__k", 0),
-        ("graph__gates__degree_min", -1),
-        ("graph__gates__isolates_max", 0),
+        ("graph__checks__degree_min", -1),
+        ("graph__checks__isolates_max", 0),
         ("ingestion__max_move", 0),
         ("training__precision", "16"),
         ("training__seed", -1),

@@ -3,8 +3,6 @@
 Hooks are kept thin and without state of their own beyond one run; what they check is library code.
 """
 
-import hashlib
-import json
 import logging
 import subprocess
 import time
@@ -30,14 +28,8 @@ RECORD = "run_record"
 SHOWN = {"metrics": ("metrics",), "walk_forward_metrics": ("walk_forward_metrics",)}
 """Tables of figures that are logged and printed when they were written, and the files to point at."""
 
-WITHOUT_EFFECT = {
-    "training": {"checkpoint_dir", "keep_checkpoints"},
-    "graph": {"cache_dir"},
-    "features": {"engine", "scheduler", "workers", "memory_mb"},
-    "walk_forward": {"folder"},
-}
-"""Settings that change no result; ``debug`` holds nothing else, ``ablation`` and ``explanation`` none of
-another pipeline's."""
+STUDIES = {"ablation", "explanation"}
+"""Sections that change no result of another pipeline, and so are no part of what a run is recognised by."""
 
 
 class SettingsError(click.ClickException, ValueError):
@@ -254,12 +246,11 @@ def git_sha() -> str:
 
 
 def config_hash(parameters: dict[str, Any]) -> str:
-    """Hash of the settings that decide a result; where files lie and what computes is not among them."""
-    hashed = {*SECTIONS, "signal_strength"} - {"debug", "ablation", "explanation"}
-    sections = {k: v for k, v in parameters.items() if k in hashed}
-    for name, keys in WITHOUT_EFFECT.items():
-        sections[name] = {k: v for k, v in sections[name].items() if k not in keys}
-    return hashlib.sha256(json.dumps(sections, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    """Hash of the settings that decide a result, see `Section.identity`."""
+    from gogooku_kedro.artifacts import digest
+
+    decisive = {name: SECTIONS[name].model_validate(parameters[name]) for name in SECTIONS.keys() - STUDIES}
+    return digest([decisive, parameters.get("signal_strength")])[:16]
 
 
 def flatten(tree: dict[str, Any], separator: str = ".") -> dict[str, Any]:

@@ -54,11 +54,9 @@ def sentence(name: str, section: type[BaseModel], details: Any) -> str:
 
 def _keys(section: type[BaseModel], parents: list[str]) -> list[str]:
     for part in parents:
-        if part not in section.model_fields:  # an entry of a list or of a table of sections
-            continue
-        annotation = section.model_fields[part].annotation
-        sections = [a for a in (annotation, *get_args(annotation)) if _is_section(a)]
-        section = sections[0]
+        field = section.model_fields.get(part)  # none of an entry of a list or of a table of sections
+        annotation = field.annotation if field else None
+        section = next(filter(_is_section, (annotation, *get_args(annotation))), section)
     return list(section.model_fields)
 
 

@@ -14,8 +14,7 @@ from gogooku_kedro.ablation import training as variant_training
 from gogooku_kedro.ablation.ablation import run_ablation
 from gogooku_kedro.ablation.gat_effect import VariantSeries, gat_effect
 from gogooku_kedro.ablation.scores import ENSEMBLE, KINDS
-from gogooku_kedro.ablation.store import DAILY, SCORES, SUMMARY, load_variant
-from gogooku_kedro.ablation.training import FoldMarket, Setting
+from gogooku_kedro.ablation.training import DAILY, RESULTS, SCORES, SUMMARY, FoldMarket, Setting, VariantResult
 from gogooku_kedro.ablation.variants import Training, Variant
 from gogooku_kedro.baselines.neutral import neutralise_factors, neutralise_peers
 from gogooku_kedro.metrics.daily import daily_metrics
@@ -92,7 +91,7 @@ def seed_scores(root: Path, name: str, finished: Finished) -> pd.DataFrame:
     wanted = {"model": training.model.model_dump(mode="json"), "graph": training.graph}
     for folder in root.iterdir():
         if json.loads((folder / SUMMARY).read_text())["inputs"]["variant"] == wanted:
-            return load_variant(folder).seed_scores
+            return VariantResult.load(folder).seed_scores
     raise AssertionError(f"{name} is not finished")
 
 
@@ -202,12 +201,12 @@ def test_an_ablation_that_was_cut_off_goes_on_where_it_was(finished, fold, histo
     monkeypatch.setattr(variant_training, "fit_ensemble", cut_off)
     with pytest.raises(KeyboardInterrupt):
         run_ablation(two, [fold], 1, setting)
-    measure = variant_training.measure_seeds
-    monkeypatch.setattr(variant_training, "measure_seeds", not_again)  # the second cut, after the training
+    measure = variant_training.measure_variant
+    monkeypatch.setattr(variant_training, "measure_variant", not_again)  # the second cut, after the training
     with pytest.raises(AssertionError):
         run_ablation(two, [fold], 1, setting)
     assert len(calls) == 3
-    monkeypatch.setattr(variant_training, "measure_seeds", measure)
+    monkeypatch.setattr(variant_training, "measure_variant", measure)
     daily, _ = run_ablation(two, [fold], 1, setting)
     assert len(calls) == 3
     expected = finished.daily[finished.daily["variant"].isin(["on", "off"])].reset_index(drop=True)
@@ -231,11 +230,11 @@ def test_a_damaged_variant_is_named(name, finished, tmp_path):
         (tmp_path / file).write_bytes((source / file).read_bytes())
     (tmp_path / name).write_bytes(b"{" if name == SUMMARY else b"PAR1")
     with pytest.raises(ValueError, match=rf"ablation\.walk_forward\.folder: .*{tmp_path} .*remove"):
-        load_variant(tmp_path)
+        VariantResult.load(tmp_path)
 
 
 def test_an_variant_without_a_summary_is_not_finished(tmp_path):
-    assert load_variant(tmp_path) is None
+    assert not RESULTS.is_finished(tmp_path)
 
 
 def test_the_fingerprints_of_two_graphs_differ(finished, fold):

@@ -9,9 +9,8 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from gogooku_kedro.ablation.gat_effect import VariantSeries, gat_effect, verdict
+from gogooku_kedro.ablation.gat_effect import TABLE_COLUMNS, VariantSeries, gat_effect, variant_table, verdict
 from gogooku_kedro.ablation.scores import ENSEMBLE
-from gogooku_kedro.ablation.table import COLUMNS, variant_table
 from gogooku_kedro.metrics.paired_seeds import days_to_decide
 from gogooku_kedro.report.effect_page import effect_answers, effect_page, limits
 from gogooku_kedro.report.figures.effect import cumulative_difference, variant_forest
@@ -155,7 +154,7 @@ def test_the_ensemble_is_no_seed(daily):
 
 
 def test_the_table_has_every_variant_beside_on(table):
-    assert list(table) == COLUMNS
+    assert list(table) == TABLE_COLUMNS
     assert len(table) == len(GAINS) * 3 * len(HORIZONS)
     rows = table[(table["scores"] == "raw") & (table["horizon"] == "1d")].set_index("variant")
     assert rows.loc["on", "rank_ic_less_on"] == 0

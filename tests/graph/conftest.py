@@ -29,7 +29,7 @@ def graph_params(**changes) -> GraphParams:
         "max_degree": None,
         "sector_nearest": 0,
         "lead_lag": {"enabled": False, "fdr": 0.05, "k": 2},
-        "gates": {"degree_min": 1, "degree_max": 10, "isolates_max": 0.1},
+        "checks": {"degree_min": 1, "degree_max": 10, "isolates_max": 0.1},
         "cache_dir": None,
     }
     return GraphParams(**(settings | changes))

@@ -87,7 +87,7 @@ CHANGES = {
 }
 NO_CHANGE_OF_EDGES = {
     "cadence": 21,
-    "gates": graph_params(gates={"degree_min": 0, "degree_max": 2, "isolates_max": 1}).gates,
+    "checks": graph_params(checks={"degree_min": 0, "degree_max": 2, "isolates_max": 1}).checks,
     "cache_dir": "elsewhere",
 }
 
@@ -176,7 +176,7 @@ def test_what_was_not_used_for_a_month_is_deleted_and_use_counts(clustered, stor
     build_edges(clustered, PARAMS, cache=store)
     used = set(store.folder.iterdir())
     store.save("unused", find_edges(window(), PARAMS))
-    (store.folder / "unused.1.tmp").write_bytes(b"")
+    (store.folder / ".unused.npz.1.tmp").write_bytes(b"")
     long_ago = time.time() - 31 * 86_400
     for path in store.folder.iterdir():
         os.utime(path, (long_ago, long_ago))

@@ -28,10 +28,10 @@ def test_a_folder_for_the_cache_is_used(clustered, tmp_path):
     pd.testing.assert_frame_equal(nodes.build_graph(clustered, params), edges, check_exact=True)
 
 
-@pytest.mark.parametrize(("gates", "failing"), [(WIDE, 0), (NARROW, 5)])
-def test_graphs_outside_the_checks_are_flagged_and_told_once(clustered, caplog, gates, failing):
+@pytest.mark.parametrize(("checks", "failing"), [(WIDE, 0), (NARROW, 5)])
+def test_graphs_outside_the_checks_are_flagged_and_told_once(clustered, caplog, checks, failing):
     caplog.set_level(logging.WARNING)
-    params = graph_params(gates=gates)  # three sources each
+    params = graph_params(checks=checks)  # three sources each
     statistics = nodes.summarise_graph(nodes.build_graph(clustered, params), params)
     assert statistics["fails_degree_min"].sum() == failing
     assert not statistics[["fails_degree_max", "fails_isolates_max"]].any(axis=None)

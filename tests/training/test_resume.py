@@ -10,9 +10,16 @@ import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
+from lightning.fabric.plugins import TorchCheckpointIO
 
 from gogooku_kedro.training import fit_model
-from gogooku_kedro.training.checkpoints import EpochCheckpoints, read_checkpoint, run_key, saved_epochs
+from gogooku_kedro.training.checkpoints import (
+    EpochCheckpoints,
+    PlainCheckpoints,
+    read_checkpoint,
+    run_key,
+    saved_epochs,
+)
 from gogooku_kedro.training.module import MONITOR
 from tests.training.conftest import TRAIN, VALID, PowerCut, assert_equal_results, phase, training_params
 
@@ -99,6 +106,17 @@ def test_the_run_key_knows_every_setting_that_changes_an_epoch(model, tmp_path):
     ]
     keys = {key(), *(key(**change) for change in matters)}
     assert len(keys) == 1 + len(matters)
+
+
+def test_a_checkpoint_that_was_cut_off_is_none(tmp_path, monkeypatch):
+    def cut_off(self, checkpoint, path, storage_options=None):
+        path.write_bytes(b"half of it")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TorchCheckpointIO, "save_checkpoint", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        PlainCheckpoints().save_checkpoint({}, tmp_path / "epoch_00003.ckpt")
+    assert list(tmp_path.iterdir()) == saved_epochs(tmp_path) == []
 
 
 def test_the_newest_epochs_and_the_best_are_kept(tmp_path):

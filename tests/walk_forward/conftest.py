@@ -36,7 +36,7 @@ def features_params(**changes: Any) -> FeaturesParams:
         "clip": 8.0,
         "min_history": 20,
         "leak_cap": 0.5,
-        "gates": {"on_failure": "drop", "constant_share": 0.05, "duplicate_correlation": 0.9999},
+        "checks": {"on_failure": "drop", "constant_share": 0.05, "duplicate_correlation": 0.9999},
         "engine": "local",
         "scheduler": None,
         "workers": 1,

@@ -102,7 +102,7 @@ def test_the_gates_of_a_fold_do_not_read_its_test_part(history, splits):
     assert first.manifest["hash"] != second.manifest["hash"]
     assert first.features.sizes["feature"] == second.features.sizes["feature"] + 1
     strict = {"on_failure": "fail", "constant_share": 0.05, "duplicate_correlation": 0.9999}
-    assert dying.fold(2, splits[1], features_params(gates=strict)).manifest == second.manifest
+    assert dying.fold(2, splits[1], features_params(checks=strict)).manifest == second.manifest
 
 
 def test_a_leak_names_the_fold(history, splits):

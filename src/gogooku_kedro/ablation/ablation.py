@@ -12,8 +12,7 @@ import numpy as np
 import pandas as pd
 
 from gogooku_kedro.ablation.scores import ENSEMBLE
-from gogooku_kedro.ablation.store import VariantResult
-from gogooku_kedro.ablation.training import FoldMarket, Setting
+from gogooku_kedro.ablation.training import FoldMarket, Setting, VariantResult
 from gogooku_kedro.ablation.variants import Training, Variant
 from gogooku_kedro.params import ModelParams
 from gogooku_kedro.walk_forward.refit import Fold
@@ -37,7 +36,7 @@ def run_ablation(
         setting: What all variants have in common.
 
     Returns:
-        The daily metrics, long: variant, fold, and the columns of `measure_seeds`; and one row per variant and
+        The daily metrics, long: variant, fold, and the columns of `measure_variant`; and one row per variant and
         fold: variant, fold, graph, scores, n_parameters, seconds.
     """
     by_training: dict[Training, list[Variant]] = {}

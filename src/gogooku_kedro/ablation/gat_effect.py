@@ -1,4 +1,4 @@
-"""What the graph network adds: on against off and against the controls, with intervals and verdicts."""
+"""What the graph network adds, with intervals and verdicts, and the table of all variants."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from gogooku_kedro.ablation.scores import ENSEMBLE
+from gogooku_kedro.ablation.scores import ENSEMBLE, KINDS
 from gogooku_kedro.columns import horizon_sessions
 from gogooku_kedro.metrics.align import check_columns
 from gogooku_kedro.metrics.daily import number
@@ -17,6 +17,12 @@ from gogooku_kedro.metrics.paired_seeds import SeedDifference, Statistic, days_t
 ON, OFF = "on", "off"
 CONTROLS = ("identity", "permuted", "mean", "pca_neutral")
 COLUMNS = ["variant", "fold", "scores", "seed", "horizon", "date", "rank_ic", "long_short_net"]
+TABLE_COLUMNS = [
+    *("variant", "scores", "horizon", "rank_ic", "rank_ic_se", "rank_ic_ensemble", "rank_icir", "sharpe_net"),
+    *("rank_ic_less_on", "rank_ic_less_on_low", "rank_ic_less_on_high"),
+    *("sharpe_net_less_on", "sharpe_net_less_on_low", "sharpe_net_less_on_high"),
+    *("days", "n_parameters", "seconds"),
+]
 LEGEND = {
     "on, off": "statistic of a single model with and without the graph network, all seeds and days together",
     "ci95": "95% interval of diff, over days (in blocks) and seeds",
@@ -123,6 +129,35 @@ def gat_effect(series: VariantSeries, goals: Mapping[str, float]) -> dict[str, A
     }
 
 
+def variant_table(daily: pd.DataFrame, runs: pd.DataFrame, series: VariantSeries) -> pd.DataFrame:
+    """Return one row per variant, kind of scores and horizon.
+
+    Args:
+        daily: Long table of `run_ablation`.
+        runs: Its second table, one row per variant and fold.
+        series: The variants of `daily`; `on` must be among them.
+
+    Returns:
+        `TABLE_COLUMNS`. rank_ic, rank_icir and sharpe_net are of single models, all seeds and days together, on
+        the days that the variant shares with `on`; rank_ic_se is over days and seeds; rank_ic_ensemble is of
+        the mean rank of all seeds. `…_less_on` = variant - on with the ends of its 95% interval. n_parameters
+        is of one model, seconds of all folds and seeds; variants that share a training both name its seconds.
+        NaN = not defined.
+    """
+    together = daily[daily["seed"] == ENSEMBLE].groupby(["variant", "scores", "horizon"])["rank_ic"].mean()
+    costs = runs.groupby("variant").agg(n_parameters=("n_parameters", "max"), seconds=("seconds", "sum"))
+    rows = [
+        _table_row(series, variant, kind, horizon)
+        | {"rank_ic_ensemble": together.get((variant, kind, horizon))}
+        | costs.loc[variant].to_dict()
+        for kind in KINDS
+        for variant in series.variants
+        for horizon in series.horizons
+        if series.has(variant, kind)
+    ]
+    return pd.DataFrame(rows)[TABLE_COLUMNS].astype({"n_parameters": "int64"})
+
+
 def verdict(relative_interval: Sequence[float], goal: float) -> str:
     """Return "met" or "not met" when the whole interval is above or below the goal, else "undecided"."""
     low, high = relative_interval
@@ -172,3 +207,15 @@ def _control(series: VariantSeries, control: str, kind: str, horizon: str, name:
         "on_less_control": number(on_less.difference),
         "on_less_control_ci95": [number(end) for end in on_less.interval],
     }
+
+
+def _table_row(series: VariantSeries, variant: str, kind: str, horizon: str) -> dict[str, Any]:
+    row: dict[str, Any] = {"variant": variant, "scores": kind, "horizon": horizon}
+    for name in series.statistics:
+        found = series.compare(variant, ON, kind, horizon, name)
+        low, high = found.interval
+        row |= {name: found.first, f"{name}_less_on": found.difference}
+        row |= {f"{name}_less_on_low": low, f"{name}_less_on_high": high}
+        if name == "rank_ic":
+            row |= {"rank_ic_se": series.standard_error(variant, kind, horizon), "days": found.days}
+    return row

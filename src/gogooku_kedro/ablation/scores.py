@@ -16,7 +16,7 @@ ENSEMBLE = "ensemble"
 """Stands in the place of a seed for the scores of all seeds together."""
 
 
-def measure_seeds(
+def measure_variant(
     predictions: pd.DataFrame,
     seed_predictions: pd.DataFrame,
     labels: xr.Dataset,

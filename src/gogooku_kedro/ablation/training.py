@@ -1,21 +1,19 @@
-"""One variant on one fold: the market it hears, its training, its scores, all under one key."""
+"""One variant on one fold: its market, its training and its scores, stored under one key."""
 
 from __future__ import annotations
 
-import hashlib
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 
 from gogooku_kedro.ablation.control_graphs import control_graph
-from gogooku_kedro.ablation.scores import measure_seeds
-from gogooku_kedro.ablation.store import VariantResult, load_variant, save_variant, variant_key
+from gogooku_kedro.ablation.scores import measure_variant
 from gogooku_kedro.ablation.variants import Training
+from gogooku_kedro.artifacts import ResultFolders, digest, key
 from gogooku_kedro.features import market_columns
 from gogooku_kedro.graph import check_graph
 from gogooku_kedro.labels.split import part_range
@@ -25,10 +23,10 @@ from gogooku_kedro.training.seed_model import CONFIG
 from gogooku_kedro.training.tensors import graph_tensors
 from gogooku_kedro.walk_forward.refit import Fold
 
+FORMAT = 1
+SUMMARY, DAILY, SCORES = "summary.json", "daily.parquet", "seed_scores.parquet"
 MODELS, CHECKPOINTS = "models", "checkpoints"
-
-WITHOUT_EFFECT = {"checkpoint_dir", "keep_checkpoints", "seed"}
-"""Settings of `training` that change no result: `seeds` are the variant's own."""
+RESULTS = ResultFolders("variant", "ablation.walk_forward.folder", SUMMARY, (DAILY, SCORES))
 
 
 @dataclass(frozen=True)
@@ -48,6 +46,38 @@ class Setting:
     folder: Path
 
 
+@dataclass(frozen=True)
+class VariantResult:
+    """One variant on one fold.
+
+    Attributes:
+        daily: Table of `measure_variant`.
+        seed_scores: date, code, split, seed, score_<h>d on the test part.
+        n_parameters: Trained parameters of one model.
+        seconds: Training and scoring of all seeds.
+    """
+
+    daily: pd.DataFrame
+    seed_scores: pd.DataFrame
+    n_parameters: int
+    seconds: float
+
+    def save(self, folder: Path, inputs: dict[str, Any]) -> None:
+        """Write the tables, then the summary, which marks the variant finished and tells its `inputs`."""
+        summary = {"n_parameters": self.n_parameters, "seconds": self.seconds, "inputs": inputs}
+        RESULTS.save(folder, summary, [self.daily, self.seed_scores])
+
+    @classmethod
+    def load(cls, folder: Path) -> VariantResult:
+        """Read what `save` wrote.
+
+        Raises:
+            ValueError: A file is missing or damaged; the message names the folder.
+        """
+        summary, (daily, seed_scores) = RESULTS.load(folder)
+        return cls(daily, seed_scores, summary["n_parameters"], summary["seconds"])
+
+
 class FoldMarket:
     """A fold as tensors, which all its variants share but for the graph."""
 
@@ -59,15 +89,14 @@ class FoldMarket:
         self._tensors: dict[tuple[str, ...], MarketTensors] = {}
 
     def result(self, training: Training) -> tuple[VariantResult, bool]:
-        """The finished variant, and whether it was there already."""
+        """Return the finished variant, and whether it was there already."""
         market = self._market(training)
         inputs = self._inputs(training, market)
-        folder = self.setting.folder / variant_key(inputs)
-        finished = load_variant(folder)
-        if finished is not None:
-            return finished, True
+        folder = self.setting.folder / key(**inputs)
+        if RESULTS.is_finished(folder):
+            return VariantResult.load(folder), True
         result = self._trained(training, market, folder)
-        save_variant(folder, result, inputs)
+        result.save(folder, inputs)
         return result, False
 
     def _market(self, training: Training) -> MarketTensors:
@@ -82,15 +111,18 @@ class FoldMarket:
         return replace(self._tensors[tuple(context)], graph=graph)
 
     def _inputs(self, training: Training, market: MarketTensors) -> dict[str, Any]:
-        fold, setting = self.fold, self.setting
-        returns = self.panel["ret_1d"]
+        """What the result depends on, as JSON types: it is stored beside the result, to be read."""
+        fold, evaluation = self.fold, self.setting.evaluation
+        measured_on = (fold.labels["ret"], self.panel["ret_1d"], fold.graph_edges)
         return {
-            "variant": {"model": training.model.model_dump(mode="json"), "graph": training.graph},
-            "training": setting.training.model_dump(mode="json", exclude=WITHOUT_EFFECT),
-            "evaluation": setting.evaluation.model_dump(mode="json", include={"cost_bps", "factors"}),
+            "format": FORMAT,
+            "variant": {"model": training.model.identity(), "graph": training.graph},
+            "training": self.setting.training.identity(),
+            # Of the evaluation the daily metrics read the costs and the factors of neutral scores alone.
+            "evaluation": {"cost_bps": evaluation.cost_bps, "factors": evaluation.factors.identity()},
             "split": fold.split,
             "market": [market.fingerprint(), fold.manifest["hash"]],
-            "measured_on": [_digest(fold.labels["ret"]), _digest(returns), _digest_table(fold.graph_edges)],
+            "measured_on": [digest(data) for data in measured_on],
         }
 
     def _trained(self, training: Training, market: MarketTensors, folder: Path) -> VariantResult:
@@ -107,7 +139,7 @@ class FoldMarket:
             self.codes,
             resolve_device(setting.training.device),
         )
-        daily = measure_seeds(predictions, members, fold.labels, fold.graph_edges, self.panel, setting.evaluation)
+        daily = measure_variant(predictions, members, fold.labels, fold.graph_edges, self.panel, setting.evaluation)
         seconds = round(ensemble.training["seconds"] + time.monotonic() - started, 1)
         return VariantResult(daily, members, ensemble.training["n_parameters"], seconds)
 
@@ -128,12 +160,3 @@ class FoldMarket:
         ).ensemble
         ensemble.save(models)
         return ensemble
-
-
-def _digest(array: xr.DataArray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array.to_numpy()).data).hexdigest()[:16]
-
-
-def _digest_table(table: pd.DataFrame) -> str:
-    rows = pd.util.hash_pandas_object(table, index=False).to_numpy()
-    return hashlib.sha256(np.ascontiguousarray(rows).data).hexdigest()[:16]

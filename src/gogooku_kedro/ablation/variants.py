@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from gogooku_kedro.ablation.control_graphs import GraphKind
-from gogooku_kedro.params import ModelParams
+from gogooku_kedro.params import EvaluationParams, FeaturesParams, ModelParams, TrainingParams
 from gogooku_kedro.params.ablation import AblationParams, VariantParams
 from gogooku_kedro.params.base import overlaid
 from gogooku_kedro.validation import sentence
@@ -30,6 +31,37 @@ class Variant:
     name: str
     training: Training
     scores: Literal["raw", "pca_neutral"]
+
+
+@dataclass(frozen=True)
+class AblationSettings:
+    """Settings that decide what the variants score.
+
+    Attributes:
+        variants: The variants of `ablation.run`.
+        features: Section `features`.
+        training: Section `training` with the seeds of the ablation.
+        evaluation: Section `evaluation`.
+        folder: Where finished variants lie.
+    """
+
+    variants: tuple[Variant, ...]
+    features: FeaturesParams
+    training: TrainingParams
+    evaluation: EvaluationParams
+    folder: Path
+
+
+def ablation_settings(
+    params: AblationParams,
+    features: FeaturesParams,
+    model: ModelParams,
+    training: TrainingParams,
+    evaluation: EvaluationParams,
+) -> AblationSettings:
+    """Return the settings of all sections that an ablation reads; errors as of `resolve_variants`."""
+    seeded, folder = training.model_copy(update={"seeds": params.seeds}), Path(params.walk_forward.folder)
+    return AblationSettings(tuple(resolve_variants(params, model)), features, seeded, evaluation, folder)
 
 
 def resolve_variants(params: AblationParams, model: ModelParams) -> list[Variant]:

@@ -1,16 +1,14 @@
 """Graphs that were built before, by the content of what they were built from."""
 
-import hashlib
-import json
 import logging
 import os
-import time
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import scipy
 
+from gogooku_kedro.artifacts import atomic_file, key, remove_leftovers, remove_unused
 from gogooku_kedro.graph.snapshot import Snapshot, Window
 from gogooku_kedro.params.graph import GraphParams
 
@@ -24,27 +22,24 @@ LOGGER = logging.getLogger(__name__)
 
 
 def snapshot_key(window: Window, params: GraphParams) -> str:
-    """Return the SHA-256 of everything that decides the edges of one as-of date.
+    """Return the key of everything that decides the edges of one as-of date.
 
-    That is every byte of the window, the settings that `find_edges` reads, `GRAPH_VERSION`, and the
-    versions of NumPy and SciPy (their products may round otherwise). Neither the as-of date nor
-    `graph.cadence` is among them: the same data have the same edges.
+    That is every byte of the window, the settings that `find_edges` reads, `GRAPH_VERSION`, and the versions of
+    NumPy and SciPy (their products may round otherwise).
     """
-    settings = params.model_dump(mode="json", exclude={"cadence", "gates", "cache_dir"})
-    made_by = {"graph": GRAPH_VERSION, "numpy": np.__version__, "scipy": scipy.__version__}
-    digest = hashlib.sha256(json.dumps([settings, made_by], sort_keys=True).encode())
-    for name, array in window._asdict().items():
-        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+    return key(
+        # Not the as-of date, nor how far apart they are: the same data have the same edges.
+        settings=params.identity(without={"cadence"}),
+        made_by=[GRAPH_VERSION, np.__version__, scipy.__version__],
+        window=window._asdict(),
+    )
 
 
 class SnapshotCache:
     """A folder with one file per graph, named by its key.
 
-    Runs, environments and machines may share a folder: files are written beside and renamed, and two
-    that write the same key write the same bytes. A file that no run has used for `KEEP_DAYS` days is
-    deleted by `prune`; deleting any of them, or the folder, costs only the time to build them again.
+    Runs, environments and machines may share a folder: a file is there whole or not at all, and two that write
+    the same key write the same bytes. Deleting any file, or the folder, costs only the time to build them again.
 
     Args:
         folder: Made if it is not there.
@@ -86,19 +81,9 @@ class SnapshotCache:
 
     def save(self, key: str, snapshot: Snapshot) -> None:
         """Store a graph under its key; a reader sees the whole file or none."""
-        unfinished = self.folder / f"{key}.{os.getpid()}.tmp"
-        try:
-            with unfinished.open("wb") as file:
-                np.savez(file, **snapshot._asdict())
-            unfinished.replace(self.path(key))
-        finally:
-            unfinished.unlink(missing_ok=True)
+        with atomic_file(self.path(key)) as unfinished, unfinished.open("wb") as file:
+            np.savez(file, **snapshot._asdict())
 
     def prune(self, keep_days: float = KEEP_DAYS) -> int:
-        """Delete what was not used for `keep_days` days, and return how many files that were."""
-        oldest = time.time() - keep_days * 86_400
-        files = [path for pattern in ("*.npz", "*.tmp") for path in self.folder.glob(pattern)]
-        unused = [path for path in files if path.stat().st_mtime < oldest]
-        for path in unused:
-            path.unlink(missing_ok=True)
-        return len(unused)
+        """Delete what was not used for `keep_days` days or left unfinished, and return how many files that were."""
+        return remove_leftovers(self.folder) + remove_unused(self.folder, "*.npz", keep_days * 86_400)

@@ -42,7 +42,7 @@ def find_edges(window: Window, params: GraphParams) -> Snapshot:
 
     Args:
         window: Returns up to and including the as-of date.
-        params: The section `graph`; `cadence`, `gates` and `cache_dir` are not read.
+        params: The section `graph`; `cadence`, `checks` and `cache_dir` are not read.
     """
     errors = residual_returns(
         window.returns, window.index_return, window.sector_ids, params.residual, params.pca_factors

@@ -2,18 +2,27 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import cache
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 LOGGER = logging.getLogger(__name__)
+
+
+def no_effect() -> Any:
+    """Return the `Field` of a setting that changes no result, such as where files lie or what is logged.
+
+    This is the one place that says so: `Section.identity`, and with it every key of a stored result, is without it.
+    """
+    return Field(json_schema_extra={"no_effect": True})
 
 
 class Section(BaseModel):
     """A section of the configuration: complete, free of unknown keys, unchangeable.
 
-    ``renamed`` maps keys of earlier versions to those of today: they go on working, with a line in the log.
+    `renamed` maps keys of earlier versions to those of today: they go on working, with a line in the log.
     """
 
     renamed: ClassVar[Mapping[str, str]] = {}
@@ -28,9 +37,25 @@ class Section(BaseModel):
         settings = dict(written)
         for old, new in cls.renamed.items():
             if old in settings:
-                LOGGER.warning("%s: the key %r is called %r now; rename it", cls.__name__, old, new)
+                say_renamed(cls.__name__, old, new)
                 settings[new] = overlaid(settings.get(new), settings.pop(old))
         return settings
+
+    def identity(self, *, without: Collection[str] = ()) -> dict[str, Any]:
+        """Return the settings of which a change may change a result, as JSON types.
+
+        Args:
+            without: Fields that have an effect, but none on the result whose identity this is.
+        """
+        plain = self.model_dump(mode="json")
+        kept = type(self).result_fields() - set(without)
+        return {name: _identity(getattr(self, name), plain[name]) for name in plain if name in kept}
+
+    @classmethod
+    def result_fields(cls) -> set[str]:
+        """Return the names of the fields that are not marked with `no_effect`."""
+        marked = {"no_effect": True}
+        return {name for name, field in cls.model_fields.items() if field.json_schema_extra != marked}
 
     def __str__(self) -> str:
         # What MLflow shows for the section as a whole; its keys have rows of their own (hooks.MlflowRecord).
@@ -43,3 +68,20 @@ def overlaid(base: Any, changes: Any) -> Any:
     if not (isinstance(base, Mapping) and isinstance(changes, Mapping)):
         return changes
     return {**base, **{key: overlaid(base.get(key), value) for key, value in changes.items()}}
+
+
+@cache
+def say_renamed(section: str, old: str, new: str) -> None:
+    """Warn that an earlier name was used, once a process: settings are validated again and again."""
+    LOGGER.warning("%s: %r is called %r now; rename it", section, old, new)
+
+
+def _identity(value: Any, plain: Any) -> Any:
+    """The identity of a value and, at every depth, of the sections in it; `plain` is the value as JSON types."""
+    if isinstance(value, Section):
+        return value.identity()
+    if isinstance(value, tuple):
+        return [_identity(*pair) for pair in zip(value, plain, strict=True)]
+    if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
+        return {name: _identity(value[name], plain[name]) for name in value}
+    return plain

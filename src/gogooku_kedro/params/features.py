@@ -1,15 +1,16 @@
-"""Settings of the features: families, normalisation, gates, and where they are computed."""
+"""Typed settings of the section `features`."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from gogooku_kedro.params.base import Section
+from gogooku_kedro.params.base import Section, no_effect
 
 Normalisation = Literal["gaussian_rank", "robust_z"]
 
 
-class FeatureGatesParams(Section):
+class FeatureChecksParams(Section):
     """What a feature must not be; shares and correlations are fractions."""
 
     on_failure: Literal["fail", "drop"]
@@ -20,9 +21,10 @@ class FeatureGatesParams(Section):
 class FeaturesParams(Section):
     """Which features are computed and how a date's cross-section is normalised.
 
-    ``engine``, ``scheduler``, ``workers`` and ``memory_mb`` say where and in what portions; they change
-    no value.
+    `engine`, `scheduler`, `workers` and `memory_mb` say where and in what portions.
     """
+
+    renamed: ClassVar[Mapping[str, str]] = {"gates": "checks"}
 
     families: tuple[str, ...] = Field(min_length=1)
     normalisation: Normalisation
@@ -31,11 +33,11 @@ class FeaturesParams(Section):
     clip: PositiveFloat
     min_history: PositiveInt
     leak_cap: float = Field(gt=0, le=1)
-    gates: FeatureGatesParams
-    engine: Literal["local", "dask"]
-    scheduler: str | None
-    workers: PositiveInt
-    memory_mb: PositiveInt
+    checks: FeatureChecksParams
+    engine: Literal["local", "dask"] = no_effect()
+    scheduler: str | None = no_effect()
+    workers: PositiveInt = no_effect()
+    memory_mb: PositiveInt = no_effect()
 
     @model_validator(mode="after")
     def _scheduler_belongs_to_dask(self) -> "FeaturesParams":

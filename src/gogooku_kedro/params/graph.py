@@ -1,10 +1,11 @@
 """Typed settings of the section ``graph``."""
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from gogooku_kedro.params.base import Section
+from gogooku_kedro.params.base import Section, no_effect
 
 
 class LeadLagParams(Section):
@@ -15,7 +16,7 @@ class LeadLagParams(Section):
     k: PositiveInt
 
 
-class GraphGatesParams(Section):
+class GraphChecksParams(Section):
     """Bounds that every graph is reported against: mean in-degree, share of stocks without an edge."""
 
     degree_min: float = Field(ge=0)
@@ -26,14 +27,16 @@ class GraphGatesParams(Section):
     def _degrees_are_in_order(self) -> Self:
         if self.degree_min >= self.degree_max:
             raise ValueError(
-                f"graph.gates.degree_min: {self.degree_min:g} is not below graph.gates.degree_max "
+                f"graph.checks.degree_min: {self.degree_min:g} is not below graph.checks.degree_max "
                 f"({self.degree_max:g}); lower it or raise degree_max"
             )
         return self
 
 
 class GraphParams(Section):
-    """Correlation graph; ``window``, ``cadence`` and ``half_life`` are in sessions."""
+    """Correlation graph; `window`, `cadence` and `half_life` are in sessions, `checks` stop nothing."""
+
+    renamed: ClassVar[Mapping[str, str]] = {"gates": "checks"}
 
     window: int = Field(ge=3)
     min_observations: int = Field(ge=3)
@@ -49,8 +52,8 @@ class GraphParams(Section):
     max_degree: PositiveInt | None
     sector_nearest: int = Field(ge=0)
     lead_lag: LeadLagParams
-    gates: GraphGatesParams
-    cache_dir: str | None
+    checks: GraphChecksParams = no_effect()
+    cache_dir: str | None = no_effect()
 
     @model_validator(mode="after")
     def _window_holds_observations(self) -> Self:

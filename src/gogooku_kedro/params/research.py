@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from gogooku_kedro.params.base import Section
+from gogooku_kedro.params.base import Section, no_effect
 
 
 class WalkForwardParams(Section):
@@ -19,7 +19,7 @@ class WalkForwardParams(Section):
     valid_sessions: int = Field(ge=20)
     train_sessions: int | None = Field(ge=20)
     embargo_sessions: int = Field(ge=0)
-    folder: str
+    folder: str = no_effect()
 
     @model_validator(mode="after")
     def _a_length_for_a_rolling_window_alone(self) -> Self:

@@ -1,11 +1,12 @@
 """Typed settings of the sections ``training`` and ``debug``."""
 
-from typing import Literal, Self
+from collections.abc import Collection
+from typing import Any, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from gogooku_kedro.columns import HORIZONS
-from gogooku_kedro.params.base import Section
+from gogooku_kedro.params.base import Section, no_effect
 from gogooku_kedro.params.model import Share
 
 
@@ -82,8 +83,8 @@ class TrainingParams(Section):
     ema_decay: float = Share
     phases: tuple[PhaseParams, ...]
     loss: LossParams
-    checkpoint_dir: str
-    keep_checkpoints: PositiveInt
+    checkpoint_dir: str = no_effect()
+    keep_checkpoints: PositiveInt = no_effect()
 
     @model_validator(mode="after")
     def _phases_follow_each_other(self) -> Self:
@@ -122,6 +123,10 @@ class TrainingParams(Section):
         """Seeds of the models to train: ``seeds``, or ``seed`` alone where there are none."""
         return self.seeds or (self.seed,)
 
+    def identity(self, *, without: Collection[str] = ()) -> dict[str, Any]:
+        """As of every section; `seed` is not in it where `seeds` takes its place, so `seeds` stands for both."""
+        return super().identity(without={"seed", *without}) | {"seeds": list(self.all_seeds())}
+
     def phase_of(self, epoch: int) -> PhaseParams:
         """The phase that an epoch (counted from 0) belongs to."""
         for phase in self.phases:
@@ -134,4 +139,4 @@ class TrainingParams(Section):
 class DebugParams(Section):
     """What is written beyond the usual; ``gat_verbose`` logs every step of the GAT at DEBUG."""
 
-    gat_verbose: bool
+    gat_verbose: bool = no_effect()

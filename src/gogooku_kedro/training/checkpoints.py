@@ -1,7 +1,5 @@
 """Checkpoints of a training run: one file an epoch, the newest and the best kept, never unpickled as code."""
 
-import hashlib
-import json
 import math
 import struct
 from pathlib import Path
@@ -13,11 +11,9 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 
+from gogooku_kedro.artifacts import atomic_file, key
 from gogooku_kedro.params import ModelParams, TrainingParams
 from gogooku_kedro.training.module import MONITOR
-
-WITHOUT_EFFECT = {"checkpoint_dir", "keep_checkpoints", "time_budget_minutes", "seeds"}
-"""Settings of ``training`` that change nothing in an epoch; of ``seeds`` each member's is its ``seed``."""
 
 PARTS = {"state_dict", "current_model_state", "callbacks", "loops", "optimizer_states", "lr_schedulers"}
 UNREADABLE = (UnpicklingError, EOFError, LookupError, RuntimeError, TypeError, ValueError, struct.error)
@@ -31,23 +27,19 @@ def run_key(
     model_params: ModelParams,
     training: TrainingParams,
 ) -> str:
-    """Name of the training of one model: equal data and settings, and only they, have equal keys.
+    """Return the name of the training of one model: equal data and settings, and only they, have equal keys.
 
     Args:
-        fingerprint: ``MarketTensors.fingerprint()``.
+        fingerprint: `MarketTensors.fingerprint()`.
         feature_hash: Hash of the feature manifest.
         train: Days of the training part.
         valid: Days of the validation part.
         model_params: Settings of the model.
-        training: Settings of the optimisation, ``seed`` that of the model.
+        training: Settings of the optimisation, `seed` that of the model.
     """
-    settings = {
-        "model": model_params.model_dump(mode="json"),
-        "training": training.model_dump(mode="json", exclude=WITHOUT_EFFECT),
-        "parts": [train, valid],
-        "market": [fingerprint, feature_hash],
-    }
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+    # Not `seeds`: this is one of them. Not the budget: it ends a training, but changes no epoch before the end.
+    own = training.model_copy(update={"seeds": ()}).identity(without={"time_budget_minutes"})
+    return key(model=model_params, training=own, parts=[train, valid], market=[fingerprint, feature_hash])
 
 
 class EpochCheckpoints(Checkpoint):
@@ -91,7 +83,12 @@ class EpochCheckpoints(Checkpoint):
 
 
 class PlainCheckpoints(TorchCheckpointIO):
-    """Read checkpoints as tensors and plain values only: a file cannot make Python call anything."""
+    """Write checkpoints whole or not at all, and read tensors and plain values only: no file can call anything."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write a checkpoint; a process that is killed meanwhile leaves none of that name."""
+        with atomic_file(Path(path)) as unfinished:
+            super().save_checkpoint(checkpoint, unfinished, storage_options)
 
     def load_checkpoint(self, path: Any, *_: Any, **__: Any) -> dict[str, Any]:
         """The content of a checkpoint, on the CPU.

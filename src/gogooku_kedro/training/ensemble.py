@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 
 from gogooku_kedro.arrays.cross_section import gaussian_rank
+from gogooku_kedro.artifacts import atomic_file
 from gogooku_kedro.columns import SCORES
 from gogooku_kedro.params import ModelParams
 from gogooku_kedro.training.predict import predictions_frame
@@ -78,7 +79,8 @@ class Ensemble:
         names = [f"seed_{seed}" for seed in self.seeds]
         for name, member in zip(names, self.seed_models, strict=True):
             member.save(folder / name)
-        (folder / CONFIG).write_text(json.dumps({"format": FORMAT, "members": names}, indent=2))
+        with atomic_file(folder / CONFIG) as unfinished:
+            unfinished.write_text(json.dumps({"format": FORMAT, "members": names}, indent=2))
 
     @classmethod
     def load(cls, folder: Path) -> Self:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
+from gogooku_kedro.artifacts import atomic_file
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.params import ModelParams
 from gogooku_kedro.training.tensors import MarketTensors
@@ -115,7 +116,8 @@ class SeedModel:
         content = safetensors.save(self.weights)
         (folder / WEIGHTS).write_bytes(content)
         seal = {"format": FORMAT, "weights_sha256": hashlib.sha256(content).hexdigest()}
-        (folder / CONFIG).write_text(json.dumps(seal | self.config(), indent=2))
+        with atomic_file(folder / CONFIG) as unfinished:
+            unfinished.write_text(json.dumps(seal | self.config(), indent=2))
 
     @classmethod
     def load(cls, folder: Path) -> Self:

@@ -85,7 +85,7 @@ def refit_fold(
 
     Fitted anew, on the training and the validation part of the fold: the gates, and with them the
     manifest and its hash. A feature that falls at one is left out of this fold, whatever
-    `features.gates.on_failure` says: a stretch of history may lack what the whole has. Normalisation
+    `features.checks.on_failure` says: a stretch of history may lack what the whole has. Normalisation
     looks at each date by itself, or for a feature with one value per date at its past; it is computed
     anew because the columns may differ. The scales of the level channels and of the edges are fitted by
     the training itself (`fit_ensemble`), on the fold's training part.
@@ -123,7 +123,7 @@ def refit_fold(
             candidate_manifest,
             leak_cap=features_params.leak_cap,
             execution=execution,
-            **features_params.gates.model_dump() | {"on_failure": "drop"},
+            **features_params.checks.model_dump() | {"on_failure": "drop"},
         )
     except LeakError as error:
         raise LeakError(f"fold {number}, up to {split['valid'][1]}: {error}") from error

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from gogooku_kedro import __version__
+from gogooku_kedro.artifacts import ResultFolders, key
 from gogooku_kedro.labels.split import Split
 from gogooku_kedro.params import EvaluationParams, FeaturesParams, ModelParams, TrainingParams
-from gogooku_kedro.typing import Array
 from gogooku_kedro.walk_forward.refit import History
 
 FORMAT = 2
 FACTS, PREDICTIONS, MEMBERS = "fold.json", "predictions.parquet", "seed_predictions.parquet"
 MODELS, CHECKPOINTS = "models", "checkpoints"
+FOLDS = ResultFolders("fold", "walk_forward.folder", FACTS, (PREDICTIONS, MEMBERS))
 
 
 @dataclass(frozen=True)
@@ -41,18 +37,6 @@ class FoldSettings:
     evaluation: EvaluationParams
     gat_verbose: bool = False
 
-    def identity(self) -> dict[str, Any]:
-        """Return the settings of which a change may change a prediction, as JSON types."""
-        places = {"engine", "scheduler", "workers", "memory_mb"}
-        files = {"checkpoint_dir", "keep_checkpoints", "seed", "seeds"}
-        return {
-            "features": self.features.model_dump(mode="json", exclude=places),
-            "model": self.model.model_dump(mode="json"),
-            "training": self.training.model_dump(mode="json", exclude=files),
-            "members": list(self.training.all_seeds()),
-            "evaluation": self.evaluation.model_dump(mode="json", include={"seed", "factors"}),
-        }
-
 
 @dataclass(frozen=True)
 class FoldResult:
@@ -72,12 +56,7 @@ class FoldResult:
 
     def save(self, folder: Path) -> None:
         """Write the tables, then the facts, which mark the fold finished."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self.predictions.to_parquet(folder / PREDICTIONS, index=False)
-        self.seed_predictions.to_parquet(folder / MEMBERS, index=False)
-        unfinished = folder / f".{FACTS}"
-        unfinished.write_text(json.dumps(self.facts, indent=2))
-        unfinished.replace(folder / FACTS)
+        FOLDS.save(folder, self.facts, [self.predictions, self.seed_predictions])
 
     @classmethod
     def load(cls, folder: Path) -> FoldResult:
@@ -86,19 +65,9 @@ class FoldResult:
         Raises:
             ValueError: A file is missing or damaged; the message names the folder.
         """
-        try:
-            facts: dict[str, Any] = json.loads((folder / FACTS).read_text())
-            return cls(_read(folder / PREDICTIONS), _read(folder / MEMBERS), facts)
-        except (OSError, ValueError, KeyError) as error:
-            raise ValueError(
-                f"walk_forward.folder: the finished fold in {folder} cannot be read ({error}); remove that "
-                f"folder to compute the fold again"
-            ) from error
-
-
-def is_finished(folder: Path) -> bool:
-    """Return whether `folder` holds a finished fold."""
-    return (folder / FACTS).exists()
+        facts, tables = FOLDS.load(folder)
+        predictions, seeds = (table.assign(date=table["date"].astype("datetime64[ns]")) for table in tables)
+        return cls(predictions, seeds, facts)
 
 
 def fold_folder(root: str | Path, split: Split, history: History, settings: FoldSettings) -> Path:
@@ -108,47 +77,18 @@ def fold_folder(root: str | Path, split: Split, history: History, settings: Fold
     labels and graph. Where they lie, what computes, and which folds there are beside this one, is not
     part of the name.
     """
-    digest = hashlib.blake2b(digest_size=8)
-    settled = {
-        "format": [FORMAT, __version__],
-        "split": split,
-        "settings": settings.identity(),
-        "candidates": history.candidate_manifest["hash"],
-    }
-    digest.update(json.dumps(settled, sort_keys=True).encode())
-    for name, values in _numbers(history, split):
-        digest.update(f"{name} {values.dtype} {values.shape}".encode())
-        digest.update(np.ascontiguousarray(values).data)
-    return Path(root) / f"test_{'_'.join(split['test'])}_{digest.hexdigest()}"
-
-
-def _numbers(history: History, split: Split) -> Iterator[tuple[str, Array]]:
     end = split["test"][1]
-    read = [entry["name"] for entry in history.candidate_manifest["features"]]
-    tables = {
-        "panel": history.panel.sel(date=slice(None, end)),
-        "raw": history.raw_features[read].sel(date=slice(None, end)),
-        "labels": history.labels[["ret", "target"]].sel(date=slice(None, end)),
-    }
-    for table, data in tables.items():
-        for name in _sorted([*data.coords, *data.data_vars]):
-            yield f"{table}.{name}", _plain(data[name].to_numpy())
-    edges = history.graph_edges[history.graph_edges["asof"] <= pd.Timestamp(end)]
-    for name in _sorted(edges.columns):
-        yield f"edges.{name}", _plain(edges[name].to_numpy())
-
-
-def _plain(values: Array) -> Array:
-    """Dates as integers and text of one length, so that their bytes are their content."""
-    if values.dtype.kind == "M":
-        return values.astype("datetime64[ns]").view(np.int64)
-    return values if values.dtype.kind in "biuf" else values.astype(str)
-
-
-def _sorted(names: Iterable[Any]) -> list[str]:
-    return sorted(str(name) for name in names)
-
-
-def _read(file: Path) -> pd.DataFrame:
-    frame = pd.read_parquet(file)
-    return frame.assign(date=frame["date"].astype("datetime64[ns]"))
+    read, evaluation = history.candidate_manifest, settings.evaluation
+    name = key(
+        format=FORMAT,
+        split=split,
+        settings=[settings.features, settings.model, settings.training],
+        # Of the evaluation a fold reads the seed of the baselines and the factors of neutral scores alone.
+        evaluation=[evaluation.seed, evaluation.factors],
+        candidates=read["hash"],
+        panel=history.panel.sel(date=slice(None, end)),
+        raw=history.raw_features[[entry["name"] for entry in read["features"]]].sel(date=slice(None, end)),
+        labels=history.labels[["ret", "target"]].sel(date=slice(None, end)),
+        edges=history.graph_edges[history.graph_edges["asof"] <= pd.Timestamp(end)],
+    )
+    return Path(root) / f"test_{'_'.join(split['test'])}_{name}"

@@ -20,7 +20,7 @@ from gogooku_kedro.walk_forward.models import (
     with_neutral_versions,
 )
 from gogooku_kedro.walk_forward.refit import History
-from gogooku_kedro.walk_forward.store import CHECKPOINTS, FoldResult, FoldSettings, fold_folder, is_finished
+from gogooku_kedro.walk_forward.store import CHECKPOINTS, FOLDS, FoldResult, FoldSettings, fold_folder
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def _take_or_run(
     number: int, split: Split, count: int, history: History, settings: FoldSettings, root: str | Path
 ) -> FoldResult:
     folder = fold_folder(root, split, history, settings)
-    if is_finished(folder):
+    if FOLDS.is_finished(folder):
         logger.info("fold %d of %d is finished already: %s", number, count, folder)
     else:
         spans = (f"{part} {' to '.join(split[part])}" for part in ("train", "valid", "test"))

@@ -3,14 +3,13 @@
 What imports torch or arch is imported inside the functions, so that other commands start in seconds.
 """
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 import xarray as xr
 
+from gogooku_kedro.ablation.variants import AblationSettings, ablation_settings, resolve_variants
 from gogooku_kedro.params import (
     AblationParams,
     EvaluationParams,
@@ -21,8 +20,8 @@ from gogooku_kedro.params import (
     SplitParams,
     TrainingParams,
 )
-from gogooku_kedro.walk_forward import folds as folds_lib
-from gogooku_kedro.walk_forward import refit as refit_lib
+from gogooku_kedro.walk_forward.folds import plan_folds
+from gogooku_kedro.walk_forward.refit import History
 
 
 def split_variants(
@@ -35,14 +34,23 @@ def split_variants(
     model: ModelParams,
 ) -> list[dict[str, Any]]:
     """Split the sessions into the folds of the ablation, for the variant that looks back furthest."""
-    from gogooku_kedro.ablation.variants import resolve_variants
-
     dates, plan = panel["date"].to_numpy(), params.walk_forward
     window = max(variant.training.model.window for variant in resolve_variants(params, model))
     try:
-        return folds_lib.plan_folds(dates, candidate_manifest, plan, split, labels, graph, window)
+        return plan_folds(dates, candidate_manifest, plan, split, labels, graph, window)
     except ValueError as error:
         raise ValueError(f"ablation.{error}") from error
+
+
+def make_ablation_settings(
+    params: AblationParams,
+    features: FeaturesParams,
+    model: ModelParams,
+    training: TrainingParams,
+    evaluation: EvaluationParams,
+) -> AblationSettings:
+    """Gather the settings that decide what the variants score."""
+    return ablation_settings(params, features, model, training, evaluation)
 
 
 def train_variants(
@@ -52,26 +60,16 @@ def train_variants(
     graph_edges: pd.DataFrame,
     candidate_manifest: dict[str, Any],
     ablation_splits: list[dict[str, Any]],
-    params: AblationParams,
-    features: FeaturesParams,
-    model: ModelParams,
-    training: TrainingParams,
-    evaluation: EvaluationParams,
+    settings: AblationSettings,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Train every variant on every fold with every seed, but for those that are finished, and measure them."""
     from gogooku_kedro.ablation.ablation import run_ablation
     from gogooku_kedro.ablation.training import Setting
-    from gogooku_kedro.ablation.variants import resolve_variants
 
-    history = refit_lib.History(raw_features, panel, labels, graph_edges, candidate_manifest)
-
-    def folds() -> Iterator[refit_lib.Fold]:
-        for number, split in enumerate(ablation_splits, start=1):
-            yield history.fold(number, split, features)
-
-    seeded = training.model_copy(update={"seeds": params.seeds})
-    setting = Setting(panel, seeded, evaluation, Path(params.walk_forward.folder))
-    return run_ablation(resolve_variants(params, model), folds(), len(ablation_splits), setting)
+    history = History(raw_features, panel, labels, graph_edges, candidate_manifest)
+    folds = (history.fold(number, split, settings.features) for number, split in enumerate(ablation_splits, start=1))
+    setting = Setting(panel, settings.training, settings.evaluation, settings.folder)
+    return run_ablation(settings.variants, folds, len(ablation_splits), setting)
 
 
 def summarise_effect(
@@ -98,7 +96,7 @@ def summarise_variants(
     ablation_daily_metrics: pd.DataFrame, ablation_runs: pd.DataFrame, evaluation: EvaluationParams
 ) -> pd.DataFrame:
     """Make one table of all variants and horizons, each beside `on`."""
-    from gogooku_kedro.ablation.table import variant_table
+    from gogooku_kedro.ablation.gat_effect import variant_table
 
     return variant_table(ablation_daily_metrics, ablation_runs, _series(ablation_daily_metrics, evaluation))
 

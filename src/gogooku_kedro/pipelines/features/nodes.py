@@ -52,7 +52,7 @@ def check_features(
         candidate_manifest,
         leak_cap=params.leak_cap,
         execution=_execution(params),
-        **params.gates.model_dump(),
+        **params.checks.model_dump(),
     )
     return features.without(candidate_manifest, reasons), report
 

@@ -27,7 +27,7 @@ def build_neighbour_panel(panel: xr.Dataset, graph_edges: pd.DataFrame) -> xr.Da
 def summarise_graph(graph_edges: pd.DataFrame, params: GraphParams) -> pd.DataFrame:
     """Count nodes, edges and isolated stocks of every graph, and warn of those outside `graph.checks`."""
     statistics = graph.graph_statistics(graph_edges)
-    failed = graph.failed_checks(statistics, **params.gates.model_dump())
+    failed = graph.failed_checks(statistics, **params.checks.model_dump())
     if failed.any(axis=None):
         LOGGER.warning("%s; see graph_statistics", graph.describe_failed_checks(statistics, failed))
     return statistics.join(failed).reset_index()

@@ -1,0 +1,164 @@
+"""The one store of computed results: names made of content, files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from gogooku_kedro import __version__
+from gogooku_kedro.params.base import Section
+from gogooku_kedro.typing import Array
+
+LEFTOVER_SECONDS = 3_600
+"""Age at which a temporary file is taken for one whose writer was killed; no file takes that long to write."""
+
+
+def key(**content: Any) -> str:
+    """Return the name of a computation: equal content and package version, and only they, have equal names.
+
+    Args:
+        content: Everything the result depends on, as `digest` takes it.
+    """
+    return digest({"version": __version__, "content": content})
+
+
+def digest(content: Any) -> str:
+    """Return 32 hexadecimal digits of the SHA-256 of `content`.
+
+    Args:
+        content: Settings (their `Section.identity`), JSON types, NumPy arrays, pandas tables (their columns, not
+            their index), xarray datasets, and mappings and sequences of these. The order of names does not
+            matter, nor whether text is stored as objects; every dtype, shape and byte else does.
+
+    Raises:
+        TypeError: Something else is among the content.
+    """
+    state = hashlib.sha256()
+    _feed(state, content)
+    return state.hexdigest()[:32]
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path to write to; it takes the name `path` when the block ends without an error.
+
+    A reader sees the whole file or none, and a writer that is killed leaves a temporary file, which
+    `remove_leftovers` deletes. Folders that are missing are made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield unfinished
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path, older_than: float = LEFTOVER_SECONDS) -> int:
+    """Delete the temporary files in `folder` that are older than `older_than` seconds; return how many there were."""
+    return remove_unused(folder, ".*.tmp", older_than)
+
+
+def remove_unused(folder: Path, pattern: str, older_than: float) -> int:
+    """Delete the files of a glob `pattern` that nobody touched for `older_than` seconds; return how many there were."""
+    oldest = time.time() - older_than
+    unused = [path for path in folder.glob(pattern) if path.stat().st_mtime < oldest]
+    for path in unused:
+        path.unlink(missing_ok=True)
+    return len(unused)
+
+
+@dataclass(frozen=True)
+class ResultFolders:
+    """Results of one kind, each in a folder of its own: tables and, written last, the facts that mark it finished.
+
+    Attributes:
+        kind: What a result is called in messages.
+        setting: YAML path of the setting that says where the folders lie.
+        facts: Name of the JSON file of facts.
+        tables: Names of the Parquet files.
+    """
+
+    kind: str
+    setting: str
+    facts: str
+    tables: tuple[str, ...]
+
+    def is_finished(self, folder: Path) -> bool:
+        """Return whether `folder` holds a finished result."""
+        return (folder / self.facts).exists()
+
+    def save(self, folder: Path, facts: Mapping[str, Any], tables: Sequence[pd.DataFrame]) -> None:
+        """Write the tables, in the order of `self.tables`, then the facts."""
+        remove_leftovers(folder)
+        (folder / self.facts).unlink(missing_ok=True)
+        for name, table in zip(self.tables, tables, strict=True):
+            with atomic_file(folder / name) as unfinished:
+                table.to_parquet(unfinished, index=False)
+        with atomic_file(folder / self.facts) as unfinished:
+            unfinished.write_text(json.dumps(facts, indent=2))
+
+    def load(self, folder: Path) -> tuple[dict[str, Any], list[pd.DataFrame]]:
+        """Return the facts and tables of a finished result.
+
+        Raises:
+            ValueError: A file is missing or damaged; the message names the folder and the fix.
+        """
+        try:
+            facts: dict[str, Any] = json.loads((folder / self.facts).read_text())
+            return facts, [pd.read_parquet(folder / name) for name in self.tables]
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"{self.setting}: the finished {self.kind} in {folder} cannot be read ({error}); remove that "
+                f"folder to compute the {self.kind} again"
+            ) from error
+
+
+def _feed(state: hashlib._Hash, content: Any) -> None:
+    match content:
+        case Section():
+            _feed(state, content.identity())
+        case xr.DataArray():
+            _feed(state, content.to_dataset(name="values"))
+        case xr.Dataset():
+            _feed_named(state, content.variables, lambda name: (content[name].dims, content[name].to_numpy()))
+        case pd.DataFrame():
+            _feed_named(state, content.columns, lambda name: content[name].to_numpy())
+        case Mapping():
+            _feed_named(state, content, lambda name: content[name])
+        case np.ndarray():
+            values = np.ascontiguousarray(_plain(content))
+            state.update(f"array {values.dtype.str} {content.shape};".encode())
+            state.update(values.data if values.size else b"")
+        case list() | tuple():
+            state.update(f"list {len(content)};".encode())
+            for item in content:
+                _feed(state, item)
+        case _:
+            state.update(f"{json.dumps(content)};".encode())
+
+
+def _feed_named(state: hashlib._Hash, names: Iterable[Any], value_of: Callable[[Any], Any]) -> None:
+    """One value at a time, so that of a dataset on disk one variable at a time is in memory."""
+    ordered = sorted(names, key=str)
+    state.update(f"names {json.dumps([str(name) for name in ordered])};".encode())
+    for name in ordered:
+        _feed(state, value_of(name))
+
+
+def _plain(values: Array) -> Array:
+    """Dates as integers and text of one length, so that their bytes are their content."""
+    if values.dtype.kind == "M":
+        return values.astype("datetime64[ns]").view(np.int64)
+    return values if values.dtype.kind in "biuf" else values.astype(str)
