@@ -16,9 +16,12 @@ from tests.conftest import ENVIRONMENTS, ROOT, config_loader
 LAYERS = {"raw", "intermediate", "primary", "feature", "model_input", "models", "model_output", "reporting"}
 VERBS = {
     *("standardise", "build", "compute", "describe", "normalise", "make", "split", "check", "summarise"),
-    *("plot", "train", "predict", "fit", "neutralise", "measure", "write", "rank"),
+    *("plot", "train", "predict", "fit", "stack", "measure", "write", "rank"),
 }
 RESEARCH = {"walk_forward", "ablation", "explanation"}  # settings of pipelines beside the default one
+
+GATHERED = {"baseline_settings", "fold_settings"}
+"""Settings of several sections in one object, kept in memory."""
 
 REPORTED = {
     "gat_effect",
@@ -94,12 +97,13 @@ def test_nodes_are_named_verb_object_after_their_function(pipelines):
 
 
 @pytest.mark.parametrize("env", ["base", "ohlcv", "test"])
-def test_every_dataset_is_in_the_catalog_and_nothing_stays_in_memory(pipelines, env):
+def test_every_dataset_is_in_the_catalog_and_only_gathered_settings_stay_in_memory(pipelines, env):
     loader = config_loader(env, ohlcv_path="prices.csv")
     catalog = {name for name in loader["catalog"] if not name.startswith("_")}
     used = set()
     for pipeline in pipelines.values():
         used |= {name for name in pipeline.datasets() if not name.startswith("params:")}
+    assert {name for name, e in loader["catalog"].items() if "filepath" not in e} == GATHERED
     # run_record is written by a hook.
     assert used - {"parameters"} == catalog
     produced = register_pipelines()["__default__"].all_outputs() | {"run_record"}
@@ -125,12 +129,15 @@ def test_datasets_have_a_layer_and_a_snake_case_noun(env):
 
 def test_a_dataset_lies_in_the_folder_of_its_layer():
     for name, entry in config_loader()["catalog"].items():
+        if name in GATHERED:
+            continue
         folder = entry["filepath"].split("/")[1]
         assert folder.partition("_")[2] == entry["metadata"]["kedro-viz"]["layer"], name
 
 
 def test_nothing_is_stored_as_pickle():
-    types = {entry["type"].rpartition(".")[2] for entry in config_loader()["catalog"].values()}
+    stored = (entry for name, entry in config_loader()["catalog"].items() if name not in GATHERED)
+    types = {entry["type"].rpartition(".")[2] for entry in stored}
     assert types == {
         *("ParquetDataset", "CSVDataset", "JSONDataset", "TextDataset"),
         *("ZarrDataset", "EnsembleDataset", "SampleMarketDataset", "OptionalDataset"),
@@ -139,7 +146,7 @@ def test_nothing_is_stored_as_pickle():
 
 def test_data_root_moves_every_path():
     catalog = config_loader(data_root="/elsewhere")["catalog"]
-    assert all(entry["filepath"].startswith("/elsewhere/") for entry in catalog.values())
+    assert all(entry["filepath"].startswith("/elsewhere/") for name, entry in catalog.items() if name not in GATHERED)
     moved = config_loader(data_root="/elsewhere")["parameters"]
     assert moved["training"]["checkpoint_dir"].startswith("/elsewhere/")
     assert moved["walk_forward"]["folder"].startswith("/elsewhere/")
