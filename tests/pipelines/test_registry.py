@@ -103,7 +103,7 @@ def test_every_dataset_is_in_the_catalog_and_only_gathered_settings_stay_in_memo
     used = set()
     for pipeline in pipelines.values():
         used |= {name for name in pipeline.datasets() if not name.startswith("params:")}
-    assert {name for name, e in loader["catalog"].items() if "filepath" not in e} == GATHERED
+    assert {name for name, e in loader["catalog"].items() if e["type"] == "MemoryDataset"} == GATHERED
     # run_record is written by a hook.
     assert used - {"parameters"} == catalog
     produced = register_pipelines()["__default__"].all_outputs() | {"run_record"}
