@@ -14,7 +14,8 @@ import lightgbm as lgb
 import numpy as np
 import xarray as xr
 
-from gogooku_kedro.baselines.learned import SETTINGS, LearningRows, learning_rows
+from gogooku_kedro.baselines.lightgbm import SETTINGS
+from gogooku_kedro.baselines.rows import LearningRows, learning_rows
 from gogooku_kedro.metrics.rank_ic import rank_ic
 from gogooku_kedro.metrics.significance import newey_west_lag, newey_west_t
 

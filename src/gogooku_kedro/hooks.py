@@ -75,7 +75,7 @@ class GraphMatchesModel:
             return
         from gogooku_kedro.graph import check_graph
 
-        model = inputs["params:model"]
+        model = inputs["params:model"] if "params:model" in inputs else inputs["fold_settings"].model
         if isinstance(model, dict):  # Kedro switches typed parameters off when a type hint fails to resolve
             model = ModelParams.model_validate(model)
         if not model.gat.enabled:

@@ -129,7 +129,7 @@ class Predictions(pa.DataFrameModel):
     score_20d: Series[float] = pa.Field()
 
     class Config:
-        """Quantiles (q05_1d, ...), and `model` for baselines or `seed` for members, may follow."""
+        """Quantiles (q05_1d, ...), and `model` in a stack of models or `seed` for seed models, may follow."""
 
         strict = False
         coerce = True
@@ -147,6 +147,31 @@ class Predictions(pa.DataFrameModel):
         """One prediction per stock-day, and model or seed."""
         keys = ["date", "code", *(key for key in ("model", "seed") if key in predictions)]
         return not bool(predictions.duplicated(keys).any())
+
+
+class ModelPredictions(pa.DataFrameModel):
+    """Scores of all models, stacked; a score that a model does not have is NaN, as an oracle's of a strange stock."""
+
+    model: Series[str] = pa.Field()
+    date: Series[_DATE] = pa.Field()  # type: ignore[valid-type]
+    code: Series[str] = pa.Field()
+    split: Series[str] = pa.Field(isin=["valid", "test"])
+    score_1d: Series[float] = pa.Field(nullable=True)
+    score_5d: Series[float] = pa.Field(nullable=True)
+    score_10d: Series[float] = pa.Field(nullable=True)
+    score_20d: Series[float] = pa.Field(nullable=True)
+
+    class Config:
+        """Columns are exactly these; the date unit is made nanoseconds."""
+
+        strict = True
+        coerce = True
+
+    @pa.dataframe_check(error="one row per model, date and code")
+    @classmethod
+    def is_unique(cls, predictions: pd.DataFrame) -> bool:
+        """One prediction per model and stock-day."""
+        return not bool(predictions.duplicated(["model", "date", "code"]).any())
 
 
 class WalkForwardPredictions(Predictions):

@@ -6,15 +6,16 @@ import pytest
 import torch
 import xarray as xr
 
-from gogooku_kedro.baselines.lstm import CHUNK_DAYS, LSTMRanker, fit_lstm, score_days
+from gogooku_kedro.baselines import lstm
+from gogooku_kedro.baselines.lstm import CHUNK_DAYS, LSTMRanker, score_days
 from gogooku_kedro.metrics.rank_ic import rank_ic
 from gogooku_kedro.training.tensors import market_tensors
+from tests.baselines.conftest import NO_EDGES, context_of
 
 SESSIONS, STOCKS, WINDOW = 150, 40, 6
 DATES = pd.bdate_range("2024-01-04", periods=SESSIONS)
 PARTS = {"train": (10, 90), "valid": (95, 120), "test": (125, SESSIONS)}
 SPLIT = {part: [f"{DATES[first]:%Y-%m-%d}", f"{DATES[stop - 1]:%Y-%m-%d}"] for part, (first, stop) in PARTS.items()}
-NO_EDGES = pd.DataFrame({"asof": pd.DatetimeIndex([]), "source": [], "target": []})
 
 
 def market(seed: int = 0) -> tuple[xr.Dataset, xr.Dataset]:
@@ -43,7 +44,8 @@ def market(seed: int = 0) -> tuple[xr.Dataset, xr.Dataset]:
 
 
 def fit(features: xr.Dataset, labels: xr.Dataset, seed: int = 0) -> pd.DataFrame:
-    return fit_lstm(features, labels, SPLIT, window=WINDOW, seed=seed, device="cpu", max_epochs=8)
+    context = context_of(features, labels, xr.Dataset(), SPLIT, seed=seed, window=WINDOW)
+    return lstm.fit(context, max_epochs=8)
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +55,7 @@ def fitted() -> pd.DataFrame:
 
 def test_it_finds_a_signal_that_needs_a_memory(fitted):
     features, labels = market()
-    assert list(fitted) == ["date", "code", "split", *(f"score_{h}d" for h in (1, 5, 10, 20)), "model"]
-    assert set(fitted["model"]) == {"lstm"}
+    assert list(fitted) == ["date", "code", "split", *(f"score_{h}d" for h in (1, 5, 10, 20))]
     test = fitted[fitted["split"] == "test"]
     assert len(test) == int(features["in_universe"][125:].sum())
     score = test.pivot(index="date", columns="code", values="score_1d").reindex(columns=labels["code"].values)

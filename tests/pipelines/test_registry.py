@@ -16,11 +16,11 @@ from tests.conftest import ENVIRONMENTS, ROOT, config_loader
 LAYERS = {"raw", "intermediate", "primary", "feature", "model_input", "models", "model_output", "reporting"}
 VERBS = {
     *("standardise", "build", "compute", "describe", "normalise", "make", "split", "check", "summarise"),
-    *("plot", "train", "predict", "fit", "neutralise", "measure", "write", "rank"),
+    *("plot", "train", "predict", "fit", "stack", "measure", "write", "rank"),
 }
 RESEARCH = {"walk_forward", "ablation", "explanation"}  # settings of pipelines beside the default one
 
-GATHERED = {"ablation_settings"}
+GATHERED = {"ablation_settings", "baseline_settings", "fold_settings"}
 """Settings of several sections in one object, kept in memory."""
 
 REPORTED = {

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from gogooku_kedro.baselines import table
 from gogooku_kedro.report.figures.days import portfolio_turnover, rank_ic_by_month
 from gogooku_kedro.report.figures.model import calibration_plot, graph_monitoring
 from gogooku_kedro.report.figures.portfolio import portfolio_drawdown, portfolio_equity
-from gogooku_kedro.report.names import DRAWN
 from gogooku_kedro.report.tables import fold_table
 from tests.report.report_run import portfolios_of
 
@@ -35,7 +35,7 @@ def test_turnover_is_a_mean_of_twenty_sessions_of_the_long_short_portfolio(daily
 
 
 def test_few_models_are_shown_at_first_and_no_neutral_versions_of_baselines_at_all(daily) -> None:
-    assert len(DRAWN) <= 8
+    assert sum(model.drawn for model in table.MODELS) <= 8
     portfolios = portfolios_of(daily)
     many = pd.concat(
         [portfolios, portfolios.assign(model="model_pca_neutral"), portfolios.assign(model="ridge_neutral")]

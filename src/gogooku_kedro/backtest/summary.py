@@ -18,7 +18,7 @@ from gogooku_kedro.backtest.sharpe_tests import (
     expected_best_sharpe,
     probabilistic_sharpe,
 )
-from gogooku_kedro.baselines.oracle import KINDS as ORACLES
+from gogooku_kedro.baselines import table as models
 from gogooku_kedro.columns import horizon_sessions
 from gogooku_kedro.metrics.align import check_columns
 from gogooku_kedro.metrics.daily import number
@@ -70,7 +70,7 @@ def count_trials(table: pd.DataFrame) -> dict[str, Any]:
     1 / sqrt(T) of a Sharpe ratio of 0 over T days. The observed spread stands beside it; it is no measure
     of luck here, as rules that surely lose to costs and models that surely win are among the trials.
     """
-    candidates = table[~table["model"].isin(list(ORACLES))]
+    candidates = table[~table["model"].isin(models.oracles())]
     series = candidates.groupby([*_KEYS, "cost_bps"], sort=False)["active"]
     ratios = series.agg(daily_sharpe).dropna()
     days = series.count()[ratios.index]
@@ -85,7 +85,7 @@ def count_trials(table: pd.DataFrame) -> dict[str, Any]:
                 "deviation_by_chance": number(by_chance),
                 "expected_best_daily_sharpe": number(expected_best_sharpe(by_chance, len(values))),
             }
-        left_out = sorted(set(table["model"]) & set(ORACLES))
+        left_out = sorted(set(table["model"]) & set(models.oracles()))
         count = int(part.size().max()) if len(part) else 0
         trials[str(split)] = {"count": count, "left_out": left_out, "costs": costs}
     return trials

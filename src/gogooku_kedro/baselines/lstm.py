@@ -7,19 +7,19 @@ from copy import deepcopy
 import numpy as np
 import pandas as pd
 import torch
-import xarray as xr
 from torch import Tensor, nn
 
-from gogooku_kedro.columns import HORIZONS, SCORES
-from gogooku_kedro.labels.split import PARTS, Part, Split, part_range
+from gogooku_kedro.baselines.rows import SCORED, FitContext
+from gogooku_kedro.columns import HORIZONS, KEYS, SCORES
+from gogooku_kedro.labels.split import PARTS, Part, part_range
 from gogooku_kedro.metrics.rank_ic import rank_ic
 from gogooku_kedro.training.data import cut_days
+from gogooku_kedro.training.device import resolve_device
 from gogooku_kedro.training.losses import information_coefficient, over_dates_and_horizons, rank_mse
 from gogooku_kedro.training.tensors import MarketTensors, market_tensors
 
 logger = logging.getLogger(__name__)
 
-MODEL = "lstm"
 CHUNK_DAYS = 16
 """Sessions scored in one pass; the borders of the passes lie at fixed sessions, so later data move none."""
 HIDDEN, DROPOUT, IC_WEIGHT = 32, 0.2, 0.3
@@ -36,13 +36,13 @@ class LSTMRanker(nn.Module):
     Every stock is scored from its own features alone.
 
     Args:
-        n_features: Features of a stock ``F``.
+        n_features: Features of a stock `F`.
         hidden: Width of embedding and state.
         dropout: Of the embedding.
 
     Shapes:
-        - input: ``(S, N, F)``, sessions first
-        - output: ``(S, N, 4)``, the score of each session from the sessions up to it
+        - input: `(S, N, F)`, sessions first
+        - output: `(S, N, 4)`, the score of each session from the sessions up to it
     """
 
     def __init__(self, n_features: int, hidden: int = HIDDEN, dropout: float = DROPOUT) -> None:
@@ -52,21 +52,12 @@ class LSTMRanker(nn.Module):
         self.head = nn.Linear(hidden, len(HORIZONS))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Scores ``(S, N, 4)`` of features ``(S, N, F)``; the state starts at 0."""
+        """Scores `(S, N, 4)` of features `(S, N, F)`; the state starts at 0."""
         scores: Tensor = self.head(self.lstm(self.embed(x))[0])
         return scores
 
 
-def fit_lstm(
-    features: xr.Dataset,
-    labels: xr.Dataset,
-    split: Split,
-    *,
-    window: int,
-    seed: int,
-    device: str,
-    max_epochs: int = MAX_EPOCHS,
-) -> pd.DataFrame:
+def fit(context: FitContext, max_epochs: int = MAX_EPOCHS) -> pd.DataFrame:
     """Train an LSTM ranker on the training part and return its predictions of the other parts.
 
     The loss is that of the network, per date: squared error against the Gaussian rank and 1 - IC, over the
@@ -74,28 +65,26 @@ def fit_lstm(
     better one the training ends. The test part plays no role in it.
 
     Args:
-        features: ``x`` (date, code, feature), ``levels``, ``in_universe`` (date, code).
-        labels: ``target`` (date, code, horizon), ranked over members.
-        split: Dates of the parts, as from ``split_sessions``.
-        window: Sessions ``L`` that a score looks back over at least; at most ``L + 15``.
-        seed: Seed of weights, dropout and the order of the days; the same seed gives the same scores.
-        device: ``cpu`` or ``cuda``.
+        context: Features, labels, split; a score looks back over at least `window` sessions, at most over
+            `window + 15`. The seed decides weights, dropout and the order of the days.
         max_epochs: Epochs at most.
 
     Returns:
-        date, code, split, score_<h>d, model = "lstm", for the members of valid and test.
+        date, code, split, score_<h>d for the universe of valid and test.
     """
+    features, settings = context.features, context.settings
     dates, codes = features.indexes["date"], features.indexes["code"]
-    parts = {part: part_range(split, dates, part) for part in PARTS}
+    device = resolve_device(settings.device)
+    parts = {part: part_range(context.split, dates, part) for part in PARTS}
     none = pd.DataFrame({"asof": pd.DatetimeIndex([]), "source": [], "target": []})
-    market = market_tensors(features, labels, none, ()).to(torch.device(device))
+    market = market_tensors(features, context.labels, none, ()).to(torch.device(device))
     with torch.random.fork_rng([torch.cuda.current_device()] if device == "cuda" else []):
-        torch.manual_seed(seed)
+        torch.manual_seed(settings.seed)
         ranker = LSTMRanker(market.x.size(-1)).to(device)
-        _train(ranker, market, parts, window, seed, max_epochs)
-    frames = [_part_frame(ranker, market, parts[part], window, dates, codes).assign(split=part) for part in PARTS[1:]]
-    stacked = pd.concat(frames, ignore_index=True).assign(model=MODEL)
-    return stacked[["date", "code", "split", *SCORES, "model"]]
+        _train(ranker, market, parts, settings.window, settings.seed, max_epochs)
+    frames = [_part_frame(ranker, market, parts[part], settings.window, dates, codes) for part in SCORED]
+    stacked = pd.concat([f.assign(split=part) for f, part in zip(frames, SCORED, strict=True)], ignore_index=True)
+    return stacked[[*KEYS, *SCORES]]
 
 
 def score_days(ranker: LSTMRanker, market: MarketTensors, days: Days, window: int) -> Tensor:
@@ -108,7 +97,7 @@ def score_days(ranker: LSTMRanker, market: MarketTensors, days: Days, window: in
         window: Sessions of the shortest look-back.
 
     Returns:
-        ``(D, N, 4)`` on the CPU.
+        `(D, N, 4)` on the CPU.
     """
     first, stop = days
     anchor = window - 1

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from gogooku_kedro.arrays.groups import group_ids, group_mean
+from gogooku_kedro.baselines import table
 from gogooku_kedro.baselines.neighbour_means import adjacency_by_asof
 from gogooku_kedro.columns import score_columns
 from gogooku_kedro.labels.residual import pca_residual
@@ -20,9 +21,6 @@ from gogooku_kedro.metrics.align import check_columns
 from gogooku_kedro.typing import FloatArray
 
 logger = logging.getLogger(__name__)
-
-RANDOM = "random"
-"""The one baseline without neutral versions: they would be random again."""
 
 
 def neutralise_peers(predictions: pd.DataFrame, graph_edges: pd.DataFrame) -> pd.DataFrame:
@@ -133,12 +131,12 @@ def neutral_versions(
     window: int,
     cadence: int,
 ) -> pd.DataFrame:
-    """Return the neutral versions of every model of a table but `random`.
+    """Return the neutral versions of every model, as the table of models wants them.
 
     `<model>_neutral` is without the peers (`neutralise_peers`), `<model>_pca_neutral` without the peers
     and then the factors (`neutralise_factors`), `<model>_sector_neutral` without the sector
     (`neutralise_sectors`); the last one is left out, with a line in the log, where no stock of the panel
-    has a known sector.
+    has a known sector. A model that is not in the table has all of them.
 
     Args:
         predictions: date, code, split, score_<h>d, model.
@@ -156,17 +154,20 @@ def neutral_versions(
     if not sectors:
         logger.info("No stock has a known sector: there are no sector-neutral scores")
     frames = []
-    for model, rows in predictions[predictions["model"] != RANDOM].groupby("model", sort=False):
+    for model, rows in predictions.groupby("model", sort=False):
+        names = table.versions_of(str(model))
+        if not names:
+            continue
         distinct, scores = _distinct_scores(rows)
         peers = neutralise_peers(distinct, graph_edges)
-        versions = {
-            "neutral": peers,
-            "pca_neutral": neutralise_factors(peers, panel, factors, window, cadence),
-        }
+        versions = {"peers": peers, "pca": neutralise_factors(peers, panel, factors, window, cadence)}
         if sectors:
-            versions["sector_neutral"] = neutralise_sectors(distinct, panel)
-        for name, version in versions.items():
-            frames.append(_all_scores(version, scores).assign(model=f"{model}_{name}"))
+            versions["sector"] = neutralise_sectors(distinct, panel)
+        frames += [
+            _all_scores(versions[version], scores).assign(model=name)
+            for version, name in names.items()
+            if version in versions
+        ]
     return pd.concat(frames, ignore_index=True)
 
 

@@ -1,4 +1,4 @@
-"""What a oracle of the sample market scores: the bound that no model can beat."""
+"""What an oracle of the sample market scores: the bound that no model can beat."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -31,7 +31,7 @@ def oracle_predictions(
 
     Returns:
         Frames ``date, code, split, score_<h>d, model`` for ``oracle`` and ``oracle_without_graph``; an empty
-        list without a oracle or where the market has no signal (its scores are then missing).
+        list without an oracle or where the market has no signal (its scores are then missing).
     """
     if oracle_scores.empty:
         return []

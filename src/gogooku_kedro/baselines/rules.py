@@ -1,104 +1,56 @@
-"""Scores that need no model: reversal, momentum and chance."""
+"""Scores that need no model: reversal, momentum and chance. The same score serves every horizon."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
 
+from gogooku_kedro.baselines.rows import SCORED, FitContext
 from gogooku_kedro.columns import score_column
-from gogooku_kedro.labels.split import Part, split_mask
-from gogooku_kedro.typing import BoolArray
-
-SplitDates = Mapping[str, Sequence[str] | int]
+from gogooku_kedro.labels.split import split_mask
 
 
-def rule_baselines(
-    panel: xr.Dataset,
-    in_universe: xr.DataArray,
-    split: SplitDates,
-    horizons: Sequence[int],
-    *,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Return the predictions of reversal_1d, reversal_5d, momentum_20d and random.
-
-    reversal_n = -(adj_close[t] / adj_close[t-n] - 1), momentum_20d = adj_close[t] /
-    adj_close[t-20] - 1, n in sessions; random is standard normal. The same score serves every
-    horizon. A row dated t uses closes up to t.
-
-    Args:
-        panel: `adj_close` (date, code), NaN where not traded.
-        in_universe: (date, code) bool, the stocks to score.
-        split: {"train": [from, to], "valid": ..., "test": ...}.
-        horizons: In sessions.
-        seed: Seed of the random score.
-
-    Returns:
-        date, code, split, score_<h>d (float32), model, for the members of valid and test; stock
-        days without the past close have no row.
-    """
-    close = panel["adj_close"].transpose("date", "code").astype(np.float64)
-    chosen = in_universe.transpose("date", "code").sel(date=close["date"], code=close["code"])
-    chance = np.random.default_rng(seed).standard_normal(close.shape)
-    scores = {
-        "reversal_1d": -_past_return(close, 1),
-        "reversal_5d": -_past_return(close, 5),
-        "momentum_20d": _past_return(close, 20),
-        "random": close.copy(data=chance),
-    }
-    scored: tuple[Part, ...] = ("valid", "test")
-    masks = {part: split_mask(split, close["date"].values, part) for part in scored}
-    frames = [
-        prediction_rows(
-            score.to_numpy(),
-            kept=chosen.to_numpy() & masks[part][:, None],
-            like=close,
-            part=part,
-            model=model,
-            horizons=horizons,
-        )
-        for model, score in scores.items()
-        for part in scored
-    ]
-    return pd.concat(frames, ignore_index=True)
+def reversal_1d(context: FitContext) -> pd.DataFrame:
+    """Score with minus the return of the session: -(adj_close[t] / adj_close[t-1] - 1)."""
+    return _predictions(context, -_past_return(_close(context), 1))
 
 
-def prediction_rows(
-    score: NDArray[np.floating],
-    *,
-    kept: BoolArray,
-    like: xr.DataArray,
-    part: str,
-    model: str,
-    horizons: Sequence[int],
-) -> pd.DataFrame:
-    """Return one score (date, code) as prediction rows, the same for every horizon.
+def reversal_5d(context: FitContext) -> pd.DataFrame:
+    """Score with minus the return of five sessions: -(adj_close[t] / adj_close[t-5] - 1)."""
+    return _predictions(context, -_past_return(_close(context), 5))
 
-    Args:
-        score: (date, code); stock days without a finite score have no row.
-        kept: (date, code) bool, stock days of the part.
-        like: Array whose `date` and `code` coordinates name the rows.
-        part: Value of the column `split`.
-        model: Value of the column `model`.
-        horizons: In sessions.
-    """
-    day, stock = np.nonzero(kept & np.isfinite(score))
-    rows = pd.DataFrame(
-        {
-            "date": pd.DatetimeIndex(like["date"].values)[day],
-            "code": like["code"].values.astype(str)[stock],
-            "split": part,
-        }
+
+def momentum_20d(context: FitContext) -> pd.DataFrame:
+    """Score with the return of twenty sessions: adj_close[t] / adj_close[t-20] - 1."""
+    return _predictions(context, _past_return(_close(context), 20))
+
+
+def random(context: FitContext) -> pd.DataFrame:
+    """Score with a standard normal number."""
+    close = _close(context)
+    return _predictions(
+        context, close.copy(data=np.random.default_rng(context.settings.seed).standard_normal(close.shape))
     )
-    for horizon in horizons:
-        rows[score_column(horizon)] = score[day, stock].astype(np.float32)
-    rows["model"] = model
-    return rows
+
+
+def _close(context: FitContext) -> xr.DataArray:
+    return context.panel["adj_close"].transpose("date", "code").astype(np.float64)
 
 
 def _past_return(close: xr.DataArray, sessions: int) -> xr.DataArray:
     return close / close.shift(date=sessions) - 1.0
+
+
+def _predictions(context: FitContext, score: xr.DataArray) -> pd.DataFrame:
+    """Rows of valid and test in the universe; stock days without a score have none."""
+    in_universe = context.features["in_universe"].transpose("date", "code")
+    scored = in_universe.sel(date=score["date"], code=score["code"]).to_numpy() & np.isfinite(score.to_numpy())
+    dates, codes = pd.DatetimeIndex(score["date"].values), score["code"].values.astype(str)
+    frames = []
+    for part in SCORED:
+        day, stock = np.nonzero(scored & split_mask(context.split, dates, part)[:, None])
+        values = score.to_numpy()[day, stock].astype(np.float32)
+        rows = {score_column(int(horizon)): values for horizon in context.labels["horizon"].values}
+        frames.append(pd.DataFrame({"date": dates[day], "code": codes[stock], "split": part} | rows))
+    return pd.concat(frames, ignore_index=True)

@@ -5,16 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gogooku_kedro.baselines import table as models
 from gogooku_kedro.report.numbers import format_interval, format_number
 from gogooku_kedro.report.tables import TextTable
 
-RIVALS = {
-    "lightgbm_peers": "LightGBM with the neighbours' mean features",
-    "lightgbm_own": "LightGBM without anything of the graph",
-    "lstm": "LSTM ranker",
-    "ridge": "Ridge",
-    "reversal_5d": "5-session reversal",
-}
 GRAPH_STATISTICS = {"rank_ic": ("rank IC", "+.4f"), "sharpe_net": ("net Sharpe", "+.2f")}
 
 
@@ -22,9 +16,9 @@ def behind_the_answers(key_results: Mapping[str, Any]) -> list[TextTable]:
     """Return the wider tables behind the first screen."""
     better = key_results["better"]
     names = list(better["horizons"]) or list(key_results["tradable"]["horizons"])
-    rivals = {"LightGBM, the same features": better["horizons"]}
-    rivals |= {RIVALS[name]: better["others"].get(name) for name in RIVALS if better["others"].get(name)}
-    rows = [[label, *(difference(of.get(name)) for name in names)] for label, of in rivals.items()]
+    found = {better["rival"]: better["horizons"], **better["others"]}
+    shown = [rival for rival in models.rivals() if found.get(rival.name) or rival.name == models.RIVAL]
+    rows = [[rival.label, *(difference(found[rival.name].get(name)) for name in names)] for rival in shown]
     tables = [TextTable("Rank IC of the model less that of …, paired by session [95% interval]", ["", *names], rows)]
     tables.append(_tradable_table(key_results["tradable"]))
     tables += _graph_tables(key_results["graph"], names)
@@ -92,7 +86,7 @@ def _regime_table(regimes: Mapping[str, Any], names: Sequence[str]) -> TextTable
             *(format_number(of[model].get(name)) for name in names),
         ]
         for regime, of in regimes.items()
-        for model in ("model", "lightgbm")
+        for model in (models.NETWORK, models.RIVAL)
         if model in of
     ]
     caption = "Rank IC in months in which the equally weighted universe rose, and in which it fell"

@@ -12,6 +12,9 @@ from typing import Any
 import pandas as pd
 
 from gogooku_kedro.backtest.targets import LONG_ONLY, LONG_SHORT
+from gogooku_kedro.baselines import table
+from gogooku_kedro.baselines.table import NETWORK as MODEL
+from gogooku_kedro.baselines.table import RIVAL
 from gogooku_kedro.columns import horizon_sessions, sorted_horizons
 from gogooku_kedro.metrics.daily import number
 from gogooku_kedro.metrics.paired import PairedDifference, paired_difference
@@ -19,8 +22,6 @@ from gogooku_kedro.metrics.significance import sharpe
 from gogooku_kedro.report import provenance
 from gogooku_kedro.report.numbers import Metrics, compare_models, horizon_names, side_of_zero
 
-MODEL, RIVAL = "model", "lightgbm"
-OTHER_RIVALS = ("lightgbm_peers", "lightgbm_own", "lstm", "ridge", "reversal_5d")
 SHOWN_HORIZON = "5d"
 BEYOND_LUCK = 0.95
 """A net Sharpe ratio is more than the luck of many trials where its deflated one reaches this."""
@@ -73,12 +74,12 @@ def summarise_key_results(
         "better": {
             "rival": RIVAL,
             "horizons": _beside(daily, RIVAL, returns, ratio, draws),
-            "others": {name: _differences(daily, MODEL, name) for name in OTHER_RIVALS},
+            "others": {rival.name: _differences(daily, MODEL, rival.name) for rival in table.rivals()[1:]},
         },
         "tradable": {"cost_bps": cost_bps, **_tradable(metrics, portfolio, cost_bps)},
         "graph": {
             **_graph(effect, run),
-            "trees": _differences(daily, "lightgbm_peers", "lightgbm_own"),
+            "trees": _differences(daily, *table.GRAPH_PAIR),
         },
         "regimes": _regimes(daily, portfolios),
         "seeds": {} if members is None else _seeds(members),

@@ -11,6 +11,7 @@ import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from gogooku_kedro.baselines.table import NETWORK, RIVAL
 from gogooku_kedro.columns import horizon_sessions
 from gogooku_kedro.metrics.paired import PairedDifference, paired_difference
 from gogooku_kedro.report.figures.style import model_order
@@ -66,8 +67,8 @@ def horizon_names(metrics: Metrics, split: str = "test") -> list[str]:
 
 def compare_models(
     daily: pd.DataFrame,
-    first: str = "model",
-    second: str = "lightgbm",
+    first: str = NETWORK,
+    second: str = RIVAL,
     *,
     split: str = "test",
     column: str = "rank_ic",
@@ -143,7 +144,7 @@ def summary_table(metrics: Metrics, oracle: Oracle | None = None, split: str = "
         table.add_column(name, justify="right", no_wrap=True)
     for model in shown_models(model_order(list(part))):
         cells = [_terminal_cell(part[model].get(name)) for name in names]
-        table.add_row(short_name(model), *cells, style="bold" if model == "model" else None)
+        table.add_row(short_name(model), *cells, style="bold" if model == NETWORK else None)
     for key, label in ORACLE_ROWS.items():
         if oracle is not None and key in oracle:
             bounds = [format_number(oracle[key].get(name)) for name in names]

@@ -1,4 +1,4 @@
-"""The models of one fold: the network's ensemble, baselines on the same rows, and neutral scores."""
+"""The models of one fold: the network's ensemble, and the baselines on the same rows."""
 
 from __future__ import annotations
 
@@ -10,13 +10,9 @@ import mlflow
 import pandas as pd
 import xarray as xr
 
-from gogooku_kedro.baselines import learned as learned_lib
-from gogooku_kedro.baselines import neutral as neutral_lib
-from gogooku_kedro.baselines import rules as rules_lib
-from gogooku_kedro.baselines.lstm import fit_lstm
-from gogooku_kedro.columns import HORIZONS
+from gogooku_kedro.baselines.rows import FitContext, FitSettings
+from gogooku_kedro.baselines.stack import fit_baselines
 from gogooku_kedro.labels.split import part_range
-from gogooku_kedro.params import EvaluationParams
 from gogooku_kedro.training import Ensemble, MarketTensors, fit_ensemble, model_market, predict_parts, resolve_device
 from gogooku_kedro.training.seed_model import CONFIG
 from gogooku_kedro.walk_forward.refit import Fold
@@ -74,7 +70,7 @@ def fold_predictions(
 
 
 def fold_baselines(fold: Fold, panel: xr.Dataset, settings: FoldSettings) -> pd.DataFrame:
-    """Return the test scores of every baseline of the report, the learned ones fitted on the fold.
+    """Return the test scores of every baseline, fitted on the fold.
 
     Args:
         fold: The fold.
@@ -82,52 +78,13 @@ def fold_baselines(fold: Fold, panel: xr.Dataset, settings: FoldSettings) -> pd.
         settings: Of the sections `model` the window, of `training` the device, of `evaluation` the seed.
 
     Returns:
-        date, code, split, score_<h>d, model.
+        model, date, code, split, score_<h>d.
     """
-    x, in_universe, target = fold.features["x"], fold.features["in_universe"], fold.labels["target"]
-    seed = settings.evaluation.seed
-    rows = learned_lib.learning_rows(x, in_universe, target, fold.split)
-    frames = [
-        learned_lib.fit_lightgbm(rows, seed=seed),
-        learned_lib.fit_lightgbm_pair(x, in_universe, target, fold.graph_edges, fold.split, fold.manifest, seed=seed),
-        learned_lib.fit_ridge(rows),
-        fit_lstm(
-            fold.features,
-            fold.labels,
-            fold.split,
-            window=settings.model.window,
-            seed=seed,
-            device=resolve_device(settings.training.device),
-        ),
-        rules_lib.rule_baselines(panel, in_universe, fold.split, HORIZONS, seed=seed),
-    ]
-    scores = pd.concat(frames, ignore_index=True)
-    return scores[scores["split"] == "test"].reset_index(drop=True)
-
-
-def with_neutral_versions(
-    scores: pd.DataFrame, fold: Fold, panel: xr.Dataset, params: EvaluationParams
-) -> pd.DataFrame:
-    """Return the scores of all models, followed by those of their neutral versions.
-
-    The graph of a day is the last one up to it, and its factors are fitted on the returns up to it.
-
-    Args:
-        scores: date, code, split, score_<h>d, model.
-        fold: The fold.
-        panel: Market panel up to the end of the fold.
-        params: Section `evaluation`.
-    """
-    factors = params.factors
-    neutral = neutral_lib.neutral_versions(
-        scores,
-        fold.graph_edges,
-        panel,
-        factors=factors.number,
-        window=factors.window,
-        cadence=factors.cadence,
+    own = FitSettings.of(settings.model, settings.training, settings.evaluation)
+    scores = fit_baselines(
+        FitContext(fold.features, fold.labels, panel, fold.graph_edges, fold.split, fold.manifest, own)
     )
-    return pd.concat([scores, neutral], ignore_index=True)
+    return scores[scores["split"] == "test"].reset_index(drop=True)
 
 
 def _child_run(name: str) -> AbstractContextManager[Any]:

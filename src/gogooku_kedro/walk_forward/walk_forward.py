@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from gogooku_kedro.baselines.stack import stack_models
 from gogooku_kedro.labels.split import Split
 from gogooku_kedro.training import Ensemble
 from gogooku_kedro.walk_forward.models import (
@@ -17,7 +18,6 @@ from gogooku_kedro.walk_forward.models import (
     fold_ensemble,
     fold_market,
     fold_predictions,
-    with_neutral_versions,
 )
 from gogooku_kedro.walk_forward.refit import History
 from gogooku_kedro.walk_forward.store import CHECKPOINTS, FOLDS, FoldResult, FoldSettings, fold_folder
@@ -49,7 +49,7 @@ def walk_forward(
 
 
 def stacked(results: Sequence[FoldResult]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the predictions of all folds, and those of the members, each with a column `fold`."""
+    """Return the predictions of all folds, and those of the seed models, each with a column `fold`."""
 
     def joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
         numbered = [frame.assign(fold=number) for number, frame in enumerate(frames, start=1)]
@@ -81,10 +81,9 @@ def _run(number: int, split: Split, history: History, settings: FoldSettings, fo
     panel = history.panel.sel(date=fold.features["date"])
     market = fold_market(fold, settings)
     ensemble = fold_ensemble(fold, market, settings, folder)
-    scores, members = fold_predictions(fold, market, ensemble, settings)
+    scores, of_seeds = fold_predictions(fold, market, ensemble, settings)
     baselines = fold_baselines(fold, panel, settings)
-    raw = pd.concat([scores.assign(model="model"), baselines], join="inner", ignore_index=True)
-    predictions = with_neutral_versions(raw, fold, panel, settings.evaluation)
+    predictions = stack_models(scores, baselines, fold.graph_edges, panel, settings.evaluation.factors)
     facts = {
         "split": split,
         "features": fold.manifest["n_features"],
@@ -94,7 +93,7 @@ def _run(number: int, split: Split, history: History, settings: FoldSettings, fo
         "training": ensemble.training,
         "seconds": round(time.monotonic() - started, 1),
     }
-    return FoldResult(predictions, members, facts)
+    return FoldResult(predictions, of_seeds, facts)
 
 
 def _best_epochs(ensemble: Ensemble) -> dict[str, int]:

@@ -1,6 +1,6 @@
-"""What the network has to beat: rules, ridge, trees without and with the graph, an LSTM; and neutral scores.
+"""What the network has to beat is fitted; all models stand in one table, with their neutral versions.
 
-torch is imported inside the function that needs it, so that commands which do not train start in seconds.
+What imports LightGBM, scikit-learn or torch is imported inside functions, so that listing pipelines stays fast.
 """
 
 from typing import Any
@@ -8,98 +8,42 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
-from gogooku_kedro.baselines import learned as learned_lib
-from gogooku_kedro.baselines import neutral as neutral_lib
-from gogooku_kedro.baselines import rules as rules_lib
+from gogooku_kedro.baselines.oracle import oracle_predictions
+from gogooku_kedro.baselines.rows import FitContext, FitSettings
+from gogooku_kedro.baselines.stack import fit_baselines as fit_all
+from gogooku_kedro.baselines.stack import stack_models
 from gogooku_kedro.columns import HORIZONS
-from gogooku_kedro.params import EvaluationParams, ModelParams, TrainingParams
+from gogooku_kedro.params import EvaluationParams, LabelsParams, ModelParams, TrainingParams
 
 
-def predict_rules(
-    panel: xr.Dataset, features: xr.Dataset, split: dict[str, Any], params: EvaluationParams
-) -> pd.DataFrame:
-    """Score with one-line rules: reversal, momentum, and a random score."""
-    return rules_lib.rule_baselines(panel, features["in_universe"], split, HORIZONS, seed=params.seed)
+def make_baseline_settings(model: ModelParams, training: TrainingParams, evaluation: EvaluationParams) -> FitSettings:
+    """Gather the settings that a baseline reads."""
+    return FitSettings.of(model, training, evaluation)
 
 
-def fit_ridge(features: xr.Dataset, labels: xr.Dataset, split: dict[str, Any]) -> pd.DataFrame:
-    """Fit ridge regression on the same features, targets and dates as the network."""
-    return learned_lib.fit_ridge(_rows(features["x"], features, labels, split))
-
-
-def fit_lightgbm(
-    features: xr.Dataset, labels: xr.Dataset, split: dict[str, Any], params: EvaluationParams
-) -> pd.DataFrame:
-    """Fit gradient-boosted trees on the same features, targets and dates as the network."""
-    return learned_lib.fit_lightgbm(_rows(features["x"], features, labels, split), seed=params.seed)
-
-
-def fit_lightgbm_pair(
+def fit_baselines(
     features: xr.Dataset,
     labels: xr.Dataset,
+    panel: xr.Dataset,
     graph_edges: pd.DataFrame,
     split: dict[str, Any],
     feature_manifest: dict[str, Any],
-    params: EvaluationParams,
+    settings: FitSettings,
 ) -> pd.DataFrame:
-    """Fit the same trees without anything made from the graph, and with the neighbours' mean features."""
-    return learned_lib.fit_lightgbm_pair(
-        features["x"],
-        features["in_universe"],
-        labels["target"],
-        graph_edges,
-        split,
-        feature_manifest,
-        seed=params.seed,
-    )
+    """Fit every baseline of the table of models on the features, targets and dates of the network."""
+    return fit_all(FitContext(features, labels, panel, graph_edges, split, feature_manifest, settings))
 
 
-def fit_lstm(
-    features: xr.Dataset,
-    labels: xr.Dataset,
-    split: dict[str, Any],
-    model: ModelParams,
-    training: TrainingParams,
-    params: EvaluationParams,
-) -> pd.DataFrame:
-    """Train an LSTM ranker on the same features, targets, dates and window as the network."""
-    from gogooku_kedro import training as library
-    from gogooku_kedro.baselines import lstm
-
-    return lstm.fit_lstm(
-        features,
-        labels,
-        split,
-        window=model.window,
-        seed=params.seed,
-        device=library.resolve_device(training.device),
-    )
-
-
-def neutralise_scores(
+def stack_predictions(
     predictions: pd.DataFrame,
-    rule_predictions: pd.DataFrame,
-    ridge_predictions: pd.DataFrame,
-    lightgbm_predictions: pd.DataFrame,
-    lightgbm_pair_predictions: pd.DataFrame,
-    lstm_predictions: pd.DataFrame,
+    baseline_predictions: pd.DataFrame,
+    oracle_scores: pd.DataFrame,
     graph_edges: pd.DataFrame,
     panel: xr.Dataset,
+    split: dict[str, Any],
+    labelling: LabelsParams,
     params: EvaluationParams,
 ) -> pd.DataFrame:
-    """Take out of every model's scores the peers' mean, the market's factors, and the sector's mean."""
-    learned = [ridge_predictions, lightgbm_predictions, lightgbm_pair_predictions, lstm_predictions]
-    frames = [predictions.assign(model="model"), *learned, rule_predictions]
-    scores = pd.concat(frames, join="inner", ignore_index=True)
-    return neutral_lib.neutral_versions(
-        scores,
-        graph_edges,
-        panel,
-        factors=params.factors.number,
-        window=params.factors.window,
-        cadence=params.factors.cadence,
-    )
-
-
-def _rows(x: xr.DataArray, features: xr.Dataset, labels: xr.Dataset, split: dict[str, Any]) -> Any:
-    return learned_lib.learning_rows(x, features["in_universe"], labels["target"], split)
+    """Put the scores of network, baselines, their neutral versions and oracles into one table."""
+    oracles = oracle_predictions(oracle_scores, predictions, split, HORIZONS, labelling.entry)
+    return stack_models(predictions, baseline_predictions, graph_edges, panel, params.factors, oracles)

@@ -1,30 +1,23 @@
-"""Baselines: features, labels and graph to what the network is held against, and every score made neutral."""
+"""Baselines: features, labels and graph to the predictions of all models in one table."""
 
 from kedro.pipeline import Pipeline, node
 
 from gogooku_kedro.pipelines.baselines import nodes
 from gogooku_kedro.pipelines.stage import stage
 
-SETTINGS = "params:evaluation"
-LEARNED_FROM = ["features", "labels", "split"]
-LEARNED = ["ridge_predictions", "lightgbm_predictions", "lightgbm_pair_predictions", "lstm_predictions"]
+SETTINGS = ["params:model", "params:training", "params:evaluation"]
+READ = ["features", "labels", "panel", "graph_edges", "split", "feature_manifest", "baseline_settings"]
+SCORED = ["predictions", "baseline_predictions", "oracle_scores"]
+STACKED = [*SCORED, "graph_edges", "panel", "split", "params:labels", "params:evaluation"]
 
 
 def create_pipeline() -> Pipeline:
-    """Build the stage ``baselines``."""
-    rules = ["panel", "features", "split", SETTINGS]
-    boosted = [*LEARNED_FROM, SETTINGS]
-    pair = ["features", "labels", "graph_edges", "split", "feature_manifest", SETTINGS]
-    recurrent = [*LEARNED_FROM, "params:model", "params:training", SETTINGS]
-    scored = ["predictions", "rule_predictions", *LEARNED, "graph_edges", "panel", SETTINGS]
+    """Build the stage `baselines`."""
     return stage(
         "baselines",
         [
-            node(nodes.predict_rules, rules, "rule_predictions", name="predict_rules"),
-            node(nodes.fit_ridge, LEARNED_FROM, "ridge_predictions", name="fit_ridge"),
-            node(nodes.fit_lightgbm, boosted, "lightgbm_predictions", name="fit_lightgbm"),
-            node(nodes.fit_lightgbm_pair, pair, "lightgbm_pair_predictions", name="fit_lightgbm_pair"),
-            node(nodes.fit_lstm, recurrent, "lstm_predictions", name="fit_lstm", tags=["gpu"]),
-            node(nodes.neutralise_scores, scored, "neutral_predictions", name="neutralise_scores"),
+            node(nodes.make_baseline_settings, SETTINGS, "baseline_settings", name="make_baseline_settings"),
+            node(nodes.fit_baselines, READ, "baseline_predictions", name="fit_baselines", tags=["gpu"]),
+            node(nodes.stack_predictions, STACKED, "model_predictions", name="stack_predictions"),
         ],
     )

@@ -1,4 +1,7 @@
-"""Predictions are measured beside baselines, date by date and then over all dates."""
+"""Predictions of all models are measured, date by date and then over all dates, and as portfolios.
+
+What imports arch is imported inside functions, so that listing pipelines stays fast.
+"""
 
 from typing import Any
 
@@ -6,40 +9,21 @@ import pandas as pd
 import plotly.graph_objects as go
 import xarray as xr
 
-from gogooku_kedro.baselines import oracle as oracle_lib
-from gogooku_kedro.columns import HORIZONS
 from gogooku_kedro.labels.target import gaussian_rank_labels
-from gogooku_kedro.metrics import daily as daily_lib
-from gogooku_kedro.metrics import deciles as deciles_lib
-from gogooku_kedro.metrics import quantiles as quantiles_lib
-from gogooku_kedro.params import EvaluationParams, ModelParams
-from gogooku_kedro.params.labels import LabelsParams
-from gogooku_kedro.report.figures import ranking as ranking_lib
+from gogooku_kedro.params import EvaluationParams, LabelsParams, ModelParams
 
 
 def measure_days(
-    predictions: pd.DataFrame,
-    neutral_predictions: pd.DataFrame,
-    rule_predictions: pd.DataFrame,
-    ridge_predictions: pd.DataFrame,
-    lightgbm_predictions: pd.DataFrame,
-    lightgbm_pair_predictions: pd.DataFrame,
-    lstm_predictions: pd.DataFrame,
-    oracle_scores: pd.DataFrame,
-    features: xr.Dataset,
-    labels: xr.Dataset,
-    split: dict[str, Any],
-    labelling: LabelsParams,
-    params: EvaluationParams,
+    model_predictions: pd.DataFrame, features: xr.Dataset, labels: xr.Dataset, params: EvaluationParams
 ) -> tuple[pd.DataFrame, pd.DataFrame, go.Figure]:
-    """Measure every model date by date; draw the returns of the model's score deciles."""
-    learned = [ridge_predictions, lightgbm_predictions, lightgbm_pair_predictions, lstm_predictions]
-    others = [*learned, rule_predictions, neutral_predictions]
-    oracles = oracle_lib.oracle_predictions(oracle_scores, predictions, split, HORIZONS, labelling.entry)
-    stacked = pd.concat([predictions.assign(model="model"), *others, *oracles], join="inner", ignore_index=True)
-    daily = daily_lib.daily_metrics(stacked, labels, params.cost_bps, in_universe=features["in_universe"])
-    deciles = deciles_lib.daily_deciles(stacked, labels)
-    return daily, deciles, ranking_lib.decile_returns(deciles_lib.decile_profile(deciles))
+    """Measure every model date by date; draw the returns of the score deciles."""
+    from gogooku_kedro.metrics.daily import daily_metrics
+    from gogooku_kedro.metrics.deciles import daily_deciles, decile_profile
+    from gogooku_kedro.report.figures.ranking import decile_returns
+
+    daily = daily_metrics(model_predictions, labels, params.cost_bps, in_universe=features["in_universe"])
+    deciles = daily_deciles(model_predictions, labels)
+    return daily, deciles, decile_returns(decile_profile(deciles))
 
 
 def measure_seeds(
@@ -51,15 +35,41 @@ def measure_seeds(
     params: EvaluationParams,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Measure what only the network has: the days of every seed by itself, and its quantiles."""
+    from gogooku_kedro.metrics.daily import daily_metrics
+    from gogooku_kedro.metrics.quantiles import daily_quantiles, quantile_calibration
+
     in_universe = features["in_universe"]
     seeds = [
-        daily_lib.daily_metrics(rows, labels, params.cost_bps, in_universe=in_universe).assign(seed=seed)
+        daily_metrics(rows, labels, params.cost_bps, in_universe=in_universe).assign(seed=seed)
         for seed, rows in seed_predictions.groupby("seed", sort=True)
     ]
     ranks = gaussian_rank_labels(labels["target"], in_universe)
-    quantiles = quantiles_lib.daily_quantiles(predictions, ranks, model.quantiles)
-    calibration = quantiles_lib.quantile_calibration(quantiles)
-    return pd.concat(seeds, ignore_index=True), quantiles, calibration
+    quantiles = daily_quantiles(predictions, ranks, model.quantiles)
+    return pd.concat(seeds, ignore_index=True), quantiles, quantile_calibration(quantiles)
+
+
+def measure_portfolios(
+    model_predictions: pd.DataFrame,
+    panel: xr.Dataset,
+    events: xr.Dataset,
+    labels: xr.Dataset,
+    labelling: LabelsParams,
+    params: EvaluationParams,
+) -> tuple[pd.DataFrame, dict[str, Any], go.Figure, go.Figure]:
+    """Hold the portfolios of every model session by session under `evaluation.portfolio`; measure and draw them."""
+    from gogooku_kedro.backtest.portfolios import backtest_portfolios, describe_portfolios
+    from gogooku_kedro.backtest.summary import summarise_portfolios
+    from gogooku_kedro.report.figures.portfolio import portfolio_drawdown, portfolio_equity
+
+    rules, entry = params.portfolio, labelling.entry
+    costs = sorted({*rules.costs_bps, params.cost_bps})
+    returns = backtest_portfolios(model_predictions, labels, panel, events, entry, rules, costs)
+    measured = summarise_portfolios(
+        returns, params.sessions_per_year, replications=params.bootstrap_samples, seed=params.seed
+    )
+    measured = {"rules": describe_portfolios(panel, events, entry, rules)} | measured
+    figures = (draw(returns, params.cost_bps) for draw in (portfolio_equity, portfolio_drawdown))
+    return returns, measured, *figures
 
 
 def summarise_metrics(
@@ -73,6 +83,8 @@ def summarise_metrics(
     params: EvaluationParams,
 ) -> dict[str, Any]:
     """Aggregate the days; the test part is read here, once."""
+    from gogooku_kedro.metrics.daily import summarise_metrics as aggregate
+
     run = run_record | {
         "data_hash": quality_report["data_hash"],
         "device": ensemble.training["device"],
@@ -85,7 +97,7 @@ def summarise_metrics(
         "sessions": quality_report["sessions"],
         "features": feature_manifest["n_features"],
     }
-    measured = daily_lib.summarise_metrics(
+    measured = aggregate(
         daily_metrics,
         params.sessions_per_year,
         deciles=daily_deciles,

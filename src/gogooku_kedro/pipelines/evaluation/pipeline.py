@@ -1,33 +1,28 @@
-"""Evaluation: predictions of network and baselines to daily series, portfolios and metrics."""
+"""Evaluation: predictions of all models to daily series, portfolios and metrics."""
 
 from kedro.pipeline import Pipeline, node
 
-from gogooku_kedro.pipelines.evaluation import nodes, portfolio
+from gogooku_kedro.pipelines.evaluation import nodes
 from gogooku_kedro.pipelines.stage import stage
 
-SETTINGS, LABELLING = "params:evaluation", "params:labels"
-LEARNED = ["ridge_predictions", "lightgbm_predictions", "lightgbm_pair_predictions", "lstm_predictions"]
-SCORED = ["predictions", "neutral_predictions", "rule_predictions", *LEARNED, "oracle_scores"]
+STACKED, SETTINGS = "model_predictions", "params:evaluation"
 RUN = ["run_record", "ensemble", "feature_manifest", "quality_report", "split"]
 
 
 def create_pipeline() -> Pipeline:
-    """Build the stage ``evaluation``."""
-    measured = [*SCORED, "features", "labels", "split", LABELLING, SETTINGS]
+    """Build the stage `evaluation`."""
     daily = ["daily_metrics", "daily_deciles"]
-    members = ["seed_predictions", "predictions", "features", "labels", "params:model", SETTINGS]
-    of_members = ["seed_daily_metrics", "daily_quantiles", "quantile_calibration"]
+    seeds = ["seed_predictions", "predictions", "features", "labels", "params:model", SETTINGS]
+    of_seeds = ["seed_daily_metrics", "daily_quantiles", "quantile_calibration"]
+    held = [STACKED, "panel", "events", "labels", "params:labels", SETTINGS]
+    portfolios = ["portfolio_returns", "portfolio_metrics", "portfolio_equity", "portfolio_drawdown"]
+    measured = [STACKED, "features", "labels", SETTINGS]
     return stage(
         "evaluation",
         [
             node(nodes.measure_days, measured, [*daily, "decile_returns"], name="measure_days"),
-            node(nodes.measure_seeds, members, of_members, name="measure_seeds"),
-            portfolio.portfolios_node(SCORED),
-            node(
-                nodes.summarise_metrics,
-                [*daily, *RUN, SETTINGS],
-                "metrics",
-                name="summarise_metrics",
-            ),
+            node(nodes.measure_seeds, seeds, of_seeds, name="measure_seeds"),
+            node(nodes.measure_portfolios, held, portfolios, name="measure_portfolios"),
+            node(nodes.summarise_metrics, [*daily, *RUN, SETTINGS], "metrics", name="summarise_metrics"),
         ],
     )

@@ -8,13 +8,7 @@ import plotly.graph_objects as go
 from gogooku_kedro.baselines import oracle as oracle_lib
 from gogooku_kedro.params import EvaluationParams, LabelsParams, ModelParams, TrainingParams
 from gogooku_kedro.pipelines.report.groups import figure_groups
-from gogooku_kedro.report import key_results as key_results_lib
-from gogooku_kedro.report import model_card as model_card_lib
-from gogooku_kedro.report import page as page_lib
 from gogooku_kedro.report import provenance
-from gogooku_kedro.report.figures import days as days_lib
-from gogooku_kedro.report.figures import model as model_lib
-from gogooku_kedro.report.figures import ranking as ranking_lib
 
 Found = dict[str, Any] | None
 """What a pipeline beside the default one wrote; None where it was not run."""
@@ -32,6 +26,8 @@ def summarise_key_results(
     params: EvaluationParams,
 ) -> dict[str, Any]:
     """Answer what the run was made for: better, by how much, tradable, does the graph matter."""
+    from gogooku_kedro.report import key_results as key_results_lib
+
     return key_results_lib.summarise_key_results(
         metrics,
         daily_metrics,
@@ -53,6 +49,10 @@ def plot_figures(
     training_history: pd.DataFrame,
 ) -> tuple[go.Figure, go.Figure, go.Figure, go.Figure, go.Figure]:
     """Draw rank IC by day and month, turnover, whether quantiles hold, and the graph in training."""
+    from gogooku_kedro.report.figures import days as days_lib
+    from gogooku_kedro.report.figures import model as model_lib
+    from gogooku_kedro.report.figures import ranking as ranking_lib
+
     return (
         ranking_lib.cumulative_rank_ic(daily_metrics, HORIZON),
         days_lib.rank_ic_by_month(daily_metrics, HORIZON),
@@ -76,6 +76,8 @@ def write_report(
     **figures: go.Figure | None,
 ) -> str:
     """Write one HTML page that opens offline."""
+    from gogooku_kedro.report import page as page_lib
+
     evidence = _evidence(
         *(metrics, key_results, portfolio_metrics, quality_report, feature_manifest),
         *(market_oracle, labelling, walk_forward_metrics),
@@ -98,6 +100,8 @@ def write_card(
     training: TrainingParams,
 ) -> str:
     """Write the model card in Markdown."""
+    from gogooku_kedro.report import model_card as model_card_lib
+
     evidence = _evidence(
         *(metrics, key_results, portfolio_metrics, quality_report, feature_manifest),
         *(market_oracle, labelling, walk_forward_metrics),
@@ -120,6 +124,8 @@ def _evidence(
     labelling: LabelsParams,
     folds: Found,
 ) -> Any:
+    from gogooku_kedro.report import page as page_lib
+
     usable = provenance.usable(provenance.origin(folds, metrics["run"]))
     return page_lib.Evidence(
         key_results,

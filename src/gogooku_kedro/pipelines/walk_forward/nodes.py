@@ -20,8 +20,9 @@ from gogooku_kedro.params import (
     TrainingParams,
     WalkForwardParams,
 )
-from gogooku_kedro.walk_forward import folds as folds_lib
-from gogooku_kedro.walk_forward import refit as refit_lib
+from gogooku_kedro.walk_forward.folds import plan_folds
+from gogooku_kedro.walk_forward.refit import History
+from gogooku_kedro.walk_forward.store import FoldSettings
 
 
 def split_folds(
@@ -35,7 +36,18 @@ def split_folds(
 ) -> list[dict[str, Any]]:
     """Split the sessions into folds whose test parts end with the data, purged like the split."""
     dates = panel["date"].to_numpy()
-    return folds_lib.plan_folds(dates, candidate_manifest, params, split, labels, graph, model.window)
+    return plan_folds(dates, candidate_manifest, params, split, labels, graph, model.window)
+
+
+def make_fold_settings(
+    features: FeaturesParams,
+    model: ModelParams,
+    training: TrainingParams,
+    evaluation: EvaluationParams,
+    debug: DebugParams,
+) -> FoldSettings:
+    """Gather the settings that decide the predictions of a fold."""
+    return FoldSettings(features, model, training, evaluation, debug.gat_verbose)
 
 
 def train_folds(
@@ -45,22 +57,16 @@ def train_folds(
     graph_edges: pd.DataFrame,
     candidate_manifest: dict[str, Any],
     walk_forward_splits: list[dict[str, Any]],
+    settings: FoldSettings,
     params: WalkForwardParams,
-    features: FeaturesParams,
-    model: ModelParams,
-    training: TrainingParams,
-    evaluation: EvaluationParams,
-    debug: DebugParams,
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[dict[str, Any]]]:
-    """Fit, train and predict every fold that is not finished yet, model and baselines."""
-    from gogooku_kedro.walk_forward.store import FoldSettings
+    """Fit, train and predict every fold that is not finished yet, with every model."""
     from gogooku_kedro.walk_forward.walk_forward import stacked, walk_forward
 
-    history = refit_lib.History(raw_features, panel, labels, graph_edges, candidate_manifest)
-    settings = FoldSettings(features, model, training, evaluation, debug.gat_verbose)
+    history = History(raw_features, panel, labels, graph_edges, candidate_manifest)
     results = walk_forward(history, walk_forward_splits, settings, params.folder)
-    predictions, members = stacked(results)
-    return predictions, members, [{"fold": n} | r.facts for n, r in enumerate(results, start=1)]
+    predictions, seeds = stacked(results)
+    return predictions, seeds, [{"fold": n} | r.facts for n, r in enumerate(results, start=1)]
 
 
 def measure_folds(
@@ -102,7 +108,7 @@ def summarise_folds(
 
 
 def plot_folds(walk_forward_metrics: dict[str, Any], walk_forward_splits: list[dict[str, Any]]) -> go.Figure:
-    """Draw the rank IC of every fold, with its interval, for the model and the learned baselines."""
+    """Draw the rank IC of every fold, with its interval, for the network, LightGBM and ridge."""
     from gogooku_kedro.report.figures.folds import rank_ic_by_fold
 
     return rank_ic_by_fold(walk_forward_metrics["test"], walk_forward_splits)

@@ -7,20 +7,21 @@ from gogooku_kedro.pipelines.walk_forward import nodes
 
 PLAN = ["params:walk_forward", "params:split", "params:labels", "params:graph", "params:model"]
 HISTORY = ["raw_features", "panel", "labels", "graph_edges", "candidate_manifest"]
-FITTED = ["features", "model", "training", "evaluation", "debug"]
+FITTED = [f"params:{name}" for name in ("features", "model", "training", "evaluation", "debug")]
 SPLITS, SETTINGS = "walk_forward_splits", "params:evaluation"
 SCORED = ["walk_forward_predictions", "walk_forward_seed_predictions"]
 MEASURED = ["walk_forward_daily_metrics", "walk_forward_seed_metrics"]
 
 
 def create_pipeline() -> Pipeline:
-    """Build the stage ``walk_forward``."""
-    trained = [*HISTORY, SPLITS, "params:walk_forward", *(f"params:{name}" for name in FITTED)]
+    """Build the stage `walk_forward`."""
+    trained = [*HISTORY, SPLITS, "fold_settings", "params:walk_forward"]
     facts = ["walk_forward_folds", "run_record", "quality_report", SETTINGS, "params:walk_forward"]
     return stage(
         "walk_forward",
         [
             node(nodes.split_folds, ["panel", "candidate_manifest", *PLAN], SPLITS, name="split_folds"),
+            node(nodes.make_fold_settings, FITTED, "fold_settings", name="make_fold_settings"),
             node(
                 nodes.train_folds,
                 trained,

@@ -10,7 +10,7 @@ from gogooku_kedro.backtest.targets import LONG_SHORT
 from gogooku_kedro.columns import horizon_sessions
 from gogooku_kedro.metrics.align import check_columns
 from gogooku_kedro.report.figures.style import add_model_line, lay_out, model_order, plain_numbers
-from gogooku_kedro.report.names import DRAWN, shown_models
+from gogooku_kedro.report.names import first_shown, shown_models
 
 SMOOTHED = 20
 """Sessions over which turnover is averaged."""
@@ -31,7 +31,7 @@ def rank_ic_by_month(daily: pd.DataFrame, horizon: str, model: str = "model") ->
     """
     check_columns(daily, ["model", "split", "horizon", "date", "rank_ic"], "daily metrics")
     month = daily["date"].dt.strftime("%Y-%m").rename("month")
-    drawn = [name for name in model_order(list(daily["model"].unique())) if name in DRAWN][::-1]
+    drawn = [name for name in model_order(list(daily["model"].unique())) if first_shown(name) is True][::-1]
     own, all_models = daily[daily["model"] == model], daily[daily["horizon"] == horizon]
     by_horizon = own.groupby(["horizon", month], sort=False)["rank_ic"].mean().unstack("month")
     by_model = all_models.groupby(["model", month], sort=False)["rank_ic"].mean().unstack("month")

@@ -6,16 +6,17 @@ import plotly.graph_objects as go
 
 from gogooku_kedro.metrics.align import check_columns
 from gogooku_kedro.report.figures.style import (
-    COLOURS,
+    BLUE,
     DECIMALS,
     FALLBACK_COLOUR,
     HORIZON_COLOURS,
+    VERMILION,
     lay_out,
     plain_numbers,
 )
 from gogooku_kedro.typing import FloatArray
 
-MOVES_WITH, MOVES_AGAINST = COLOURS["model"], COLOURS["lightgbm"]
+MOVES_WITH, MOVES_AGAINST = BLUE, VERMILION
 OUTSIDE = "#B8B8B8"
 SHOWN_FIRST = "5d"
 

@@ -8,8 +8,9 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from gogooku_kedro.baselines.table import NETWORK, RIVAL
 from gogooku_kedro.labels.split import Split
-from gogooku_kedro.report.figures.style import COLOURS, DECIMALS, FALLBACK_COLOUR
+from gogooku_kedro.report.figures.style import DECIMALS, colour_of
 
 ALL = "all folds"
 
@@ -17,7 +18,7 @@ ALL = "all folds"
 def rank_ic_by_fold(
     table: Mapping[str, Mapping[str, Mapping[str, Any]]],
     splits: Sequence[Split],
-    models: Sequence[str] = ("model", "lightgbm", "ridge"),
+    models: Sequence[str] = (NETWORK, RIVAL, "ridge"),
 ) -> go.Figure:
     """Return the mean test rank IC of every fold with its 95% interval, one panel per horizon.
 
@@ -71,7 +72,7 @@ def _points(numbers: Mapping[str, Any], splits: Sequence[Split], model: str, *, 
         y=means,
         error_y={"type": "data", "array": halves, "thickness": 1.2, "width": 3},
         mode="markers",
-        marker={"color": COLOURS.get(model, FALLBACK_COLOUR), "size": 8},
+        marker={"color": colour_of(model), "size": 8},
         name=model,
         legendgroup=model,
         showlegend=legend,

@@ -9,7 +9,7 @@ from plotly.subplots import make_subplots
 from gogooku_kedro.metrics.align import check_columns
 from gogooku_kedro.metrics.quantiles import CALIBRATION_COLUMNS
 from gogooku_kedro.report.figures.style import (
-    COLOURS,
+    BLUE,
     DECIMALS,
     FALLBACK_COLOUR,
     HORIZON_COLOURS,
@@ -81,7 +81,7 @@ def graph_monitoring(history: pd.DataFrame) -> go.Figure:
     seeds = history["seed"] if "seed" in history else pd.Series(0, index=history.index)
     for position, name in enumerate(MONITORED):
         place = {"row": position // 2 + 1, "col": position % 2 + 1}
-        curves = {name: COLOURS["model"]}
+        curves = {name: BLUE}
         if name == "gat/lambda":
             curves = {f"{name}_{horizon}": colour for horizon, colour in HORIZON_COLOURS.items()}
         for column, colour in curves.items():

@@ -9,13 +9,15 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from gogooku_kedro.baselines.table import NETWORK, RIVAL
 from gogooku_kedro.columns import horizon_sessions
 from gogooku_kedro.metrics.align import check_columns
 from gogooku_kedro.report.figures.style import (
-    COLOURS,
+    BLUE,
     DECIMALS,
     FALLBACK_COLOUR,
     add_model_line,
+    colour_of,
     lay_out,
     model_order,
     plain_numbers,
@@ -62,9 +64,7 @@ def cumulative_net_return(daily: pd.DataFrame, horizon: str) -> go.Figure:
     )
 
 
-def decile_returns(
-    profile: pd.DataFrame, models: Sequence[str] = ("model", "lightgbm"), split: str = "test"
-) -> go.Figure:
+def decile_returns(profile: pd.DataFrame, models: Sequence[str] = (NETWORK, RIVAL), split: str = "test") -> go.Figure:
     """Return bars of the mean excess return per score decile, one panel per horizon.
 
     Args:
@@ -92,7 +92,7 @@ def decile_returns(
                 name=model,
                 legendgroup=model,
                 showlegend=position == 0,
-                marker_color=COLOURS.get(model, FALLBACK_COLOUR),
+                marker_color=colour_of(model),
                 row=position // 2 + 1,
                 col=position % 2 + 1,
             )
@@ -162,7 +162,7 @@ def degree_histogram(graph_edges: pd.DataFrame) -> go.Figure:
     counts = np.bincount(degree) if len(degree) else np.zeros(1)
     share = np.round(counts / max(1, len(degree)), DECIMALS)
     figure = go.Figure(go.Bar(x=np.arange(len(share)).tolist(), y=share.tolist(), name="stocks"))
-    figure.update_traces(marker_color=COLOURS["model"])
+    figure.update_traces(marker_color=BLUE)
     figure.update_yaxes(tickformat=".0%")
     asofs, mean = graph_edges["asof"].nunique(), degree.mean() if len(degree) else 0.0
     return lay_out(

@@ -8,52 +8,48 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from gogooku_kedro.baselines import table
 from gogooku_kedro.report.names import first_shown
 
-COLOURS = {
-    "model": "#0072B2",
-    "model_neutral": "#56B4E9",
-    "model_pca_neutral": "#0B3C5D",
-    "model_sector_neutral": "#7FA6C9",
-    "lightgbm": "#D55E00",
-    "lightgbm_own": "#F2A65A",
-    "lightgbm_peers": "#8A3A00",
-    "lstm": "#882255",
-    "ridge": "#E69F00",
-    "reversal_1d": "#009E73",
-    "reversal_5d": "#CC79A7",
-    "momentum_20d": "#8C6D31",
-    "random": "#7F7F7F",
-    "oracle": "#000000",
-    "oracle_without_graph": "#5A5A5A",
-}
-"""Colours of Okabe and Ito (2008), told apart under the common colour-vision deficiencies."""
+DASHES = {"network": "solid", "learned": "solid", "rule": "dash", "chance": "dot", "oracle": "dashdot"}
+"""Role of a model in the table of models -> its line; neutral versions are dashed."""
 
-DASHES = {
-    "model_neutral": "dash",
-    "model_pca_neutral": "dash",
-    "model_sector_neutral": "dash",
-    "reversal_1d": "dash",
-    "reversal_5d": "dash",
-    "momentum_20d": "dash",
-    "random": "dot",
-    "oracle": "dashdot",
-    "oracle_without_graph": "dashdot",
-}
+BLUE, VERMILION = "#0072B2", "#D55E00"
+"""Colours of opposite signs, by Okabe and Ito (2008); blue stands for the network, too."""
+
 DECIMALS = 5
 FALLBACK_COLOUR = "#444444"
-HORIZON_COLOURS = {
-    "1d": COLOURS["ridge"],
-    "5d": COLOURS["model"],
-    "10d": COLOURS["reversal_1d"],
-    "20d": COLOURS["lightgbm"],
-}
+HORIZON_COLOURS = {"1d": "#E69F00", "5d": BLUE, "10d": "#009E73", "20d": VERMILION}
 
 
 def model_order(models: Sequence[str]) -> list[str]:
-    """Return the models in reading order: the model, learned baselines, rules, chance, others."""
-    known = [name for name in COLOURS if name in models]
+    """Return the models in the order of the table of models, the network's neutral versions after it.
+
+    Other neutral versions, and models that are not in the table, follow by name.
+    """
+    known: list[str] = []
+    for model in table.MODELS:
+        versions = table.versions_of(model.name).values() if model.role == "network" else ()
+        known += [name for name in (model.name, *versions) if name in models]
     return known + sorted(set(models) - set(known))
+
+
+def colour_of(name: str) -> str:
+    """Return the colour of a model or of a neutral version of the network; grey for all others."""
+    base, version = table.split_name(name)
+    model = table.find(base)
+    if model is None or (version is not None and model.role != "network"):
+        return FALLBACK_COLOUR
+    return model.colour if version is None else table.VERSIONS[version].colour
+
+
+def dash_of(name: str) -> str:
+    """Return the line of a model or of a neutral version."""
+    base, version = table.split_name(name)
+    model = table.find(base)
+    if version is not None:
+        return "dash"
+    return "solid" if model is None else DASHES[model.role]
 
 
 def add_model_line(figure: go.Figure, model: str, dates: pd.Series[pd.Timestamp], values: pd.Series[float]) -> None:
@@ -65,9 +61,9 @@ def add_model_line(figure: go.Figure, model: str, dates: pd.Series[pd.Timestamp]
         visible=first_shown(model),
         mode="lines",
         line={
-            "color": COLOURS.get(model, FALLBACK_COLOUR),
-            "width": 3 if model == "model" else 1.6,
-            "dash": DASHES.get(model, "solid"),
+            "color": colour_of(model),
+            "width": 3 if model == table.NETWORK else 1.6,
+            "dash": dash_of(model),
         },
     )
 

@@ -1,0 +1,151 @@
+"""LightGBM on the features, labels and split of the network: all, without the graph, and with the neighbours' means.
+
+The last two say what the graph is worth to a model without messages.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from gogooku_kedro.baselines.neighbour_means import with_peer_means
+from gogooku_kedro.baselines.rows import SCORED, FitContext, LearningRows, PartRows
+from gogooku_kedro.features import graph_columns, own_columns
+from gogooku_kedro.typing import Float32Array
+
+logger = logging.getLogger(__name__)
+
+SETTINGS: dict[str, str | int | float | bool] = {
+    "objective": "regression",
+    "metric": "None",
+    "feature_fraction": 0.2,
+    "max_bin": 63,
+    "deterministic": True,
+    "force_col_wise": True,
+    "verbosity": -1,
+}
+"""LightGBM settings that no argument changes; the stopping metric is `_valid_correlation`.
+
+Features are ranks, which 63 bins resolve, and hundreds of them, of which a fifth per tree is enough: on the
+sample market the valid rank IC is that of 255 bins and four fifths, in a quarter of the time.
+"""
+
+SMOOTHING = 10
+"""Rounds over which the stopping metric of LightGBM is averaged."""
+
+
+def fit(context: FitContext) -> pd.DataFrame:
+    """Return the predictions of `fit_trees` on all features."""
+    return fit_trees(context.rows, seed=context.settings.seed)
+
+
+def fit_own(context: FitContext) -> pd.DataFrame:
+    """Return the predictions of `fit_trees` without the features made from the graph."""
+    own = context.features["x"].drop_sel(feature=list(graph_columns(context.manifest)))
+    return fit_trees(context.rows.with_features(own), name="lightgbm_own", seed=context.settings.seed)
+
+
+def fit_peers(context: FitContext) -> pd.DataFrame:
+    """Return the predictions of `fit_trees` on all features and, of a stock's own ones, the neighbours' means."""
+    x, in_universe = context.features["x"], context.features["in_universe"]
+    peers = with_peer_means(x, in_universe, context.graph_edges, own_columns(context.manifest))
+    return fit_trees(context.rows.with_features(peers), name="lightgbm_peers", seed=context.settings.seed)
+
+
+def fit_trees(
+    rows: LearningRows,
+    *,
+    name: str = "lightgbm",
+    seed: int = 0,
+    num_threads: int = 2,
+    max_rounds: int = 300,
+    patience: int = 40,
+    learning_rate: float = 0.05,
+    num_leaves: int = 31,
+) -> pd.DataFrame:
+    """Fit one LightGBM regression per horizon and return its predictions of valid and test.
+
+    Squared error on Gaussian-rank labels. Trees are added until the per-date correlation with
+    the labels of valid, averaged over the last 10 rounds, has not risen for `patience` rounds:
+    with 1% of signal in the label the squared error turns upwards after a handful of trees,
+    while the ranking still improves. The features are binned once for all horizons. Leaves hold
+    at least 200 rows, fewer when there are under 100,000 train rows.
+
+    Args:
+        rows: Row matrices of `learning_rows`.
+        name: Name in the log.
+        seed: Seed of the feature sampling; the same seed gives the same scores.
+        num_threads: Threads of LightGBM.
+        max_rounds: Most trees per horizon.
+        patience: Rounds without improvement on valid before stopping.
+        learning_rate: Shrinkage.
+        num_leaves: Leaves per tree.
+
+    Returns:
+        date, code, split, score_<h>d.
+    """
+    train, valid = rows.parts["train"], rows.parts["valid"]
+    settings = SETTINGS | {
+        "learning_rate": learning_rate,
+        "num_leaves": num_leaves,
+        "min_data_in_leaf": min(200, max(5, len(train.x) // 500)),
+        "seed": seed,
+        "num_threads": num_threads,
+    }
+    binned = lgb.Dataset(train.x, np.zeros(len(train.x)), params=settings).construct()
+    checked = lgb.Dataset(valid.x, np.zeros(len(valid.x)), reference=binned, params=settings)
+    checked.construct()
+    scores: dict[str, list[NDArray[np.floating]]] = {part: [] for part in SCORED}
+    chosen = []
+    for k, horizon in enumerate(rows.horizons):
+        booster = lgb.train(
+            settings,
+            _labelled(binned, train.target[:, k], settings),
+            num_boost_round=max_rounds,
+            valid_sets=[_labelled(checked, valid.target[:, k], settings)],
+            feval=_valid_correlation(valid, k),
+            callbacks=[lgb.early_stopping(patience, verbose=False)],
+        )
+        for part, values in scores.items():
+            values.append(np.asarray(booster.predict(rows.parts[part].x, num_threads=num_threads)))
+        quality = valid.mean_rank_ic(scores["valid"][-1], k)
+        chosen.append(f"{quality:+.4f} at {horizon}d ({booster.best_iteration} trees)")
+    logger.info("%s: valid rank IC %s", name, ", ".join(chosen))
+    return rows.predictions(scores)
+
+
+def _labelled(binned: lgb.Dataset, target: Float32Array, settings: Mapping[str, object]) -> lgb.Dataset:
+    """The rows that carry a label, sharing the bins of the whole part."""
+    kept = np.flatnonzero(np.isfinite(target))
+    subset = binned.subset(kept.tolist(), params=dict(settings)).construct()
+    return subset.set_label(target[kept])
+
+
+def _valid_correlation(
+    valid: PartRows, horizon_index: int
+) -> Callable[[NDArray[np.floating], lgb.Dataset], tuple[str, float, bool]]:
+    """LightGBM metric: per-date correlation of prediction and label, mean of the last rounds.
+
+    Rounds before the first count as 0, so that a lucky first tree does not win.
+    """
+    target = valid.target[:, horizon_index].astype(np.float64)
+    kept = np.isfinite(target)
+    day = np.unique(valid.day[kept], return_inverse=True)[1]
+    size = np.bincount(day)
+    y = target[kept] - (np.bincount(day, target[kept]) / size)[day]
+    y_norm = np.sqrt(np.bincount(day, y**2))
+    history: list[float] = []
+
+    def correlation(score: NDArray[np.floating], _: lgb.Dataset) -> tuple[str, float, bool]:
+        x = score - (np.bincount(day, score) / size)[day]
+        norm = np.sqrt(np.bincount(day, x**2)) * y_norm
+        per_date = np.bincount(day, x * y)[norm > 0] / norm[norm > 0]
+        history.append(float(per_date.mean()) if len(per_date) else 0.0)
+        return "correlation", sum(history[-SMOOTHING:]) / SMOOTHING, True
+
+    return correlation

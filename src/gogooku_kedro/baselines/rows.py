@@ -1,0 +1,165 @@
+"""What a baseline may read, and the same as row matrices: one row per stock and session."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import bottleneck as bn
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from gogooku_kedro.columns import score_column
+from gogooku_kedro.labels.split import PARTS, Part, Split, split_mask
+from gogooku_kedro.labels.target import gaussian_rank_labels
+from gogooku_kedro.metrics.rank_ic import rank_ic
+from gogooku_kedro.params import EvaluationParams, ModelParams, TrainingParams
+from gogooku_kedro.typing import Float32Array, TextArray
+
+SCORED: tuple[Part, ...] = ("valid", "test")
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """Settings of the baselines.
+
+    Attributes:
+        seed: Seed of everything random.
+        window: Sessions that a model of sequences looks back over, as the network does.
+        device: "auto", "cpu" or "cuda".
+    """
+
+    seed: int
+    window: int
+    device: str
+
+    @classmethod
+    def of(cls, model: ModelParams, training: TrainingParams, evaluation: EvaluationParams) -> FitSettings:
+        """Return the window and the device of the network, and the seed of the evaluation."""
+        return cls(evaluation.seed, model.window, training.device)
+
+
+@dataclass(frozen=True)
+class FitContext:
+    """All that a baseline may read; the test part's labels are there to be measured, never to be learned.
+
+    Attributes:
+        features: `x` (date, code, feature), missing already 0; `levels`; `in_universe` (date, code).
+        labels: `target` (date, code, horizon), NaN = missing: what the network learns too.
+        panel: Market panel of the same sessions and stocks.
+        graph_edges: asof, source, target, correlation.
+        split: {"train": [from, to], "valid": ..., "test": ...}; purged sessions are in no part.
+        manifest: Feature manifest; tells which features are a stock's own and which are the graph's.
+        settings: Seed, window and device.
+    """
+
+    features: xr.Dataset
+    labels: xr.Dataset
+    panel: xr.Dataset
+    graph_edges: pd.DataFrame
+    split: Split
+    manifest: Mapping[str, Any]
+    settings: FitSettings
+
+    @cached_property
+    def rows(self) -> LearningRows:
+        """Row matrices of all features, built once for every baseline that learns from rows."""
+        return learning_rows(self.features["x"], self.features["in_universe"], self.labels["target"], self.split)
+
+
+@dataclass(frozen=True)
+class PartRows:
+    """Stock days of one part of the split as a row matrix.
+
+    Attributes:
+        x: Normalised features (row, feature) float32.
+        target: Per-date Gaussian rank of the label (row, horizon); NaN = no label.
+        day: Index of the row's date (row,).
+        stock: Index of the row's code (row,).
+    """
+
+    x: Float32Array
+    target: Float32Array
+    day: NDArray[np.intp]
+    stock: NDArray[np.intp]
+
+    def mean_rank_ic(self, score: NDArray[np.floating], horizon_index: int) -> float:
+        """Return the mean over dates of the rank IC of a score (row,) with the label of a horizon."""
+        shape = (int(self.day.max()) + 1, int(self.stock.max()) + 1)
+        scores, target = np.full(shape, np.nan), np.full(shape, np.nan)
+        scores[self.day, self.stock] = score
+        target[self.day, self.stock] = self.target[:, horizon_index]
+        return float(bn.nanmean(rank_ic(scores, target)))
+
+
+@dataclass(frozen=True)
+class LearningRows:
+    """Row matrices of train, valid and test for all horizons and learners."""
+
+    parts: Mapping[str, PartRows]
+    dates: pd.DatetimeIndex
+    codes: TextArray
+    horizons: Sequence[int]
+
+    def with_features(self, x: xr.DataArray) -> LearningRows:
+        """Return the same rows with other features (date, code, feature) of the same dates and codes."""
+        values = x.transpose("date", "code", "feature").to_numpy()
+        parts = {name: replace(part, x=_rows_of(values, part.day, part.stock)) for name, part in self.parts.items()}
+        return replace(self, parts=parts)
+
+    def predictions(self, scores: Mapping[str, Sequence[NDArray[np.floating]]]) -> pd.DataFrame:
+        """Return scores as a table: date, code, split, score_<h>d (float32).
+
+        Args:
+            scores: Part to one score (row,) per horizon.
+        """
+        frames = []
+        for part, values in scores.items():
+            index = self.parts[part]
+            frame = pd.DataFrame({"date": self.dates[index.day], "code": self.codes[index.stock], "split": part})
+            for horizon, score in zip(self.horizons, values, strict=True):
+                frame[score_column(horizon)] = score.astype(np.float32)
+            frames.append(frame)
+        return pd.concat(frames, ignore_index=True)
+
+
+def learning_rows(x: xr.DataArray, in_universe: xr.DataArray, target: xr.DataArray, split: Split) -> LearningRows:
+    """Return the row matrices of the three parts; only stocks in the universe become rows.
+
+    Args:
+        x: Normalised features (date, code, feature), missing already 0.
+        in_universe: (date, code) bool.
+        target: What the network learns too (date, code, horizon), NaN = missing; ranked per date
+            over the universe.
+        split: {"train": [from, to], "valid": ..., "test": ...}; purged sessions are in no part.
+
+    Raises:
+        ValueError: The arrays do not share their dates and codes, or no stock is in the universe in a part.
+    """
+    for name, other in (("in_universe", in_universe), ("labels target", target)):
+        for dim in ("date", "code"):
+            if not np.array_equal(x[dim].values, other[dim].values):
+                raise ValueError(
+                    f"{name} and features x differ in {dim} ({other.sizes[dim]} against "
+                    f"{x.sizes[dim]}); build both from one panel"
+                )
+    dates = pd.DatetimeIndex(x["date"].values)
+    features = x.transpose("date", "code", "feature").to_numpy()
+    universe = in_universe.transpose("date", "code").to_numpy()
+    ranks = gaussian_rank_labels(target, in_universe).transpose("date", "code", "horizon").to_numpy()
+    parts: dict[str, PartRows] = {}
+    for part in PARTS:
+        day, stock = np.nonzero(universe & split_mask(split, dates, part)[:, None])
+        if not len(day):
+            raise ValueError(f"split.{part} {split[part]} holds no stock day of the universe; widen it")
+        parts[part] = PartRows(_rows_of(features, day, stock), _rows_of(ranks, day, stock), day, stock)
+    horizons = [int(h) for h in target["horizon"].values]
+    return LearningRows(parts, dates, x["code"].values.astype(str), horizons)
+
+
+def _rows_of(values: NDArray[np.floating], day: NDArray[np.intp], stock: NDArray[np.intp]) -> Float32Array:
+    return values[day, stock].astype(np.float32, copy=False)
