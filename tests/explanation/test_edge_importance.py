@@ -18,7 +18,6 @@ A, B, C = "13000", "13010", "13020"
 VARIANTS = {
     "plain": {},
     "two_layers": {"layers": 2},
-    "date_norm": {"norm": "date"},
     "diffusion": {"diffusion": {"enabled": True, "hops": 2, "restart": 0.2}},
     "learned": {"learned_graph": {"enabled": True, "k": 2, "perspectives": 2, "penalty": 0.01}},
 }

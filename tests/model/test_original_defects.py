@@ -15,8 +15,8 @@ from torch import nn
 
 from gogooku_kedro.graph import check_graph
 from gogooku_kedro.model import ATFTGATFAN
-from gogooku_kedro.model.fusion import GatedFusion
 from gogooku_kedro.model.gat import GraphBlock
+from gogooku_kedro.model.grn import GatedFusion
 from gogooku_kedro.training import fit_model, market_tensors
 from gogooku_kedro.training.diagnostics.gradient_check import check_gradients
 from gogooku_kedro.training.diagnostics.information_flow import InformationFlow, InformationFlowError

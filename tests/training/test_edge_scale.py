@@ -3,7 +3,7 @@
 import pandas as pd
 import torch
 
-from gogooku_kedro.model.edge_scale import EdgeScale
+from gogooku_kedro.model.gat import EdgeScale
 from gogooku_kedro.training import fit_model, market_tensors
 from tests.training.conftest import ATTRIBUTES, TRAIN, VALID, tables, training_params
 

@@ -29,11 +29,11 @@ def attention_pairs(subject: Subject, days: Sequence[int], sectors: "pd.Series[s
         sectors: Sector by code.
 
     Returns:
-        One row per pair, a stock's strongest first: ``source``, ``target``, ``attention`` (mean over heads,
-        layers, the days on which the pair was connected, and seeds), ``lift`` (mean of attention times
-        incoming edges; 1 = uniform), ``rank`` of the source among the target's (1 = most attention),
-        ``correlation``, ``sign`` (-1 moves against, 0 as often as not), ``same_sector``, ``days`` connected,
-        ``self_attention`` of the target, ``seed_agreement`` (Kendall's W of the seeds' orders of the target's
+        One row per pair, a stock's strongest first: `source`, `target`, `attention` (mean over heads,
+        layers, the days on which the pair was connected, and seeds), `lift` (mean of attention times
+        incoming edges; 1 = uniform), `rank` of the source among the target's (1 = most attention),
+        `correlation`, `sign` (-1 moves against, 0 as often as not), `same_sector`, `days` connected,
+        `self_attention` of the target, `seed_agreement` (Kendall's W of the seeds' orders of the target's
         sources, in [0, 1]; NaN with one seed or fewer than three sources), and the two sectors. No rows for a
         model without graph.
     """
@@ -59,7 +59,7 @@ def seed_agreement(by_seed: pd.DataFrame) -> "pd.Series[float]":
     """Kendall's W of every target: do the seeds order its sources alike?
 
     Args:
-        by_seed: ``seed, source, target, attention``; sources that not every seed has are left out.
+        by_seed: `seed, source, target, attention`; sources that not every seed has are left out.
     """
     wide = by_seed.pivot(index=["target", "source"], columns="seed", values="attention").dropna()
     agreement = {target: kendalls_w(sources.to_numpy().T) for target, sources in wide.groupby(level="target")}
@@ -67,7 +67,7 @@ def seed_agreement(by_seed: pd.DataFrame) -> "pd.Series[float]":
 
 
 def kendalls_w(ratings: FloatArray) -> float:
-    """Kendall's coefficient of concordance of ``(raters, items)``, corrected for ties.
+    """Kendall's coefficient of concordance of `(raters, items)`, corrected for ties.
 
     1 = all raters order the items alike, 0 = their orders cancel out. NaN with one rater, fewer than three
     items, or where no rater tells any items apart.

@@ -29,7 +29,7 @@ def edge_importance(
     """Take edges away one by one and see what the scores of their targets do.
 
     On every sampled session the incoming edges of stocks in random order are taken, all of a stock's before
-    those of the next, until there are ``edges``. The first of these stocks is explained by PyG too.
+    those of the next, until there are `edges`. The first of these stocks is explained by PyG too.
 
     Args:
         subject: Models and market.
@@ -40,9 +40,9 @@ def edge_importance(
         seed: Of the samples and of GNNExplainer.
 
     Returns:
-        One row per member, session and edge: ``date, seed, source, target, attention, lift, correlation``,
-        ``effect_1d`` ... (score of the target with the edge less that without it) and the masks
-        ``attention_explainer`` and ``gnn_explainer`` (shortest horizon), NaN but for the explained stocks. No
+        One row per member, session and edge: `date, seed, source, target, attention, lift, correlation`,
+        `effect_1d` ... (score of the target with the edge less that without it) and the masks
+        `attention_explainer` and `gnn_explainer` (shortest horizon), NaN but for the explained stocks. No
         rows for a model without graph.
     """
     rng = np.random.default_rng(seed)
@@ -65,12 +65,12 @@ def effect_agreement(table: pd.DataFrame) -> dict[str, Any]:
     """Does what gets attention have an effect? Rank correlations with the size of the effect of dropping.
 
     Args:
-        table: From :func:`edge_importance`.
+        table: From `edge_importance`.
 
     Returns:
-        ``edges`` and, for every horizon, the Spearman correlation of ``|effect|`` with ``attention`` over all
+        `edges` and, for every horizon, the Spearman correlation of `|effect|` with `attention` over all
         edges, and the mean of the correlations among a stock's incoming edges of a session and member
-        (``attention_within_stock``); for the shortest horizon also those of either explainer's mask. None
+        (`attention_within_stock`); for the shortest horizon also those of either explainer's mask. None
         where there is none.
     """
     agreement: dict[str, Any] = {"edges": len(table)}

@@ -38,7 +38,7 @@ def gnn_explainer(part: GraphPart, stock: int, horizon: int, steps: int, seed: i
         seed: Seed of the mask's start.
 
     Returns:
-        ``(E,)`` in [0, 1]; 0 for edges from which the stock cannot hear.
+        `(E,)` in [0, 1]; 0 for edges from which the stock cannot hear.
     """
     algorithm = GNNExplainer(steps, LEARNING_RATE, edge_size=EDGE_SIZE, edge_ent=EDGE_ENTROPY)
     with torch.random.fork_rng(devices=[]):
@@ -47,9 +47,9 @@ def gnn_explainer(part: GraphPart, stock: int, horizon: int, steps: int, seed: i
 
 
 def attention_explainer(part: GraphPart, stock: int, horizon: int) -> Tensor:
-    """Mask of PyG's AttentionExplainer: the largest attention over heads and layers, ``(E,)``.
+    """Mask of PyG's AttentionExplainer: the largest attention over heads and layers, `(E,)`.
 
-    NaN where the convolution has no attention (``sage``, ``gin``).
+    NaN where the convolution has no attention (`sage`, `gin`).
     """
     gat = part.model.gat
     if gat is None or not isinstance(gat.layers[0].conv, AttentiveConvolution):

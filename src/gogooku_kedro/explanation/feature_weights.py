@@ -16,7 +16,7 @@ def daily_weights(subject: Subject, days: Sequence[int]) -> pd.DataFrame:
     """Selection weights of every member and session, averaged over the stocks of the cross-section.
 
     Returns:
-        Rows ``(seed, date)``, one column per feature in the order of ``subject.features``; a row sums to 1.
+        Rows `(seed, date)`, one column per feature in the order of `subject.features`; a row sums to 1.
         No rows for models without variable selection.
     """
     rows = {
@@ -33,11 +33,11 @@ def feature_weights(daily: pd.DataFrame, features: pd.DataFrame) -> pd.DataFrame
     """Mean selection weight of every feature, the heaviest first.
 
     Args:
-        daily: From :func:`daily_weights`.
-        features: ``feature, family``.
+        daily: From `daily_weights`.
+        features: `feature, family`.
 
     Returns:
-        ``feature, family, weight`` (over sessions, then seeds; sums to 1), ``ratio`` to the uniform weight
+        `feature, family, weight` (over sessions, then seeds; sums to 1), `ratio` to the uniform weight
         1/F, and the lowest and highest ratio of a single seed.
     """
     if daily.empty:
@@ -57,7 +57,7 @@ def family_weights(weights: pd.DataFrame) -> pd.DataFrame:
     """Sum of the weights of every family's features and its ratio to their uniform share, heaviest first.
 
     Args:
-        weights: From :func:`feature_weights`.
+        weights: From `feature_weights`.
     """
     by_family = weights.groupby("family", sort=False)["weight"]
     table = pd.DataFrame({"features": by_family.size(), "weight": by_family.sum()})
@@ -69,12 +69,12 @@ def feature_weights_by_month(daily: pd.DataFrame, features: pd.DataFrame) -> pd.
     """Weight of every family in every calendar month.
 
     Args:
-        daily: From :func:`daily_weights`.
-        features: ``feature, family``.
+        daily: From `daily_weights`.
+        features: `feature, family`.
 
     Returns:
-        ``month`` (2021-08), ``family``, ``features`` (how many), ``weight`` (their sum, mean over the month's
-        sessions and the seeds) and ``ratio`` to the uniform share features/F.
+        `month` (2021-08), `family`, `features` (how many), `weight` (their sum, mean over the month's
+        sessions and the seeds) and `ratio` to the uniform share features/F.
     """
     if daily.empty:
         return pd.DataFrame(columns=MONTH_COLUMNS)

@@ -41,14 +41,14 @@ def family_importance(
     Args:
         subject: Models and market.
         days: Positions of the sessions.
-        labels: ``ret`` (date, code, horizon) on the market's sessions and stocks.
+        labels: `ret` (date, code, horizon) on the market's sessions and stocks.
         repeats: Permutations of every family; a session's rank IC is their mean.
         seed: Of the permutations.
 
     Returns:
-        One row per family and horizon: ``family, features, horizon, rank_ic`` and ``rank_ic_permuted``
-        (means over the sessions), ``drop`` = the difference, its 95 % interval over sessions ``low, high``,
-        the Newey-West ``t`` and ``days``. NaN where there are too few sessions.
+        One row per family and horizon: `family, features, horizon, rank_ic` and `rank_ic_permuted`
+        (means over the sessions), `drop` = the difference, its 95 % interval over sessions `low, high`,
+        the Newey-West `t` and `days`. NaN where there are too few sessions.
     """
     returns = labels["ret"].transpose("date", "code", "horizon").to_numpy()[list(days)]
     whole = _daily_rank_ic(subject, days, returns, None)
@@ -68,7 +68,7 @@ class Deal:
     """Deal the values of some columns to other stocks, by one permutation per chunk.
 
     Attributes:
-        columns: Positions in ``x``, or in the levels.
+        columns: Positions in `x`, or in the levels.
         of_levels: Whether the columns are level-like channels.
         entropy: Seed and number of the repeat; the chunk's first day is added to them.
     """
@@ -87,7 +87,7 @@ class Deal:
         return chunk._replace(x=x)
 
     def order(self, chunk: DayChunk) -> Tensor:
-        """``(N,)``: whose values each stock receives, known when the first day of the chunk is."""
+        """`(N,)`: whose values each stock receives, known when the first day of the chunk is."""
         first = chunk.present[-chunk.target.size(0)].cpu()
         here, order = first.nonzero().flatten(), torch.arange(len(first))
         rng = np.random.default_rng((*self.entropy, chunk.first_day))
@@ -99,9 +99,9 @@ def deal(values: Tensor, present: Tensor, order: Tensor) -> Tensor:
     """Give every stock the values of another one on the days on which both are present.
 
     Args:
-        values: ``(T, N, C)``.
-        present: ``(T, N)`` bool.
-        order: ``(N,)``, stock ``i`` receives from ``order[i]``.
+        values: `(T, N, C)`.
+        present: `(T, N)` bool.
+        order: `(N,)`, stock `i` receives from `order[i]`.
     """
     both = present & present[:, order]
     return torch.where(both.unsqueeze(-1), values[:, order], values)
@@ -116,7 +116,7 @@ def _families(subject: Subject) -> dict[str, Tensor]:
 
 
 def _daily_rank_ic(subject: Subject, days: Sequence[int], returns: Float32Array, change: Change | None) -> FloatArray:
-    """Rank IC ``(D, 4)`` of the members together."""
+    """Rank IC `(D, 4)` of the members together."""
     members = []
     for model in subject.models:
         scores = []

@@ -16,15 +16,15 @@ def planted_precision(pairs: pd.DataFrame, planted: pd.DataFrame, top: int) -> d
     """Hold the order of the pairs against the planted ones.
 
     Args:
-        pairs: Table of :func:`~gogooku_kedro.explanation.attention_pairs.attention_pairs`.
-        planted: ``source, target`` of the planted pairs; empty where nothing was planted.
+        pairs: Table of `attention_pairs`.
+        planted: `source, target` of the planted pairs; empty where nothing was planted.
         top: Number of strongest pairs looked at.
 
     Returns:
-        ``pairs`` and ``planted_pairs`` among them, ``graph_recall`` (share of all planted pairs between
-        stocks of the table that were connected at all), ``base_rate`` (what a random order gets), and for
-        the orders by ``attention``, ``lift`` and ``abs_correlation``: ``auc``, ``precision_at_<top>`` and
-        ``precision_at_planted`` (among as many pairs as are planted). None where nothing is planted.
+        `pairs` and `planted_pairs` among them, `graph_recall` (share of all planted pairs between
+        stocks of the table that were connected at all), `base_rate` (what a random order gets), and for
+        the orders by `attention`, `lift` and `abs_correlation`: `auc`, `precision_at_<top>` and
+        `precision_at_planted` (among as many pairs as are planted). None where nothing is planted.
     """
     wanted = pd.MultiIndex.from_frame(planted[["source", "target"]].astype(str))
     hit = pd.MultiIndex.from_frame(pairs[["source", "target"]]).isin(wanted)
@@ -54,12 +54,12 @@ def _figures(hit: BoolArray, strength: FloatArray, tops: Sequence[int]) -> dict[
 
 
 def precision_at(hit: BoolArray, strength: FloatArray, top: int) -> float:
-    """Share of hits among the ``top`` strongest; of equally strong ones a random choice is expected.
+    """Share of hits among the `top` strongest; of equally strong ones a random choice is expected.
 
     Args:
-        hit: ``(n,)``.
-        strength: ``(n,)``.
-        top: At most ``n`` are looked at.
+        hit: `(n,)`.
+        strength: `(n,)`.
+        top: At most `n` are looked at.
     """
     top = min(top, len(hit))
     border = np.partition(strength, len(strength) - top)[len(strength) - top]

@@ -32,8 +32,8 @@ class Subject:
         models: The members of the ensemble, in evaluation mode.
         seeds: Seed of each.
         market: The market, on the device of the models.
-        facts: The graph of the market with :data:`FACTS` as attributes, the edges in the same order.
-        features: ``feature`` and ``family`` of every column of the market's ``x``.
+        facts: The graph of the market with `FACTS` as attributes, the edges in the same order.
+        features: `feature` and `family` of every column of the market's `x`.
         dates: Sessions of the market.
         codes: Stocks of the market.
     """
@@ -61,12 +61,12 @@ class Subject:
 
         Args:
             ensemble: The trained models.
-            features: ``x``, ``levels``, ``in_universe``.
-            labels: ``target``, on the same dates and codes.
+            features: `x`, `levels`, `in_universe`.
+            labels: `target`, on the same dates and codes.
             edges: The graph.
             manifest: Names and families of the features.
-            params: Settings of the section ``model``.
-            device: ``cpu`` or ``cuda``.
+            params: Settings of the section `model`.
+            device: `cpu` or `cuda`.
 
         Raises:
             ValueError: If features, settings or sizes are not those of the training.
@@ -105,11 +105,11 @@ class Subject:
 
 
 class HeardDay(NamedTuple):
-    """The edges of a day with the attention on them, every array ``(E,)``, on the CPU.
+    """The edges of a day with the attention on them, every array `(E,)`, on the CPU.
 
     Attributes:
         source: Position of the neighbour.
-        target: Position of the stock that hears it; equal to ``source`` for a self loop.
+        target: Position of the stock that hears it; equal to `source` for a self loop.
         attention: Mean over layers and heads, in [0, 1].
         lift: Attention times the number of incoming edges of the target: 1 = uniform.
         sign: -1 where the two move against each other, else 1.
@@ -127,7 +127,7 @@ class HeardDay(NamedTuple):
 
     @classmethod
     def of(cls, heard: GraphAttention, facts: Tensor, n_stocks: int) -> Self:
-        """Take the figures out of a model's attention; ``facts`` are of the first edges."""
+        """Take the figures out of a model's attention; `facts` are of the first edges."""
         source, target = heard.edge_index.cpu()
         attention = heard.alpha.double().mean(dim=1).cpu()
         lift = attention * in_degree(heard.edge_index, n_stocks).cpu()[target]
@@ -138,7 +138,7 @@ class HeardDay(NamedTuple):
 
 
 def feature_names(manifest: Mapping[str, Any], context: Sequence[str]) -> pd.DataFrame:
-    """``feature`` and ``family`` of the columns that a model reads of each stock, in their order.
+    """`feature` and `family` of the columns that a model reads of each stock, in their order.
 
     Args:
         manifest: The feature manifest.
@@ -154,7 +154,7 @@ def combined_scores(members: Sequence[Float32Array]) -> Float32Array:
     """Scores of an ensemble as predictions have them, from those of its members.
 
     Args:
-        members: ``(D, N, H)`` of each, NaN = not in the cross-section.
+        members: `(D, N, H)` of each, NaN = not in the cross-section.
 
     Returns:
         The scores of a single member as they are; of several, the mean of their Gaussian ranks.
@@ -167,5 +167,5 @@ def combined_scores(members: Sequence[Float32Array]) -> Float32Array:
 
 
 def sampled(days: Sequence[int], number: int, rng: np.random.Generator) -> list[int]:
-    """``number`` of the days, drawn without replacement, in order of time; all where there are no more."""
+    """`number` of the days, drawn without replacement, in order of time; all where there are no more."""
     return sorted(rng.choice(np.asarray(days), size=min(number, len(days)), replace=False).tolist())

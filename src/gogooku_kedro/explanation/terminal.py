@@ -30,7 +30,7 @@ GATES_SHOWN, WIDTH = 5, 120
 
 
 def render(why: Why, top: int) -> str:
-    """The explanation as plain text: what the score is, and tables of at most ``top`` rows."""
+    """The explanation as plain text: what the score is, and tables of at most `top` rows."""
     console = Console(file=io.StringIO(), width=WIDTH, color_system=None)
     console.print(*_summary(why), sep="\n")
     console.print(_table(f"Features (of {len(why.features)})", why.features.head(top)))

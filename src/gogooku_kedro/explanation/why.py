@@ -38,13 +38,13 @@ class Why:
         own_score: Mean of the members' own scores, which the attributions add up to.
         median_score: What it would be for a stock that is the median in every feature.
         gap: Largest completeness gap of the members' attributions, a fraction; NaN where undefined.
-        peers_effect: What all neighbours together add to ``own_score``; NaN without graph.
-        features: ``feature, family, value`` (on the day), ``attribution`` (sum over the window), the largest
+        peers_effect: What all neighbours together add to `own_score`; NaN without graph.
+        features: `feature, family, value` (on the day), `attribution` (sum over the window), the largest
             first.
-        families: ``family, attribution``, likewise.
-        neighbours: ``source, attention, lift, correlation, sign, same_sector, effect, score`` and recent
+        families: `family, attribution`, likewise.
+        neighbours: `source, attention, lift, correlation, sign, same_sector, effect, score` and recent
             returns, the most attended first; no rows without graph.
-        gate: ``feature, family, gate`` by the state of the market (1 = neutral); no rows without a gate.
+        gate: `feature, family, gate` by the state of the market (1 = neutral); no rows without a gate.
     """
 
     code: str
@@ -64,7 +64,7 @@ class Why:
     gate: pd.DataFrame
 
     def as_dict(self, top: int) -> dict[str, Any]:
-        """JSON types, with the first ``top`` rows of every table; what is not a number is None."""
+        """JSON types, with the first `top` rows of every table; what is not a number is None."""
         tables = ("features", "families", "neighbours", "gate")
         plain: dict[str, Any] = {k: v for k, v in vars(self).items() if k not in tables}
         plain |= {
@@ -98,7 +98,7 @@ def explain_stock(
 
     Args:
         subject: Models and market.
-        panel: ``adj_close`` (date, code), for recent returns.
+        panel: `adj_close` (date, code), for recent returns.
         levels: Quantile levels of the models.
         code: The stock; of a five-digit code the last 0 may be left out.
         date: The session; None is the latest with a cross-section.
@@ -138,7 +138,7 @@ def explain_stock(
 
 
 def recent_returns(panel: xr.Dataset, date: pd.Timestamp) -> pd.DataFrame:
-    """Returns of the adjusted close over the last 1, 5, 20 sessions up to ``date``, by code; NaN = absent."""
+    """Returns of the adjusted close over the last 1, 5, 20 sessions up to `date`, by code; NaN = absent."""
     past = panel["adj_close"].sel(date=slice(None, date)).transpose("date", "code").to_numpy()
     returns = {f"return_{h}d": past[-1].astype(np.float64) / past[-1 - h] - 1 for h in RECENT if len(past) > h}
     return pd.DataFrame(returns, index=panel.indexes["code"].astype(str))

@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 class SeedEveryStep(pl.Callback):
-    """Seed PyTorch's generators by ``(seed, epoch, first day of the chunk)`` before every training step.
+    """Seed PyTorch's generators by `(seed, epoch, first day of the chunk)` before every training step.
 
     Dropout then draws the same numbers for a chunk whether or not the run was interrupted before it,
     whatever else drew random numbers in between (a data loader does when it starts), and whichever of

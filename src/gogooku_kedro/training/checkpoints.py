@@ -17,7 +17,7 @@ from gogooku_kedro.params import ModelParams, TrainingParams
 from gogooku_kedro.training.module import MONITOR
 
 WITHOUT_EFFECT = {"checkpoint_dir", "keep_checkpoints", "time_budget_minutes", "seeds"}
-"""Settings of ``training`` that change nothing in an epoch; of ``seeds`` each member's is its ``seed``."""
+"""Settings of `training` that change nothing in an epoch; of `seeds` each member's is its `seed`."""
 
 PARTS = {"state_dict", "current_model_state", "callbacks", "loops", "optimizer_states", "lr_schedulers"}
 UNREADABLE = (UnpicklingError, EOFError, LookupError, RuntimeError, TypeError, ValueError, struct.error)
@@ -34,12 +34,12 @@ def run_key(
     """Name of the training of one model: equal data and settings, and only they, have equal keys.
 
     Args:
-        fingerprint: ``MarketTensors.fingerprint()``.
+        fingerprint: `MarketTensors.fingerprint()`.
         feature_hash: Hash of the feature manifest.
         train: Days of the training part.
         valid: Days of the validation part.
         model_params: Settings of the model.
-        training: Settings of the optimisation, ``seed`` that of the model.
+        training: Settings of the optimisation, `seed` that of the model.
     """
     settings = {
         "model": model_params.model_dump(mode="json"),
@@ -51,7 +51,7 @@ def run_key(
 
 
 class EpochCheckpoints(Checkpoint):
-    """Save every epoch; keep the last ``keep`` of them and the best by the monitored metric.
+    """Save every epoch; keep the last `keep` of them and the best by the monitored metric.
 
     An epoch whose metric is not finite, as in a phase without the graph, is never the best. The best
     epoch is part of the state, so that a restart from any of the files finds the file it speaks of.

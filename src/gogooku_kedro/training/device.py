@@ -8,14 +8,14 @@ Precision = Literal["bf16-mixed", "32-true"]
 
 
 def resolve_device(device: str, devices: int = 1) -> str:
-    """Turn ``training.device`` into ``cpu`` or ``cuda``.
+    """Turn `training.device` into `cpu` or `cuda`.
 
     Args:
-        device: ``auto`` takes CUDA when there is one; ``cpu`` and ``cuda`` are taken at their word.
+        device: `auto` takes CUDA when there is one; `cpu` and `cuda` are taken at their word.
         devices: Number of processes, one a device; on the CPU any number.
 
     Raises:
-        ValueError: If ``cuda`` is asked for and there is none, or there are fewer than ``devices``.
+        ValueError: If `cuda` is asked for and there is none, or there are fewer than `devices`.
     """
     available = torch.cuda.is_available()
     if device == "cuda" and not available:
@@ -34,7 +34,7 @@ def resolve_device(device: str, devices: int = 1) -> str:
 
 
 def resolve_precision(precision: str, device: str) -> Precision:
-    """Turn ``training.precision`` into Lightning's name: ``auto`` is bf16 on CUDA and float32 on CPU."""
+    """Turn `training.precision` into Lightning's name: `auto` is bf16 on CUDA and float32 on CPU."""
     if precision == "auto":
         return "bf16-mixed" if device == "cuda" else "32-true"
     return "bf16-mixed" if precision == "bf16-mixed" else "32-true"

@@ -82,7 +82,7 @@ class Ensemble:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what :meth:`save` wrote.
+        """Read what `save` wrote.
 
         Raises:
             ValueError: If a file is missing, damaged, exchanged or of another version, naming the file.
@@ -112,16 +112,16 @@ def predict_parts(
     Args:
         ensemble: The trained models.
         feature_hash: Hash of the manifest of the market's features.
-        model_params: Settings of the section ``model``.
+        model_params: Settings of the section `model`.
         market: The market.
-        parts: Positions of the days by name of the part, for example ``{"test": [...]}``.
+        parts: Positions of the days by name of the part, for example `{"test": [...]}`.
         dates: Sessions of the market.
         codes: Stocks of the market.
-        device: ``cpu`` or ``cuda``.
+        device: `cpu` or `cuda`.
 
     Returns:
-        ``date, code, split, score_1d ... score_20d`` and quantiles ``q05_1d ...`` as in
-        :func:`predictions_frame`; and ``date, code, split, seed, score_1d ... score_20d``.
+        `date, code, split, score_1d ... score_20d` and quantiles `q05_1d ...` as in
+        `predictions_frame`; and `date, code, split, seed, score_1d ... score_20d`.
 
     Raises:
         ValueError: If features, settings or sizes are not those of the training.

@@ -33,7 +33,7 @@ class FitResult:
 
 @dataclass(frozen=True)
 class EnsembleResult:
-    """Trained models and the metrics of their epochs, with a column ``seed``."""
+    """Trained models and the metrics of their epochs, with a column `seed`."""
 
     ensemble: Ensemble
     history: pd.DataFrame
@@ -49,25 +49,25 @@ def fit_model(
     callbacks: Sequence[pl.Callback] = (),
     gat_verbose: bool = False,
 ) -> FitResult:
-    """Train ATFT-GAT-FAN with ``training.seed`` and return the weights of its best validation epoch.
+    """Train ATFT-GAT-FAN with `training.seed` and return the weights of its best validation epoch.
 
     Only the training part is learned from; only the validation part chooses the epoch. A run that was
     cut off with the same data and settings goes on after its last finished epoch and ends with the same
-    weights; its checkpoints lie in ``training.checkpoint_dir`` and are removed when training ends.
+    weights; its checkpoints lie in `training.checkpoint_dir` and are removed when training ends.
 
     Args:
-        market: The market; days outside ``train`` and ``valid`` are read only as windows before them.
+        market: The market; days outside `train` and `valid` are read only as windows before them.
         train: Days of the training part.
         valid: Days of the validation part.
         feature_hash: Hash of the feature manifest, kept with the weights.
         model_params: Settings of the model.
-        training: Settings of the optimisation. With ``devices`` above 1 new processes train, so a script
-            that calls this needs ``if __name__ == "__main__":``.
-        callbacks: Further Lightning callbacks; of a class that can be imported when ``devices`` is above 1.
+        training: Settings of the optimisation. With `devices` above 1 new processes train, so a script
+            that calls this needs `if __name__ == "__main__":`.
+        callbacks: Further Lightning callbacks; of a class that can be imported when `devices` is above 1.
         gat_verbose: Log every step of the GAT at DEBUG.
 
     Raises:
-        ValueError: If ``training.device`` is not there, the training part begins before the first whole
+        ValueError: If `training.device` is not there, the training part begins before the first whole
             window, or a checkpoint is damaged.
         RuntimeError: If one of several processes fails.
     """
@@ -87,16 +87,16 @@ def fit_ensemble(
     gat_verbose: bool = False,
     isolated: bool = False,
 ) -> EnsembleResult:
-    """Train one model for each of ``training.all_seeds()``; arguments and errors as of :func:`fit_model`.
+    """Train one model for each of `training.all_seeds()`; arguments and errors as of `fit_model`.
 
-    A finished member waits in ``training.checkpoint_dir`` for the others, so a run that is cut off later
-    does not train it again. ``training.time_budget_minutes`` is shared out equally.
+    A finished member waits in `training.checkpoint_dir` for the others, so a run that is cut off later
+    does not train it again. `training.time_budget_minutes` is shared out equally.
 
-    ``isolated`` says that the graph is a control with self loops alone. Without it a GAT that hears nobody
-    stops the training, see :class:`~gogooku_kedro.training.diagnostics.information_flow.InformationFlow`.
+    `isolated` says that the graph is a control with self loops alone. Without it a GAT that hears nobody
+    stops the training, see `InformationFlow`.
 
     Raises:
-        ValueError: Also if ``isolated`` and there is an edge between two stocks.
+        ValueError: Also if `isolated` and there is an edge between two stocks.
     """
     _check_parts(train, model_params)
     if isolated and (market.graph.edge_index[0] != market.graph.edge_index[1]).any():

@@ -21,11 +21,11 @@ class EncodedDay(NamedTuple):
 
     Attributes:
         day: Position of the day.
-        hidden: ``(1, N, hidden_size)``.
-        present: ``(1, N)`` bool.
-        edge_index: ``(2, E)`` between stocks.
-        edge_attr: ``(E, A)``.
-        selection: ``(N, F)`` variable selection weights of the day's tokens, None without a VSN.
+        hidden: `(1, N, hidden_size)`.
+        present: `(1, N)` bool.
+        edge_index: `(2, E)` between stocks.
+        edge_attr: `(E, A)`.
+        selection: `(N, F)` variable selection weights of the day's tokens, None without a VSN.
     """
 
     day: int
@@ -78,10 +78,10 @@ def predict_days(
         model: The model, in evaluation mode.
         market: The market.
         days: Positions of the days; each needs a whole window before it.
-        device: ``cpu`` or ``cuda``.
+        device: `cpu` or `cuda`.
 
     Yields:
-        The day, its scores ``(N, 4)`` and quantiles ``(N, 4, Q)``, on the CPU.
+        The day, its scores `(N, 4)` and quantiles `(N, 4, Q)`, on the CPU.
     """
     model = model.to(device)
     for of in encode_days(model, market.to(torch.device(device)), days):
@@ -105,13 +105,13 @@ def predictions_frame(
         model: The model, in evaluation mode.
         params: Its settings, for the quantile levels.
         market: The market.
-        parts: Positions of the days by name of the part, for example ``{"test": [...]}``.
+        parts: Positions of the days by name of the part, for example `{"test": [...]}`.
         dates: Sessions of the market.
         codes: Stocks of the market.
-        device: ``cpu`` or ``cuda``.
+        device: `cpu` or `cuda`.
 
     Returns:
-        Columns ``date, code, split, score_1d ... score_20d`` and ``q05_1d ...``: quantiles of the
+        Columns `date, code, split, score_1d ... score_20d` and `q05_1d ...`: quantiles of the
         per-date Gaussian rank of the return (0 = median stock, 1 = one standard deviation better).
     """
     part_of_day = {day: part for part, days in parts.items() for day in days}

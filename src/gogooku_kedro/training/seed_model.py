@@ -29,9 +29,9 @@ class SeedModel:
     Attributes:
         weights: Arrays by parameter or buffer name.
         params: Settings of the model.
-        n_features: Number of features ``F``.
-        n_channels: Number of level-like channels ``C``.
-        n_context: Number of values of the market's state ``M``.
+        n_features: Number of features `F`.
+        n_channels: Number of level-like channels `C`.
+        n_context: Number of values of the market's state `M`.
         feature_hash: Hash of the feature manifest the model was trained on.
         training: What is worth knowing of the training run (seed, device, best epoch, seconds).
     """
@@ -53,7 +53,7 @@ class SeedModel:
         feature_hash: str,
         training: dict[str, Any],
     ) -> Self:
-        """Take the weights out of a model; ``sizes`` are its features, channels and context values."""
+        """Take the weights out of a model; `sizes` are its features, channels and context values."""
         weights = {k: v.detach().cpu().numpy().copy() for k, v in model.state_dict().items()}
         return cls(weights, params, *sizes, feature_hash, training)
 
@@ -62,7 +62,7 @@ class SeedModel:
 
         Args:
             feature_hash: Hash of the manifest of the features it is about to read.
-            model_params: Settings of the section ``model`` it is about to run with.
+            model_params: Settings of the section `model` it is about to run with.
 
         Raises:
             ValueError: If features or settings are not those the model was trained with, or the weights
@@ -105,7 +105,7 @@ class SeedModel:
 
     @classmethod
     def from_config(cls, weights: dict[str, Array], config: dict[str, Any]) -> Self:
-        """The inverse of :meth:`config`."""
+        """The inverse of `config`."""
         return cls(weights=weights, **(config | {"params": ModelParams.model_validate(config["params"])}))
 
     def save(self, folder: Path) -> None:
@@ -119,7 +119,7 @@ class SeedModel:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what :meth:`save` wrote.
+        """Read what `save` wrote.
 
         Raises:
             ValueError: If a file is missing, damaged, exchanged or of another version, naming the file.
@@ -154,7 +154,7 @@ class SeedModel:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The ``config.json`` of a folder, without its format.
+    """The `config.json` of a folder, without its format.
 
     Raises:
         ValueError: If it is missing, is no JSON object, or is of another format.

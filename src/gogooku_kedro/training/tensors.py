@@ -23,19 +23,19 @@ AHEAD = max(HORIZONS)
 
 
 class DayChunk(NamedTuple):
-    """``D`` consecutive days of the whole cross-section with the ``L - 1`` days before them.
+    """`D` consecutive days of the whole cross-section with the `L - 1` days before them.
 
     Attributes:
-        x: ``(D + L - 1, N, F)`` normalised features, 0 = missing.
-        present: ``(D + L - 1, N)`` bool.
-        levels: ``(D + L - 1, N, C)``, NaN = absent.
-        context: ``(D + L - 1, M)`` features of the market as a whole.
-        edge_index: ``(2, E)`` between nodes ``day * N + stock``.
-        edge_attr: ``(E, A)``.
-        target: ``(D, N, 4)`` per-date Gaussian ranks of the label, NaN = no label.
-        levels_ahead: ``(D + H - 1, N, C)`` levels from the session after ``first_day`` to the ``H``-th after
+        x: `(D + L - 1, N, F)` normalised features, 0 = missing.
+        present: `(D + L - 1, N)` bool.
+        levels: `(D + L - 1, N, C)`, NaN = absent.
+        context: `(D + L - 1, M)` features of the market as a whole.
+        edge_index: `(2, E)` between nodes `day * N + stock`.
+        edge_attr: `(E, A)`.
+        target: `(D, N, 4)` per-date Gaussian ranks of the label, NaN = no label.
+        levels_ahead: `(D + H - 1, N, C)` levels from the session after `first_day` to the `H`-th after
             the last day, NaN = absent or beyond the last session. Label side: only the loss may read it.
-        first_day: Index of the first of the ``D`` days in the market's sessions.
+        first_day: Index of the first of the `D` days in the market's sessions.
     """
 
     x: Tensor
@@ -54,10 +54,10 @@ class GraphTensors:
     """All graphs one after the other, with the graph of every day.
 
     Attributes:
-        edge_index: ``(2, E)`` stock positions, grouped by as-of date.
-        edge_attr: ``(E, A)``.
-        offset: ``(G + 1,)``, edges of graph ``g`` are ``offset[g]:offset[g + 1]``.
-        graph_of_day: ``(T,)``, last graph whose as-of date is not after the day, -1 = none yet.
+        edge_index: `(2, E)` stock positions, grouped by as-of date.
+        edge_attr: `(E, A)`.
+        offset: `(G + 1,)`, edges of graph `g` are `offset[g]:offset[g + 1]`.
+        graph_of_day: `(T,)`, last graph whose as-of date is not after the day, -1 = none yet.
     """
 
     edge_index: Tensor
@@ -66,7 +66,7 @@ class GraphTensors:
     graph_of_day: Tensor
 
     def of_days(self, first_day: int, stop_day: int) -> tuple[Tensor, Tensor]:
-        """Edges ``(2, E)`` between stocks and attributes ``(E, A)`` of the graphs in force on the days.
+        """Edges `(2, E)` between stocks and attributes `(E, A)` of the graphs in force on the days.
 
         Args:
             first_day: Index of the first day.
@@ -84,10 +84,10 @@ class GraphTensors:
 
         Args:
             first_day: Index of the first day.
-            present: ``(D, N)`` bool.
+            present: `(D, N)` bool.
 
         Returns:
-            ``edge_index`` ``(2, E)`` between nodes ``day * N + stock``, and ``edge_attr`` ``(E, A)``.
+            `edge_index` `(2, E)` between nodes `day * N + stock`, and `edge_attr` `(E, A)`.
         """
         days, stocks = present.shape
         graph = self.graph_of_day[first_day : first_day + days]
@@ -106,18 +106,18 @@ class GraphTensors:
 
 @dataclass(frozen=True)
 class MarketTensors:
-    """Features, levels, labels and graph of a market, aligned on sessions ``T`` and stocks ``N``.
+    """Features, levels, labels and graph of a market, aligned on sessions `T` and stocks `N`.
 
     All tensors are contiguous. The order of additions in a matrix product, and with it the last bit of a
     score, depends on the strides of its operands and on some processors on their alignment in memory; with
     one layout for the market and for every chunk a score cannot depend on where the data end.
 
     Attributes:
-        x: ``(T, N, F)``.
-        present: ``(T, N)`` bool, the stock belongs to the cross-section of the day.
-        levels: ``(T, N, C)``, NaN = absent.
-        context: ``(T, M)`` features of the market as a whole, 0 = missing.
-        target: ``(T, N, 4)`` per-date Gaussian ranks, NaN = no label.
+        x: `(T, N, F)`.
+        present: `(T, N)` bool, the stock belongs to the cross-section of the day.
+        levels: `(T, N, C)`, NaN = absent.
+        context: `(T, M)` features of the market as a whole, 0 = missing.
+        target: `(T, N, 4)` per-date Gaussian ranks, NaN = no label.
         graph: Edges by as-of date.
     """
 
@@ -144,7 +144,7 @@ class MarketTensors:
                     )
 
     def to(self, device: torch.device) -> Self:
-        """The same market in the memory of ``device``."""
+        """The same market in the memory of `device`."""
         moved = {f.name: getattr(self.graph, f.name).to(device) for f in fields(self.graph)}
         return type(self)(
             self.x.to(device),
@@ -156,7 +156,7 @@ class MarketTensors:
         )
 
     def chunk(self, first_day: int, days: int, window: int) -> DayChunk:
-        """Days ``first_day`` to ``first_day + days - 1`` with the window before each of them.
+        """Days `first_day` to `first_day + days - 1` with the window before each of them.
 
         Days beyond the last session are absent stocks, so that every chunk has the same shape. Every chunk
         is a copy in memory of its own, so that all have the same layout too.
@@ -200,7 +200,7 @@ def model_market(
     manifest: Mapping[str, Any],
     model: ModelParams,
 ) -> MarketTensors:
-    """:func:`market_tensors` as a model reads them: its edge attributes, its market gate's features."""
+    """`market_tensors` as a model reads them: its edge attributes, its market gate's features."""
     context = market_columns(manifest) if model.market_gate.enabled else ()
     return market_tensors(features, labels, edges, model.gat.edge_attributes, context)
 
@@ -215,12 +215,12 @@ def market_tensors(
     """Put features, labels and graph into tensors.
 
     Args:
-        features: ``x`` (date, code, feature), ``levels`` (date, code, channel), ``in_universe`` (date, code).
-        labels: ``target`` (date, code, horizon), on the same dates and codes; ranked over members.
-        edges: Long table ``asof, source, target`` and the attributes.
-        edge_attributes: Columns of ``edges`` that the model reads, in this order.
-        context_names: Features with one value per date, the same for all of a date: they leave ``x`` and
-            become ``context``.
+        features: `x` (date, code, feature), `levels` (date, code, channel), `in_universe` (date, code).
+        labels: `target` (date, code, horizon), on the same dates and codes; ranked over members.
+        edges: Long table `asof, source, target` and the attributes.
+        edge_attributes: Columns of `edges` that the model reads, in this order.
+        context_names: Features with one value per date, the same for all of a date: they leave `x` and
+            become `context`.
 
     Raises:
         ValueError: If labels and features are not on the same sessions and stocks, an edge attribute or a
@@ -245,10 +245,10 @@ def market_tensors(
 
 
 def graph_tensors(edges: pd.DataFrame, dates: pd.Index, codes: pd.Index, attributes: tuple[str, ...]) -> GraphTensors:
-    """Put an edge table into tensors; edges of stocks outside ``codes`` are left out.
+    """Put an edge table into tensors; edges of stocks outside `codes` are left out.
 
     Raises:
-        ValueError: If an attribute is missing from the table, naming ``model.gat.edge_attributes``.
+        ValueError: If an attribute is missing from the table, naming `model.gat.edge_attributes`.
     """
     missing = [name for name in attributes if name not in edges]
     if missing:
@@ -305,7 +305,7 @@ def _values(array: xr.DataArray) -> Float32Array:
 
 
 def _rows(values: Tensor, start: int, stop: int, beyond: float | bool) -> Tensor:
-    """Copy of the sessions ``start`` to ``stop - 1``; those after the last one hold ``beyond``."""
+    """Copy of the sessions `start` to `stop - 1`; those after the last one hold `beyond`."""
     known = values[start:stop]
     rows = values.new_full((stop - start, *values.shape[1:]), beyond)
     rows[: len(known)] = known

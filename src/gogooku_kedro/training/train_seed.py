@@ -62,7 +62,7 @@ class Job:
         valid: Days of the validation part.
         feature_hash: Hash of the feature manifest.
         model_params: Settings of the model.
-        training: Settings of the optimisation; ``seed`` is that of the one model.
+        training: Settings of the optimisation; `seed` is that of the one model.
         callbacks: Further Lightning callbacks.
         gat_verbose: Log every step of the GAT at DEBUG.
         isolated: The graph has self loops alone, on purpose.
@@ -82,7 +82,7 @@ class Job:
 
 
 class Patience(EarlyStopping):
-    """Stop after ``patience`` epochs without a better metric; epochs that have none (-inf) do not count."""
+    """Stop after `patience` epochs without a better metric; epochs that have none (-inf) do not count."""
 
     def __init__(self, patience: int) -> None:
         super().__init__(MONITOR, mode="max", patience=patience, check_on_train_epoch_end=True)
@@ -98,7 +98,7 @@ class Patience(EarlyStopping):
 
 
 def train_seed_model(market: MarketTensors, job: Job) -> None:
-    """Train the model of a job, or go on with it, and leave it in ``job.folder / FINISHED``.
+    """Train the model of a job, or go on with it, and leave it in `job.folder / FINISHED`.
 
     Every process of a job with several devices calls this; the first one leaves the model.
 

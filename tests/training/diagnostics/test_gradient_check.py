@@ -26,7 +26,6 @@ VARIANTS = {
     "no levels": {"fan": OFF, "san": OFF},
     "no vsn": {"vsn": OFF},
     "no gate of the market": {"market_gate": OFF},
-    "lstm": {"temporal": {"local_encoder": "lstm"}},
     "dropout": {"dropout": 0.3},
 }
 

@@ -14,7 +14,7 @@ from gogooku_kedro.labels.split import part_range
 from gogooku_kedro.params import ExplanationParams, ModelParams, TrainingParams
 
 Models = Any
-"""A ``training.Ensemble``: naming the class here would import torch, and a hint that cannot be resolved
+"""A `training.Ensemble`: naming the class here would import torch, and a hint that cannot be resolved
 would make Kedro pass the parameters unvalidated."""
 
 LOGGER = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ SETTINGS = ["params:model", "params:training", "params:explanation"]
 
 
 def create_pipeline() -> Pipeline:
-    """Build the stage ``explanation``."""
+    """Build the stage `explanation`."""
     return stage(
         "explanation",
         [

@@ -9,7 +9,7 @@ import xarray as xr
 from gogooku_kedro.params import ModelParams, TrainingParams
 
 Models = Any
-"""A ``training.Ensemble``: naming the class here would import torch, and a hint that cannot be resolved
+"""A `training.Ensemble`: naming the class here would import torch, and a hint that cannot be resolved
 would make Kedro pass the parameters unvalidated."""
 
 

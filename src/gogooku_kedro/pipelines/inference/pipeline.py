@@ -7,7 +7,7 @@ from gogooku_kedro.pipelines.stage import stage
 
 
 def create_pipeline() -> Pipeline:
-    """Build the stage ``inference``."""
+    """Build the stage `inference`."""
     market = ["features", "labels", "graph_edges", "feature_manifest"]
     return stage(
         "inference",

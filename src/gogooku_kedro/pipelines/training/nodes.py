@@ -14,7 +14,7 @@ from gogooku_kedro.params import DebugParams, ModelParams, TrainingParams
 from gogooku_kedro.report.figures import ranking as ranking_lib
 
 Models = Any
-"""A ``training.Ensemble``: naming the class here would import torch, and a hint that cannot be resolved
+"""A `training.Ensemble`: naming the class here would import torch, and a hint that cannot be resolved
 would make Kedro pass the parameters unvalidated."""
 
 

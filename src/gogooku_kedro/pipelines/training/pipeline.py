@@ -9,7 +9,7 @@ MARKET = ["features", "labels", "graph_edges", "split", "feature_manifest"]
 
 
 def create_pipeline() -> Pipeline:
-    """Build the stage ``training``."""
+    """Build the stage `training`."""
     return stage(
         "training",
         [

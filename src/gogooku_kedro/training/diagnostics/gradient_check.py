@@ -1,7 +1,7 @@
 """Show, check by check, that the task reaches every parameter and that every input reaches the scores.
 
 Four stages: the autograd graph is whole, the optimiser holds the model's parameters, the parameters stay
-the same objects, and the *task's* gradient (all penalties left out) arrives. ``requires_grad`` and the
+the same objects, and the *task's* gradient (all penalties left out) arrives. `requires_grad` and the
 gradient of the total loss prove none of that: a penalty pulls on weights whose output nobody reads.
 """
 

@@ -26,13 +26,13 @@ class InformationFlow(pl.Callback):
     A penalty on a layer's weights gives it a gradient whether or not its output is used, so the total
     gradient proves nothing. What stops a run at the end of an epoch is
 
-    - ``task_grad_norm/<part>``: the gradient of the task terms alone, zero on every probe of the epoch;
-    - ``train/score_dispersion`` and ``valid/score_dispersion``: the same score for all stocks (with dropout
+    - `task_grad_norm/<part>`: the gradient of the task terms alone, zero on every probe of the epoch;
+    - `train/score_dispersion` and `valid/score_dispersion`: the same score for all stocks (with dropout
       only the second can be exactly 0);
-    - ``gat/edge_count``: no edge between stocks in a phase with graph;
+    - `gat/edge_count`: no edge between stocks in a phase with graph;
 
     each of them also when it is NaN; and before a step, an optimiser that does not hold the model's
-    parameters, as after a layer was built in ``forward``.
+    parameters, as after a layer was built in `forward`.
 
     Args:
         isolated: The graph has self loops alone, on purpose: no edge is missed, and the neutralisation of
