@@ -8,7 +8,7 @@ from torch_geometric.explain.algorithm.utils import set_masks
 
 from gogooku_kedro.explanation import GraphPart, attention_explainer, edge_importance, effect_agreement, gnn_explainer
 from gogooku_kedro.explanation import graph_part as graph_part_module
-from gogooku_kedro.explanation.edge_importance import COLUMNS
+from gogooku_kedro.explanation.edges import COLUMNS
 from gogooku_kedro.training.predict import encode_days
 from tests.explanation.conftest import HandMade, edge_table, real_model, subject
 from tests.training.conftest import tables

@@ -1,4 +1,4 @@
-"""The forecasts of the level-like channels against what came: by a loop, learned, blind to absent days."""
+"""The forecasts of the raw price channels against what came: by a loop, learned, blind to absent days."""
 
 import math
 

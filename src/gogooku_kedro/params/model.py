@@ -60,7 +60,7 @@ class TemporalParams(Section):
 
 
 class FanParams(Section):
-    """Frequency-adaptive normalisation of the level-like channels."""
+    """Frequency-adaptive normalisation of the raw price channels."""
 
     enabled: bool
     top_k: PositiveInt
@@ -68,7 +68,7 @@ class FanParams(Section):
 
 
 class SanParams(Section):
-    """Slice-adaptive normalisation of the level-like channels."""
+    """Slice-adaptive normalisation of the raw price channels."""
 
     enabled: bool
     slices: int = Field(ge=2)

@@ -17,7 +17,7 @@ from gogooku_kedro.params import ModelParams, TrainingParams
 from gogooku_kedro.training.module import MONITOR
 
 WITHOUT_EFFECT = {"checkpoint_dir", "keep_checkpoints", "time_budget_minutes", "seeds"}
-"""Settings of `training` that change nothing in an epoch; of `seeds` each member's is its `seed`."""
+"""Settings of `training` that change nothing in an epoch; each seed model's own is its `seed`."""
 
 PARTS = {"state_dict", "current_model_state", "callbacks", "loops", "optimizer_states", "lr_schedulers"}
 UNREADABLE = (UnpicklingError, EOFError, LookupError, RuntimeError, TypeError, ValueError, struct.error)

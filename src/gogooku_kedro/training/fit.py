@@ -14,9 +14,8 @@ import pandas as pd
 from gogooku_kedro.params import ModelParams, TrainingParams
 from gogooku_kedro.training.checkpoints import run_key
 from gogooku_kedro.training.device import resolve_device
-from gogooku_kedro.training.ensemble import Ensemble
+from gogooku_kedro.training.ensemble import CONFIG, Ensemble, SeedModel
 from gogooku_kedro.training.launch import run_in_processes
-from gogooku_kedro.training.seed_model import CONFIG, SeedModel
 from gogooku_kedro.training.tensors import MarketTensors
 from gogooku_kedro.training.train_seed import FINISHED, HISTORY, Days, Job, train_seed_model
 
@@ -27,7 +26,7 @@ logger = logging.getLogger(__name__)
 class FitResult:
     """A trained model and the metrics of its epochs."""
 
-    bundle: SeedModel
+    seed_model: SeedModel
     history: pd.DataFrame
 
 
@@ -89,10 +88,10 @@ def fit_ensemble(
 ) -> EnsembleResult:
     """Train one model for each of `training.all_seeds()`; arguments and errors as of `fit_model`.
 
-    A finished member waits in `training.checkpoint_dir` for the others, so a run that is cut off later
+    A finished seed model waits in `training.checkpoint_dir` for the others, so a run that is cut off later
     does not train it again. `training.time_budget_minutes` is shared out equally.
 
-    `isolated` says that the graph is a control with self loops alone. Without it a GAT that hears nobody
+    `isolated` says that the graph is a control with self loops alone. Without it a GAT without neighbours
     stops the training, see `InformationFlow`.
 
     Raises:
@@ -129,7 +128,7 @@ def fit_ensemble(
     histories = [result.history.assign(seed=seed) for seed, result in zip(seeds, results, strict=True)]
     history = pd.concat(histories, ignore_index=True)
     history.insert(0, "seed", history.pop("seed"))
-    return EnsembleResult(Ensemble(tuple(result.bundle for result in results)), history)
+    return EnsembleResult(Ensemble(tuple(result.seed_model for result in results)), history)
 
 
 def _take_or_train(market: MarketTensors, job: Job) -> FitResult:
@@ -141,10 +140,10 @@ def _take_or_train(market: MarketTensors, job: Job) -> FitResult:
     else:
         run_in_processes(train_seed_model, market, job, job.training.devices, job.folder)
     try:
-        bundle = SeedModel.load(finished)
+        seed_model = SeedModel.load(finished)
     except ValueError as error:
         raise ValueError(f"{error}, after removing {job.folder}") from error
-    return FitResult(bundle, pd.DataFrame(json.loads((finished / HISTORY).read_text())))
+    return FitResult(seed_model, pd.DataFrame(json.loads((finished / HISTORY).read_text())))
 
 
 def _check_parts(train: Days, model_params: ModelParams) -> None:

@@ -155,7 +155,7 @@ class CrossSectionModule(pl.LightningModule):
         }
 
     def auxiliary_terms(self, output: ModelOutput, chunk: DayChunk) -> dict[str, Tensor]:
-        """Terms of the forecasts of the level-like channels, `fan` and `san`."""
+        """Terms of the forecasts of the raw price channels, `fan` and `san`."""
         if self.model.levels is None or output.forecast is None:
             return {}
         weights = self.training_params.loss

@@ -50,13 +50,13 @@ def graph_figures(attention: GraphAttention | None, n_nodes: int) -> dict[str, T
     neighbours = effective_neighbours(attention, n_nodes)
     between = ~attention.is_self
     edges = between.sum().float()
-    heard = torch.zeros(n_nodes, device=between.device).index_fill(0, attention.edge_index[1], 1.0).sum()
+    reached = torch.zeros(n_nodes, device=between.device).index_fill(0, attention.edge_index[1], 1.0).sum()
     values = (
         _mean(entropy),
         edge_weight_penalty(attention),
         edges,
         (attention.alpha.float().mean(dim=-1) * between).sum() / edges.clamp_min(1),
-        edges / heard.clamp_min(1),
+        edges / reached.clamp_min(1),
         _mean(neighbours),
         _mean(attention.gate.float()),
     )
@@ -64,7 +64,7 @@ def graph_figures(attention: GraphAttention | None, n_nodes: int) -> dict[str, T
 
 
 def neutralisation_figures(model: ATFTGATFAN) -> dict[str, Tensor]:
-    """Share of the peers' score taken out, per horizon; nothing for a model that does not neutralise."""
+    """Return the share of the neighbours' score taken out, per horizon; nothing without neutralisation."""
     if model.neutralise is None:
         return {}
     shares = torch.sigmoid(model.neutralise.strength.detach())

@@ -18,7 +18,7 @@ from gogooku_kedro.columns import HORIZONS
 from gogooku_kedro.labels.split import part_range
 from gogooku_kedro.params import EvaluationParams
 from gogooku_kedro.training import Ensemble, MarketTensors, fit_ensemble, model_market, predict_parts, resolve_device
-from gogooku_kedro.training.seed_model import CONFIG
+from gogooku_kedro.training.ensemble import CONFIG
 from gogooku_kedro.walk_forward.refit import Fold
 from gogooku_kedro.walk_forward.store import CHECKPOINTS, MODELS, FoldSettings
 

@@ -36,7 +36,7 @@ class InformationFlow(pl.Callback):
 
     Args:
         isolated: The graph has self loops alone, on purpose: no edge is missed, and the neutralisation of
-            scores by peers has nothing to learn from.
+            scores by neighbours has nothing to learn from.
     """
 
     def __init__(self, isolated: bool = False) -> None:
@@ -70,9 +70,9 @@ def information_problems(figures: Mapping[str, float], idle: frozenset[str], iso
     Args:
         figures: Means over the epoch by name; a mean of norms is 0 only when each of them is.
         idle: Parts that have nothing to learn in this phase.
-        isolated: Whether the stocks are meant to hear nobody but themselves.
+        isolated: Whether the stocks are meant to have no neighbours.
     """
-    problems, deaf = [], isolated or "gat" in idle
+    problems, no_neighbours = [], isolated or "gat" in idle
     idle = idle | ({"neutralise"} if isolated else set())
     for name, value in sorted(figures.items()):
         kind, _, part = name.partition("/")
@@ -80,7 +80,7 @@ def information_problems(figures: Mapping[str, float], idle: frozenset[str], iso
             problems.append(_gradient_problem(part, value))
         if part == "score_dispersion" and not value > SMALLEST_DISPERSION:
             problems.append(_dispersion_problem(name, value))
-        if name == "gat/edge_count" and not deaf and not value > 0:
+        if name == "gat/edge_count" and not no_neighbours and not value > 0:
             problems.append(
                 "gat/edge_count is 0: no edge between two stocks reached the GAT in the whole epoch; look at "
                 "graph_edges on the training dates and at how edges are handed to the model, or set "

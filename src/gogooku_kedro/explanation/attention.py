@@ -1,16 +1,18 @@
-"""Which stocks a model attends to: a table of pairs, and how far models of other seeds agree."""
+"""Which stocks a model attends to, how far the seeds agree, and whether it finds the planted pairs."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import coo_array, csr_array
 from scipy.stats import friedmanchisquare
+from sklearn.metrics import roc_auc_score
 
-from gogooku_kedro.explanation.subject import HeardDay, Subject
+from gogooku_kedro.explanation.subject import AttendedEdges, Subject
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.training.predict import encode_days
-from gogooku_kedro.typing import FloatArray, IntArray
+from gogooku_kedro.typing import BoolArray, FloatArray, IntArray
 
 PAIR = ["source", "target"]
 MEANS = ("attention", "lift", "sign", "correlation", "same_sector")
@@ -18,6 +20,7 @@ COLUMNS = (
     *("source", "target", "attention", "lift", "rank", "correlation", "sign", "same_sector", "days"),
     *("self_attention", "seed_agreement", "source_sector", "target_sector"),
 )
+ORDERS = ("attention", "lift", "abs_correlation")
 
 
 def attention_pairs(subject: Subject, days: Sequence[int], sectors: "pd.Series[str]") -> pd.DataFrame:
@@ -79,23 +82,79 @@ def kendalls_w(ratings: FloatArray) -> float:
     return float(statistic / (raters * (items - 1)))
 
 
+def planted_precision(pairs: pd.DataFrame, planted: pd.DataFrame, top: int) -> dict[str, Any]:
+    """Hold the order of the pairs against the planted ones.
+
+    Args:
+        pairs: Table of `attention_pairs`.
+        planted: `source, target` of the planted pairs; empty where nothing was planted.
+        top: Number of strongest pairs looked at.
+
+    Returns:
+        `pairs` and `planted_pairs` among them, `graph_recall` (share of all planted pairs between
+        stocks of the table that were connected at all), `base_rate` (what a random order gets), and for
+        the orders by `attention`, `lift` and `abs_correlation`: `auc`, `precision_at_<top>` and
+        `precision_at_planted` (among as many pairs as are planted). None where nothing is planted.
+    """
+    wanted = pd.MultiIndex.from_frame(planted[["source", "target"]].astype(str))
+    hit = pd.MultiIndex.from_frame(pairs[["source", "target"]]).isin(wanted)
+    codes = set(pairs["target"]) | set(pairs["source"])
+    possible = [source in codes and target in codes for source, target in wanted]
+    found = int(hit.sum())
+    figures: dict[str, Any] = {
+        "pairs": len(pairs),
+        "planted_pairs": found,
+        "graph_recall": found / sum(possible) if any(possible) else None,
+        "base_rate": found / len(pairs) if found else None,
+    }
+    scored = pairs.assign(abs_correlation=pairs["correlation"].abs().fillna(0.0))
+    for order in ORDERS:
+        figures[order] = _figures(hit, scored[order].to_numpy(np.float64), [top, found])
+    return figures
+
+
+def precision_at(hit: BoolArray, strength: FloatArray, top: int) -> float:
+    """Share of hits among the `top` strongest; of equally strong ones a random choice is expected.
+
+    Args:
+        hit: `(n,)`.
+        strength: `(n,)`.
+        top: At most `n` are looked at.
+    """
+    top = min(top, len(hit))
+    border = np.partition(strength, len(strength) - top)[len(strength) - top]
+    above, tied = strength > border, strength == border
+    expected = hit[above].sum() + (top - above.sum()) * hit[tied].mean()
+    return float(expected / top)
+
+
+def _figures(hit: BoolArray, strength: FloatArray, tops: Sequence[int]) -> dict[str, Any]:
+    top, planted = tops
+    mixed = hit.any() and not hit.all()
+    return {
+        "auc": float(roc_auc_score(hit, strength)) if mixed else None,
+        f"precision_at_{top}": precision_at(hit, strength, top) if hit.any() else None,
+        "precision_at_planted": precision_at(hit, strength, planted) if hit.any() else None,
+    }
+
+
 def _mean_attention(model: ATFTGATFAN, subject: Subject, days: Sequence[int]) -> pd.DataFrame:
     """Means over the days of every pair, self loops included, by position of source and target."""
     size = len(subject.codes)
     sums = {name: csr_array((size, size), dtype=np.float64) for name in (*MEANS, "days")}
     for day in encode_days(model, subject.market, list(days)):
-        heard = subject.heard(model, day)
-        if heard is not None:
-            _add(sums, heard, size)
+        attended = subject.attended(model, day)
+        if attended is not None:
+            _add(sums, attended, size)
     source, target = sums["days"].nonzero()
     count = _at(sums["days"], source, target)
     means = {name: _at(sums[name], source, target) / count for name in MEANS}
     return pd.DataFrame({"source": source, "target": target, **means, "days": count.astype(np.int64)})
 
 
-def _add(sums: dict[str, csr_array], heard: HeardDay, size: int) -> None:
-    where = (heard.source, heard.target)
-    values = {name: getattr(heard, name) for name in MEANS} | {"days": np.ones(len(heard.source))}
+def _add(sums: dict[str, csr_array], attended: AttendedEdges, size: int) -> None:
+    where = (attended.source, attended.target)
+    values = {name: getattr(attended, name) for name in MEANS} | {"days": np.ones(len(attended.source))}
     for name, of_day in values.items():
         sums[name] = sums[name] + coo_array((of_day, where), shape=(size, size)).tocsr()
 
