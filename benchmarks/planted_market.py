@@ -109,7 +109,7 @@ def train_variant(
     days = parts.test_days()
     with tempfile.TemporaryDirectory() as folder:
         settings = network(variant, market.settings.seed, training or {}, folder)
-        bundle = fit_model(data, parts.train, parts.valid, "planted", *settings).bundle
+        bundle = fit_model(data, parts.train, parts.valid, "planted", *settings).seed_model
     model = bundle.build("planted", settings[0])
     score = np.stack([s[:, 0].double().numpy() for _, s, _ in predict_days(model, data, days, "cpu")])
     auc = attention_auc(model, data, market, days[::10]) if variant in ("on", "permuted") else np.nan

@@ -5,7 +5,7 @@ import yaml
 from click.testing import CliRunner
 
 from gogooku_kedro.cli import cli
-from gogooku_kedro.model.fusion import GatedFusion
+from gogooku_kedro.model.grn import GatedFusion
 from tests.conftest import ENVIRONMENTS, ROOT, listing
 
 

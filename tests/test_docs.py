@@ -113,7 +113,6 @@ def test_the_legal_words_are_those_of_the_settings():
     rows = dict(re.findall(r"(?m)^\| `([\w.]+)` \|.*\| ([^|]+) \| [^|]+ \|$", GAT_PAGE.read_text()))
     for key, words in {
         "model.gat.conv": get_args(GatParams.model_fields["conv"].annotation),
-        "model.gat.norm": get_args(GatParams.model_fields["norm"].annotation),
         "graph.residual": get_args(GraphParams.model_fields["residual"].annotation),
         "graph.correlation": get_args(GraphParams.model_fields["correlation"].annotation),
         "graph.join": get_args(GraphParams.model_fields["join"].annotation),

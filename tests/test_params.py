@@ -246,6 +246,7 @@ def test_a_value_out_of_range_is_named_with_its_path(path, value):
         {"model__fan__top_k": 11, "model__fan__enabled": False},
         {"model__quantiles": [0.5]},
         {"model__dropout": 0.0},
+        {"model__gat__norm": "none", "model__temporal__local_encoder": "none"},  # of earlier versions
         {"graph__min_observations": 120},
         {"graph__threshold": 0},
         {"graph__residual": "pca", "graph__pca_factors": 88},

@@ -60,26 +60,11 @@ def prepare(p: dict[str, Any], **sample: Any) -> Market:
 
 def daily_rank_ic(market: Market, p: dict[str, Any]) -> pd.DataFrame:
     """Daily test rank IC of the model and, where there is one, of the oracle."""
-    bundle, _ = training_nodes.train_model(
-        market.features,
-        market.labels,
-        market.edges,
-        market.split,
-        market.manifest,
-        p["model"],
-        p["training"],
-        p["debug"],
+    tensors = training_nodes.build_tensors(
+        market.features, market.labels, market.edges, market.split, market.manifest, p["model"]
     )
-    predictions, _ = training_nodes.predict_scores(
-        bundle,
-        market.features,
-        market.labels,
-        market.edges,
-        market.split,
-        market.manifest,
-        p["model"],
-        p["training"],
-    )
+    ensemble, _ = training_nodes.train_model(tensors, p["model"], p["training"], p["debug"])
+    predictions, _ = training_nodes.predict_scores(ensemble, tensors, p["model"], p["training"])
     frames = [
         predictions.assign(model="model"),
         *oracle_lib.oracle_predictions(market.oracle_scores, predictions, market.split, HORIZONS, p["labels"].entry),

@@ -1,10 +1,12 @@
 """Project commands beside Kedro's own: validate-config, check-gradients, explain, document-features."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from kedro.config import AbstractConfigLoader, MissingConfigException
@@ -14,6 +16,13 @@ from kedro.framework.startup import bootstrap_project
 
 from gogooku_kedro.columns import HORIZONS
 from gogooku_kedro.validation import configuration_problems
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from kedro.io import DataCatalog
+
+    from gogooku_kedro.explanation import Why
+    from gogooku_kedro.training.diagnostics.gradient_check import GradientReport
 
 Command = Callable[..., Any]
 
@@ -52,10 +61,8 @@ def check_gradients(env: str | None, conf_source: str | None, params: dict[str, 
     parameters = _checked_parameters(loader)
     from kedro.io import DataCatalog
 
-    from gogooku_kedro.gradients import check_configured_model
-
     try:
-        report, tried_on = check_configured_model(parameters, DataCatalog.from_config(loader["catalog"]))
+        report, tried_on = _gradient_report(parameters, DataCatalog.from_config(loader["catalog"]))
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"{report}\ntried on {tried_on}")
@@ -88,13 +95,12 @@ def explain(
     import pandas as pd
     from kedro.io import DataCatalog
 
-    from gogooku_kedro.explain import explain_prediction
-    from gogooku_kedro.explanation.terminal import render
+    from gogooku_kedro.explanation import render
 
     session = None if date is None else pd.Timestamp(date)
     try:
         catalog = DataCatalog.from_config(loader["catalog"])
-        why = explain_prediction(parameters, catalog, code, session, int(horizon))
+        why = _explained(parameters, catalog, code, session, int(horizon))
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     click.echo(json.dumps(why.as_dict(top), indent=2) if as_json else render(why, top))
@@ -108,6 +114,54 @@ def document_features() -> None:
     page = Path.cwd() / "docs" / "features.md"
     page.write_text(features_page(), encoding="utf-8")
     click.secho(f"wrote {page}", fg="green")
+
+
+def _gradient_report(parameters: dict[str, Any], catalog: DataCatalog) -> tuple[GradientReport, str]:
+    """Check an untrained model on what a run has left in the catalog, or on random numbers."""
+    from gogooku_kedro.params import ModelParams, TrainingParams
+    from gogooku_kedro.training.diagnostics.gradient_check import check_gradients
+    from gogooku_kedro.training.diagnostics.trial import first_chunk, random_chunk, untrained_model
+
+    model = ModelParams.model_validate(parameters["model"])
+    training = TrainingParams.model_validate(parameters["training"])
+    names = ("features", "labels", "graph_edges", "split", "feature_manifest")
+    if all(catalog.exists(name) for name in names):
+        features, labels, edges, split, manifest = (catalog.load(name) for name in names)
+        chunk = first_chunk(features, labels, edges, split, manifest, model, training.chunk_days)
+        tried_on = f"the first {training.chunk_days} training sessions, {chunk.x.size(1)} stocks"
+    else:
+        chunk = random_chunk(model, training.seed)
+        tried_on = "random numbers, as there are no features, labels and graph yet"
+    return check_gradients(untrained_model(model, chunk, training.seed), chunk, model, training), tried_on
+
+
+def _explained(
+    parameters: dict[str, Any], catalog: DataCatalog, code: str, date: pd.Timestamp | None, horizon: int
+) -> Why:
+    """Explain the score of a stock with the model and the data that a run has left in the catalog."""
+    from kedro.io import DatasetError
+
+    from gogooku_kedro.explanation import Subject, explain_stock
+    from gogooku_kedro.params import ExplanationParams, ModelParams, TrainingParams
+    from gogooku_kedro.training import build_market, resolve_device
+
+    names = ("panel", "features", "labels", "graph_edges", "feature_manifest")
+    missing = [name for name in names if not catalog.exists(name)]
+    if missing:
+        raise ValueError(f"no {', '.join(missing)} yet: run `kedro run --pipelines=data` first")
+    if not catalog.exists("ensemble"):
+        raise ValueError("no trained model yet: run `kedro run --pipelines=training` first")
+    model = ModelParams.model_validate(parameters["model"])
+    device = resolve_device(TrainingParams.model_validate(parameters["training"]).device)
+    settings = ExplanationParams.model_validate(parameters["explanation"])
+    try:
+        panel, features, labels, edges, manifest = (catalog.load(name) for name in names)
+        ensemble = catalog.load("ensemble")
+    except DatasetError as error:
+        raise ValueError(str(error)) from error
+    market = build_market(features, labels, edges, manifest, model)
+    subject = Subject.of(ensemble, market, model, device)
+    return explain_stock(subject, panel, model.quantiles, code, date, horizon, settings.gradient_steps)
 
 
 def _configuration(env: str | None, conf_source: str | None, runtime_params: dict[str, Any]) -> AbstractConfigLoader:

@@ -22,7 +22,7 @@ def test_a_template_trains(env, tmp_path, monkeypatch):
     )
     market = market_tensors(*tiny.tables(), model.gat.edge_attributes)
     result = fit_model(market, (60, 124), (128, 150), "hash", model, training)
-    assert result.bundle.params.hidden_size == settings["model"]["hidden_size"]
+    assert result.seed_model.params.hidden_size == settings["model"]["hidden_size"]
     (epoch,) = result.history.to_dict("records")
     assert np.isfinite(list(epoch.values())).all()
     assert epoch["gat/edge_count"] > 0

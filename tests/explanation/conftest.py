@@ -13,7 +13,7 @@ from gogooku_kedro.explanation import Subject
 from gogooku_kedro.explanation.subject import FACTS
 from gogooku_kedro.model import GraphAttention
 from gogooku_kedro.model.atft_gat_fan import StockState
-from gogooku_kedro.model.peer_sum import PeerSum
+from gogooku_kedro.model.convolution import NeighbourSum
 from gogooku_kedro.training import market_tensors
 from gogooku_kedro.training.tensors import graph_tensors
 from tests.model.conftest import model_params
@@ -37,7 +37,7 @@ class HandMade(nn.Module):
         self.own, self.heard = torch.tensor(own), torch.tensor(heard)
         self.selection = None if selection is None else torch.tensor(selection)
         self.window, self.levels, self.market_gate = 3, None, None
-        self.gat, self.peers = nn.Module(), PeerSum()
+        self.gat, self.peers = nn.Module(), NeighbourSum()
         self.gat.learned, self.gat.layers = None, []
 
     def encode(self, x: Tensor, present: Tensor, levels: Tensor, context: Tensor) -> StockState:

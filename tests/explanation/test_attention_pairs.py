@@ -7,8 +7,7 @@ import torch
 from scipy.stats import friedmanchisquare
 
 from gogooku_kedro.explanation import attention_pairs, kendalls_w, planted_precision
-from gogooku_kedro.explanation.attention_pairs import COLUMNS
-from gogooku_kedro.explanation.planted import precision_at
+from gogooku_kedro.explanation.attention import COLUMNS, precision_at
 from tests.explanation.conftest import HandMade, edge_table, real_model, subject
 from tests.training.conftest import tables
 

@@ -8,7 +8,7 @@ from torch_geometric.explain.algorithm.utils import set_masks
 
 from gogooku_kedro.explanation import GraphPart, attention_explainer, edge_importance, effect_agreement, gnn_explainer
 from gogooku_kedro.explanation import graph_part as graph_part_module
-from gogooku_kedro.explanation.edge_importance import COLUMNS
+from gogooku_kedro.explanation.edges import COLUMNS
 from gogooku_kedro.training.predict import encode_days
 from tests.explanation.conftest import HandMade, edge_table, real_model, subject
 from tests.training.conftest import tables
@@ -18,7 +18,6 @@ A, B, C = "13000", "13010", "13020"
 VARIANTS = {
     "plain": {},
     "two_layers": {"layers": 2},
-    "date_norm": {"norm": "date"},
     "diffusion": {"diffusion": {"enabled": True, "hops": 2, "restart": 0.2}},
     "learned": {"learned_graph": {"enabled": True, "k": 2, "perspectives": 2, "penalty": 0.01}},
 }

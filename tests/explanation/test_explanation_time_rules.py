@@ -6,7 +6,7 @@ import pytest
 import xarray as xr
 
 from gogooku_kedro.explanation import Subject, attention_pairs, daily_weights, edge_importance, explain_stock
-from gogooku_kedro.explanation.permutation_importance import Deal, _daily_rank_ic, _families
+from gogooku_kedro.explanation.features import Deal, _daily_rank_ic, _families
 from tests.explanation.conftest import real_model, subject
 from tests.explanation.test_why import panel
 from tests.training.conftest import ring, tables

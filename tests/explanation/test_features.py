@@ -7,6 +7,7 @@ import torch
 
 from gogooku_kedro.arrays.cross_section import gaussian_rank
 from gogooku_kedro.explanation import (
+    attribution,
     daily_weights,
     family_importance,
     family_weights,
@@ -15,7 +16,7 @@ from gogooku_kedro.explanation import (
     integrated_gradients,
     seed_correlation,
 )
-from gogooku_kedro.explanation.permutation_importance import LEVELS, Deal, deal
+from gogooku_kedro.explanation.features import LEVELS, Deal, deal
 from gogooku_kedro.explanation.subject import combined_scores, feature_names
 from tests.explanation.conftest import HandMade, real_model, subject
 from tests.training.conftest import tables
@@ -196,8 +197,8 @@ def test_integrated_gradients_of_a_linear_score_are_weight_times_value():
 @pytest.mark.parametrize("stock", [0, 3, 11])
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"temporal": {"local_encoder": "lstm"}}, {"gat": {"norm": "date"}}],
-    ids=["plain", "lstm", "date_norm"],
+    [{}, {"gat": {"layers": 2}}],
+    ids=["plain", "two_layers"],
 )
 def test_attributions_add_up_to_the_difference_from_the_median_stock(stock, changes):
     model = real_model(**changes)
@@ -212,15 +213,13 @@ def test_attributions_add_up_to_the_difference_from_the_median_stock(stock, chan
 
 
 def test_the_explained_score_is_that_of_the_model_in_small_batches_too(monkeypatch):
-    from gogooku_kedro.explanation import integrated_gradients as _  # noqa: F401
     from gogooku_kedro.explanation.why import _scored
 
     model = real_model()
     of = subject(model)
     whole = integrated_gradients(of, model, 40, 5, 1, steps=16)
     assert whole.score == pytest.approx(float(_scored(of, model, 40).score[5, 1]), abs=1e-6)
-    module = __import__("sys").modules["gogooku_kedro.explanation.integrated_gradients"]
-    monkeypatch.setattr(module, "NODES_AT_A_TIME", 60)  # three copies of the day
+    monkeypatch.setattr(attribution, "NODES_AT_A_TIME", 60)  # three copies of the day
     np.testing.assert_allclose(
         integrated_gradients(of, model, 40, 5, 1, steps=16).attribution, whole.attribution, atol=1e-6
     )

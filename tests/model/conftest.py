@@ -21,7 +21,7 @@ def model_params(**changes: Any) -> ModelParams:
         "quantiles": [0.1, 0.5, 0.9],
         "market_gate": {"enabled": True, "temperature": 2.0},
         "vsn": {"enabled": True, "feature_size": 4},
-        "temporal": {"heads": 2, "local_encoder": "none"},
+        "temporal": {"heads": 2},
         "fan": {"enabled": True, "top_k": 2, "predictor_size": 4},
         "san": {"enabled": True, "slices": 3, "predictor_size": 4},
         "gat": {
@@ -32,7 +32,6 @@ def model_params(**changes: Any) -> ModelParams:
             "edge_attributes": ["correlation", "abs_correlation", "same_sector", "is_self"],
             "edge_dropout": 0.0,
             "difference": True,
-            "norm": "none",
             "neutralise_scores": True,
             "diffusion": {"enabled": False, "hops": 2, "restart": 0.2},
             "learned_graph": {"enabled": False, "k": 2, "perspectives": 2, "penalty": 0.01},

@@ -6,13 +6,10 @@ import pytest
 import torch
 
 from gogooku_kedro.model import vsn
-from gogooku_kedro.model.fusion import GatedFusion
-from gogooku_kedro.model.grn import GLU, GRN
+from gogooku_kedro.model.grn import GLU, GRN, GatedFusion
 from gogooku_kedro.model.heads import QuantileHead
-from gogooku_kedro.model.local_encoder import LocalEncoder, into_band
-from gogooku_kedro.model.market_gate import MarketGate
 from gogooku_kedro.model.temporal import BandedAttention
-from gogooku_kedro.model.vsn import VariableSelectionNetwork
+from gogooku_kedro.model.vsn import MarketGate, VariableSelectionNetwork
 
 
 def test_glu_is_the_gated_linear_map():
@@ -100,29 +97,6 @@ def test_the_market_gate_by_hand():
     share = math.e / (math.e + 1)
     expected = [2 * share, 2 * (1 - share)]
     assert gate.gate(torch.tensor([[3.0]])).flatten().tolist() == pytest.approx(expected)
-
-
-def test_every_window_of_the_local_encoder_is_unrolled_from_its_own_first_day():
-    torch.manual_seed(0)
-    layer, tokens = LocalEncoder(hidden_size=4, window=3, dropout=0.0), torch.randn(5, 2, 4)
-    present = torch.ones(5, 2, dtype=torch.bool)
-    present[1, 0] = False
-    windows, seen = layer(tokens, present)
-    assert windows.shape == (3, 3 * 2, 4)
-    known = tokens * present.unsqueeze(-1)
-    for day in range(3):
-        for stock in range(2):
-            window = known[day : day + 3, stock]
-            alone = layer.gate(window, layer.lstm(window)[0])
-            torch.testing.assert_close(windows[:, day * 2 + stock], alone)
-            assert seen[:, day * 2 + stock].tolist() == present[day : day + 3, stock].tolist()
-
-
-def test_attention_of_windows_is_laid_onto_their_sessions():
-    attention = torch.tensor([[0.1, 0.9], [0.2, 0.8], [0.3, 0.7], [0.4, 0.6]])  # days x stocks, L = 2
-    first, second = into_band(attention, days=2).tolist()
-    assert first == [pytest.approx([0.1, 0.9, 0.0]), pytest.approx([0.0, 0.3, 0.7])]
-    assert second == [pytest.approx([0.2, 0.8, 0.0]), pytest.approx([0.0, 0.4, 0.6])]
 
 
 def test_attention_equals_a_loop_over_days_and_heads():

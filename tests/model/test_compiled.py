@@ -1,16 +1,14 @@
 """Compiled or not, a model scores and learns the same."""
 
-import pytest
 import torch
 
 from tests.model.conftest import build
-from tests.model.test_information_flow import LSTM, task_loss
+from tests.model.test_information_flow import task_loss
 
 
-@pytest.mark.parametrize("changes", [{}, {"temporal": LSTM}], ids=["default", "lstm"])
-def test_a_compiled_model_has_the_same_scores_and_gradients(changes, chunk):
+def test_a_compiled_model_has_the_same_scores_and_gradients(chunk):
     """Traced and differentiated ahead of time, without the code generation, which would take minutes."""
-    model = build(**changes).train()
+    model = build().train()
     results = []
     for run in (model, torch.compile(model, backend="aot_eager")):
         model.zero_grad()

@@ -20,10 +20,9 @@ OPTIONS = {
     "two layers": {"layers": 2},
     "diffusion": DIFFUSION,
     "learned": LEARNED,
-    "date norm": {"norm": "date"},
     "no difference": {"difference": False},
     "no neutralisation": {"neutralise_scores": False},
-    "everything": {"layers": 2, "norm": "date"} | DIFFUSION | LEARNED,
+    "everything": {"layers": 2} | DIFFUSION | LEARNED,
 }
 VARIANTS = {f"{conv}, {name}": {"conv": conv} | option for conv in CONVS for name, option in OPTIONS.items()} | {
     "gatv2, attention alone": {"conv": "gatv2", "difference": False, "neutralise_scores": False}
@@ -84,13 +83,10 @@ def test_no_module_of_the_graph_is_built_or_replaced_in_forward(gat, states, mon
 
 
 def reach(gat, graph, node):
-    """Nodes that a score may depend on: along the edges used, or the date where it is normalised."""
+    """Nodes that a score may depend on: along the edges used."""
     hears = torch.eye(DAYS * STOCKS, dtype=torch.bool)
     hears[graph.edge_index[1], graph.edge_index[0]] = True
     steps = gat.get("layers", 1) * (1 + HOPS * ("diffusion" in gat)) + gat.get("neutralise_scores", True)
-    if gat.get("norm") == "date":
-        day = node // STOCKS
-        return set(range(day * STOCKS, (day + 1) * STOCKS)) - {ABSENT}
     heard = torch.zeros(DAYS * STOCKS, dtype=torch.bool)
     heard[node] = True
     for _ in range(steps):

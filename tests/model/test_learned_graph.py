@@ -168,7 +168,7 @@ def grouped_market(generator, days=4):
 def test_the_task_teaches_the_graph_to_find_the_groups():
     torch.manual_seed(0)
     learned = LearnedGraph(16, k=SIZE - 1, perspectives=2)
-    block = GraphBlock("gatv2", 16, 1, 2, ("correlation", "is_self"), 0.0, True, True, False, None, learned)
+    block = GraphBlock("gatv2", 16, 1, 2, ("correlation", "is_self"), 0.0, True, True, None, learned)
     head = nn.Linear(16, 1)
     nn.init.zeros_(head.weight)
     nodes = torch.arange(4 * GROUPS * SIZE)

@@ -1,4 +1,4 @@
-"""The forecasts of the level-like channels against what came: by a loop, learned, blind to absent days."""
+"""The forecasts of the raw price channels against what came: by a loop, learned, blind to absent days."""
 
 import math
 
@@ -9,8 +9,7 @@ from torch import Tensor
 
 from gogooku_kedro.model import LevelForecast, LevelScale
 from gogooku_kedro.model.fan import FrequencyAdaptiveNorm
-from gogooku_kedro.model.level_forecast import coming_levels
-from gogooku_kedro.model.levels import LevelEncoder
+from gogooku_kedro.model.levels import LevelEncoder, coming_levels
 from gogooku_kedro.model.san import SD_FLOOR, SliceAdaptiveNorm
 
 DAYS, STOCKS, CHANNELS, WINDOW, HORIZON, TOP_K, SLICES = 3, 4, 2, 6, 20, 3, 3

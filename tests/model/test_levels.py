@@ -1,4 +1,4 @@
-"""FAN and SAN on windows of level-like channels: what they split, what they keep, what they foresee."""
+"""FAN and SAN on windows of raw price channels: what they split, what they keep, what they foresee."""
 
 import math
 

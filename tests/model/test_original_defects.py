@@ -15,12 +15,12 @@ from torch import nn
 
 from gogooku_kedro.graph import check_graph
 from gogooku_kedro.model import ATFTGATFAN
-from gogooku_kedro.model.fusion import GatedFusion
 from gogooku_kedro.model.gat import GraphBlock
+from gogooku_kedro.model.grn import GatedFusion
 from gogooku_kedro.training import fit_model, market_tensors
 from gogooku_kedro.training.diagnostics.gradient_check import check_gradients
 from gogooku_kedro.training.diagnostics.information_flow import InformationFlow, InformationFlowError
-from gogooku_kedro.training.diagnostics.random_chunk import random_chunk
+from gogooku_kedro.training.diagnostics.trial import random_chunk
 from gogooku_kedro.validation import configuration_problems
 from tests.conftest import settings_of
 from tests.model.conftest import model_params

@@ -5,7 +5,7 @@ import torch
 
 from gogooku_kedro.model.atft_gat_fan import ModelOutput
 from tests.model.conftest import STOCKS, WINDOW, Chunk, build, random_chunk
-from tests.model.test_information_flow import LSTM, variants
+from tests.model.test_information_flow import variants
 
 DAYS = 5
 
@@ -40,10 +40,9 @@ def test_token_once_encoding_equals_one_window_at_a_time(changes, seed):
         assert (getattr(together, name) - one_at_a_time).abs().max() < 1e-5
 
 
-@pytest.mark.parametrize("changes", [{}, {"temporal": LSTM}], ids=["tokens", "lstm"])
-def test_attention_and_forecasts_equal_those_of_one_window_at_a_time(changes):
+def test_attention_and_forecasts_equal_those_of_one_window_at_a_time():
     chunk = random_chunk(DAYS, seed=1, absent=0.3)
-    model = build(**changes)
+    model = build()
     together, alone = model(*chunk), windowed(model, chunk)
     for day, output in enumerate(alone):
         attention = torch.zeros(STOCKS, DAYS + WINDOW - 1)
@@ -52,15 +51,3 @@ def test_attention_and_forecasts_equal_those_of_one_window_at_a_time(changes):
         of_day = slice(day * STOCKS, (day + 1) * STOCKS)
         for whole, part in zip(together.forecast, output.forecast, strict=True):
             torch.testing.assert_close(whole[of_day], part, rtol=0, atol=1e-5, equal_nan=True)
-
-
-def test_an_lstm_sees_the_order_of_the_days():
-    """Recency alone would not do: without it attention is blind to the order of the days before the last."""
-    chunk = random_chunk(1)
-    swapped = [1, 0, *range(2, WINDOW)]
-    other = chunk._replace(x=chunk.x[swapped], present=chunk.present[swapped])
-    for changes, sees in (({}, False), ({"temporal": LSTM}, True)):
-        model = build(market_gate={"enabled": False}, **changes)
-        torch.nn.init.zeros_(model.temporal.recency)
-        difference = (model(*chunk).score - model(*other).score).abs().max()
-        assert (difference > 1e-4) == sees

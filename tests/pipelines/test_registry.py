@@ -18,10 +18,10 @@ VERBS = {
     *("standardise", "build", "compute", "describe", "normalise", "make", "split", "check", "summarise"),
     *("plot", "train", "predict", "fit", "stack", "measure", "write", "rank"),
 }
-RESEARCH = {"walk_forward", "ablation", "explanation"}  # settings of pipelines beside the default one
+MEMORY = {"market_tensors", "ablation_settings", "baseline_settings", "fold_settings"}
+"""Handed from node to node, made anew by every run that needs it: tensors, settings of several sections."""
 
-GATHERED = {"ablation_settings", "baseline_settings", "fold_settings"}
-"""Settings of several sections in one object, kept in memory."""
+RESEARCH = {"walk_forward", "ablation", "explanation"}  # settings of pipelines beside the default one
 
 REPORTED = {
     "gat_effect",
@@ -68,7 +68,7 @@ def test_the_default_pipeline_is_the_sum_of_its_stages(pipelines):
     names = ("ingestion", "features", "graph", "training", "baselines", "evaluation", "report")
     summed = sum((pipelines[name] for name in names), start=pipelines["data"])
     assert {node.name for node in pipelines["__default__"].nodes} == {node.name for node in summed.nodes}
-    assert 20 <= len(pipelines["__default__"].nodes) <= 30
+    assert 20 <= len(pipelines["__default__"].nodes) <= 31
 
 
 @pytest.mark.parametrize("name", ["walk_forward", "ablation"])
@@ -93,19 +93,35 @@ def test_nodes_are_named_verb_object_after_their_function(pipelines):
             assert node.short_name == node.func.__name__
             assert re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)+", node.short_name)
             assert node.short_name.split("_")[0] in VERBS, node.short_name
-            assert stage in ("__default__", "data", node.namespace)
+            shared = node.short_name == "build_tensors" and node.namespace == "training"
+            assert stage in ("__default__", "data", node.namespace) or shared
+
+
+def test_the_tensors_of_the_market_are_built_once_in_a_sum_of_pipelines(pipelines):
+    names = ("data", "training", "explanation", "inference")
+    summed = sum((pipelines[name] for name in names), start=Pipeline([]))
+    assert [node.short_name for node in summed.nodes].count("build_tensors") == 1
+    assert len(summed.nodes) == sum(len(pipelines[name].nodes) for name in names) - 2
+    for name in names[1:]:
+        assert "market_tensors" in pipelines[name].all_outputs()
+
+
+def test_nodes_take_few_arguments(pipelines):
+    of = ("training", "explanation", "inference")
+    assert {node.name: len(node.inputs) for name in of for node in pipelines[name].nodes if len(node.inputs) > 8} == {}
 
 
 @pytest.mark.parametrize("env", ["base", "ohlcv", "test"])
-def test_every_dataset_is_in_the_catalog_and_only_gathered_settings_stay_in_memory(pipelines, env):
+def test_every_dataset_is_in_the_catalog_and_only_what_is_gathered_or_tensors_stays_in_memory(pipelines, env):
     loader = config_loader(env, ohlcv_path="prices.csv")
     catalog = {name for name in loader["catalog"] if not name.startswith("_")}
     used = set()
     for pipeline in pipelines.values():
         used |= {name for name in pipeline.datasets() if not name.startswith("params:")}
-    assert {name for name, e in loader["catalog"].items() if e["type"] == "MemoryDataset"} == GATHERED
     # run_record is written by a hook.
     assert used - {"parameters"} == catalog
+    in_memory = {name for name in catalog if loader["catalog"][name]["type"] == "MemoryDataset"}
+    assert in_memory == MEMORY
     produced = register_pipelines()["__default__"].all_outputs() | {"run_record"}
     raw = {name for name, e in loader["catalog"].items() if e["metadata"]["kedro-viz"]["layer"] == "raw"}
     settings = {f"params:{name}" for name in params.SECTIONS}
@@ -128,16 +144,15 @@ def test_datasets_have_a_layer_and_a_snake_case_noun(env):
 
 
 def test_a_dataset_lies_in_the_folder_of_its_layer():
-    for name, entry in config_loader()["catalog"].items():
-        if name in GATHERED:
-            continue
+    catalog = config_loader()["catalog"]
+    for name, entry in ((name, entry) for name, entry in catalog.items() if name not in MEMORY):
         folder = entry["filepath"].split("/")[1]
         assert folder.partition("_")[2] == entry["metadata"]["kedro-viz"]["layer"], name
 
 
 def test_nothing_is_stored_as_pickle():
-    stored = (entry for name, entry in config_loader()["catalog"].items() if name not in GATHERED)
-    types = {entry["type"].rpartition(".")[2] for entry in stored}
+    catalog = config_loader()["catalog"]
+    types = {entry["type"].rpartition(".")[2] for name, entry in catalog.items() if name not in MEMORY}
     assert types == {
         *("ParquetDataset", "CSVDataset", "JSONDataset", "TextDataset"),
         *("ZarrDataset", "EnsembleDataset", "SampleMarketDataset", "OptionalDataset"),
@@ -146,7 +161,8 @@ def test_nothing_is_stored_as_pickle():
 
 def test_data_root_moves_every_path():
     catalog = config_loader(data_root="/elsewhere")["catalog"]
-    assert all(entry["filepath"].startswith("/elsewhere/") for name, entry in catalog.items() if name not in GATHERED)
+    paths = [entry["filepath"] for name, entry in catalog.items() if name not in MEMORY]
+    assert all(path.startswith("/elsewhere/") for path in paths)
     moved = config_loader(data_root="/elsewhere")["parameters"]
     assert moved["training"]["checkpoint_dir"].startswith("/elsewhere/")
     assert moved["walk_forward"]["folder"].startswith("/elsewhere/")

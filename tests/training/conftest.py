@@ -155,6 +155,6 @@ class PowerCut(pl.Callback):
 def assert_equal_results(one: FitResult, other: FitResult) -> None:
     """Two trainings have the same history and the same weights, to the last bit."""
     pd.testing.assert_frame_equal(one.history, other.history, check_exact=True)
-    assert set(one.bundle.weights) == set(other.bundle.weights)
-    for name, weight in one.bundle.weights.items():
-        np.testing.assert_array_equal(weight, other.bundle.weights[name])
+    assert set(one.seed_model.weights) == set(other.seed_model.weights)
+    for name, weight in one.seed_model.weights.items():
+        np.testing.assert_array_equal(weight, other.seed_model.weights[name])

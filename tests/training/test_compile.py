@@ -25,9 +25,9 @@ def _a_fresh_compiler():
 def assert_same_training(one: FitResult, other: FitResult) -> None:
     """Two trainings agree to rounding in every figure and weight."""
     pd.testing.assert_frame_equal(one.history, other.history, rtol=1e-4, atol=1e-5)
-    assert set(one.bundle.weights) == set(other.bundle.weights)
-    for name, weight in one.bundle.weights.items():
-        np.testing.assert_allclose(weight, other.bundle.weights[name], rtol=0, atol=1e-5, err_msg=name)
+    assert set(one.seed_model.weights) == set(other.seed_model.weights)
+    for name, weight in one.seed_model.weights.items():
+        np.testing.assert_allclose(weight, other.seed_model.weights[name], rtol=0, atol=1e-5, err_msg=name)
 
 
 def explain(market, params, training: bool):

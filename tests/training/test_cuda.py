@@ -22,8 +22,8 @@ def fit(market, model, settings, *callbacks):
 def test_training_on_cuda_learns(market, model, tmp_path, precision):
     result = fit(market, model, training_params(tmp_path, device="cuda", precision=precision, max_epochs=12))
     assert result.history["valid/rank_ic_1d"].max() > 0.3
-    assert result.bundle.training["device"].startswith("cuda (")
-    assert all(weight.dtype != np.float16 for weight in result.bundle.weights.values())
+    assert result.seed_model.training["device"].startswith("cuda (")
+    assert all(weight.dtype != np.float16 for weight in result.seed_model.weights.values())
 
 
 def test_float32_on_cuda_trains_as_on_the_cpu(market, tmp_path):

@@ -3,7 +3,7 @@
 import pandas as pd
 import torch
 
-from gogooku_kedro.model.edge_scale import EdgeScale
+from gogooku_kedro.model.gat import EdgeScale
 from gogooku_kedro.training import fit_model, market_tensors
 from tests.training.conftest import ATTRIBUTES, TRAIN, VALID, tables, training_params
 
@@ -45,7 +45,7 @@ def test_the_scale_is_that_of_the_graphs_in_force_on_the_training_days(model, tm
             edges[name] = edges[name].where((edges["is_self"] == 1) | (edges["asof"] == edges["asof"].min()), 0.7)
         market = market_tensors(features, labels, pd.concat([edges, third]), ATTRIBUTES)
         settings = training_params(tmp_path / str(later), max_epochs=1, ema_decay=0.0)
-        fits.append(fit_model(market, TRAIN, VALID, "hash", model, settings).bundle.build("hash", model))
+        fits.append(fit_model(market, TRAIN, VALID, "hash", model, settings).seed_model.build("hash", model))
     first, second = (fit.gat.scale for fit in fits)
     torch.testing.assert_close(first.mean[:2], torch.tensor([0.6, 0.6]), rtol=0, atol=0.01)
     assert torch.equal(first.mean, second.mean)

@@ -154,7 +154,7 @@ def test_members_share_settings_features_and_no_seed(trained):
 
     with pytest.raises(ValueError, match="seed 1 was trained with other settings or features"):
         Ensemble((first, replace(second, feature_hash="other")))
-    with pytest.raises(ValueError, match="needs a member"):
+    with pytest.raises(ValueError, match="needs a seed model"):
         Ensemble(())
 
 

@@ -61,7 +61,7 @@ def test_training_stops_early_and_keeps_the_best_epoch(market, model, tmp_path):
     result = fit(market, model, settings)
     assert len(result.history) < 30
     best = result.history[MONITOR].idxmax()
-    assert result.bundle.training["best_epoch"] == result.history.loc[best, "epoch"]
+    assert result.seed_model.training["best_epoch"] == result.history.loc[best, "epoch"]
     assert len(result.history) == best + 1 + settings.patience
 
 
@@ -70,8 +70,8 @@ def test_the_weights_of_the_best_epoch_are_kept_and_not_the_last(market, model, 
     verdicts = iter([0.1, 0.9, 0.5, 0.4, 0.3, 0.2])
     monkeypatch.setattr(CrossSectionModule, "_smooth", lambda module, rank_icir: next(verdicts))
     result = fit(market, model, training_params(tmp_path, max_epochs=6, patience=6, ema_decay=0.0))
-    assert result.bundle.training["best_epoch"] == 1
-    network = result.bundle.build("hash", model)
+    assert result.seed_model.training["best_epoch"] == 1
+    network = result.seed_model.build("hash", model)
     days = list(range(*VALID))
     scores = np.stack([score.numpy() for _, score, _ in predict_days(network, market, days, "cpu")])
     figures = validation_figures(scores, market.target[days].numpy())
@@ -85,7 +85,7 @@ def test_epochs_without_the_graph_are_neither_kept_nor_counted(market, model, tm
     assert result.history[MONITOR].to_list()[:2] == [-np.inf, -np.inf]
     assert np.isfinite(result.history[MONITOR][2:]).all()
     assert len(result.history) >= 4
-    assert result.bundle.training["best_epoch"] >= 2
+    assert result.seed_model.training["best_epoch"] >= 2
 
 
 def test_the_time_budget_ends_a_training_after_the_first_epoch_at_the_earliest(market, model, tmp_path, caplog):
@@ -104,7 +104,7 @@ def test_the_time_budget_leaves_time_for_an_epoch_that_can_be_kept(market, model
     settings = training_params(tmp_path, time_budget_minutes=1e-6, phases=NO_GRAPH)
     result = fit(market, model, settings)
     assert len(result.history) == 3
-    assert result.bundle.training["best_epoch"] == 2
+    assert result.seed_model.training["best_epoch"] == 2
 
 
 @pytest.mark.parametrize(
@@ -163,8 +163,8 @@ def test_level_scales_and_gradients_come_from_the_training_part_alone(market, mo
     market.levels[train[1] - 1 + AHEAD + 1 :] *= 100.0
     market.target[train[1] :] = market.target[train[1] :].roll(3, dims=1)
     again = fit_model(market, train, VALID, "hash", model, settings)
-    for name, weight in first.bundle.weights.items():
-        np.testing.assert_array_equal(weight, again.bundle.weights[name])
+    for name, weight in first.seed_model.weights.items():
+        np.testing.assert_array_equal(weight, again.seed_model.weights[name])
 
 
 def test_every_loss_term_and_graph_figure_is_in_the_history(market, model, tmp_path):
@@ -192,7 +192,7 @@ def test_a_training_part_that_is_too_early_or_too_short_is_an_error(market, mode
 
 
 def test_training_and_prediction_take_the_same_path(market, model, tmp_path):
-    network = fit_model(market, TRAIN, VALID, "h", model, training_params(tmp_path)).bundle.build("h", model)
+    network = fit_model(market, TRAIN, VALID, "h", model, training_params(tmp_path)).seed_model.build("h", model)
     chunk = market.chunk(44, 10, model.window)
     with torch.inference_mode():
         together = network(chunk.x, chunk.present, chunk.levels, chunk.context, chunk.edge_index, chunk.edge_attr)
@@ -202,7 +202,7 @@ def test_training_and_prediction_take_the_same_path(market, model, tmp_path):
 
 
 def test_scores_of_a_day_do_not_change_in_the_last_bit_with_the_future(market, model, tmp_path):
-    network = fit_model(market, TRAIN, VALID, "h", model, training_params(tmp_path)).bundle.build("h", model)
+    network = fit_model(market, TRAIN, VALID, "h", model, training_params(tmp_path)).seed_model.build("h", model)
     before = {day: s for day, s, _ in predict_days(network, market, list(range(40, 50)), "cpu")}
     market.x[46:] = 7.0
     market.levels[46:] = torch.nan

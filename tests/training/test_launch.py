@@ -101,11 +101,11 @@ def test_two_processes_train_as_one_that_accumulates_two_chunks(market, model, t
     assert signal.getsignal(signal.SIGTERM) is handler
     assert caplog.text.count("going on with the training that was cut off") == 1
     assert caplog.text.count("epoch 3/3") == 1
-    for name, weight in one.bundle.weights.items():
-        np.testing.assert_allclose(two.bundle.weights[name], weight, rtol=0, atol=1e-5, err_msg=name)
+    for name, weight in one.seed_model.weights.items():
+        np.testing.assert_allclose(two.seed_model.weights[name], weight, rtol=0, atol=1e-5, err_msg=name)
     measured = [name for name in one.history if not name.startswith("task_grad_norm/")]  # on other chunks
     pd.testing.assert_frame_equal(one.history[measured], two.history[measured], rtol=1e-4, atol=1e-6)
-    assert two.bundle.training["device"] == "2 x cpu"
+    assert two.seed_model.training["device"] == "2 x cpu"
     assert not (tmp_path / "lightning_logs").exists()
     assert list((tmp_path / "2/checkpoints").iterdir()) == []
 

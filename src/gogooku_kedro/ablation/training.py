@@ -14,12 +14,19 @@ from gogooku_kedro.ablation.control_graphs import control_graph
 from gogooku_kedro.ablation.scores import measure_variant
 from gogooku_kedro.ablation.variants import Training
 from gogooku_kedro.artifacts import ResultFolders, digest, key
-from gogooku_kedro.features import market_columns
 from gogooku_kedro.graph import check_graph
 from gogooku_kedro.labels.split import part_range
 from gogooku_kedro.params import EvaluationParams, TrainingParams
-from gogooku_kedro.training import Ensemble, MarketTensors, fit_ensemble, market_tensors, predict_parts, resolve_device
-from gogooku_kedro.training.seed_model import CONFIG
+from gogooku_kedro.training import (
+    Ensemble,
+    MarketTensors,
+    context_names,
+    fit_ensemble,
+    market_tensors,
+    predict_parts,
+    resolve_device,
+)
+from gogooku_kedro.training.ensemble import CONFIG
 from gogooku_kedro.training.tensors import graph_tensors
 from gogooku_kedro.walk_forward.refit import Fold
 
@@ -101,14 +108,12 @@ class FoldMarket:
 
     def _market(self, training: Training) -> MarketTensors:
         fold, attributes = self.fold, training.model.gat.edge_attributes
-        context = market_columns(fold.manifest) if training.model.market_gate.enabled else ()
-        if tuple(context) not in self._tensors:
-            self._tensors[tuple(context)] = market_tensors(
-                fold.features, fold.labels, fold.graph_edges, attributes, context
-            )
+        context = context_names(fold.manifest, training.model)
+        if context not in self._tensors:
+            self._tensors[context] = market_tensors(fold.features, fold.labels, fold.graph_edges, attributes, context)
         edges = control_graph(fold.graph_edges, training.graph, seed=fold.number)
         graph = graph_tensors(edges, self.dates, self.codes, attributes)
-        return replace(self._tensors[tuple(context)], graph=graph)
+        return replace(self._tensors[context], graph=graph)
 
     def _inputs(self, training: Training, market: MarketTensors) -> dict[str, Any]:
         """What the result depends on, as JSON types: it is stored beside the result, to be read."""

@@ -1,22 +1,19 @@
 """What a trained model learned: attention, edges, features, and the reasons of a single prediction."""
 
-from gogooku_kedro.explanation.attention_pairs import attention_pairs, kendalls_w
-from gogooku_kedro.explanation.edge_importance import edge_importance, effect_agreement
-from gogooku_kedro.explanation.explainers import attention_explainer, gnn_explainer
-from gogooku_kedro.explanation.feature_weights import (
+from gogooku_kedro.explanation.attention import attention_pairs, kendalls_w, planted_precision
+from gogooku_kedro.explanation.attribution import WindowAttribution, integrated_gradients
+from gogooku_kedro.explanation.edges import attention_explainer, edge_importance, effect_agreement, gnn_explainer
+from gogooku_kedro.explanation.features import (
     daily_weights,
+    family_importance,
     family_weights,
     feature_weights,
     feature_weights_by_month,
     seed_correlation,
 )
 from gogooku_kedro.explanation.graph_part import GraphPart
-from gogooku_kedro.explanation.integrated_gradients import WindowAttribution, integrated_gradients
-from gogooku_kedro.explanation.permutation_importance import family_importance
-from gogooku_kedro.explanation.planted import planted_precision
 from gogooku_kedro.explanation.subject import Subject
-from gogooku_kedro.explanation.terminal import render
-from gogooku_kedro.explanation.why import Why, explain_stock
+from gogooku_kedro.explanation.why import Why, explain_stock, render
 
 __all__ = [
     "GraphPart",

@@ -13,7 +13,7 @@ NODES_AT_A_TIME = 2**15
 
 
 class GraphPart(nn.Module):
-    """Score the stocks of one day from their states, as ``model(x, edge_index, edge_attr)``.
+    """Score the stocks of one day from their states, as `model(x, edge_index, edge_attr)`.
 
     That is the call PyG's explainers make. Edges that a model found itself are edges like the others here:
     they are looked up once, and stay when an edge is taken away.
@@ -23,10 +23,10 @@ class GraphPart(nn.Module):
         day: Its encoding of the day.
 
     Shapes:
-        - **x**: ``(N, hidden_size)``
-        - **edge_index**: ``(2, E)``
-        - **edge_attr**: ``(E, A)``
-        - **output**: ``(N, 4)``
+        - **x**: `(N, hidden_size)`
+        - **edge_index**: `(2, E)`
+        - **edge_attr**: `(E, A)`
+        - **output**: `(N, 4)`
     """
 
     def __init__(self, model: ATFTGATFAN, day: EncodedDay) -> None:
@@ -47,7 +47,7 @@ class GraphPart(nn.Module):
         return score[0]
 
     def scores(self) -> Tensor:
-        """The scores with all edges, ``(N, 4)``."""
+        """The scores with all edges, `(N, 4)`."""
         with torch.no_grad():
             score: Tensor = self(self.x, self.edge_index, self.edge_attr)
         return score
@@ -59,10 +59,10 @@ class GraphPart(nn.Module):
         a graph without it. Many copies of the day, each without one edge, are scored in one pass.
 
         Args:
-            edges: ``(M,)`` positions in ``edge_index``.
+            edges: `(M,)` positions in `edge_index`.
 
         Returns:
-            ``(M, 4)``.
+            `(M, 4)`.
         """
         target = self.edge_index[1, edges]
         without = [self._without(block.unsqueeze(1)) for block in edges.split(self._copies())]
@@ -73,7 +73,7 @@ class GraphPart(nn.Module):
         return effects
 
     def peers_effect(self, stock: int) -> Tensor:
-        """What all neighbours together add to a stock's scores, ``(4,)``: only its self loop is left."""
+        """What all neighbours together add to a stock's scores, `(4,)`: only its self loop is left."""
         source, target = self.edge_index
         incoming = ((target == stock) & (source != stock)).nonzero().flatten()
         if not len(incoming):
@@ -85,7 +85,7 @@ class GraphPart(nn.Module):
         return max(1, NODES_AT_A_TIME // self.x.size(0))
 
     def _without(self, dropped: Tensor) -> Tensor:
-        """Scores ``(B, N, 4)`` of ``B`` copies of the day, copy ``b`` without the edges ``dropped[b]``."""
+        """Scores `(B, N, 4)` of `B` copies of the day, copy `b` without the edges `dropped[b]`."""
         copies, (stocks, _) = dropped.size(0), self.x.shape
         kept = torch.ones(copies, self.edge_index.size(1), dtype=torch.bool, device=self.x.device)
         kept.scatter_(1, dropped, False)

@@ -7,15 +7,13 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import pandas as pd
 import torch
-import xarray as xr
 from torch import Tensor
 
 from gogooku_kedro.arrays.cross_section import gaussian_rank
-from gogooku_kedro.features import market_columns
 from gogooku_kedro.model import ATFTGATFAN, GraphAttention
-from gogooku_kedro.model.attention import in_degree
+from gogooku_kedro.model.convolution import in_degree
 from gogooku_kedro.params import ModelParams
-from gogooku_kedro.training import Ensemble, GraphTensors, MarketTensors, market_tensors
+from gogooku_kedro.training import Ensemble, GraphTensors, Market, MarketTensors
 from gogooku_kedro.training.predict import EncodedDay, encode_days
 from gogooku_kedro.training.tensors import graph_tensors
 from gogooku_kedro.typing import Float32Array, FloatArray, IntArray
@@ -29,11 +27,11 @@ class Subject:
     """Trained models beside the market they score.
 
     Attributes:
-        models: The members of the ensemble, in evaluation mode.
+        models: The seed models, in evaluation mode.
         seeds: Seed of each.
         market: The market, on the device of the models.
-        facts: The graph of the market with :data:`FACTS` as attributes, the edges in the same order.
-        features: ``feature`` and ``family`` of every column of the market's ``x``.
+        facts: The graph of the market with `FACTS` as attributes, the edges in the same order.
+        features: `feature` and `family` of every column of the market's `x`.
         dates: Sessions of the market.
         codes: Stocks of the market.
     """
@@ -50,10 +48,7 @@ class Subject:
     def of(
         cls,
         ensemble: Ensemble,
-        features: xr.Dataset,
-        labels: xr.Dataset,
-        edges: pd.DataFrame,
-        manifest: Mapping[str, Any],
+        market: Market,
         params: ModelParams,
         device: str,
     ) -> Self:
@@ -61,55 +56,49 @@ class Subject:
 
         Args:
             ensemble: The trained models.
-            features: ``x``, ``levels``, ``in_universe``.
-            labels: ``target``, on the same dates and codes.
-            edges: The graph.
-            manifest: Names and families of the features.
-            params: Settings of the section ``model``.
-            device: ``cpu`` or ``cuda``.
+            market: The market, with its names and its graph.
+            params: Settings of the section `model`.
+            device: `cpu` or `cuda`.
 
         Raises:
             ValueError: If features, settings or sizes are not those of the training.
         """
-        context = market_columns(manifest) if params.market_gate.enabled else ()
-        market = market_tensors(features, labels, edges, params.gat.edge_attributes, context)
         models = []
-        for member in ensemble.seed_models:
-            member.check_market(market)
-            models.append(member.build(manifest["hash"], params).to(device))
-        dates, codes = pd.DatetimeIndex(features.indexes["date"]), features.indexes["code"]
+        for seed_model in ensemble.seed_models:
+            seed_model.check_market(market.tensors)
+            models.append(seed_model.build(market.manifest["hash"], params).to(device))
         return cls(
             tuple(models),
             ensemble.seeds,
-            market.to(torch.device(device)),
-            graph_tensors(edges, dates, codes, FACTS),
-            feature_names(manifest, context),
-            dates,
-            codes,
+            market.tensors.to(torch.device(device)),
+            graph_tensors(market.edges, market.dates, market.codes, FACTS),
+            feature_names(market.manifest, market.context),
+            market.dates,
+            market.codes,
         )
 
     def encoded(self, days: Sequence[int]) -> Iterator[tuple[int, ATFTGATFAN, EncodedDay]]:
-        """Seed, model and encoding of every member and day, member by member."""
+        """Yield seed, model and encoding of every seed model and day, model by model."""
         for seed, model in zip(self.seeds, self.models, strict=True):
             for day in encode_days(model, self.market, list(days)):
                 yield seed, model, day
 
-    def heard(self, model: ATFTGATFAN, day: EncodedDay) -> "HeardDay | None":
-        """What the stocks of a day attended to, None for a model without graph."""
+    def attended(self, model: ATFTGATFAN, day: EncodedDay) -> "AttendedEdges | None":
+        """Return what the stocks of a day attended to, None for a model without graph."""
         with torch.no_grad():
             attention = model.rank(day.hidden, day.present, day.edge_index, day.edge_attr)[2]
         if attention is None:
             return None
         _, facts = self.facts.edges(day.day, day.present.cpu())
-        return HeardDay.of(attention, facts, day.present.size(1))
+        return AttendedEdges.of(attention, facts, day.present.size(1))
 
 
-class HeardDay(NamedTuple):
-    """The edges of a day with the attention on them, every array ``(E,)``, on the CPU.
+class AttendedEdges(NamedTuple):
+    """The edges of a day with the attention on them, every array `(E,)`, on the CPU.
 
     Attributes:
         source: Position of the neighbour.
-        target: Position of the stock that hears it; equal to ``source`` for a self loop.
+        target: Position of the stock that attends to it; equal to `source` for a self loop.
         attention: Mean over layers and heads, in [0, 1].
         lift: Attention times the number of incoming edges of the target: 1 = uniform.
         sign: -1 where the two move against each other, else 1.
@@ -126,19 +115,19 @@ class HeardDay(NamedTuple):
     same_sector: FloatArray
 
     @classmethod
-    def of(cls, heard: GraphAttention, facts: Tensor, n_stocks: int) -> Self:
-        """Take the figures out of a model's attention; ``facts`` are of the first edges."""
-        source, target = heard.edge_index.cpu()
-        attention = heard.alpha.double().mean(dim=1).cpu()
-        lift = attention * in_degree(heard.edge_index, n_stocks).cpu()[target]
+    def of(cls, attended: GraphAttention, facts: Tensor, n_stocks: int) -> Self:
+        """Take the figures out of a model's attention; `facts` are of the first edges."""
+        source, target = attended.edge_index.cpu()
+        attention = attended.alpha.double().mean(dim=1).cpu()
+        lift = attention * in_degree(attended.edge_index, n_stocks).cpu()[target]
         known = torch.full((len(source), facts.size(1)), torch.nan, dtype=torch.float64)
         known[: len(facts)] = facts.cpu().double()
-        arrays = (source, target, attention, lift, heard.sign.double().cpu(), *known.unbind(dim=1))
+        arrays = (source, target, attention, lift, attended.sign.double().cpu(), *known.unbind(dim=1))
         return cls(*(array.numpy() for array in arrays))
 
 
 def feature_names(manifest: Mapping[str, Any], context: Sequence[str]) -> pd.DataFrame:
-    """``feature`` and ``family`` of the columns that a model reads of each stock, in their order.
+    """Return `feature` and `family` of the columns that a model reads of each stock, in their order.
 
     Args:
         manifest: The feature manifest.
@@ -150,22 +139,22 @@ def feature_names(manifest: Mapping[str, Any], context: Sequence[str]) -> pd.Dat
     return pd.DataFrame({"feature": columns, "family": [family[name] for name in columns]})
 
 
-def combined_scores(members: Sequence[Float32Array]) -> Float32Array:
-    """Scores of an ensemble as predictions have them, from those of its members.
+def combined_scores(by_seed: Sequence[Float32Array]) -> Float32Array:
+    """Return the scores of an ensemble as predictions have them, from those of its seed models.
 
     Args:
-        members: ``(D, N, H)`` of each, NaN = not in the cross-section.
+        by_seed: `(D, N, H)` of each, NaN = not in the cross-section.
 
     Returns:
-        The scores of a single member as they are; of several, the mean of their Gaussian ranks.
+        The scores of a single seed model as they are; of several, the mean of their Gaussian ranks.
     """
-    if len(members) == 1:
-        return members[0]
-    ranks = [gaussian_rank(member.swapaxes(1, 2)).swapaxes(1, 2) for member in members]
+    if len(by_seed) == 1:
+        return by_seed[0]
+    ranks = [gaussian_rank(scores.swapaxes(1, 2)).swapaxes(1, 2) for scores in by_seed]
     mean: Float32Array = np.mean(ranks, axis=0)
     return mean
 
 
 def sampled(days: Sequence[int], number: int, rng: np.random.Generator) -> list[int]:
-    """``number`` of the days, drawn without replacement, in order of time; all where there are no more."""
+    """Return `number` of the days, drawn without replacement, in order of time; all where there are no more."""
     return sorted(rng.choice(np.asarray(days), size=min(number, len(days)), replace=False).tolist())

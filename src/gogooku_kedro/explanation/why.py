@@ -1,5 +1,6 @@
-"""Why this stock on this day: score and rank, the features and the neighbours that made them."""
+"""Why this stock on this day: score and rank, the features and the neighbours that made them, as text too."""
 
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,10 +11,13 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
+from rich import box
+from rich.console import Console
+from rich.table import Table
 
 from gogooku_kedro.columns import HORIZONS
+from gogooku_kedro.explanation.attribution import WindowAttribution, integrated_gradients
 from gogooku_kedro.explanation.graph_part import GraphPart
-from gogooku_kedro.explanation.integrated_gradients import WindowAttribution, integrated_gradients
 from gogooku_kedro.explanation.subject import Subject, combined_scores
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.training.predict import EncodedDay, encode_days
@@ -22,10 +26,27 @@ from gogooku_kedro.typing import Float32Array
 RECENT = (1, 5, 20)
 """Sessions of the past returns shown beside a stock."""
 
+FORMATS = {
+    "value": "{:+.2f}",
+    "attribution": "{:+.4f}",
+    "attention": "{:.3f}",
+    "lift": "{:.2f}",
+    "correlation": "{:+.2f}",
+    "sign": "{:+.0f}",
+    "same_sector": "{:.0f}",
+    "effect": "{:+.4f}",
+    "score": "{:+.3f}",
+    "gate": "{:.3f}",
+    "return_1d": "{:+.1%}",
+    "return_5d": "{:+.1%}",
+    "return_20d": "{:+.1%}",
+}
+GATES_SHOWN, WIDTH = 5, 120
+
 
 @dataclass(frozen=True)
 class Why:
-    """One prediction and what made it; figures of an ensemble are means over its members.
+    """One prediction and what made it; figures of an ensemble are means over its seed models.
 
     Attributes:
         code: The stock.
@@ -35,16 +56,16 @@ class Why:
         rank: Place among the stocks of the date, 1 = highest score.
         stocks: Number of stocks of the date.
         quantiles: Of the per-date Gaussian rank of the return, by level.
-        own_score: Mean of the members' own scores, which the attributions add up to.
+        own_score: Mean of the seed models' own scores, which the attributions add up to.
         median_score: What it would be for a stock that is the median in every feature.
-        gap: Largest completeness gap of the members' attributions, a fraction; NaN where undefined.
-        peers_effect: What all neighbours together add to ``own_score``; NaN without graph.
-        features: ``feature, family, value`` (on the day), ``attribution`` (sum over the window), the largest
+        gap: Largest completeness gap of the seed models' attributions, a fraction; NaN where undefined.
+        peers_effect: What all neighbours together add to `own_score`; NaN without graph.
+        features: `feature, family, value` (on the day), `attribution` (sum over the window), the largest
             first.
-        families: ``family, attribution``, likewise.
-        neighbours: ``source, attention, lift, correlation, sign, same_sector, effect, score`` and recent
+        families: `family, attribution`, likewise.
+        neighbours: `source, attention, lift, correlation, sign, same_sector, effect, score` and recent
             returns, the most attended first; no rows without graph.
-        gate: ``feature, family, gate`` by the state of the market (1 = neutral); no rows without a gate.
+        gate: `feature, family, gate` by the state of the market (1 = neutral); no rows without a gate.
     """
 
     code: str
@@ -64,7 +85,7 @@ class Why:
     gate: pd.DataFrame
 
     def as_dict(self, top: int) -> dict[str, Any]:
-        """JSON types, with the first ``top`` rows of every table; what is not a number is None."""
+        """JSON types, with the first `top` rows of every table; what is not a number is None."""
         tables = ("features", "families", "neighbours", "gate")
         plain: dict[str, Any] = {k: v for k, v in vars(self).items() if k not in tables}
         plain |= {
@@ -98,7 +119,7 @@ def explain_stock(
 
     Args:
         subject: Models and market.
-        panel: ``adj_close`` (date, code), for recent returns.
+        panel: `adj_close` (date, code), for recent returns.
         levels: Quantile levels of the models.
         code: The stock; of a five-digit code the last 0 may be left out.
         date: The session; None is the latest with a cross-section.
@@ -109,12 +130,12 @@ def explain_stock(
         ValueError: If stock or session is unknown, or the stock is not in the cross-section of the session.
     """
     stock, day, h = _stock(subject, code), _day(subject, date), HORIZONS.index(horizon)
-    _check_member(subject, stock, day)
-    members = [_scored(subject, model, day) for model in subject.models]
-    scores = combined_scores([member.score[None] for member in members])[0][:, h]
+    _check_in_universe(subject, stock, day)
+    by_seed = [_scored(subject, model, day) for model in subject.models]
+    scores = combined_scores([scored.score[None] for scored in by_seed])[0][:, h]
     made = [integrated_gradients(subject, m, day, stock, h, steps) for m in subject.models]
-    quantiles = np.mean([member.quantiles[stock, h] for member in members], axis=0)
-    neighbours, peers_effect = _neighbours(subject, members, stock, h)
+    quantiles = np.mean([scored.quantiles[stock, h] for scored in by_seed], axis=0)
+    neighbours, peers_effect = _neighbours(subject, by_seed, stock, h)
     neighbours["score"] = scores[neighbours["position"]]
     recent = recent_returns(panel, subject.dates[day])
     features = _features(subject, made, day, stock)
@@ -138,10 +159,24 @@ def explain_stock(
 
 
 def recent_returns(panel: xr.Dataset, date: pd.Timestamp) -> pd.DataFrame:
-    """Returns of the adjusted close over the last 1, 5, 20 sessions up to ``date``, by code; NaN = absent."""
+    """Returns of the adjusted close over the last 1, 5, 20 sessions up to `date`, by code; NaN = absent."""
     past = panel["adj_close"].sel(date=slice(None, date)).transpose("date", "code").to_numpy()
     returns = {f"return_{h}d": past[-1].astype(np.float64) / past[-1 - h] - 1 for h in RECENT if len(past) > h}
     return pd.DataFrame(returns, index=panel.indexes["code"].astype(str))
+
+
+def render(why: Why, top: int) -> str:
+    """The explanation as plain text: what the score is, and tables of at most `top` rows."""
+    console = Console(file=io.StringIO(), width=WIDTH, color_system=None)
+    console.print(*_summary(why), sep="\n")
+    console.print(_table(f"Features (of {len(why.features)})", why.features.head(top)))
+    console.print(_table("Families", why.families.head(top)))
+    if len(why.neighbours):
+        console.print(_table(f"Neighbours (of {len(why.neighbours)})", why.neighbours.head(top)))
+    if len(why.gate):
+        console.print(_table("Market gate, furthest from 1", why.gate.head(GATES_SHOWN)))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
 
 
 def _stock(subject: Subject, code: str) -> int:
@@ -172,11 +207,11 @@ def _day(subject: Subject, date: pd.Timestamp | None) -> int:
     return day
 
 
-def _check_member(subject: Subject, stock: int, day: int) -> None:
+def _check_in_universe(subject: Subject, stock: int, day: int) -> None:
     if bool(subject.market.present[day, stock]):
         return
-    member = subject.dates[: day + 1][subject.market.present[: day + 1, stock].cpu().numpy()]
-    last = f"the last time before was {member[-1]:%Y-%m-%d}" if len(member) else "nor on any day before"
+    before = subject.dates[: day + 1][subject.market.present[: day + 1, stock].cpu().numpy()]
+    last = f"the last time before was {before[-1]:%Y-%m-%d}" if len(before) else "nor on any day before"
     raise ValueError(
         f"--code {subject.codes[stock]}: not in the cross-section of {subject.dates[day]:%Y-%m-%d} (it did "
         f"not trade, or is listed too short); {last}"
@@ -203,19 +238,19 @@ def _largest_first(table: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values("attribution", key=np.abs, ascending=False, ignore_index=True)
 
 
-def _neighbours(subject: Subject, members: Sequence[_Scored], stock: int, horizon: int) -> tuple[pd.DataFrame, float]:
-    """Neighbours with means over members, and the mean effect of all of them together."""
+def _neighbours(subject: Subject, by_seed: Sequence[_Scored], stock: int, horizon: int) -> tuple[pd.DataFrame, float]:
+    """Return the neighbours with means over the seed models, and the mean effect of all of them together."""
     columns = ("attention", "lift", "correlation", "sign", "same_sector", "effect")
     frames, together = [], []
-    for member in members:
-        heard = subject.heard(member.model, member.day)
-        if heard is None:
+    for scored in by_seed:
+        attended = subject.attended(scored.model, scored.day)
+        if attended is None:
             continue
-        part = GraphPart(member.model, member.day)
-        edges = np.flatnonzero((heard.target == stock) & (heard.source != stock))
+        part = GraphPart(scored.model, scored.day)
+        edges = np.flatnonzero((attended.target == stock) & (attended.source != stock))
         effect = part.drop_effects(torch.from_numpy(edges).to(part.x.device))[:, horizon]
-        frame = pd.DataFrame({name: getattr(heard, name)[edges] for name in columns[:-1]})
-        frames.append(frame.assign(effect=effect.double().cpu().numpy(), position=heard.source[edges]))
+        frame = pd.DataFrame({name: getattr(attended, name)[edges] for name in columns[:-1]})
+        frames.append(frame.assign(effect=effect.double().cpu().numpy(), position=attended.source[edges]))
         together.append(float(part.peers_effect(stock)[horizon]))
     if not frames:
         return pd.DataFrame(columns=["source", *columns, "position"]).astype({"position": int}), np.nan
@@ -233,3 +268,34 @@ def _gate(subject: Subject, day: int) -> pd.DataFrame:
     mean = torch.stack(gates).double().mean(dim=0).cpu().numpy()
     table = subject.features.assign(gate=mean)
     return table.sort_values("gate", key=lambda g: (g - 1).abs(), ascending=False, ignore_index=True)
+
+
+def _summary(why: Why) -> Sequence[str]:
+    quantiles = ", ".join(f"{level:.0%} {value:+.2f}" for level, value in why.quantiles.items())
+    lines = [
+        f"{why.code} on {why.date:%Y-%m-%d}, {why.horizon} sessions ahead",
+        f"score {why.score:+.4f}, rank {why.rank} of {why.stocks}",
+        f"quantiles of its Gaussian rank: {quantiles}",
+        f"a stock that is the median in every feature would have {why.median_score:+.4f} in its place; the "
+        f"features' attributions add up to the difference from {why.own_score:+.4f}",
+    ]
+    if not math.isnan(why.gap):
+        lines[-1] += f" (gap {why.gap:.1%})"
+    if not math.isnan(why.peers_effect):
+        lines.append(f"all neighbours together add {why.peers_effect:+.4f}")
+    return lines
+
+
+def _table(title: str, rows: pd.DataFrame) -> Table:
+    table = Table(title=title, box=box.SIMPLE, title_justify="left", title_style="bold")
+    for name in rows:
+        table.add_column(str(name).replace("_", " "), justify="right" if name in FORMATS else "left")
+    for row in rows.itertuples(index=False):
+        table.add_row(*(_cell(str(name), value) for name, value in zip(rows, row, strict=True)))
+    return table
+
+
+def _cell(name: str, value: object) -> str:
+    if isinstance(value, float) and math.isnan(value):
+        return "-"
+    return FORMATS.get(name, "{}").format(value)

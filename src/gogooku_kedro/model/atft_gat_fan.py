@@ -6,35 +6,29 @@ import torch
 from torch import Tensor, nn
 
 from gogooku_kedro.columns import HORIZONS
-from gogooku_kedro.model.attention import GraphAttention
-from gogooku_kedro.model.diffusion import AttentionDiffusion
+from gogooku_kedro.model.convolution import AttentionDiffusion
 from gogooku_kedro.model.fan import FrequencyAdaptiveNorm
-from gogooku_kedro.model.fusion import GatedFusion
-from gogooku_kedro.model.gat import GraphBlock
-from gogooku_kedro.model.grn import GRN
-from gogooku_kedro.model.heads import QuantileHead, ScoreHead
+from gogooku_kedro.model.gat import GraphAttention, GraphBlock
+from gogooku_kedro.model.grn import GRN, GatedFusion
+from gogooku_kedro.model.heads import QuantileHead, ScoreHead, ScoreNeutralisation
 from gogooku_kedro.model.learned_graph import LearnedGraph
-from gogooku_kedro.model.level_forecast import LevelForecast
-from gogooku_kedro.model.levels import LevelEncoder, fit_level_scale
-from gogooku_kedro.model.local_encoder import LocalEncoder, into_band
-from gogooku_kedro.model.market_gate import MarketGate
-from gogooku_kedro.model.neutralise import PeerNeutralisation
+from gogooku_kedro.model.levels import LevelEncoder, LevelForecast, fit_level_scale
 from gogooku_kedro.model.san import SliceAdaptiveNorm
 from gogooku_kedro.model.temporal import BandedAttention
-from gogooku_kedro.model.vsn import VariableSelectionNetwork
+from gogooku_kedro.model.vsn import MarketGate, VariableSelectionNetwork
 from gogooku_kedro.params import ModelParams
 
 
 class ModelOutput(NamedTuple):
-    """What one forward pass over a chunk of ``D`` days returns.
+    """What one forward pass over a chunk of `D` days returns.
 
     Attributes:
-        score: ``(D, N, 4)``, high = expected to do better than the cross-section.
-        quantiles: ``(D, N, 4, Q)`` of the label, non-decreasing along ``Q``.
-        selection: ``(D + L - 1, N, F)`` variable selection weights, None without a VSN.
-        temporal_attention: ``(N, D, D + L - 1)``, mean over heads.
+        score: `(D, N, 4)`, high = expected to do better than the cross-section.
+        quantiles: `(D, N, 4, Q)` of the label, non-decreasing along `Q`.
+        selection: `(D + L - 1, N, F)` variable selection weights, None without a VSN.
+        temporal_attention: `(N, D, D + L - 1)`, mean over heads.
         graph: Attention over the edges, None with the GAT switched off.
-        forecast: Of the level-like channels, for their losses; None without FAN and SAN.
+        forecast: Of the raw price channels, for their losses; None without FAN and SAN.
     """
 
     score: Tensor
@@ -46,13 +40,13 @@ class ModelOutput(NamedTuple):
 
 
 class StockState(NamedTuple):
-    """What the model knows of each stock before it hears the peers.
+    """What the model knows of each stock before the graph network.
 
     Attributes:
-        hidden: ``(D, N, hidden_size)``.
-        selection: ``(D + L - 1, N, F)`` variable selection weights, None without a VSN.
-        temporal_attention: ``(N, D, D + L - 1)``, mean over heads.
-        forecast: Of the level-like channels, None without FAN and SAN.
+        hidden: `(D, N, hidden_size)`.
+        selection: `(D + L - 1, N, F)` variable selection weights, None without a VSN.
+        temporal_attention: `(N, D, D + L - 1)`, mean over heads.
+        forecast: Of the raw price channels, None without FAN and SAN.
     """
 
     hidden: Tensor
@@ -62,36 +56,34 @@ class StockState(NamedTuple):
 
 
 class ATFTGATFAN(nn.Module):
-    r"""Score the cross-section of ``N`` stocks on ``D`` consecutive days.
+    r"""Score the cross-section of `N` stocks on `D` consecutive days.
 
     .. code-block:: text
 
         context                                 levels                 graph
            │                                      │                      │
         x ─ gate ─ VSN ─ attention ─ + FAN, SAN of the window ─ fusion with GAT ─ GRN ─ scores, quantiles
-            (each token once)                                  (message of the peers)
+            (each token once)                                  (message of the neighbours)
 
-    With ``model.temporal.local_encoder: lstm`` an LSTM over every window stands before the attention.
-
-    All modules are built here and none in ``forward``; an optional part that is switched off is not built,
-    except the fusion, which then receives zeros. Setting ``graph_enabled`` to False sends those zeros through
+    All modules are built here and none in `forward`; an optional part that is switched off is not built,
+    except the fusion, which then receives zeros. Setting `graph_enabled` to False sends those zeros through
     a model with a graph, in training as in evaluation, and leaves its parameters as they are. No statistic is
-    taken over days, and over the stocks of a date only where ``model.gat.norm`` asks for it.
+    taken over days or stocks.
 
     Args:
-        params: Settings of the model (``model`` in ``conf/base/parameters.yml``).
-        n_features: Number of features ``F``.
-        n_channels: Number of level-like channels ``C``.
-        n_context: Number of features of the market as a whole ``M``; with 0 there is no gate.
+        params: Settings of the model (`model` in `conf/base/parameters.yml`).
+        n_features: Number of features `F`.
+        n_channels: Number of raw price channels `C`.
+        n_context: Number of features of the market as a whole `M`; with 0 there is no gate.
 
     Shapes:
-        - **x**: ``(D + L - 1, N, F)`` normalised features, 0 = missing
-        - **present**: ``(D + L - 1, N)`` bool, the stock belongs to the cross-section of the day
-        - **levels**: ``(D + L - 1, N, C)``, NaN = absent
-        - **context**: ``(D + L - 1, M)``, the state of the market on each date
-        - **edge_index**: ``(2, E)`` between nodes ``day * N + stock``, row 0 = source
-        - **edge_attr**: ``(E, edge_dim)``
-        - **output**: :class:`ModelOutput`
+        - **x**: `(D + L - 1, N, F)` normalised features, 0 = missing
+        - **present**: `(D + L - 1, N)` bool, the stock belongs to the cross-section of the day
+        - **levels**: `(D + L - 1, N, C)`, NaN = absent
+        - **context**: `(D + L - 1, M)`, the state of the market on each date
+        - **edge_index**: `(2, E)` between nodes `day * N + stock`, row 0 = source
+        - **edge_attr**: `(E, edge_dim)`
+        - **output**: `ModelOutput`
     """
 
     def __init__(self, params: ModelParams, n_features: int, n_channels: int, n_context: int) -> None:
@@ -105,8 +97,6 @@ class ATFTGATFAN(nn.Module):
             self.vsn = VariableSelectionNetwork(n_features, p.vsn.feature_size, d, p.dropout)
         else:
             self.vsn = nn.Linear(n_features, d)
-        unrolled = p.temporal.local_encoder == "lstm"
-        self.local_encoder = LocalEncoder(d, p.window, p.dropout) if unrolled else None
         self.temporal = BandedAttention(d, p.temporal.heads, p.window, p.dropout)
         self.levels = _level_encoder(p, n_channels)
         self.gat = _graph_block(p)
@@ -116,15 +106,15 @@ class ATFTGATFAN(nn.Module):
         self.score_head = ScoreHead(d, len(HORIZONS))
         self.quantile_head = QuantileHead(d, len(HORIZONS), len(p.quantiles))
         neutralise = p.gat.enabled and p.gat.neutralise_scores
-        self.neutralise = PeerNeutralisation(len(HORIZONS)) if neutralise else None
+        self.neutralise = ScoreNeutralisation(len(HORIZONS)) if neutralise else None
 
     def fit_scales(self, levels: Tensor, edge_index: Tensor, edge_attr: Tensor) -> None:
         """Measure the scales of levels and edge attributes; they travel with the weights.
 
         Args:
-            levels: ``(T, N, C)`` of the training sessions.
-            edge_index: ``(2, E)`` edges in force on them, and of no later graph.
-            edge_attr: ``(E, edge_dim)``.
+            levels: `(T, N, C)` of the training sessions.
+            edge_index: `(2, E)` edges in force on them, and of no later graph.
+            edge_attr: `(E, edge_dim)`.
         """
         if self.levels is not None:
             self.levels.set_scale(fit_level_scale(levels, self.window))
@@ -140,25 +130,18 @@ class ATFTGATFAN(nn.Module):
         edge_index: Tensor,
         edge_attr: Tensor,
     ) -> ModelOutput:
-        """Encode every token once, look back, ask the peers, and score ``D`` days."""
+        """Encode every token once, look back, add the neighbours' message, and score `D` days."""
         state = self.encode(x, present, levels, context)
         days = state.hidden.size(0)
         score, quantiles, graph = self.rank(state.hidden, present[-days:], edge_index, edge_attr)
-        return ModelOutput(
-            score,
-            quantiles,
-            state.selection,
-            state.temporal_attention,
-            graph,
-            state.forecast,
-        )
+        return ModelOutput(score, quantiles, state.selection, state.temporal_attention, graph, state.forecast)
 
     def encode(self, x: Tensor, present: Tensor, levels: Tensor, context: Tensor) -> StockState:
-        """Summarise each stock's own window, without its peers: see :class:`StockState`."""
+        """Summarise each stock's own window, without its neighbours: see `StockState`."""
         if self.market_gate is not None:
             x = self.market_gate(x, context)
         tokens, selection = self._encode_tokens(x)
-        hidden, attention = self._look_back(tokens, present)  # (D, N, d)
+        hidden, attention = self.temporal(tokens, present)  # (D, N, d)
         forecast = None
         if self.levels is not None:
             hidden, forecast = self.levels(hidden, levels)
@@ -167,16 +150,16 @@ class ATFTGATFAN(nn.Module):
     def rank(
         self, hidden: Tensor, present: Tensor, edge_index: Tensor, edge_attr: Tensor
     ) -> tuple[Tensor, Tensor, GraphAttention | None]:
-        """Let the states hear their peers and score them.
+        """Add the message of the neighbours to the states and score them.
 
         Args:
-            hidden: ``(D, N, d)``.
-            present: ``(D, N)`` bool.
-            edge_index: ``(2, E)`` between nodes ``day * N + stock``.
-            edge_attr: ``(E, edge_dim)``.
+            hidden: `(D, N, d)`.
+            present: `(D, N)` bool.
+            edge_index: `(2, E)` between nodes `day * N + stock`.
+            edge_attr: `(E, edge_dim)`.
 
         Returns:
-            Scores ``(D, N, 4)``, quantiles ``(D, N, 4, Q)`` and the attention, None where no graph was heard.
+            Scores `(D, N, 4)`, quantiles `(D, N, 4, Q)` and the attention, None without a graph.
         """
         message, graph = torch.zeros_like(hidden), None
         if self.gat is not None and self.graph_enabled:
@@ -193,16 +176,6 @@ class ATFTGATFAN(nn.Module):
             return self.vsn(x), None
         tokens, weights = self.vsn(x.flatten(0, 1))
         return tokens.unflatten(0, (steps, stocks)), weights.unflatten(0, (steps, stocks))
-
-    def _look_back(self, tokens: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
-        summary: tuple[Tensor, Tensor]
-        if self.local_encoder is None:
-            summary = self.temporal(tokens, present)
-            return summary
-        windows, seen = self.local_encoder(tokens, present)  # (L, D*N, d)
-        hidden, attention = self.temporal(windows, seen)  # (1, D*N, d), (D*N, 1, L)
-        days = tokens.size(0) - self.window + 1
-        return hidden.squeeze(0).unflatten(0, (days, -1)), into_band(attention.squeeze(1), days)
 
     def n_parameters(self) -> int:
         """Number of trained parameters."""
@@ -237,7 +210,6 @@ def _graph_block(p: ModelParams) -> GraphBlock | None:
         gat.edge_dropout,
         gated=gat.difference or gat.neutralise_scores,
         difference=gat.difference,
-        date_norm=gat.norm == "date",
         diffusion=diffusion,
         learned=learned,
     )

@@ -1,43 +1,45 @@
-"""One interface for the graph convolutions of PyG: what a stock hears, and how much of whom."""
+"""How messages travel over edges: the graph convolutions of PyG behind one interface, sums, several hops."""
 
+import torch
 from torch import Tensor, nn
-from torch_geometric.nn import GATConv, GATv2Conv, GINEConv, SAGEConv, TransformerConv
+from torch_geometric.nn import GATConv, GATv2Conv, GINEConv, MessagePassing, SAGEConv, TransformerConv
+from torch_geometric.utils import scatter
 
-from gogooku_kedro.model.attention import in_degree
+EPSILON = 1e-12
+"""Keeps a share of nothing, and the logarithm of 0, finite."""
 
 
 class AttentiveConvolution(nn.Module):
     r"""Graph attention: each head's weights of the incoming edges of a stock sum to 1.
 
-    With :math:`s_{ij}` the logit of the edge from ``j`` to ``i`` and :math:`\alpha_{ij}` its softmax over
-    the incoming edges of ``i``:
+    With :math:`s_{ij}` the logit of the edge from `j` to `i` and :math:`\alpha_{ij}` its softmax over
+    the incoming edges of `i`:
 
-    - ``gat`` (Veličković et al. 2018), :math:`s_{ij} = \mathrm{LeakyReLU}_{0.2}(a_s^\top W h_j +
+    - `gat` (Veličković et al. 2018), :math:`s_{ij} = \mathrm{LeakyReLU}_{0.2}(a_s^\top W h_j +
       a_d^\top W h_i + a_e^\top W_e e_{ij})`, message :math:`\sum_j \alpha_{ij} W h_j`. The order of the
       neighbours is the same for every stock but for the edge attributes.
-    - ``gatv2`` (Brody et al. 2022), :math:`s_{ij} = a^\top \mathrm{LeakyReLU}_{0.2}(W_l h_j + W_r h_i +
+    - `gatv2` (Brody et al. 2022), :math:`s_{ij} = a^\top \mathrm{LeakyReLU}_{0.2}(W_l h_j + W_r h_i +
       W_e e_{ij})`, message :math:`\sum_j \alpha_{ij} W_l h_j`.
-    - ``transformer`` (Shi et al. 2021), :math:`s_{ij} = (W_q h_i)^\top (W_k h_j + W_e e_{ij})/\sqrt{C}`,
+    - `transformer` (Shi et al. 2021), :math:`s_{ij} = (W_q h_i)^\top (W_k h_j + W_e e_{ij})/\sqrt{C}`,
       message :math:`W_s h_i + \sum_j \alpha_{ij} (W_v h_j + W_e e_{ij})`. It has no biases: the one of the
       keys would cancel in the softmax and never be trained.
 
     Self loops are those of the graph, none are added. Attention has no dropout: edges are dropped before.
 
     Args:
-        name: ``gat``, ``gatv2`` or ``transformer``.
-        hidden_size: Width of the states, ``heads`` times the width ``C`` of a head.
+        name: `gat`, `gatv2` or `transformer`.
+        hidden_size: Width of the states, `heads` times the width `C` of a head.
         heads: Attention heads, concatenated.
         edge_dim: Number of edge attributes.
-        bias: Whether ``gat`` and ``gatv2`` have biases.
 
     Shapes:
-        - **h**: ``(N, hidden_size)``
-        - **edge_index**: ``(2, E)``, row 0 = source
-        - **edge_attr**: ``(E, edge_dim)``
-        - **output**: message ``(N, hidden_size)`` and attention ``(E, heads)``
+        - **h**: `(N, hidden_size)`
+        - **edge_index**: `(2, E)`, row 0 = source
+        - **edge_attr**: `(E, edge_dim)`
+        - **output**: message `(N, hidden_size)` and attention `(E, heads)`
     """
 
-    def __init__(self, name: str, hidden_size: int, heads: int, edge_dim: int, bias: bool) -> None:
+    def __init__(self, name: str, hidden_size: int, heads: int, edge_dim: int) -> None:
         super().__init__()
         head_size = hidden_size // heads
         self.conv: nn.Module
@@ -45,7 +47,7 @@ class AttentiveConvolution(nn.Module):
             self.conv = TransformerConv(hidden_size, head_size, heads=heads, edge_dim=edge_dim, bias=False)
         else:
             layer = {"gat": GATConv, "gatv2": GATv2Conv}[name]
-            self.conv = layer(hidden_size, head_size, heads=heads, edge_dim=edge_dim, add_self_loops=False, bias=bias)
+            self.conv = layer(hidden_size, head_size, heads=heads, edge_dim=edge_dim, add_self_loops=False)
 
     def forward(self, h: Tensor, edge_index: Tensor, edge_attr: Tensor) -> tuple[Tensor, Tensor]:
         """Return the message of every stock and the attention of every edge."""
@@ -54,35 +56,30 @@ class AttentiveConvolution(nn.Module):
 
 
 class MeanConvolution(nn.Module):
-    r"""Graph convolution that hears all neighbours alike; its attention is 1 / degree.
+    r"""Graph convolution that weighs all neighbours alike; its attention is 1 / degree.
 
-    - ``sage`` (Hamilton et al. 2017), :math:`W_1 h_i + W_2\, \mathrm{mean}_j\, h_j`, blind to the attributes.
-    - ``gin`` (Hu et al. 2020), :math:`\mathrm{MLP}((1 + \epsilon) h_i + \mathrm{mean}_j\,
+    - `sage` (Hamilton et al. 2017), :math:`W_1 h_i + W_2\, \mathrm{mean}_j\, h_j`, blind to the attributes.
+    - `gin` (Hu et al. 2020), :math:`\mathrm{MLP}((1 + \epsilon) h_i + \mathrm{mean}_j\,
       \mathrm{ReLU}(h_j + W_e e_{ij}))`, with the mean in place of the sum, so that a stock with many
       neighbours has states of the same size as one with few.
 
     Args:
-        name: ``sage`` or ``gin``.
+        name: `sage` or `gin`.
         hidden_size: Width of the states.
         heads: Columns of the attention that is reported.
         edge_dim: Number of edge attributes.
-        bias: Whether the message has a bias.
 
-    Shapes: as of :class:`AttentiveConvolution`.
+    Shapes: as of `AttentiveConvolution`.
     """
 
-    def __init__(self, name: str, hidden_size: int, heads: int, edge_dim: int, bias: bool) -> None:
+    def __init__(self, name: str, hidden_size: int, heads: int, edge_dim: int) -> None:
         super().__init__()
         self.heads = heads
         self.conv: nn.Module
         if name == "sage":
-            self.conv = SAGEConv(hidden_size, hidden_size, aggr="mean", bias=bias)
+            self.conv = SAGEConv(hidden_size, hidden_size, aggr="mean")
         else:
-            mlp = nn.Sequential(
-                nn.Linear(hidden_size, hidden_size),
-                nn.ELU(),
-                nn.Linear(hidden_size, hidden_size, bias=bias),
-            )
+            mlp = nn.Sequential(nn.Linear(hidden_size, hidden_size), nn.ELU(), nn.Linear(hidden_size, hidden_size))
             self.conv = GINEConv(mlp, train_eps=True, edge_dim=edge_dim, aggr="mean")
 
     def forward(self, h: Tensor, edge_index: Tensor, edge_attr: Tensor) -> tuple[Tensor, Tensor]:
@@ -93,7 +90,79 @@ class MeanConvolution(nn.Module):
         return message, alpha.unsqueeze(-1).expand(-1, self.heads)
 
 
-def graph_convolution(name: str, hidden_size: int, heads: int, edge_dim: int, bias: bool) -> nn.Module:
-    """Build the convolution of ``model.gat.conv``: an attentive one, or a mean for ``sage`` and ``gin``."""
+def graph_convolution(name: str, hidden_size: int, heads: int, edge_dim: int) -> nn.Module:
+    """Build the convolution of `model.gat.conv`: an attentive one, or a mean for `sage` and `gin`."""
     kind = MeanConvolution if name in ("sage", "gin") else AttentiveConvolution
-    return kind(name, hidden_size, heads, edge_dim, bias)
+    return kind(name, hidden_size, heads, edge_dim)
+
+
+class NeighbourSum(MessagePassing):  # type: ignore[misc]  # PyG has no types
+    r"""Add up what the sources of a stock's edges hold, :math:`\sum_j w_{ij}\, x_j`.
+
+    It has no parameters. It is a message passing layer, and not a plain scatter, because the explainers of
+    PyG mask the edges of such layers: an edge that is masked is masked on every way to the score.
+
+    Shapes:
+        - **x**: `(N, C)`
+        - **edge_index**: `(2, E)`, row 0 = source
+        - **weight**: `(E,)`
+        - **output**: `(N, C)`, zeros for a stock without incoming edges
+    """
+
+    def __init__(self) -> None:
+        super().__init__(aggr="sum")
+
+    def forward(self, x: Tensor, edge_index: Tensor, weight: Tensor) -> Tensor:
+        """Return the sums."""
+        out: Tensor = self.propagate(edge_index, x=x, weight=weight)
+        return out
+
+    def message(self, x_j: Tensor, weight: Tensor) -> Tensor:
+        """Weigh what an edge's source holds."""
+        return weight.unsqueeze(-1) * x_j
+
+
+class AttentionDiffusion(nn.Module):
+    r"""Personalised PageRank over the attention of a layer, head by head.
+
+    :math:`Z_{k+1} = (1 - r) A Z_k + r Z_0` for `hops` steps, with `A` the attention over incoming edges,
+    :math:`Z_0` the message of the layer and `r` the restart. From Wang et al., "Multi-hop Attention Graph
+    Neural Networks" (MAGNA, 2021), section 3.2, whose :math:`Z_0` are the states before the first
+    product. The weights of the hops, :math:`r (1 - r)^k` for all but the last and :math:`(1 - r)^K` for
+    that, sum to 1, as the rows of `A` do: a message that is the same for all stocks passes unchanged. A stock
+    without incoming edges keeps its message. It has no parameters.
+
+    Args:
+        heads: Attention heads; `C` is the width of one.
+        hops: Further products `K`, so that the message reaches `K + 1` edges far.
+        restart: Share `r` of the first message in every step, in (0, 1).
+
+    Shapes:
+        - **message**: `(N, heads * C)`
+        - **edge_index**: `(2, E)`
+        - **alpha**: `(E, heads)`
+        - **output**: `(N, heads * C)`
+    """
+
+    def __init__(self, heads: int, hops: int, restart: float) -> None:
+        super().__init__()
+        self.heads, self.hops, self.restart = heads, hops, restart
+
+    def forward(self, message: Tensor, edge_index: Tensor, alpha: Tensor) -> Tensor:
+        """Return the messages, spread along the attention."""
+        source, target = edge_index
+        nodes = message.size(0)
+        first = z = message.unflatten(-1, (self.heads, -1))  # (N, heads, C)
+        connected = (in_degree(edge_index, nodes) > 0)[:, None, None]
+        for _ in range(self.hops):
+            spread = scatter(alpha.unsqueeze(-1) * z[source], target, dim=0, dim_size=nodes)
+            z = torch.where(connected, (1 - self.restart) * spread + self.restart * first, first)
+        out: Tensor = z.flatten(1)
+        return out
+
+
+def in_degree(edge_index: Tensor, n_nodes: int) -> Tensor:
+    """Number of incoming edges of every node, `(n_nodes,)` in float32; the self loop counts."""
+    ones = torch.ones(edge_index.size(1), device=edge_index.device)
+    degree: Tensor = scatter(ones, edge_index[1], dim=0, dim_size=n_nodes)
+    return degree

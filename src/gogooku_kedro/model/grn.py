@@ -1,11 +1,12 @@
-"""Gated linear unit and gated residual network, the building bricks of the temporal fusion transformer."""
+"""Gated linear unit, gated residual network and gated fusion, the bricks of the temporal fusion transformer."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 
 class GLU(nn.Module):
-    r"""Gated linear unit, ``sigmoid(W_1 x + b_1) * (W_2 x + b_2)``.
+    r"""Gated linear unit, `sigmoid(W_1 x + b_1) * (W_2 x + b_2)`.
 
     From Lim et al., "Temporal Fusion Transformers" (2019), eq. 5. The gate lets a block close itself.
 
@@ -14,8 +15,8 @@ class GLU(nn.Module):
         out_features: Width of the output.
 
     Shapes:
-        - **x**: ``(*, in_features)``
-        - **output**: ``(*, out_features)``
+        - **x**: `(*, in_features)`
+        - **output**: `(*, out_features)`
     """
 
     def __init__(self, in_features: int, out_features: int) -> None:
@@ -23,12 +24,12 @@ class GLU(nn.Module):
         self.linear = nn.Linear(in_features, 2 * out_features)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Gate the linear map of ``x``."""
+        """Gate the linear map of `x`."""
         return F.glu(self.linear(x), dim=-1)
 
 
 class GatedResidual(nn.Module):
-    """Add a gated branch to a trunk and normalise: ``LayerNorm(trunk + GLU(branch))``.
+    """Add a gated branch to a trunk and normalise: `LayerNorm(trunk + GLU(branch))`.
 
     The "gate + add + norm" of Lim et al. (2019). Statistics are taken over the width of one token,
     never over stocks or days, so a token's value cannot depend on what shares its batch.
@@ -39,9 +40,9 @@ class GatedResidual(nn.Module):
         dropout: Share of the branch's channels dropped in training.
 
     Shapes:
-        - **trunk**: ``(*, features)``
-        - **branch**: ``(*, branch_features)``
-        - **output**: ``(*, features)``
+        - **trunk**: `(*, features)`
+        - **branch**: `(*, branch_features)`
+        - **output**: `(*, features)`
     """
 
     def __init__(self, branch_features: int, features: int, dropout: float) -> None:
@@ -57,7 +58,7 @@ class GatedResidual(nn.Module):
 
 
 class GRN(nn.Module):
-    r"""Gated residual network, ``LayerNorm(skip(a) + GLU(dropout(W_1 ELU(W_2 a))))``.
+    r"""Gated residual network, `LayerNorm(skip(a) + GLU(dropout(W_1 ELU(W_2 a))))`.
 
     From Lim et al. (2019), eq. 2-4, without context. The skip is the identity, or a linear map where
     the widths differ.
@@ -69,8 +70,8 @@ class GRN(nn.Module):
         dropout: Share of hidden channels dropped in training.
 
     Shapes:
-        - **a**: ``(*, in_features)``
-        - **output**: ``(*, out_features)``
+        - **a**: `(*, in_features)`
+        - **output**: `(*, out_features)`
     """
 
     def __init__(self, in_features: int, hidden_features: int, out_features: int, dropout: float) -> None:
@@ -84,6 +85,32 @@ class GRN(nn.Module):
         self.gate = GatedResidual(hidden_features, out_features, dropout)
 
     def forward(self, a: Tensor) -> Tensor:
-        """Transform ``a`` by as much as the gate lets through."""
+        """Transform `a` by as much as the gate lets through."""
         out: Tensor = self.gate(self.skip(a), self.hidden(a))
+        return out
+
+
+class GatedFusion(nn.Module):
+    """Residual fusion `LayerNorm(h + GLU([h; z]))` of the own state and the graph's message.
+
+    Without a graph the message is zeros and takes the same way through the same parameters, so switching
+    the graph off removes the graph and nothing else.
+
+    Args:
+        hidden_size: Width of both inputs and of the output.
+        dropout: Dropout of the fused branch.
+
+    Shapes:
+        - **own**: `(N, hidden_size)`
+        - **message**: `(N, hidden_size)`
+        - **output**: `(N, hidden_size)`
+    """
+
+    def __init__(self, hidden_size: int, dropout: float) -> None:
+        super().__init__()
+        self.gate = GatedResidual(2 * hidden_size, hidden_size, dropout)
+
+    def forward(self, own: Tensor, message: Tensor) -> Tensor:
+        """Return the own state, moved by as much of the message as the gate lets through."""
+        out: Tensor = self.gate(own, torch.cat([own, message], dim=-1))
         return out

@@ -1,8 +1,12 @@
-"""Prediction heads: one score per horizon and quantiles that cannot cross."""
+"""Prediction heads: one score per horizon, neutralised by that of the neighbours, and quantiles that cannot cross."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch_geometric.utils import scatter
+
+from gogooku_kedro.model.convolution import EPSILON, NeighbourSum
+from gogooku_kedro.model.gat import GraphAttention
 
 
 class ScoreHead(nn.Module):
@@ -13,8 +17,8 @@ class ScoreHead(nn.Module):
         horizons: Number of horizons.
 
     Shapes:
-        - **h**: ``(*, hidden_size)``
-        - **output**: ``(*, horizons)``
+        - **h**: `(*, hidden_size)`
+        - **output**: `(*, horizons)`
     """
 
     def __init__(self, hidden_size: int, horizons: int) -> None:
@@ -35,11 +39,11 @@ class QuantileHead(nn.Module):
     Args:
         hidden_size: Width of the stock state.
         horizons: Number of horizons.
-        quantiles: Number of quantile levels ``Q``.
+        quantiles: Number of quantile levels `Q`.
 
     Shapes:
-        - **h**: ``(*, hidden_size)``
-        - **output**: ``(*, horizons, Q)``, non-decreasing along the last axis
+        - **h**: `(*, hidden_size)`
+        - **output**: `(*, horizons, Q)`, non-decreasing along the last axis
     """
 
     def __init__(self, hidden_size: int, horizons: int, quantiles: int) -> None:
@@ -52,3 +56,34 @@ class QuantileHead(nn.Module):
         raw = self.linear(h).unflatten(-1, (self.horizons, -1))
         steps = torch.cat([raw[..., :1], F.softplus(raw[..., 1:])], dim=-1)
         return steps.cumsum(dim=-1)
+
+
+class ScoreNeutralisation(nn.Module):
+    r"""Take a learned share of the neighbours' score out of a stock's score.
+
+    :math:`s_i - \mathrm{sigmoid}(\lambda_q) \sum_{j \ne i} p_{ij}\,\mathrm{sign}_{ij}\, s_j` with :math:`p`
+    the gated attention over the neighbours (mean over layers and heads), normalised to sum to 1, and one
+    :math:`\lambda` per horizon that starts at 0 (half of the neighbours' score). A neighbour that moves against
+    the stock counts with the other sign. A stock without neighbours keeps its score.
+
+    Args:
+        horizons: Number of horizons.
+
+    Shapes:
+        - **score**: `(N, horizons)`
+        - **output**: `(N, horizons)`
+    """
+
+    def __init__(self, horizons: int) -> None:
+        super().__init__()
+        self.strength = nn.Parameter(torch.zeros(horizons))
+        self.neighbours = NeighbourSum()
+
+    def forward(self, score: Tensor, attention: GraphAttention) -> Tensor:
+        """Return the scores, less a share of their neighbours' scores."""
+        target = attention.edge_index[1]
+        weight = attention.alpha.mean(dim=1) * attention.gate * ~attention.is_self
+        total = scatter(weight, target, dim=0, dim_size=score.size(0))
+        share = weight / (total[target] + EPSILON) * attention.sign
+        neighbours: Tensor = self.neighbours(score, attention.edge_index, share)
+        return score - torch.sigmoid(self.strength) * neighbours

@@ -8,24 +8,24 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch_geometric.utils import scatter
 
-from gogooku_kedro.model.attention import EPSILON, in_degree
+from gogooku_kedro.model.convolution import EPSILON, in_degree
 
 ATTRIBUTES = ("similarity", "is_learned")
-"""Edge attributes that :class:`LearnedGraph` appends, in this order."""
+"""Edge attributes that `LearnedGraph` appends, in this order."""
 
 BLOCK_ELEMENTS = 2**24
 """Numbers of the states of edges that are in memory at once: 64 MiB of float32 for either end."""
 
 
 class LearnedGraph(nn.Module):
-    r"""Edges from the ``k`` present stocks of the same date whose state is most similar to a stock's own.
+    r"""Edges from the `k` present stocks of the same date whose state is most similar to a stock's own.
 
     The similarity of two states is their mean cosine from several learned perspectives,
 
     .. math:: s_{ij} = \frac1P \sum_p \cos(w_p \odot h_i,\; w_p \odot h_j),
 
     from Chen et al., "Iterative Deep Graph Learning for Graph Neural Networks" (IDGL, 2020). It depends on
-    the states alone, so a stock listed yesterday has neighbours too. The ``k`` are chosen without a gradient;
+    the states alone, so a stock listed yesterday has neighbours too. The `k` are chosen without a gradient;
     the similarity itself is an attribute of *every* edge, old and new, and that is how the task trains the
     perspectives. A pick that is an edge already is marked and not doubled; on a new edge the attributes
     of the market's graph are 0. Training and evaluation run the same code.
@@ -39,22 +39,22 @@ class LearnedGraph(nn.Module):
         \; + \; \underbrace{\mathrm{mean}_{ij}\, a_{ij}^2}_{\text{sparse}}.
 
     It trains the perspectives alone and takes the states as they are: similarity is to follow the states,
-    and states that are pulled together would have less to say.
+    and a penalty on the states themselves would make the stocks alike.
 
-    To choose, the similarities of one date are a dense ``(N, N)`` product, made date by date and not kept: at
+    To choose, the similarities of one date are a dense `(N, N)` product, made date by date and not kept: at
     no time is there more than one of them in memory.
 
     Args:
         hidden_size: Width of the states.
         k: Sources picked for each stock.
-        perspectives: Number of perspectives ``P``.
+        perspectives: Number of perspectives `P`.
 
     Shapes:
-        - **h**: ``(D, N, hidden_size)``
-        - **present**: ``(D, N)`` bool; an absent stock is nobody's neighbour and picks none
-        - **edge_index**: ``(2, E)`` between nodes ``day * N + stock``
-        - **edge_attr**: ``(E, A)``
-        - **output**: edges ``(2, E')``, attributes ``(E', A + 2)``, the old edges first and in their order,
+        - **h**: `(D, N, hidden_size)`
+        - **present**: `(D, N)` bool; an absent stock is nobody's neighbour and picks none
+        - **edge_index**: `(2, E)` between nodes `day * N + stock`
+        - **edge_attr**: `(E, A)`
+        - **output**: edges `(2, E')`, attributes `(E', A + 2)`, the old edges first and in their order,
           and the regulariser, a scalar
     """
 
@@ -88,12 +88,12 @@ class LearnedGraph(nn.Module):
 
 
 def similarity_penalty(similarity: Tensor, h: Tensor, edge_index: Tensor) -> Tensor:
-    """Regulariser of the learned graph, see :class:`LearnedGraph`; 0 without an edge between two stocks.
+    """Regulariser of the learned graph, see `LearnedGraph`; 0 without an edge between two stocks.
 
     Args:
-        similarity: ``(E,)`` in [-1, 1].
-        h: ``(D, N, d)`` states.
-        edge_index: ``(2, E)``.
+        similarity: `(E,)` in [-1, 1].
+        h: `(D, N, d)` states.
+        edge_index: `(2, E)`.
     """
     between = edge_index[0] != edge_index[1]
     edge_index, weight = edge_index[:, between], (1 + similarity[between]) / 2
@@ -112,14 +112,14 @@ def similarity_penalty(similarity: Tensor, h: Tensor, edge_index: Tensor) -> Ten
 class EdgeProducts(torch.autograd.Function):
     """Inner product of the states at both ends of every edge, without keeping copies of them.
 
-    Written out, ``(states[source] * states[target]).sum(-1)`` keeps two states per edge until the backward
+    Written out, `(states[source] * states[target]).sum(-1)` keeps two states per edge until the backward
     pass: 10 GB for 8 dates of 4,000 stocks with 40 edges, in 4 perspectives of width 256. Here the edges are
     taken in blocks, and what is kept are the states themselves.
 
     Shapes:
-        - **states**: ``(M, C)``
-        - **edge_index**: ``(2, E)``
-        - **output**: ``(E,)``
+        - **states**: `(M, C)`
+        - **edge_index**: `(2, E)`
+        - **output**: `(E,)`
     """
 
     @staticmethod
@@ -142,7 +142,7 @@ class EdgeProducts(torch.autograd.Function):
 
 
 def edge_products(states: Tensor, edge_index: Tensor) -> Tensor:
-    """Inner products ``(E,)`` of the states ``(D, N, C)`` at both ends of the edges."""
+    """Inner products `(E,)` of the states `(D, N, C)` at both ends of the edges."""
     products: Tensor = EdgeProducts.apply(states.flatten(0, 1), edge_index)  # type: ignore[no-untyped-call]
     return products
 

@@ -1,68 +1,75 @@
-"""Encode the window of level-like channels (price, volume, volatility) with FAN and SAN."""
+"""Encode the window of raw price channels (price, volume, volatility) with FAN and SAN, and score their forecasts."""
 
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from gogooku_kedro.model.fan import FrequencyAdaptiveNorm
+from gogooku_kedro.model.fan import FrequencyAdaptiveNorm, split_by_frequency
 from gogooku_kedro.model.grn import GatedResidual
-from gogooku_kedro.model.level_forecast import LevelForecast, coming_levels, fan_loss, san_loss
-from gogooku_kedro.model.san import SliceAdaptiveNorm
+from gogooku_kedro.model.san import SliceAdaptiveNorm, slice_statistics
 
 
 class LevelScale(NamedTuple):
-    """Scales of the level-like channels, fitted on the training sessions only; each ``(C,)``."""
+    """Scales of the raw price channels, fitted on the training sessions only; each `(C,)`."""
 
     mean: Tensor
     deviation: Tensor
     path_deviation: Tensor
 
 
-def fit_level_scale(levels: Tensor, window: int) -> LevelScale:
-    """Measure the scales of level-like channels.
+class LevelForecast(NamedTuple):
+    """What FAN and SAN foresee of the `H` sessions after a window, for `B = D * N` windows.
 
-    Args:
-        levels: ``(T, N, C)`` of the *training* sessions; NaN = absent. No later session may be in it.
-        window: Sessions of a window.
+    Everything but `centre` is in units of the channel's typical deviation from a window's mean, around
+    the mean of the window that was seen.
 
-    Returns:
-        Mean and standard deviation of each channel, and the root mean square deviation of a window's
-        days from the window's own mean. A channel that never varies gets 1.
+    Attributes:
+        main: `(B, C, H)` main part of the coming sessions, None without FAN.
+        residual: `(B, C, H)` their residual part, None without FAN.
+        mean: `(B, C, M)` means of the coming slices, None without SAN.
+        deviation: `(B, C, M)` standard deviations of the coming slices, None without SAN.
+        centre: `(B, C)` mean of the window that was seen, in units of the channel; NaN = never there.
     """
-    flat = levels.flatten(0, 1)
-    mean = flat.nanmean(dim=0)
-    deviation = (flat - mean).square().nanmean(dim=0).sqrt()
-    spread = torch.stack([_window_spread(levels[:, :, c], window) for c in range(levels.size(-1))])
-    usable = [torch.nan_to_num(s, nan=1.0).clamp_min(1e-6) for s in (deviation, spread)]
-    return LevelScale(torch.nan_to_num(mean), usable[0], usable[1])
+
+    main: Tensor | None
+    residual: Tensor | None
+    mean: Tensor | None
+    deviation: Tensor | None
+    centre: Tensor
 
 
-def _window_spread(channel: Tensor, window: int) -> Tensor:
-    ends = range(0, channel.size(0) - window + 1, window)  # non-overlapping windows are enough
-    windows = torch.stack([channel[e : e + window] for e in ends])  # (W, L, N)
-    return (windows - windows.nanmean(dim=1, keepdim=True)).square().nanmean().sqrt()
+class ComingLevels(NamedTuple):
+    """The sessions that came after each window.
+
+    Attributes:
+        path: `(B, C, H)` in the units of a `LevelForecast`, 0 where not known.
+        known: `(B, C)` bool, the window was seen and no coming session is absent.
+    """
+
+    path: Tensor
+    known: Tensor
 
 
 class LevelEncoder(nn.Module):
-    """Add what FAN and SAN read from the level-like channels to the stock states.
+    """Add what FAN and SAN read from the raw price channels to the stock states.
 
     A window is centred on its own mean and scaled by the training sessions' typical deviation; the mean
     itself, in units of the channel, goes on beside it. Absent days lie on the window's mean.
 
     Args:
         hidden_size: Width of the stock states.
-        n_channels: Number of level-like channels ``C``.
-        window: Sessions of a window ``L``.
-        horizon: Sessions that FAN and SAN foresee ``H``.
+        n_channels: Number of raw price channels `C`.
+        window: Sessions of a window `L`.
+        horizon: Sessions that FAN and SAN foresee `H`.
         fan: The FAN encoder, None to do without.
         san: The SAN encoder, None to do without.
         dropout: Dropout of the gated residual.
 
     Shapes:
-        - **h**: ``(D, N, hidden_size)``
-        - **levels**: ``(D + L - 1, N, C)``; NaN = absent
-        - **output**: ``(D, N, hidden_size)`` and :class:`LevelForecast`
+        - **h**: `(D, N, hidden_size)`
+        - **levels**: `(D + L - 1, N, C)`; NaN = absent
+        - **output**: `(D, N, hidden_size)` and `LevelForecast`
     """
 
     mean: Tensor
@@ -109,11 +116,11 @@ class LevelEncoder(nn.Module):
         return out, LevelForecast(main, residual, mean, deviation, centre)
 
     def losses(self, forecast: LevelForecast, levels_ahead: Tensor) -> dict[str, Tensor]:
-        """Errors of the forecasts, ``fan`` and ``san``, each where it is built.
+        """Errors of the forecasts, `fan` and `san`, each where it is built.
 
         Args:
-            forecast: Of the ``D * N`` windows of a chunk.
-            levels_ahead: ``(D + H - 1, N, C)`` of the sessions that followed, the first one being that
+            forecast: Of the `D * N` windows of a chunk.
+            levels_ahead: `(D + H - 1, N, C)` of the sessions that followed, the first one being that
                 after the first day; NaN = absent. Only a loss may read it.
         """
         coming = coming_levels(forecast.centre, levels_ahead, self.path_deviation, self.horizon)
@@ -123,3 +130,86 @@ class LevelEncoder(nn.Module):
         if self.san is not None and forecast.mean is not None and forecast.deviation is not None:
             errors["san"] = san_loss(forecast.mean, forecast.deviation, coming, self.san.slice_length)
         return errors
+
+
+def fit_level_scale(levels: Tensor, window: int) -> LevelScale:
+    """Measure the scales of raw price channels.
+
+    Args:
+        levels: `(T, N, C)` of the *training* sessions; NaN = absent. No later session may be in it.
+        window: Sessions of a window.
+
+    Returns:
+        Mean and standard deviation of each channel, and the root mean square deviation of a window's
+        days from the window's own mean. A channel that never varies gets 1.
+    """
+    flat = levels.flatten(0, 1)
+    mean = flat.nanmean(dim=0)
+    deviation = (flat - mean).square().nanmean(dim=0).sqrt()
+    spread = torch.stack([_window_spread(levels[:, :, c], window) for c in range(levels.size(-1))])
+    usable = [torch.nan_to_num(s, nan=1.0).clamp_min(1e-6) for s in (deviation, spread)]
+    return LevelScale(torch.nan_to_num(mean), usable[0], usable[1])
+
+
+def coming_levels(centre: Tensor, levels_ahead: Tensor, path_deviation: Tensor, horizon: int) -> ComingLevels:
+    """Cut what came after each window out of the levels that follow a chunk.
+
+    Args:
+        centre: `(B, C)` means of the windows seen, see `LevelForecast`.
+        levels_ahead: `(D + H - 1, N, C)`, sessions from the one after the first day on; NaN = absent.
+        path_deviation: `(C,)`, typical deviation of a day from the mean of its window.
+        horizon: Sessions foreseen `H`.
+    """
+    ahead = levels_ahead.unfold(0, horizon, 1).flatten(0, 1)  # (D*N, C, H)
+    path = (ahead - centre.unsqueeze(-1)) / path_deviation.unsqueeze(-1)
+    known = path.isfinite().all(dim=-1)
+    return ComingLevels(torch.where(known.unsqueeze(-1), path, 0.0), known)
+
+
+def fan_loss(main: Tensor, residual: Tensor, coming: ComingLevels, top_k: int) -> Tensor:
+    r"""Error of both forecasts, :math:`\|\hat y_{main} - y_{main}\|^2 + \|\hat y_{res} - y_{res}\|^2`.
+
+    `(y_main, y_res)` is the split of the coming sessions by *their* strongest frequencies (Ye et al.
+    2024, section 3.3).
+
+    Args:
+        main: `(B, C, H)` foreseen main part.
+        residual: `(B, C, H)` foreseen residual part.
+        coming: What came; windows that are not known do not count and give no gradient.
+        top_k: Frequency bins in the main part.
+
+    Returns:
+        Scalar, a mean over windows, channels and sessions; 0 where nothing is known.
+    """
+    true_main, true_residual = split_by_frequency(coming.path, top_k)
+    return _mean_square(main, true_main, coming.known) + _mean_square(residual, true_residual, coming.known)
+
+
+def san_loss(mean: Tensor, deviation: Tensor, coming: ComingLevels, slice_length: int) -> Tensor:
+    r"""Error of both forecasts, :math:`\|\hat\mu - \mu\|^2 + \|\hat\sigma - \sigma\|^2`.
+
+    The truth is the statistics of the coming slices (Liu et al. 2023, section 3.3).
+
+    Args:
+        mean: `(B, C, M)` foreseen means of the coming slices.
+        deviation: `(B, C, M)` foreseen standard deviations.
+        coming: What came; windows that are not known do not count and give no gradient.
+        slice_length: Sessions of a slice; sessions beyond `M` slices are not looked at.
+
+    Returns:
+        Scalar, a mean over windows, channels and slices; 0 where nothing is known.
+    """
+    slices = mean.size(-1)
+    _, true_mean, true_deviation = slice_statistics(coming.path[..., : slices * slice_length], slices)
+    return _mean_square(mean, true_mean, coming.known) + _mean_square(deviation, true_deviation, coming.known)
+
+
+def _mean_square(forecast: Tensor, truth: Tensor, known: Tensor) -> Tensor:
+    error = torch.where(known.unsqueeze(-1), forecast.float() - truth, 0.0).square().mean(dim=-1)
+    return error.sum() / known.sum().clamp_min(1)
+
+
+def _window_spread(channel: Tensor, window: int) -> Tensor:
+    ends = range(0, channel.size(0) - window + 1, window)  # non-overlapping windows are enough
+    windows = torch.stack([channel[e : e + window] for e in ends])  # (W, L, N)
+    return (windows - windows.nanmean(dim=1, keepdim=True)).square().nanmean().sqrt()

@@ -8,20 +8,20 @@ SD_FLOOR = 0.05
 
 
 def slice_statistics(x: Tensor, slices: int) -> tuple[Tensor, Tensor, Tensor]:
-    r"""Normalise windows over ``slices`` equal, non-overlapping slices that cover every day.
+    r"""Normalise windows over `slices` equal, non-overlapping slices that cover every day.
 
-    :math:`\tilde x_m = (x_m - \mu_m)/\sigma_m` with mean and (floored) standard deviation of slice ``m``.
+    :math:`\tilde x_m = (x_m - \mu_m)/\sigma_m` with mean and (floored) standard deviation of slice `m`.
     From Liu et al., "Adaptive Normalization for Non-stationary Time Series" (NeurIPS 2023), eq. 1.
 
     Args:
-        x: ``(..., L)`` windows with ``L`` a multiple of ``slices``.
-        slices: Number of slices ``M``.
+        x: `(..., L)` windows with `L` a multiple of `slices`.
+        slices: Number of slices `M`.
 
     Returns:
-        The normalised windows ``(..., L)``, the means and the standard deviations ``(..., M)``.
+        The normalised windows `(..., L)`, the means and the standard deviations `(..., M)`.
 
     Raises:
-        ValueError: If ``slices`` does not divide the window.
+        ValueError: If `slices` does not divide the window.
     """
     if x.size(-1) % slices:
         raise ValueError(
@@ -39,7 +39,7 @@ def slice_statistics(x: Tensor, slices: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 class SliceAdaptiveNorm(nn.Module):
-    r"""SAN on level-like channels, with its statistics predictor, as an encoder of the window.
+    r"""SAN on raw price channels, with its statistics predictor, as an encoder of the window.
 
     Two small networks shared by the channels foresee the statistics of the coming slices from the past ones
     (Liu et al. 2023, section 3.2), with one pair of weights per channel that starts at 1:
@@ -49,23 +49,23 @@ class SliceAdaptiveNorm(nn.Module):
         \hat\sigma = \mathrm{softplus}(\mathrm{MLP}_\sigma([\sigma_m; x]))
 
     Here the window comes without its mean, :math:`x - \bar x`, and :math:`\hat\mu - \bar x` is returned;
-    :math:`\bar x` in :math:`(w_1 - 1)\,\bar x` is the ``level``, so that :math:`w_1 < 1` foresees a return
+    :math:`\bar x` in :math:`(w_1 - 1)\,\bar x` is the `level`, so that :math:`w_1 < 1` foresees a return
     to the channel's mean. The paper's relu around the deviation is a softplus: where a relu is shut it has
     no gradient, and a network that once foresees no deviation anywhere would never learn again.
     Normalised window, past statistics and foreseen statistics are all handed on.
 
     Args:
-        n_channels: Number of level-like channels ``C``.
-        window: Length of the window ``L`` in sessions.
-        slices: Number of slices ``M``; must divide ``window``.
+        n_channels: Number of raw price channels `C`.
+        window: Length of the window `L` in sessions.
+        slices: Number of slices `M`; must divide `window`.
         predictor_size: Hidden width of the predictors, for statistics and for days each.
-        horizon: Sessions to foresee; as many whole slices ``M_f`` as fit are.
+        horizon: Sessions to foresee; as many whole slices `M_f` as fit are.
         hidden_size: Width of the output.
 
     Shapes:
-        - **x**: ``(B, C, L)``, a window less its mean
-        - **level**: ``(B, C)``, the mean of the window in units of the channel's deviation
-        - **output**: ``(B, hidden_size)``, the means and deviations of the coming slices ``(B, C, M_f)``
+        - **x**: `(B, C, L)`, a window less its mean
+        - **level**: `(B, C)`, the mean of the window in units of the channel's deviation
+        - **output**: `(B, hidden_size)`, the means and deviations of the coming slices `(B, C, M_f)`
     """
 
     def __init__(
@@ -102,16 +102,16 @@ class StatisticPredictor(nn.Module):
     section 3.2).
 
     Args:
-        slices: Number of past slices ``M``.
-        window: Sessions of the window ``L``.
+        slices: Number of past slices `M`.
+        window: Sessions of the window `L`.
         predictor_size: Width of either first layer.
-        coming: Number of slices to foresee ``M_f``.
+        coming: Number of slices to foresee `M_f`.
         activation: Between the layers: the paper takes tanh for means and relu for deviations.
 
     Shapes:
-        - **statistic**: ``(*, M)``
-        - **x**: ``(*, L)``
-        - **output**: ``(*, M_f)``
+        - **statistic**: `(*, M)`
+        - **x**: `(*, L)`
+        - **output**: `(*, M_f)`
     """
 
     def __init__(self, slices: int, window: int, predictor_size: int, coming: int, activation: nn.Module) -> None:

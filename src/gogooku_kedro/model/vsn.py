@@ -1,4 +1,4 @@
-"""Variable selection: which features matter for a stock on a day, as weights that can be reported."""
+"""Which features count: variable selection by stock and day, and a gate by the state of the market."""
 
 import math
 
@@ -13,7 +13,7 @@ BLOCK = {"cpu": 512, "cuda": 32_768}
 """Tokens worked on at a time: on a CPU as many as its cache holds, on a GPU enough to fill it."""
 
 EPSILON = 1e-5
-"""Added to the variance by the norm, as in ``torch.nn.LayerNorm``."""
+"""Added to the variance by the norm, as in `torch.nn.LayerNorm`."""
 
 
 class VariableSelectionNetwork(nn.Module):
@@ -26,24 +26,24 @@ class VariableSelectionNetwork(nn.Module):
         v = \mathrm{softmax}(\mathrm{GRN}_v(x)), \qquad
         h = \sum_j v_j U_j \, \mathrm{GRN}_j(e_j x_j + b_j)
 
-    From Lim et al. (2019), section 4.2. Here the per-feature networks are ``feature_size`` wide instead
-    of ``hidden_size``, all of them run in one batched product, and the sum is one product of the
-    weighted parts, ``[v_1 g_1; ...; v_F g_F] U``: no loop over features and no
-    ``(tokens, F, hidden_size)`` tensor. The scale of each network's norm is part of :math:`U_j`.
+    From Lim et al. (2019), section 4.2. Here the per-feature networks are `feature_size` wide instead
+    of `hidden_size`, all of them run in one batched product, and the sum is one product of the
+    weighted parts, `[v_1 g_1; ...; v_F g_F] U`: no loop over features and no
+    `(tokens, F, hidden_size)` tensor. The scale of each network's norm is part of :math:`U_j`.
 
-    The time goes into moving the ``(F, feature_size, tokens)`` intermediate values, not into products.
+    The time goes into moving the `(F, feature_size, tokens)` intermediate values, not into products.
     Tokens lie along the last axis, are worked on in blocks, and only what enters a block is kept for the
     backward pass, which computes the rest again.
 
     Args:
-        n_features: Number of features ``F``.
+        n_features: Number of features `F`.
         feature_size: Width of the network of one feature.
         hidden_size: Width of the output.
         dropout: Dropout of the weight network.
 
     Shapes:
-        - **x**: ``(tokens, F)``
-        - **output**: ``(tokens, hidden_size)`` and the weights ``(tokens, F)``, which sum to 1
+        - **x**: `(tokens, F)`
+        - **output**: `(tokens, hidden_size)` and the weights `(tokens, F)`, which sum to 1
     """
 
     def __init__(self, n_features: int, feature_size: int, hidden_size: int, dropout: float) -> None:
@@ -114,3 +114,40 @@ def _mix(
     scale = torch.rsqrt(parts.square().mean(dim=1, keepdim=True) + EPSILON)
     weighted = parts * (scale * weights.t().unsqueeze(1))  # (F, c, tokens)
     return weighted.flatten(0, 1).t() @ projection
+
+
+class MarketGate(nn.Module):
+    r"""Weigh the features of each date by what the market as a whole does.
+
+    .. math:: \tilde x_t = F \cdot \mathrm{softmax}\big((W m_t + b) / \beta\big) \odot x_t
+
+    with :math:`m_t` the market's returns, volatility and breadth, from Li et al., "MASTER: Market-Guided
+    Stock Transformer" (AAAI 2024), eq. 1-2. The weights of a date average 1. :math:`W` and :math:`b` start
+    at zero, so that the gate starts at 1 and has to be learned. The gate of a date comes from that date
+    alone: a token is still encoded once.
+
+    Args:
+        n_context: Number of features of the market `M`.
+        n_features: Number of features of a stock `F`.
+        temperature: :math:`\beta`; the higher, the nearer to 1 the gate stays.
+
+    Shapes:
+        - **x**: `(T, N, F)`
+        - **context**: `(T, M)`
+        - **output**: `(T, N, F)`
+    """
+
+    def __init__(self, n_context: int, n_features: int, temperature: float) -> None:
+        super().__init__()
+        self.temperature = temperature
+        self.weight = nn.Parameter(torch.zeros(n_features, n_context))
+        self.bias = nn.Parameter(torch.zeros(n_features))
+
+    def gate(self, context: Tensor) -> Tensor:
+        """Weight of each feature on each date, `(T, 1, F)`, 1 on average over the features."""
+        logits = nn.functional.linear(context, self.weight, self.bias) / self.temperature
+        return logits.size(-1) * logits.softmax(dim=-1).unsqueeze(1)
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        """Return the features times the gate of their date."""
+        return x * self.gate(context)

@@ -1,5 +1,7 @@
 """Typed settings of the section ``model``."""
 
+import logging
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
@@ -7,12 +9,29 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 from gogooku_kedro.columns import HORIZONS
 from gogooku_kedro.params.base import Section
 
+LOGGER = logging.getLogger(__name__)
+
 Share = Field(ge=0, lt=1)
 
 MISSING_REGULARIZATION = (
     "model.gat.regularization is missing: write it out, for example `regularization: {enabled: true, "
     "edge_weight_penalty: 0.01, attention_entropy_penalty: 0.001}`"
 )
+
+
+def without_key(section: Any, path: str, reason: str) -> Any:
+    """Take a key of earlier versions out of a section, with a line in the log.
+
+    Raises:
+        ValueError: If its value is not `none`: what it switched on is not there any more.
+    """
+    key = path.rpartition(".")[2]
+    if not isinstance(section, Mapping) or key not in section:
+        return section
+    if section[key] != "none":
+        raise ValueError(f"{path}: {section[key]!r} is not possible: {reason}; remove the key")
+    LOGGER.warning("%s has no effect any more; remove the key", path)
+    return {name: value for name, value in section.items() if name != key}
 
 
 class MarketGateParams(Section):
@@ -30,14 +49,18 @@ class VsnParams(Section):
 
 
 class TemporalParams(Section):
-    """Attention over the window; with ``lstm`` before it every window is unrolled by itself."""
+    """Attention over the window."""
 
     heads: PositiveInt
-    local_encoder: Literal["none", "lstm"]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_no_local_encoder(cls, section: Any) -> Any:
+        return without_key(section, "model.temporal.local_encoder", "the LSTM took 1.5 times the time for no gain")
 
 
 class FanParams(Section):
-    """Frequency-adaptive normalisation of the level-like channels."""
+    """Frequency-adaptive normalisation of the raw price channels."""
 
     enabled: bool
     top_k: PositiveInt
@@ -45,7 +68,7 @@ class FanParams(Section):
 
 
 class SanParams(Section):
-    """Slice-adaptive normalisation of the level-like channels."""
+    """Slice-adaptive normalisation of the raw price channels."""
 
     enabled: bool
     slices: int = Field(ge=2)
@@ -97,7 +120,7 @@ class LearnedGraphParams(Section):
 
 
 class GatParams(Section):
-    """Graph network over stocks; ``norm: date`` normalises over the stocks of each date."""
+    """Graph network over stocks."""
 
     enabled: bool
     conv: Literal["gat", "gatv2", "sage", "gin", "transformer"]
@@ -106,12 +129,16 @@ class GatParams(Section):
     edge_attributes: tuple[str, ...] = Field(min_length=1)
     edge_dropout: float = Share
     difference: bool
-    norm: Literal["none", "date"]
     neutralise_scores: bool
     diffusion: DiffusionParams
     learned_graph: LearnedGraphParams
     use_in_training: bool
     regularization: GatRegularizationParams
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_no_norm(cls, section: Any) -> Any:
+        return without_key(section, "model.gat.norm", "no measurement spoke for a norm over the stocks of a date")
 
     @model_validator(mode="before")
     @classmethod

@@ -1,11 +1,11 @@
 """Training: the market as resident tensors, losses, the Lightning module, fitting and prediction."""
 
 from gogooku_kedro.training.device import describe_device, resolve_device, resolve_precision
-from gogooku_kedro.training.ensemble import Ensemble, combine, predict_parts
+from gogooku_kedro.training.ensemble import Ensemble, SeedModel
 from gogooku_kedro.training.fit import EnsembleResult, FitResult, fit_ensemble, fit_model
-from gogooku_kedro.training.predict import predict_days, predictions_frame
-from gogooku_kedro.training.seed_model import SeedModel
-from gogooku_kedro.training.tensors import DayChunk, GraphTensors, MarketTensors, market_tensors, model_market
+from gogooku_kedro.training.market import Market, build_market, context_names, model_market
+from gogooku_kedro.training.predict import combine, predict_days, predict_market, predict_parts, predictions_frame
+from gogooku_kedro.training.tensors import DayChunk, GraphTensors, MarketTensors, market_tensors
 
 __all__ = [
     "DayChunk",
@@ -13,15 +13,19 @@ __all__ = [
     "EnsembleResult",
     "FitResult",
     "GraphTensors",
+    "Market",
     "MarketTensors",
     "SeedModel",
+    "build_market",
     "combine",
+    "context_names",
     "describe_device",
     "fit_ensemble",
     "fit_model",
     "market_tensors",
     "model_market",
     "predict_days",
+    "predict_market",
     "predict_parts",
     "predictions_frame",
     "resolve_device",

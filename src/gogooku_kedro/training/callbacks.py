@@ -1,4 +1,4 @@
-"""Callbacks of a training run: history, one line per epoch, and randomness that survives a restart."""
+"""Callbacks of a training run: history, one line per epoch, early stopping, randomness that survives a restart."""
 
 import logging
 import math
@@ -8,6 +8,7 @@ import lightning.pytorch as pl
 import numpy as np
 import pandas as pd
 import torch
+from lightning.pytorch.callbacks import EarlyStopping
 
 from gogooku_kedro.training.module import MONITOR, CrossSectionModule
 
@@ -15,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 class SeedEveryStep(pl.Callback):
-    """Seed PyTorch's generators by ``(seed, epoch, first day of the chunk)`` before every training step.
+    """Seed PyTorch's generators by `(seed, epoch, first day of the chunk)` before every training step.
 
     Dropout then draws the same numbers for a chunk whether or not the run was interrupted before it,
     whatever else drew random numbers in between (a data loader does when it starts), and whichever of
@@ -85,3 +86,19 @@ class EpochLog(pl.Callback):
             chosen_by,
             graph,
         )
+
+
+class Patience(EarlyStopping):
+    """Stop after `patience` epochs without a better metric; epochs that have none (-inf) do not count."""
+
+    def __init__(self, patience: int) -> None:
+        super().__init__(MONITOR, mode="max", patience=patience, check_on_train_epoch_end=True)
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Train no epoch more when the run was cut off after its last."""
+        trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look at the epoch's metric."""
+        if float(trainer.callback_metrics[MONITOR]) != -torch.inf:
+            super().on_train_epoch_end(trainer, pl_module)

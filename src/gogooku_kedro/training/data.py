@@ -12,7 +12,7 @@ from gogooku_kedro.training.tensors import DayChunk, MarketTensors
 
 
 class DayChunks(Dataset[DayChunk]):
-    """Chunks of a market; ``cuts`` holds the first day and the number of days of each."""
+    """Chunks of a market; `cuts` holds the first day and the number of days of each."""
 
     def __init__(self, market: MarketTensors, cuts: Sequence[tuple[int, int]], window: int) -> None:
         self.market, self.cuts, self.window = market, list(cuts), window
@@ -29,19 +29,19 @@ class DayChunkDataModule(pl.LightningDataModule):
     """Training and validation chunks of a market.
 
     Every epoch cuts the training sessions anew, with a first cut and an order that depend on
-    ``(seed, epoch)`` only: an interrupted run meets the same chunks when it goes on. Chunks are dealt to
-    the processes in turn, so that ``R`` processes which accumulate ``A`` chunks see in each optimiser step
-    the same ``R·A`` chunks as one process which accumulates ``R·A``; the last step of an epoch is filled
+    `(seed, epoch)` only: an interrupted run meets the same chunks when it goes on. Chunks are dealt to
+    the processes in turn, so that `R` processes which accumulate `A` chunks see in each optimiser step
+    the same `R·A` chunks as one process which accumulates `R·A`; the last step of an epoch is filled
     up with the epoch's first chunks. Every process validates the whole validation part.
 
     Args:
         market: The market; moved to the trainer's device once.
         train: First and last-plus-one day of the training part.
         valid: The same of the validation part.
-        chunk_days: Days of a chunk ``D``.
-        window: Sessions of the model's window ``L``.
+        chunk_days: Days of a chunk `D`.
+        window: Sessions of the model's window `L`.
         seed: Seed of the cuts.
-        accumulate: Chunks of one optimiser step in one process ``A``.
+        accumulate: Chunks of one optimiser step in one process `A`.
         max_batches: Chunks of an epoch, and of a validation, at most.
     """
 
@@ -97,7 +97,7 @@ class DayChunkDataModule(pl.LightningDataModule):
 
 
 def cut_days(start: int, stop: int, days: int, shift: int) -> list[tuple[int, int]]:
-    """Cut ``start`` to ``stop - 1`` into chunks, each day into exactly one.
+    """Cut `start` to `stop - 1` into chunks, each day into exactly one.
 
     Args:
         start: First day.
@@ -113,7 +113,7 @@ def cut_days(start: int, stop: int, days: int, shift: int) -> list[tuple[int, in
 
 
 def steps_per_epoch(start: int, stop: int, days: int, group: int = 1, max_batches: int | None = None) -> int:
-    """Largest number of optimiser steps that the days ``start`` to ``stop - 1`` make in an epoch.
+    """Largest number of optimiser steps that the days `start` to `stop - 1` make in an epoch.
 
     Args:
         start: First day.

@@ -1,21 +1,30 @@
-"""Choose the device and the precision a run trains with, and say so."""
+"""The machine a run trains on: its device and precision, and large tensors on a CPU without new pages every step."""
 
+import ctypes
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
 
 Precision = Literal["bf16-mixed", "32-true"]
 
+TRIM_THRESHOLD, MMAP_MAX = -1, -4
+"""Parameters of glibc's `mallopt`."""
+NEVER, DEFAULT_TRIM, DEFAULT_MMAPS = 2**31 - 1, 64 * 1024**2, 65536
+"""Trim at 2 GiB of free memory at the top only; what glibc's own adjustment ends at; its default."""
+
 
 def resolve_device(device: str, devices: int = 1) -> str:
-    """Turn ``training.device`` into ``cpu`` or ``cuda``.
+    """Turn `training.device` into `cpu` or `cuda`.
 
     Args:
-        device: ``auto`` takes CUDA when there is one; ``cpu`` and ``cuda`` are taken at their word.
+        device: `auto` takes CUDA when there is one; `cpu` and `cuda` are taken at their word.
         devices: Number of processes, one a device; on the CPU any number.
 
     Raises:
-        ValueError: If ``cuda`` is asked for and there is none, or there are fewer than ``devices``.
+        ValueError: If `cuda` is asked for and there is none, or there are fewer than `devices`.
     """
     available = torch.cuda.is_available()
     if device == "cuda" and not available:
@@ -34,7 +43,7 @@ def resolve_device(device: str, devices: int = 1) -> str:
 
 
 def resolve_precision(precision: str, device: str) -> Precision:
-    """Turn ``training.precision`` into Lightning's name: ``auto`` is bf16 on CUDA and float32 on CPU."""
+    """Turn `training.precision` into Lightning's name: `auto` is bf16 on CUDA and float32 on CPU."""
     if precision == "auto":
         return "bf16-mixed" if device == "cuda" else "32-true"
     return "bf16-mixed" if precision == "bf16-mixed" else "32-true"
@@ -44,3 +53,34 @@ def describe_device(device: str, devices: int = 1) -> str:
     """Name the device for logs and reports, with the number of processes where there are several."""
     name = f"cuda ({torch.cuda.get_device_name()})" if device == "cuda" else "cpu"
     return f"{devices} x {name}" if devices > 1 else name
+
+
+@contextmanager
+def freed_memory_kept() -> Iterator[bool]:
+    """Keep freed memory for the next allocation while the context is open, and give it back at its end.
+
+    glibc maps a block of more than 32 MiB anew for every tensor and unmaps it when the tensor goes; the
+    kernel then clears every page of it in every training step. `benchmarks/training_step.py` measures what
+    that costs. On other systems and C libraries nothing changes.
+
+    Yields:
+        Whether the C library has such a setting.
+    """
+    libc = _glibc()
+    if libc is not None:
+        libc.mallopt(MMAP_MAX, 0)
+        libc.mallopt(TRIM_THRESHOLD, NEVER)
+    try:
+        yield libc is not None
+    finally:
+        if libc is not None:
+            libc.mallopt(MMAP_MAX, DEFAULT_MMAPS)
+            libc.mallopt(TRIM_THRESHOLD, DEFAULT_TRIM)
+            libc.malloc_trim(0)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    if sys.platform != "linux":
+        return None  # elsewhere, on Windows for one, a process cannot be opened as a library
+    library = ctypes.CDLL(None)
+    return library if hasattr(library, "mallopt") and hasattr(library, "malloc_trim") else None

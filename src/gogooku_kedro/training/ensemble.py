@@ -1,24 +1,160 @@
-"""Models of one configuration and different seeds that score together."""
+"""Trained models with all that is needed to use them: one per seed, and those of several seeds together."""
 
+import hashlib
 import json
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 import torch
+from pydantic import BaseModel, ValidationError
+from safetensors import SafetensorError
+from safetensors import numpy as safetensors
 
-from gogooku_kedro.arrays.cross_section import gaussian_rank
 from gogooku_kedro.artifacts import atomic_file
-from gogooku_kedro.columns import SCORES
+from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.params import ModelParams
-from gogooku_kedro.training.predict import predictions_frame
-from gogooku_kedro.training.seed_model import CONFIG, FORMAT, TRAIN_AGAIN, WEIGHTS, SeedModel, read_config
 from gogooku_kedro.training.tensors import MarketTensors
-from gogooku_kedro.typing import Float32Array, IntArray
+from gogooku_kedro.typing import Array
+
+FORMAT = 2
+WEIGHTS, CONFIG = "weights.safetensors", "config.json"
+TRAIN_AGAIN = "train again with `kedro run --pipelines=training`"
+
+
+@dataclass(frozen=True)
+class SeedModel:
+    """Weights of ATFT-GAT-FAN and the configuration they were trained with.
+
+    Attributes:
+        weights: Arrays by parameter or buffer name.
+        params: Settings of the model.
+        n_features: Number of features `F`.
+        n_channels: Number of raw price channels `C`.
+        n_context: Number of values of the market's state `M`.
+        feature_hash: Hash of the feature manifest the model was trained on.
+        training: What is worth knowing of the training run (seed, device, best epoch, seconds).
+    """
+
+    weights: dict[str, Array]
+    params: ModelParams
+    n_features: int
+    n_channels: int
+    n_context: int
+    feature_hash: str
+    training: dict[str, Any]
+
+    @classmethod
+    def from_model(
+        cls,
+        model: ATFTGATFAN,
+        params: ModelParams,
+        sizes: tuple[int, int, int],
+        feature_hash: str,
+        training: dict[str, Any],
+    ) -> Self:
+        """Take the weights out of a model; `sizes` are its features, channels and context values."""
+        weights = {k: v.detach().cpu().numpy().copy() for k, v in model.state_dict().items()}
+        return cls(weights, params, *sizes, feature_hash, training)
+
+    def build(self, feature_hash: str, model_params: ModelParams) -> ATFTGATFAN:
+        """Rebuild the model, in evaluation mode.
+
+        Args:
+            feature_hash: Hash of the manifest of the features it is about to read.
+            model_params: Settings of the section `model` it is about to run with.
+
+        Raises:
+            ValueError: If features or settings are not those the model was trained with, or the weights
+                do not fit them.
+        """
+        if feature_hash != self.feature_hash:
+            raise ValueError(
+                f"the model was trained on features {self.feature_hash[:12]}, but these are "
+                f"{feature_hash[:12]}: rebuild the features with the settings of the model, or {TRAIN_AGAIN}"
+            )
+        different = differing_settings(self.params, model_params, "model")
+        if different:
+            raise ValueError(
+                f"the model was trained with other settings: {'; '.join(different)}. Set them back, or {TRAIN_AGAIN}"
+            )
+        model = ATFTGATFAN(self.params, self.n_features, self.n_channels, self.n_context)
+        self._check_weights(model)
+        model.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in self.weights.items()})
+        return model.eval()
+
+    def check_market(self, market: MarketTensors) -> None:
+        """Hold the sizes of a market against those the model was trained on.
+
+        Raises:
+            ValueError: If the market has other numbers of features, channels or context values.
+        """
+        wanted, there = (self.n_features, self.n_channels, self.n_context), market_sizes(market)
+        if wanted != there:
+            raise ValueError(
+                f"the model reads {wanted[0]} features, {wanted[1]} levels and {wanted[2]} values of the "
+                f"market's state, but the market has {there[0]}, {there[1]} and {there[2]}: rebuild the "
+                f"features with the settings of the model, or {TRAIN_AGAIN}"
+            )
+
+    def config(self) -> dict[str, Any]:
+        """Everything but the weights, as JSON types."""
+        config = asdict(self) | {"params": self.params.model_dump(mode="json")}
+        del config["weights"]
+        return config
+
+    @classmethod
+    def from_config(cls, weights: dict[str, Array], config: dict[str, Any]) -> Self:
+        """The inverse of `config`."""
+        return cls(weights=weights, **(config | {"params": ModelParams.model_validate(config["params"])}))
+
+    def save(self, folder: Path) -> None:
+        """Write weights and configuration, the configuration last: it marks the model complete."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / CONFIG).unlink(missing_ok=True)
+        content = safetensors.save(self.weights)
+        (folder / WEIGHTS).write_bytes(content)
+        seal = {"format": FORMAT, "weights_sha256": hashlib.sha256(content).hexdigest()}
+        with atomic_file(folder / CONFIG) as unfinished:
+            unfinished.write_text(json.dumps(seal | self.config(), indent=2))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            ValueError: If a file is missing, damaged, exchanged or of another version, naming the file.
+        """
+        config = read_config(folder)
+        wanted = config.pop("weights_sha256", None)
+        try:
+            content = (folder / WEIGHTS).read_bytes()
+        except FileNotFoundError:
+            raise ValueError(f"{folder / WEIGHTS} is missing: {TRAIN_AGAIN}") from None
+        if hashlib.sha256(content).hexdigest() != wanted:
+            raise ValueError(
+                f"{folder / WEIGHTS} is not the file that {folder / CONFIG} was written with (its SHA-256 "
+                f"differs): it is truncated or was exchanged; restore both, or {TRAIN_AGAIN}"
+            )
+        try:
+            return cls.from_config(safetensors.load(content), config)
+        except (KeyError, TypeError, ValidationError, SafetensorError) as error:
+            raise ValueError(
+                f"{folder / CONFIG} does not describe a model of this version ({error}): {TRAIN_AGAIN}"
+            ) from error
+
+    def _check_weights(self, model: ATFTGATFAN) -> None:
+        wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+        there = {name: value.shape for name, value in self.weights.items()}
+        if wanted != there:
+            names = sorted(k for k in wanted.keys() | there.keys() if wanted.get(k) != there.get(k))
+            raise ValueError(
+                f"the weights do not fit the model of this version, which differs in {', '.join(names[:5])} "
+                f"({len(names)} in all): {TRAIN_AGAIN}"
+            )
 
 
 @dataclass(frozen=True)
@@ -29,16 +165,16 @@ class Ensemble:
         seed_models: The models, with different seeds.
 
     Raises:
-        ValueError: If there is no member, two have one seed, or they differ in settings or features.
+        ValueError: If there is no seed model, two have one seed, or they differ in settings or features.
     """
 
     seed_models: tuple[SeedModel, ...]
 
     def __post_init__(self) -> None:
         if not self.seed_models:
-            raise ValueError("an ensemble needs a member: training.seeds and training.seed are both empty")
+            raise ValueError("an ensemble needs a seed model: training.seeds and training.seed are both empty")
         if len(set(self.seeds)) < len(self.seed_models):
-            raise ValueError(f"members of an ensemble have different seeds, these are {list(self.seeds)}")
+            raise ValueError(f"the models of an ensemble have different seeds, these are {list(self.seeds)}")
         first = self.seed_models[0]
         for other in self.seed_models[1:]:
             if (other.params, other.feature_hash) != (first.params, first.feature_hash):
@@ -49,119 +185,91 @@ class Ensemble:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Seed of every member."""
-        return tuple(member.training["seed"] for member in self.seed_models)
+        """Seed of every seed model."""
+        return tuple(each.training["seed"] for each in self.seed_models)
 
     @property
     def params(self) -> ModelParams:
-        """Settings that all members share."""
+        """Settings that all seed models share."""
         return self.seed_models[0].params
 
     @property
     def training(self) -> dict[str, Any]:
-        """Seeds and seconds of all members; device and number of parameters of each one of them."""
+        """Seeds and seconds of all seed models; device and number of parameters of each one of them."""
         first = self.seed_models[0].training
         return {
             "seeds": list(self.seeds),
             "device": first["device"],
             "n_parameters": first["n_parameters"],
-            "seconds": round(sum(member.training["seconds"] for member in self.seed_models), 1),
+            "seconds": round(sum(each.training["seconds"] for each in self.seed_models), 1),
         }
 
     def save(self, folder: Path) -> None:
-        """Write a subfolder for every member; the list of them comes last and marks all complete."""
+        """Write a subfolder for every seed model; the list of them comes last and marks all complete."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / CONFIG).unlink(missing_ok=True)
         (folder / WEIGHTS).unlink(missing_ok=True)
         for old in folder.iterdir():
-            if _is_member(old.name):
+            if _is_seed_folder(old.name):
                 shutil.rmtree(old)
         names = [f"seed_{seed}" for seed in self.seeds]
-        for name, member in zip(names, self.seed_models, strict=True):
-            member.save(folder / name)
+        for name, seed_model in zip(names, self.seed_models, strict=True):
+            seed_model.save(folder / name)
         with atomic_file(folder / CONFIG) as unfinished:
             unfinished.write_text(json.dumps({"format": FORMAT, "members": names}, indent=2))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what :meth:`save` wrote.
+        """Read what `save` wrote.
 
         Raises:
             ValueError: If a file is missing, damaged, exchanged or of another version, naming the file.
         """
         names = read_config(folder).get("members")
-        if not isinstance(names, list) or not names or not all(map(_is_member, names)):
+        if not isinstance(names, list) or not names or not all(map(_is_seed_folder, names)):
             raise ValueError(f"{folder / CONFIG} lists no members such as seed_0: {TRAIN_AGAIN}")
         return cls(tuple(SeedModel.load(folder / name) for name in names))
 
 
-def predict_parts(
-    ensemble: Ensemble,
-    feature_hash: str,
-    model_params: ModelParams,
-    market: MarketTensors,
-    parts: dict[str, list[int]],
-    dates: pd.DatetimeIndex,
-    codes: pd.Index,
-    device: str,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Predictions of an ensemble, and the scores of each of its members.
-
-    A member by itself gives its own scores. Of several, a score is the mean over the members of the
-    Gaussian rank of the member's score among the stocks of the date (0 on a date with fewer than 5 stocks,
-    which have no rank), and a quantile is the mean of theirs.
-
-    Args:
-        ensemble: The trained models.
-        feature_hash: Hash of the manifest of the market's features.
-        model_params: Settings of the section ``model``.
-        market: The market.
-        parts: Positions of the days by name of the part, for example ``{"test": [...]}``.
-        dates: Sessions of the market.
-        codes: Stocks of the market.
-        device: ``cpu`` or ``cuda``.
-
-    Returns:
-        ``date, code, split, score_1d ... score_20d`` and quantiles ``q05_1d ...`` as in
-        :func:`predictions_frame`; and ``date, code, split, seed, score_1d ... score_20d``.
+def read_config(folder: Path) -> dict[str, Any]:
+    """The `config.json` of a folder, without its format.
 
     Raises:
-        ValueError: If features, settings or sizes are not those of the training.
+        ValueError: If it is missing, is no JSON object, or is of another format.
     """
-    market = market.to(torch.device(device))
-    frames = []
-    for member in ensemble.seed_models:
-        member.check_market(market)
-        model = member.build(feature_hash, model_params)
-        frames.append(predictions_frame(model, member.params, market, parts, dates, codes, device))
-    return combine(frames), _by_seed(frames, ensemble.seeds)
+    file = folder / CONFIG
+    try:
+        config: Any = json.loads(file.read_text())
+    except FileNotFoundError:
+        raise ValueError(f"no trained model in {folder}: run `kedro run --pipelines=training` first") from None
+    except ValueError as error:
+        raise ValueError(f"{file} is not JSON ({error}): {TRAIN_AGAIN}") from error
+    written = config.pop("format", 1) if isinstance(config, dict) else "unknown"
+    if written != FORMAT:
+        raise ValueError(f"{file} has format {written}, but this version reads {FORMAT}: {TRAIN_AGAIN}")
+    return dict(config)
 
 
-def combine(frames: list[pd.DataFrame]) -> pd.DataFrame:
-    """Average the predictions of members, all on the same rows; the rows of a date lie together."""
-    if len(frames) == 1:
-        return frames[0]
-    combined, scores = frames[0].copy(), list(SCORES)
-    quantiles = [str(name) for name in combined if name not in ("date", "code", "split", *SCORES)]
-    combined[quantiles] = np.mean([frame[quantiles].to_numpy() for frame in frames], axis=0)
-    borders = np.flatnonzero(combined["date"].diff().to_numpy()[1:]) + 1
-    ranks = [_ranks_by_date(frame[scores].to_numpy(np.float32), borders) for frame in frames]
-    combined[scores] = np.mean(ranks, axis=0)
-    return combined
+def market_sizes(market: MarketTensors) -> tuple[int, int, int]:
+    """Numbers of features, raw price channels and context values of a market."""
+    return market.x.size(-1), market.levels.size(-1), market.context.size(-1)
 
 
-def _ranks_by_date(scores: Float32Array, borders: IntArray) -> Float32Array:
-    ranks: list[Float32Array] = [gaussian_rank(day.T).T for day in np.split(scores, borders)]
-    return np.nan_to_num(np.concatenate(ranks))
+def differing_settings(trained: BaseModel, configured: BaseModel, path: str) -> list[str]:
+    """Where two settings of one class differ, each with its dotted path and both values."""
+    different = []
+    for key in type(trained).model_fields:
+        before, now = getattr(trained, key), getattr(configured, key)
+        if isinstance(before, BaseModel) and isinstance(now, BaseModel):
+            different += differing_settings(before, now, f"{path}.{key}")
+        elif before != now:
+            different.append(f"{path}.{key}: {_shown(before)} then, {_shown(now)} now")
+    return different
 
 
-def _by_seed(frames: list[pd.DataFrame], seeds: tuple[int, ...]) -> pd.DataFrame:
-    columns = ["date", "code", "split", "seed", *SCORES]
-    return pd.concat(
-        [frame.assign(seed=seed)[columns] for frame, seed in zip(frames, seeds, strict=True)],
-        ignore_index=True,
-    )
+def _shown(value: Any) -> str:
+    return json.dumps(list(value) if isinstance(value, tuple) else value)
 
 
-def _is_member(name: Any) -> bool:
+def _is_seed_folder(name: Any) -> bool:
     return isinstance(name, str) and re.fullmatch(r"seed_\d+", name) is not None

@@ -14,9 +14,8 @@ import pandas as pd
 from gogooku_kedro.params import ModelParams, TrainingParams
 from gogooku_kedro.training.checkpoints import run_key
 from gogooku_kedro.training.device import resolve_device
-from gogooku_kedro.training.ensemble import Ensemble
+from gogooku_kedro.training.ensemble import CONFIG, Ensemble, SeedModel
 from gogooku_kedro.training.launch import run_in_processes
-from gogooku_kedro.training.seed_model import CONFIG, SeedModel
 from gogooku_kedro.training.tensors import MarketTensors
 from gogooku_kedro.training.train_seed import FINISHED, HISTORY, Days, Job, train_seed_model
 
@@ -27,13 +26,13 @@ logger = logging.getLogger(__name__)
 class FitResult:
     """A trained model and the metrics of its epochs."""
 
-    bundle: SeedModel
+    seed_model: SeedModel
     history: pd.DataFrame
 
 
 @dataclass(frozen=True)
 class EnsembleResult:
-    """Trained models and the metrics of their epochs, with a column ``seed``."""
+    """Trained models and the metrics of their epochs, with a column `seed`."""
 
     ensemble: Ensemble
     history: pd.DataFrame
@@ -49,25 +48,25 @@ def fit_model(
     callbacks: Sequence[pl.Callback] = (),
     gat_verbose: bool = False,
 ) -> FitResult:
-    """Train ATFT-GAT-FAN with ``training.seed`` and return the weights of its best validation epoch.
+    """Train ATFT-GAT-FAN with `training.seed` and return the weights of its best validation epoch.
 
     Only the training part is learned from; only the validation part chooses the epoch. A run that was
     cut off with the same data and settings goes on after its last finished epoch and ends with the same
-    weights; its checkpoints lie in ``training.checkpoint_dir`` and are removed when training ends.
+    weights; its checkpoints lie in `training.checkpoint_dir` and are removed when training ends.
 
     Args:
-        market: The market; days outside ``train`` and ``valid`` are read only as windows before them.
+        market: The market; days outside `train` and `valid` are read only as windows before them.
         train: Days of the training part.
         valid: Days of the validation part.
         feature_hash: Hash of the feature manifest, kept with the weights.
         model_params: Settings of the model.
-        training: Settings of the optimisation. With ``devices`` above 1 new processes train, so a script
-            that calls this needs ``if __name__ == "__main__":``.
-        callbacks: Further Lightning callbacks; of a class that can be imported when ``devices`` is above 1.
+        training: Settings of the optimisation. With `devices` above 1 new processes train, so a script
+            that calls this needs `if __name__ == "__main__":`.
+        callbacks: Further Lightning callbacks; of a class that can be imported when `devices` is above 1.
         gat_verbose: Log every step of the GAT at DEBUG.
 
     Raises:
-        ValueError: If ``training.device`` is not there, the training part begins before the first whole
+        ValueError: If `training.device` is not there, the training part begins before the first whole
             window, or a checkpoint is damaged.
         RuntimeError: If one of several processes fails.
     """
@@ -87,16 +86,16 @@ def fit_ensemble(
     gat_verbose: bool = False,
     isolated: bool = False,
 ) -> EnsembleResult:
-    """Train one model for each of ``training.all_seeds()``; arguments and errors as of :func:`fit_model`.
+    """Train one model for each of `training.all_seeds()`; arguments and errors as of `fit_model`.
 
-    A finished member waits in ``training.checkpoint_dir`` for the others, so a run that is cut off later
-    does not train it again. ``training.time_budget_minutes`` is shared out equally.
+    A finished seed model waits in `training.checkpoint_dir` for the others, so a run that is cut off later
+    does not train it again. `training.time_budget_minutes` is shared out equally.
 
-    ``isolated`` says that the graph is a control with self loops alone. Without it a GAT that hears nobody
-    stops the training, see :class:`~gogooku_kedro.training.diagnostics.information_flow.InformationFlow`.
+    `isolated` says that the graph is a control with self loops alone. Without it a GAT without neighbours
+    stops the training, see `InformationFlow`.
 
     Raises:
-        ValueError: Also if ``isolated`` and there is an edge between two stocks.
+        ValueError: Also if `isolated` and there is an edge between two stocks.
     """
     _check_parts(train, model_params)
     if isolated and (market.graph.edge_index[0] != market.graph.edge_index[1]).any():
@@ -129,7 +128,7 @@ def fit_ensemble(
     histories = [result.history.assign(seed=seed) for seed, result in zip(seeds, results, strict=True)]
     history = pd.concat(histories, ignore_index=True)
     history.insert(0, "seed", history.pop("seed"))
-    return EnsembleResult(Ensemble(tuple(result.bundle for result in results)), history)
+    return EnsembleResult(Ensemble(tuple(result.seed_model for result in results)), history)
 
 
 def _take_or_train(market: MarketTensors, job: Job) -> FitResult:
@@ -141,10 +140,10 @@ def _take_or_train(market: MarketTensors, job: Job) -> FitResult:
     else:
         run_in_processes(train_seed_model, market, job, job.training.devices, job.folder)
     try:
-        bundle = SeedModel.load(finished)
+        seed_model = SeedModel.load(finished)
     except ValueError as error:
         raise ValueError(f"{error}, after removing {job.folder}") from error
-    return FitResult(bundle, pd.DataFrame(json.loads((finished / HISTORY).read_text())))
+    return FitResult(seed_model, pd.DataFrame(json.loads((finished / HISTORY).read_text())))
 
 
 def _check_parts(train: Days, model_params: ModelParams) -> None:

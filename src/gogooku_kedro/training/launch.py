@@ -31,16 +31,16 @@ Worker = Callable[[MarketTensors, Any], None]
 
 
 def run_in_processes(worker: Worker, market: MarketTensors, job: Any, processes: int, folder: Path) -> None:
-    """Run ``worker(market, job)`` in new processes and wait for all of them.
+    """Run `worker(market, job)` in new processes and wait for all of them.
 
-    PyTorch's elastic agent starts them and sets ``RANK`` and ``WORLD_SIZE``; nothing of the calling program
+    PyTorch's elastic agent starts them and sets `RANK` and `WORLD_SIZE`; nothing of the calling program
     runs again in them. The market goes through a file that all of them map into memory, what the first
     process logs comes out of the caller's handlers, and the other processes are silent.
 
     Args:
         worker: What to run.
         market: The market, on the CPU.
-        job: Second argument of ``worker``; can be pickled.
+        job: Second argument of `worker`; can be pickled.
         processes: Number of processes.
         folder: Where the market's file is written, and removed at the end.
 
@@ -75,7 +75,7 @@ def save_market(market: MarketTensors, path: Path) -> None:
 
 
 def load_market(path: Path) -> MarketTensors:
-    """Map what :func:`save_market` wrote into memory: pages are read when needed, once for all processes."""
+    """Map what `save_market` wrote into memory: pages are read when needed, once for all processes."""
     tensors = torch.load(path, mmap=True, weights_only=True)
     return MarketTensors(**(tensors | {"graph": GraphTensors(**tensors["graph"])}))
 

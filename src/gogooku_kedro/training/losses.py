@@ -27,11 +27,11 @@ def rank_mse(score: Tensor, target: Tensor) -> Tensor:
     """Mean squared error against the per-date Gaussian rank, per date and horizon.
 
     Args:
-        score: ``(D, N, 4)``.
-        target: ``(D, N, 4)``; NaN = no label, the stock does not count.
+        score: `(D, N, 4)`.
+        target: `(D, N, 4)`; NaN = no label, the stock does not count.
 
     Returns:
-        ``(D, 4)``; NaN where a date has no label at all.
+        `(D, 4)`; NaN where a date has no label at all.
     """
     s, t, known = _known(score, target)
     return _over((s - t).square().sum(dim=1), known.sum(dim=1))
@@ -41,11 +41,11 @@ def information_coefficient(score: Tensor, target: Tensor) -> Tensor:
     """Pearson correlation of score and target over the stocks of each date.
 
     Args:
-        score: ``(D, N, 4)``.
-        target: ``(D, N, 4)``; NaN = no label, the stock does not count.
+        score: `(D, N, 4)`.
+        target: `(D, N, 4)`; NaN = no label, the stock does not count.
 
     Returns:
-        ``(D, 4)``; NaN where a date has no label at all. A constant score has a correlation of 0.
+        `(D, 4)`; NaN where a date has no label at all. A constant score has a correlation of 0.
     """
     return _correlation(*_known(score, target))
 
@@ -54,17 +54,17 @@ def pairwise_logistic(score: Tensor, target: Tensor, shifts: Sequence[int]) -> T
     r"""RankNet's logistic loss on pairs of stocks, weighted by how far apart their targets lie.
 
     :math:`\sum_{ij} |t_i - t_j| \ln(1 + e^{-\mathrm{sign}(t_i - t_j)(s_i - s_j)}) / \sum_{ij} |t_i - t_j|`
-    over the pairs of stock ``i`` with stock ``(i + shift) mod N``. All shifts ``1 ... N - 1`` are all pairs;
-    a few drawn by :func:`pair_shifts` estimate the same mean at ``K N`` instead of :math:`N^2` comparisons.
+    over the pairs of stock `i` with stock `(i + shift) mod N`. All shifts `1 ... N - 1` are all pairs;
+    a few drawn by `pair_shifts` estimate the same mean at `K N` instead of :math:`N^2` comparisons.
     From Burges et al., "Learning to Rank using Gradient Descent" (2005), eq. 3.
 
     Args:
-        score: ``(D, N, 4)``.
-        target: ``(D, N, 4)``; NaN = no label, the stock does not count.
-        shifts: Distances between the stocks of a pair, ``K`` numbers from 1 to ``N - 1``.
+        score: `(D, N, 4)`.
+        target: `(D, N, 4)`; NaN = no label, the stock does not count.
+        shifts: Distances between the stocks of a pair, `K` numbers from 1 to `N - 1`.
 
     Returns:
-        ``(D, 4)``; NaN where a date has no pair of different targets. ln 2 for a constant score.
+        `(D, 4)`; NaN where a date has no pair of different targets. ln 2 for a constant score.
     """
     s, t, known = _known(score, target)
     stocks = torch.arange(score.size(1), device=score.device)
@@ -76,12 +76,12 @@ def pairwise_logistic(score: Tensor, target: Tensor, shifts: Sequence[int]) -> T
 
 
 def sampled_pairwise(score: Tensor, target: Tensor) -> Tensor:
-    """:func:`pairwise_logistic` with :data:`PARTNERS` partners of every stock, drawn anew at every call."""
+    """`pairwise_logistic` with `PARTNERS` partners of every stock, drawn anew at every call."""
     return pairwise_logistic(score, target, pair_shifts(score.size(1), PARTNERS))
 
 
 def pair_shifts(stocks: int, number: int) -> list[int]:
-    """Draw up to ``number`` different shifts for :func:`pairwise_logistic` from PyTorch's CPU generator."""
+    """Draw up to `number` different shifts for `pairwise_logistic` from PyTorch's CPU generator."""
     return (torch.randperm(stocks - 1)[:number] + 1).tolist()
 
 
@@ -90,14 +90,14 @@ def listnet(score: Tensor, target: Tensor) -> Tensor:
 
     :math:`-\sum_i \mathrm{softmax}(t)_i \ln \mathrm{softmax}(s)_i` over the stocks of a date, from Cao et
     al., "Learning to Rank: From Pairwise Approach to Listwise Approach" (2007), section 4.2. It looks at the
-    top of the list; its least value is the entropy of ``softmax(t)``.
+    top of the list; its least value is the entropy of `softmax(t)`.
 
     Args:
-        score: ``(D, N, 4)``.
-        target: ``(D, N, 4)``; NaN = no label, the stock does not count.
+        score: `(D, N, 4)`.
+        target: `(D, N, 4)`; NaN = no label, the stock does not count.
 
     Returns:
-        ``(D, 4)``; NaN where a date has no label at all.
+        `(D, 4)`; NaN where a date has no label at all.
     """
     s, t, known = _known(score, target)
     lowest = torch.finfo(s.dtype).min
@@ -115,16 +115,16 @@ def soft_spearman(score: Tensor, target: Tensor, temperature: float = TEMPERATUR
     temperature goes to 0 it is Spearman's correlation.
 
     Every stock is compared with every other: :math:`D \cdot 4 \cdot N^2` sigmoids forward and twice that
-    backward (for ``N`` = 4,000 and ``D`` = 16 a billion). Memory stays at a few blocks of
-    ``BLOCK_ELEMENTS``: the comparisons are made again in the backward pass instead of being kept.
+    backward (for `N` = 4,000 and `D` = 16 a billion). Memory stays at a few blocks of
+    `BLOCK_ELEMENTS`: the comparisons are made again in the backward pass instead of being kept.
 
     Args:
-        score: ``(D, N, 4)``.
-        target: ``(D, N, 4)``; NaN = no label, the stock does not count.
+        score: `(D, N, 4)`.
+        target: `(D, N, 4)`; NaN = no label, the stock does not count.
         temperature: Width of the sigmoid in standard deviations of the date's scores.
 
     Returns:
-        ``(D, 4)``; NaN where a date has no label at all. A constant score has a correlation of 0.
+        `(D, 4)`; NaN where a date has no label at all. A constant score has a correlation of 0.
     """
     s, t, known = _known(score, target)
     centred, count = _centred(s, known)
@@ -138,12 +138,12 @@ def pinball(quantiles: Tensor, target: Tensor, levels: Tensor) -> Tensor:
     r"""Quantile (pinball) loss, :math:`\max(q\,u, (q-1)\,u)` with :math:`u = y - \hat y_q`.
 
     Args:
-        quantiles: ``(D, N, 4, Q)``.
-        target: ``(D, N, 4)``; NaN = no label.
-        levels: ``(Q,)`` in (0, 1).
+        quantiles: `(D, N, 4, Q)`.
+        target: `(D, N, 4)`; NaN = no label.
+        levels: `(Q,)` in (0, 1).
 
     Returns:
-        ``(D, 4)``, mean over stocks and levels; NaN where a date has no label at all.
+        `(D, 4)`, mean over stocks and levels; NaN where a date has no label at all.
     """
     known = ~target.isnan()
     miss = target.nan_to_num().float().unsqueeze(-1) - quantiles.float()
@@ -152,7 +152,7 @@ def pinball(quantiles: Tensor, target: Tensor, levels: Tensor) -> Tensor:
 
 
 def over_dates_and_horizons(term: Tensor, horizon_weights: Tensor) -> Tensor:
-    """Average a term ``(D, 4)`` over dates, then over horizons with weights ``(4,)`` scaled to mean 1.
+    """Average a term `(D, 4)` over dates, then over horizons with weights `(4,)` scaled to mean 1.
 
     A horizon without any label takes no part, and the weights of the others are scaled without it. NaN if
     no horizon with a weight has a label.

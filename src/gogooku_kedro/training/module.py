@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 class CrossSectionModule(pl.LightningModule):
     """Train ATFT-GAT-FAN on chunks of days.
 
-    The phase of an epoch (``training.phases``) says whether the graph is on, in training and validation
+    The phase of an epoch (`training.phases`) says whether the graph is on, in training and validation
     alike, how the horizons weigh and what the learning rate is multiplied by.
 
     Args:
@@ -125,7 +125,7 @@ class CrossSectionModule(pl.LightningModule):
         return self.task_terms(output, chunk) | self.auxiliary_terms(output, chunk) | self.penalty_terms(output)
 
     def task_terms(self, output: ModelOutput, chunk: DayChunk) -> dict[str, Tensor]:
-        """Terms of scores and quantiles: ``mse ic pairwise listnet soft_rank quantile``, those with a weight.
+        """Terms of scores and quantiles: `mse ic pairwise listnet soft_rank quantile`, those with a weight.
 
         Raises:
             ValueError: If no stock of the chunk has a label of a horizon that counts.
@@ -155,7 +155,7 @@ class CrossSectionModule(pl.LightningModule):
         }
 
     def auxiliary_terms(self, output: ModelOutput, chunk: DayChunk) -> dict[str, Tensor]:
-        """Terms of the forecasts of the level-like channels, ``fan`` and ``san``."""
+        """Terms of the forecasts of the raw price channels, `fan` and `san`."""
         if self.model.levels is None or output.forecast is None:
             return {}
         weights = self.training_params.loss
@@ -164,7 +164,7 @@ class CrossSectionModule(pl.LightningModule):
         return {name: weight[name] * term for name, term in terms.items() if weight[name] > 0}
 
     def penalty_terms(self, output: ModelOutput) -> dict[str, Tensor]:
-        """Penalties of the graph: ``gat_entropy``, ``gat_edge``, ``gat_learned_graph``, of what is built."""
+        """Penalties of the graph: `gat_entropy`, `gat_edge`, `gat_learned_graph`, of what is built."""
         gat, regularization = self.params.gat, self.params.gat.regularization
         if output.graph is None or not regularization.enabled:
             return {}

@@ -28,7 +28,7 @@ GRAPH_FIGURES = (
 
 
 def probe_batches(batches: int) -> frozenset[int]:
-    """Up to :data:`PROBES` batches spread evenly over an epoch, the first always among them."""
+    """Up to `PROBES` batches spread evenly over an epoch, the first always among them."""
     return frozenset(batches * probe // PROBES for probe in range(PROBES))
 
 
@@ -37,11 +37,11 @@ def graph_figures(attention: GraphAttention | None, n_nodes: int) -> dict[str, T
 
     Args:
         attention: Attention before dropout; None in a phase without graph, whose figures are all 0.
-        n_nodes: Number of nodes, ``days * stocks``.
+        n_nodes: Number of nodes, `days * stocks`.
 
     Returns:
         Averages over the edges between different stocks; self loops count in the entropy, the effective
-        neighbours and ``gat/gate_mean``. ``gat/edge_regularization`` is the penalty before its weight.
+        neighbours and `gat/gate_mean`. `gat/edge_regularization` is the penalty before its weight.
     """
     if attention is None:
         return {name: torch.zeros(()) for name in GRAPH_FIGURES}
@@ -50,13 +50,13 @@ def graph_figures(attention: GraphAttention | None, n_nodes: int) -> dict[str, T
     neighbours = effective_neighbours(attention, n_nodes)
     between = ~attention.is_self
     edges = between.sum().float()
-    heard = torch.zeros(n_nodes, device=between.device).index_fill(0, attention.edge_index[1], 1.0).sum()
+    reached = torch.zeros(n_nodes, device=between.device).index_fill(0, attention.edge_index[1], 1.0).sum()
     values = (
         _mean(entropy),
         edge_weight_penalty(attention),
         edges,
         (attention.alpha.float().mean(dim=-1) * between).sum() / edges.clamp_min(1),
-        edges / heard.clamp_min(1),
+        edges / reached.clamp_min(1),
         _mean(neighbours),
         _mean(attention.gate.float()),
     )
@@ -64,7 +64,7 @@ def graph_figures(attention: GraphAttention | None, n_nodes: int) -> dict[str, T
 
 
 def neutralisation_figures(model: ATFTGATFAN) -> dict[str, Tensor]:
-    """Share of the peers' score taken out, per horizon; nothing for a model that does not neutralise."""
+    """Return the share of the neighbours' score taken out, per horizon; nothing without neutralisation."""
     if model.neutralise is None:
         return {}
     shares = torch.sigmoid(model.neutralise.strength.detach())
@@ -77,9 +77,9 @@ def gradient_norms(model: nn.Module) -> dict[str, Tensor]:
 
 
 def task_gradient_norms(model: nn.Module, task_loss: Tensor) -> dict[str, Tensor]:
-    """Norm of the gradient of ``task_loss``, by part of the model; ``.grad`` stays as it is.
+    """Norm of the gradient of `task_loss`, by part of the model; `.grad` stays as it is.
 
-    The autograd graph of ``task_loss`` is used up.
+    The autograd graph of `task_loss` is used up.
     """
     parts = parameters_by_part(model)
     flat = [p for ps in parts.values() for p in ps]
@@ -103,8 +103,8 @@ def score_dispersion(score: Tensor, present: Tensor) -> Tensor:
     """Standard deviation of the scores over the stocks of a date, of the horizon where it is least.
 
     Args:
-        score: ``(D, N, 4)``.
-        present: ``(D, N)`` bool; other stocks do not count.
+        score: `(D, N, 4)`.
+        present: `(D, N)` bool; other stocks do not count.
 
     Returns:
         Mean over the dates that have a stock, in float64: equal scores give exactly 0.
@@ -121,11 +121,11 @@ def validation_figures(score: Float32Array, target: Float32Array) -> dict[str, f
     """Rank IC and its ICIR per horizon, and the means over horizons.
 
     Args:
-        score: ``(D, N, 4)``.
-        target: ``(D, N, 4)``, NaN = no label.
+        score: `(D, N, 4)`.
+        target: `(D, N, 4)`, NaN = no label.
 
     Returns:
-        ``rank_ic_1d``, ``rank_icir_1d``, ..., ``rank_ic``, ``rank_icir``. What is not defined (no labels, a
+        `rank_ic_1d`, `rank_icir_1d`, ..., `rank_ic`, `rank_icir`. What is not defined (no labels, a
         single date) is left out of the means and stands as 0.
     """
     daily = [rank_ic(score[..., h], target[..., h]) for h in range(len(HORIZONS))]

@@ -1,4 +1,4 @@
-"""Score days with a trained model, the same way for validation, test and today."""
+"""Score days with one trained model or several, the same way for validation, test and today."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -8,24 +8,28 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from gogooku_kedro.arrays.cross_section import gaussian_rank
 from gogooku_kedro.columns import HORIZONS, SCORES, quantile_column
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.params import ModelParams
+from gogooku_kedro.training.ensemble import Ensemble
+from gogooku_kedro.training.market import Market
 from gogooku_kedro.training.tensors import DayChunk, MarketTensors
+from gogooku_kedro.typing import Float32Array, IntArray
 
 CHUNK_DAYS = 32
 
 
 class EncodedDay(NamedTuple):
-    """What a model knows of each stock on a day before it hears the peers, and the day's graph.
+    """What a model knows of each stock on a day before the graph network, and the day's graph.
 
     Attributes:
         day: Position of the day.
-        hidden: ``(1, N, hidden_size)``.
-        present: ``(1, N)`` bool.
-        edge_index: ``(2, E)`` between stocks.
-        edge_attr: ``(E, A)``.
-        selection: ``(N, F)`` variable selection weights of the day's tokens, None without a VSN.
+        hidden: `(1, N, hidden_size)`.
+        present: `(1, N)` bool.
+        edge_index: `(2, E)` between stocks.
+        edge_attr: `(E, A)`.
+        selection: `(N, F)` variable selection weights of the day's tokens, None without a VSN.
     """
 
     day: int
@@ -78,10 +82,10 @@ def predict_days(
         model: The model, in evaluation mode.
         market: The market.
         days: Positions of the days; each needs a whole window before it.
-        device: ``cpu`` or ``cuda``.
+        device: `cpu` or `cuda`.
 
     Yields:
-        The day, its scores ``(N, 4)`` and quantiles ``(N, 4, Q)``, on the CPU.
+        The day, its scores `(N, 4)` and quantiles `(N, 4, Q)`, on the CPU.
     """
     model = model.to(device)
     for of in encode_days(model, market.to(torch.device(device)), days):
@@ -105,13 +109,13 @@ def predictions_frame(
         model: The model, in evaluation mode.
         params: Its settings, for the quantile levels.
         market: The market.
-        parts: Positions of the days by name of the part, for example ``{"test": [...]}``.
+        parts: Positions of the days by name of the part, for example `{"test": [...]}`.
         dates: Sessions of the market.
         codes: Stocks of the market.
-        device: ``cpu`` or ``cuda``.
+        device: `cpu` or `cuda`.
 
     Returns:
-        Columns ``date, code, split, score_1d ... score_20d`` and ``q05_1d ...``: quantiles of the
+        Columns `date, code, split, score_1d ... score_20d` and `q05_1d ...`: quantiles of the
         per-date Gaussian rank of the return (0 = median stock, 1 = one standard deviation better).
     """
     part_of_day = {day: part for part, days in parts.items() for day in days}
@@ -127,3 +131,79 @@ def predictions_frame(
         frame.insert(2, "split", part_of_day[day])
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)
+
+
+def predict_parts(
+    ensemble: Ensemble,
+    feature_hash: str,
+    model_params: ModelParams,
+    market: MarketTensors,
+    parts: dict[str, list[int]],
+    dates: pd.DatetimeIndex,
+    codes: pd.Index,
+    device: str,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Predictions of an ensemble, and the scores of each of its seed models.
+
+    A single seed model gives its own scores. Of several, a score is the mean over the seed models of
+    the Gaussian rank of their score among the stocks of the date (0 on a date with fewer than 5 stocks,
+    which have no rank), and a quantile is the mean of theirs.
+
+    Args:
+        ensemble: The trained models.
+        feature_hash: Hash of the manifest of the market's features.
+        model_params: Settings of the section `model`.
+        market: The market.
+        parts: Positions of the days by name of the part, for example `{"test": [...]}`.
+        dates: Sessions of the market.
+        codes: Stocks of the market.
+        device: `cpu` or `cuda`.
+
+    Returns:
+        `date, code, split, score_1d ... score_20d` and quantiles `q05_1d ...` as in
+        `predictions_frame`; and `date, code, split, seed, score_1d ... score_20d`.
+
+    Raises:
+        ValueError: If features, settings or sizes are not those of the training.
+    """
+    market = market.to(torch.device(device))
+    frames = []
+    for seed_model in ensemble.seed_models:
+        seed_model.check_market(market)
+        model = seed_model.build(feature_hash, model_params)
+        frames.append(predictions_frame(model, seed_model.params, market, parts, dates, codes, device))
+    return combine(frames), _by_seed(frames, ensemble.seeds)
+
+
+def predict_market(
+    ensemble: Ensemble, market: Market, params: ModelParams, parts: dict[str, list[int]], device: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return `predict_parts` of a market that knows its names."""
+    names = (market.dates, market.codes)
+    return predict_parts(ensemble, market.manifest["hash"], params, market.tensors, parts, *names, device)
+
+
+def combine(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    """Average the predictions of seed models, all on the same rows; the rows of a date lie together."""
+    if len(frames) == 1:
+        return frames[0]
+    combined, scores = frames[0].copy(), list(SCORES)
+    quantiles = [str(name) for name in combined if name not in ("date", "code", "split", *SCORES)]
+    combined[quantiles] = np.mean([frame[quantiles].to_numpy() for frame in frames], axis=0)
+    borders = np.flatnonzero(combined["date"].diff().to_numpy()[1:]) + 1
+    ranks = [_ranks_by_date(frame[scores].to_numpy(np.float32), borders) for frame in frames]
+    combined[scores] = np.mean(ranks, axis=0)
+    return combined
+
+
+def _ranks_by_date(scores: Float32Array, borders: IntArray) -> Float32Array:
+    ranks: list[Float32Array] = [gaussian_rank(day.T).T for day in np.split(scores, borders)]
+    return np.nan_to_num(np.concatenate(ranks))
+
+
+def _by_seed(frames: list[pd.DataFrame], seeds: tuple[int, ...]) -> pd.DataFrame:
+    columns = ["date", "code", "split", "seed", *SCORES]
+    return pd.concat(
+        [frame.assign(seed=seed)[columns] for frame, seed in zip(frames, seeds, strict=True)],
+        ignore_index=True,
+    )

@@ -1,9 +1,9 @@
 """The market as tensors that stay in the device's memory, cut into chunks of consecutive days."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, NamedTuple, Self
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -12,30 +12,28 @@ import xarray as xr
 from torch import Tensor
 
 from gogooku_kedro.columns import HORIZONS
-from gogooku_kedro.features import market_columns
 from gogooku_kedro.graph import asof_index
 from gogooku_kedro.labels.target import gaussian_rank_labels
-from gogooku_kedro.params import ModelParams
-from gogooku_kedro.typing import Float32Array
+from gogooku_kedro.typing import Float32Array, IntArray
 
 AHEAD = max(HORIZONS)
 """Sessions after a day whose levels the model learns to foresee; no more than the longest label."""
 
 
 class DayChunk(NamedTuple):
-    """``D`` consecutive days of the whole cross-section with the ``L - 1`` days before them.
+    """`D` consecutive days of the whole cross-section with the `L - 1` days before them.
 
     Attributes:
-        x: ``(D + L - 1, N, F)`` normalised features, 0 = missing.
-        present: ``(D + L - 1, N)`` bool.
-        levels: ``(D + L - 1, N, C)``, NaN = absent.
-        context: ``(D + L - 1, M)`` features of the market as a whole.
-        edge_index: ``(2, E)`` between nodes ``day * N + stock``.
-        edge_attr: ``(E, A)``.
-        target: ``(D, N, 4)`` per-date Gaussian ranks of the label, NaN = no label.
-        levels_ahead: ``(D + H - 1, N, C)`` levels from the session after ``first_day`` to the ``H``-th after
+        x: `(D + L - 1, N, F)` normalised features, 0 = missing.
+        present: `(D + L - 1, N)` bool.
+        levels: `(D + L - 1, N, C)`, NaN = absent.
+        context: `(D + L - 1, M)` features of the market as a whole.
+        edge_index: `(2, E)` between nodes `day * N + stock`.
+        edge_attr: `(E, A)`.
+        target: `(D, N, 4)` per-date Gaussian ranks of the label, NaN = no label.
+        levels_ahead: `(D + H - 1, N, C)` levels from the session after `first_day` to the `H`-th after
             the last day, NaN = absent or beyond the last session. Label side: only the loss may read it.
-        first_day: Index of the first of the ``D`` days in the market's sessions.
+        first_day: Index of the first of the `D` days in the market's sessions.
     """
 
     x: Tensor
@@ -54,10 +52,10 @@ class GraphTensors:
     """All graphs one after the other, with the graph of every day.
 
     Attributes:
-        edge_index: ``(2, E)`` stock positions, grouped by as-of date.
-        edge_attr: ``(E, A)``.
-        offset: ``(G + 1,)``, edges of graph ``g`` are ``offset[g]:offset[g + 1]``.
-        graph_of_day: ``(T,)``, last graph whose as-of date is not after the day, -1 = none yet.
+        edge_index: `(2, E)` stock positions, grouped by as-of date.
+        edge_attr: `(E, A)`.
+        offset: `(G + 1,)`, edges of graph `g` are `offset[g]:offset[g + 1]`.
+        graph_of_day: `(T,)`, last graph whose as-of date is not after the day, -1 = none yet.
     """
 
     edge_index: Tensor
@@ -65,8 +63,12 @@ class GraphTensors:
     offset: Tensor
     graph_of_day: Tensor
 
+    def to(self, device: torch.device) -> Self:
+        """Return the same graphs in the memory of `device`."""
+        return type(self)(*(getattr(self, f.name).to(device) for f in fields(self)))
+
     def of_days(self, first_day: int, stop_day: int) -> tuple[Tensor, Tensor]:
-        """Edges ``(2, E)`` between stocks and attributes ``(E, A)`` of the graphs in force on the days.
+        """Edges `(2, E)` between stocks and attributes `(E, A)` of the graphs in force on the days.
 
         Args:
             first_day: Index of the first day.
@@ -84,10 +86,10 @@ class GraphTensors:
 
         Args:
             first_day: Index of the first day.
-            present: ``(D, N)`` bool.
+            present: `(D, N)` bool.
 
         Returns:
-            ``edge_index`` ``(2, E)`` between nodes ``day * N + stock``, and ``edge_attr`` ``(E, A)``.
+            `edge_index` `(2, E)` between nodes `day * N + stock`, and `edge_attr` `(E, A)`.
         """
         days, stocks = present.shape
         graph = self.graph_of_day[first_day : first_day + days]
@@ -106,19 +108,20 @@ class GraphTensors:
 
 @dataclass(frozen=True)
 class MarketTensors:
-    """Features, levels, labels and graph of a market, aligned on sessions ``T`` and stocks ``N``.
+    """Features, levels, labels and graph of a market, aligned on sessions `T` and stocks `N`.
 
     All tensors are contiguous. The order of additions in a matrix product, and with it the last bit of a
     score, depends on the strides of its operands and on some processors on their alignment in memory; with
     one layout for the market and for every chunk a score cannot depend on where the data end.
 
     Attributes:
-        x: ``(T, N, F)``.
-        present: ``(T, N)`` bool, the stock belongs to the cross-section of the day.
-        levels: ``(T, N, C)``, NaN = absent.
-        context: ``(T, M)`` features of the market as a whole, 0 = missing.
-        target: ``(T, N, 4)`` per-date Gaussian ranks, NaN = no label.
+        x: `(T, N, F)`.
+        present: `(T, N)` bool, the stock belongs to the cross-section of the day.
+        levels: `(T, N, C)`, NaN = absent.
+        context: `(T, M)` features of the market as a whole, 0 = missing.
+        target: `(T, N, 4)` per-date Gaussian ranks, NaN = no label.
         graph: Edges by as-of date.
+        context_columns: `(M,)` positions of the context among all `F + M` features.
     """
 
     x: Tensor
@@ -127,6 +130,7 @@ class MarketTensors:
     context: Tensor
     target: Tensor
     graph: GraphTensors
+    context_columns: Tensor
 
     def __post_init__(self) -> None:
         """Hold the layout.
@@ -144,19 +148,28 @@ class MarketTensors:
                     )
 
     def to(self, device: torch.device) -> Self:
-        """The same market in the memory of ``device``."""
-        moved = {f.name: getattr(self.graph, f.name).to(device) for f in fields(self.graph)}
-        return type(self)(
-            self.x.to(device),
-            self.present.to(device),
-            self.levels.to(device),
-            self.context.to(device),
-            self.target.to(device),
-            GraphTensors(**moved),
-        )
+        """Return the same market in the memory of `device`."""
+        return type(self)(*(getattr(self, f.name).to(device) for f in fields(self)))
+
+    def with_context_in_x(self) -> Self:
+        """Return the market for a model without market gate: all features in `x`, in their order, no context.
+
+        A stock outside the cross-section has 0 in every feature, those of the context too.
+        """
+        features = self.x.size(-1) + self.context.size(-1)
+        of_stocks = torch.ones(features, dtype=torch.bool, device=self.x.device)
+        of_stocks[self.context_columns] = False
+        x = self.x.new_empty((*self.present.shape, features))
+        x[..., of_stocks] = self.x
+        x[..., self.context_columns] = torch.where(self.present.unsqueeze(-1), self.context.unsqueeze(1), 0.0)
+        return replace(self, x=x, context=self.context[:, :0].clone(), context_columns=self.context_columns[:0].clone())
+
+    def latest_day(self) -> int:
+        """Return the position of the last session that has a cross-section."""
+        return int(self.present.any(dim=1).nonzero()[-1])
 
     def chunk(self, first_day: int, days: int, window: int) -> DayChunk:
-        """Days ``first_day`` to ``first_day + days - 1`` with the window before each of them.
+        """Days `first_day` to `first_day + days - 1` with the window before each of them.
 
         Days beyond the last session are absent stocks, so that every chunk has the same shape. Every chunk
         is a copy in memory of its own, so that all have the same layout too.
@@ -193,18 +206,6 @@ class MarketTensors:
         return digest.hexdigest()
 
 
-def model_market(
-    features: xr.Dataset,
-    labels: xr.Dataset,
-    edges: pd.DataFrame,
-    manifest: Mapping[str, Any],
-    model: ModelParams,
-) -> MarketTensors:
-    """:func:`market_tensors` as a model reads them: its edge attributes, its market gate's features."""
-    context = market_columns(manifest) if model.market_gate.enabled else ()
-    return market_tensors(features, labels, edges, model.gat.edge_attributes, context)
-
-
 def market_tensors(
     features: xr.Dataset,
     labels: xr.Dataset,
@@ -215,12 +216,12 @@ def market_tensors(
     """Put features, labels and graph into tensors.
 
     Args:
-        features: ``x`` (date, code, feature), ``levels`` (date, code, channel), ``in_universe`` (date, code).
-        labels: ``target`` (date, code, horizon), on the same dates and codes; ranked over members.
-        edges: Long table ``asof, source, target`` and the attributes.
-        edge_attributes: Columns of ``edges`` that the model reads, in this order.
-        context_names: Features with one value per date, the same for all of a date: they leave ``x`` and
-            become ``context``.
+        features: `x` (date, code, feature), `levels` (date, code, channel), `in_universe` (date, code).
+        labels: `target` (date, code, horizon), on the same dates and codes; ranked over the cross-section.
+        edges: Long table `asof, source, target` and the attributes.
+        edge_attributes: Columns of `edges` that the model reads, in this order.
+        context_names: Features with one value per date, the same for all of a date: they leave `x` and
+            become `context`.
 
     Raises:
         ValueError: If labels and features are not on the same sessions and stocks, an edge attribute or a
@@ -233,7 +234,7 @@ def market_tensors(
             )
     in_universe = features["in_universe"].transpose("date", "code")
     target = gaussian_rank_labels(labels["target"], in_universe).transpose("date", "code", "horizon")
-    x, context = _split_context(features["x"].transpose("date", "code", "feature"), in_universe, context_names)
+    x, context, columns = _split_context(features["x"].transpose("date", "code", "feature"), in_universe, context_names)
     return MarketTensors(
         torch.from_numpy(x),
         torch.from_numpy(in_universe.to_numpy().astype(bool)),
@@ -241,14 +242,15 @@ def market_tensors(
         torch.from_numpy(context),
         torch.from_numpy(_values(target)),
         graph_tensors(edges, features.indexes["date"], features.indexes["code"], edge_attributes),
+        torch.from_numpy(columns),
     )
 
 
 def graph_tensors(edges: pd.DataFrame, dates: pd.Index, codes: pd.Index, attributes: tuple[str, ...]) -> GraphTensors:
-    """Put an edge table into tensors; edges of stocks outside ``codes`` are left out.
+    """Put an edge table into tensors; edges of stocks outside `codes` are left out.
 
     Raises:
-        ValueError: If an attribute is missing from the table, naming ``model.gat.edge_attributes``.
+        ValueError: If an attribute is missing from the table, naming `model.gat.edge_attributes`.
     """
     missing = [name for name in attributes if name not in edges]
     if missing:
@@ -274,7 +276,7 @@ def graph_tensors(edges: pd.DataFrame, dates: pd.Index, codes: pd.Index, attribu
 
 def _split_context(
     x: xr.DataArray, in_universe: xr.DataArray, names: Sequence[str]
-) -> tuple[Float32Array, Float32Array]:
+) -> tuple[Float32Array, Float32Array, IntArray]:
     columns = x.indexes["feature"]
     missing = [name for name in names if name not in columns]
     if missing:
@@ -284,11 +286,11 @@ def _split_context(
         )
     values, here = _values(x), in_universe.to_numpy().astype(bool)
     if not names:
-        return values, np.ascontiguousarray(values[:, 0, :0])
-    positions = [columns.get_loc(name) for name in names]
+        return values, np.ascontiguousarray(values[:, 0, :0]), np.empty(0, np.int64)
+    positions = columns.get_indexer(list(names))
     of_market = values[..., positions]  # (T, N, M)
-    first_member = here.argmax(axis=1)
-    context = of_market[np.arange(len(here)), first_member] * here.any(axis=1, keepdims=True)
+    first_present = here.argmax(axis=1)
+    context = of_market[np.arange(len(here)), first_present] * here.any(axis=1, keepdims=True)
     differs = ((of_market != context[:, None]) & here[..., None]).any(axis=(0, 1))
     varying = [name for name, different in zip(names, differs, strict=True) if different]
     if varying:
@@ -297,7 +299,7 @@ def _split_context(
             f"of a date: rebuild the features with `kedro run --pipelines=features`"
         )
     others = np.delete(values, positions, axis=2)  # numpy leaves the features outermost in memory
-    return np.ascontiguousarray(others), context
+    return np.ascontiguousarray(others), context, positions.astype(np.int64)
 
 
 def _values(array: xr.DataArray) -> Float32Array:
@@ -305,7 +307,7 @@ def _values(array: xr.DataArray) -> Float32Array:
 
 
 def _rows(values: Tensor, start: int, stop: int, beyond: float | bool) -> Tensor:
-    """Copy of the sessions ``start`` to ``stop - 1``; those after the last one hold ``beyond``."""
+    """Copy of the sessions `start` to `stop - 1`; those after the last one hold `beyond`."""
     known = values[start:stop]
     rows = values.new_full((stop - start, *values.shape[1:]), beyond)
     rows[: len(known)] = known

@@ -12,29 +12,23 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import torch
-from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, Timer, TQDMProgressBar
+from lightning.pytorch.callbacks import EMAWeightAveraging, Timer, TQDMProgressBar
 from lightning.pytorch.loggers import Logger, MLFlowLogger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.params import ModelParams, TrainingParams
-from gogooku_kedro.training.callbacks import EpochLog, History, SeedEveryStep
+from gogooku_kedro.training.callbacks import EpochLog, History, Patience, SeedEveryStep
 from gogooku_kedro.training.checkpoints import EpochCheckpoints, PlainCheckpoints, read_checkpoint, saved_epochs
 from gogooku_kedro.training.data import DayChunkDataModule, steps_per_epoch
-from gogooku_kedro.training.device import describe_device, resolve_device, resolve_precision
+from gogooku_kedro.training.device import describe_device, freed_memory_kept, resolve_device, resolve_precision
 from gogooku_kedro.training.diagnostics.information_flow import InformationFlow
-from gogooku_kedro.training.memory import freed_memory_kept
+from gogooku_kedro.training.ensemble import SeedModel, market_sizes
 from gogooku_kedro.training.module import MONITOR, CrossSectionModule
-from gogooku_kedro.training.seed_model import SeedModel, market_sizes
 from gogooku_kedro.training.tensors import MarketTensors
 
 logger = logging.getLogger(__name__)
-for chatty in (
-    "lightning.pytorch",
-    "lightning.fabric",
-    "lightning_fabric",
-):  # our own line per epoch says it all
+for chatty in ("lightning.pytorch", "lightning.fabric", "lightning_fabric"):  # we write one line per epoch
     logging.getLogger(chatty).setLevel(logging.WARNING)
 
 FINISHED, HISTORY = "finished", "history.json"
@@ -62,7 +56,7 @@ class Job:
         valid: Days of the validation part.
         feature_hash: Hash of the feature manifest.
         model_params: Settings of the model.
-        training: Settings of the optimisation; ``seed`` is that of the one model.
+        training: Settings of the optimisation; `seed` is that of the one model.
         callbacks: Further Lightning callbacks.
         gat_verbose: Log every step of the GAT at DEBUG.
         isolated: The graph has self loops alone, on purpose.
@@ -81,24 +75,8 @@ class Job:
     mlflow: tuple[str, str, str] | None
 
 
-class Patience(EarlyStopping):
-    """Stop after ``patience`` epochs without a better metric; epochs that have none (-inf) do not count."""
-
-    def __init__(self, patience: int) -> None:
-        super().__init__(MONITOR, mode="max", patience=patience, check_on_train_epoch_end=True)
-
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Train no epoch more when the run was cut off after its last."""
-        trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Look at the epoch's metric."""
-        if float(trainer.callback_metrics[MONITOR]) != -torch.inf:
-            super().on_train_epoch_end(trainer, pl_module)
-
-
 def train_seed_model(market: MarketTensors, job: Job) -> None:
-    """Train the model of a job, or go on with it, and leave it in ``job.folder / FINISHED``.
+    """Train the model of a job, or go on with it, and leave it in `job.folder / FINISHED`.
 
     Every process of a job with several devices calls this; the first one leaves the model.
 

@@ -14,7 +14,7 @@ from gogooku_kedro.baselines.rows import FitContext, FitSettings
 from gogooku_kedro.baselines.stack import fit_baselines
 from gogooku_kedro.labels.split import part_range
 from gogooku_kedro.training import Ensemble, MarketTensors, fit_ensemble, model_market, predict_parts, resolve_device
-from gogooku_kedro.training.seed_model import CONFIG
+from gogooku_kedro.training.ensemble import CONFIG
 from gogooku_kedro.walk_forward.refit import Fold
 from gogooku_kedro.walk_forward.store import CHECKPOINTS, MODELS, FoldSettings
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.training.diagnostics.gradient_check import check_gradients
-from gogooku_kedro.training.diagnostics.random_chunk import random_chunk
+from gogooku_kedro.training.diagnostics.trial import random_chunk
 from gogooku_kedro.training.module import CrossSectionModule
 from tests.model.conftest import model_params
 from tests.training.conftest import LOSS, phase, training_params
@@ -26,7 +26,6 @@ VARIANTS = {
     "no levels": {"fan": OFF, "san": OFF},
     "no vsn": {"vsn": OFF},
     "no gate of the market": {"market_gate": OFF},
-    "lstm": {"temporal": {"local_encoder": "lstm"}},
     "dropout": {"dropout": 0.3},
 }
 

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from gogooku_kedro.model.fusion import GatedFusion
 from gogooku_kedro.model.gat import GraphBlock
+from gogooku_kedro.model.grn import GatedFusion
 from gogooku_kedro.training import fit_ensemble, market_tensors
 from gogooku_kedro.training.diagnostics.information_flow import (
     InformationFlow,

@@ -10,23 +10,19 @@ import pandas as pd
 import plotly.graph_objects as go
 import xarray as xr
 
-from gogooku_kedro.labels.split import part_range
 from gogooku_kedro.params import ExplanationParams, ModelParams, TrainingParams
 
+Market = Any
 Models = Any
-"""A ``training.Ensemble``: naming the class here would import torch, and a hint that cannot be resolved
-would make Kedro pass the parameters unvalidated."""
+"""A `training.Market` and a `training.Ensemble`: naming the classes here would import torch, and a hint that
+cannot be resolved would make Kedro pass the parameters unvalidated."""
 
 LOGGER = logging.getLogger(__name__)
 
 
 def measure_attention(
     ensemble: Models,
-    features: xr.Dataset,
-    labels: xr.Dataset,
-    graph_edges: pd.DataFrame,
-    split: dict[str, Any],
-    feature_manifest: dict[str, Any],
+    market_tensors: Market,
     panel: xr.Dataset,
     planted_peers: pd.DataFrame,
     model: ModelParams,
@@ -36,8 +32,8 @@ def measure_attention(
     """Tabulate attention by pair, hold it against the planted pairs, and drop edges one by one."""
     from gogooku_kedro import explanation
 
-    subject = _subject(ensemble, features, labels, graph_edges, feature_manifest, model, training)
-    days = _days(split, features, params)
+    subject = _subject(ensemble, market_tensors, model, training)
+    days = market_tensors.days(params.part)
     pairs = explanation.attention_pairs(subject, days, panel["sector"].to_series())
     effects = explanation.edge_importance(subject, days, params.days, params.edges, params.explainer_steps, params.seed)
     planted = explanation.planted_precision(pairs, planted_peers, params.top_pairs)
@@ -48,11 +44,7 @@ def measure_attention(
 
 def measure_features(
     ensemble: Models,
-    features: xr.Dataset,
-    labels: xr.Dataset,
-    graph_edges: pd.DataFrame,
-    split: dict[str, Any],
-    feature_manifest: dict[str, Any],
+    market_tensors: Market,
     model: ModelParams,
     training: TrainingParams,
     params: ExplanationParams,
@@ -60,8 +52,8 @@ def measure_features(
     """Average the weights of variable selection by feature, and by family and month."""
     from gogooku_kedro import explanation
 
-    subject = _subject(ensemble, features, labels, graph_edges, feature_manifest, model, training)
-    daily = explanation.daily_weights(subject, _days(split, features, params))
+    subject = _subject(ensemble, market_tensors, model, training)
+    daily = explanation.daily_weights(subject, market_tensors.days(params.part))
     weights = explanation.feature_weights(daily, subject.features)
     summary = {
         "seeds": list(subject.seeds),
@@ -73,11 +65,8 @@ def measure_features(
 
 def measure_families(
     ensemble: Models,
-    features: xr.Dataset,
+    market_tensors: Market,
     labels: xr.Dataset,
-    graph_edges: pd.DataFrame,
-    split: dict[str, Any],
-    feature_manifest: dict[str, Any],
     model: ModelParams,
     training: TrainingParams,
     params: ExplanationParams,
@@ -85,10 +74,10 @@ def measure_families(
     """Measure the rank IC lost when a family's values are dealt to other stocks."""
     from gogooku_kedro import explanation
 
-    subject = _subject(ensemble, features, labels, graph_edges, feature_manifest, model, training)
+    subject = _subject(ensemble, market_tensors, model, training)
     return explanation.family_importance(
         subject,
-        _days(split, features, params),
+        market_tensors.days(params.part),
         labels,
         repeats=params.repeats,
         seed=params.seed,
@@ -115,21 +104,8 @@ def plot_explanations(
     )
 
 
-def _subject(
-    models: Models,
-    features: xr.Dataset,
-    labels: xr.Dataset,
-    edges: pd.DataFrame,
-    manifest: dict[str, Any],
-    model: ModelParams,
-    training: TrainingParams,
-) -> Any:
+def _subject(models: Models, market: Market, model: ModelParams, training: TrainingParams) -> Any:
     from gogooku_kedro.explanation import Subject
     from gogooku_kedro.training import resolve_device
 
-    device = resolve_device(training.device)
-    return Subject.of(models, features, labels, edges, manifest, model, device)
-
-
-def _days(split: dict[str, Any], features: xr.Dataset, params: ExplanationParams) -> list[int]:
-    return list(range(*part_range(split, features.indexes["date"], params.part)))
+    return Subject.of(models, market, model, resolve_device(training.device))

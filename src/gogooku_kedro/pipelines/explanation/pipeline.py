@@ -4,15 +4,16 @@ from kedro.pipeline import Pipeline, node
 
 from gogooku_kedro.pipelines.explanation import nodes
 from gogooku_kedro.pipelines.stage import stage
+from gogooku_kedro.pipelines.training.pipeline import market_tensors
 
-MODEL = ["ensemble", "features", "labels", "graph_edges", "split", "feature_manifest"]
+MODEL = ["ensemble", "market_tensors"]
 TABLES = ["attention_pairs", "feature_weights_by_month", "family_importance"]
 SETTINGS = ["params:model", "params:training", "params:explanation"]
 
 
 def create_pipeline() -> Pipeline:
-    """Build the stage ``explanation``."""
-    return stage(
+    """Build the stage `explanation`."""
+    return market_tensors() + stage(
         "explanation",
         [
             node(
@@ -20,7 +21,7 @@ def create_pipeline() -> Pipeline:
                 [*MODEL, "panel", "planted_peers", *SETTINGS],
                 ["attention_pairs", "planted_pairs", "edge_importance", "effect_agreement"],
                 name="measure_attention",
-                tags=["gpu", "gat"],
+                tags=["gpu"],
             ),
             node(
                 nodes.measure_features,
@@ -31,7 +32,7 @@ def create_pipeline() -> Pipeline:
             ),
             node(
                 nodes.measure_families,
-                [*MODEL, *SETTINGS],
+                [*MODEL, "labels", *SETTINGS],
                 "family_importance",
                 name="measure_families",
                 tags=["gpu"],

@@ -4,17 +4,17 @@ from kedro.pipeline import Pipeline, node
 
 from gogooku_kedro.pipelines.inference import nodes
 from gogooku_kedro.pipelines.stage import stage
+from gogooku_kedro.pipelines.training.pipeline import market_tensors
 
 
 def create_pipeline() -> Pipeline:
-    """Build the stage ``inference``."""
-    market = ["features", "labels", "graph_edges", "feature_manifest"]
-    return stage(
+    """Build the stage `inference`."""
+    return market_tensors() + stage(
         "inference",
         [
             node(
                 nodes.rank_latest,
-                ["ensemble", *market, "params:model", "params:training"],
+                ["ensemble", "market_tensors", "params:model", "params:training"],
                 "latest_ranking",
                 name="rank_latest",
                 tags=["gpu"],

@@ -1,28 +1,33 @@
-"""Training: features, labels and graph to model and predictions."""
+"""Training: features, labels and graph to tensors, model and predictions."""
 
 from kedro.pipeline import Pipeline, node
 
 from gogooku_kedro.pipelines.stage import stage
 from gogooku_kedro.pipelines.training import nodes
 
-MARKET = ["features", "labels", "graph_edges", "split", "feature_manifest"]
+
+def market_tensors() -> Pipeline:
+    """Build the node that makes `market_tensors`; in a sum of pipelines that all hold it, it runs once."""
+    market = ["features", "labels", "graph_edges", "split", "feature_manifest", "params:model"]
+    return stage("training", [node(nodes.build_tensors, market, "market_tensors", name="build_tensors", tags=["gat"])])
 
 
 def create_pipeline() -> Pipeline:
-    """Build the stage ``training``."""
-    return stage(
+    """Build the stage `training`."""
+    settings = ["params:model", "params:training"]
+    return market_tensors() + stage(
         "training",
         [
             node(
                 nodes.train_model,
-                [*MARKET, "params:model", "params:training", "params:debug"],
+                ["market_tensors", *settings, "params:debug"],
                 ["ensemble", "training_history"],
                 name="train_model",
-                tags=["gpu", "gat"],
+                tags=["gpu"],
             ),
             node(
                 nodes.predict_scores,
-                ["ensemble", *MARKET, "params:model", "params:training"],
+                ["ensemble", "market_tensors", *settings],
                 ["predictions", "seed_predictions"],
                 name="predict_scores",
                 tags=["gpu"],

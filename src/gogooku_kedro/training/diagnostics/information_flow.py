@@ -26,17 +26,17 @@ class InformationFlow(pl.Callback):
     A penalty on a layer's weights gives it a gradient whether or not its output is used, so the total
     gradient proves nothing. What stops a run at the end of an epoch is
 
-    - ``task_grad_norm/<part>``: the gradient of the task terms alone, zero on every probe of the epoch;
-    - ``train/score_dispersion`` and ``valid/score_dispersion``: the same score for all stocks (with dropout
+    - `task_grad_norm/<part>`: the gradient of the task terms alone, zero on every probe of the epoch;
+    - `train/score_dispersion` and `valid/score_dispersion`: the same score for all stocks (with dropout
       only the second can be exactly 0);
-    - ``gat/edge_count``: no edge between stocks in a phase with graph;
+    - `gat/edge_count`: no edge between stocks in a phase with graph;
 
     each of them also when it is NaN; and before a step, an optimiser that does not hold the model's
-    parameters, as after a layer was built in ``forward``.
+    parameters, as after a layer was built in `forward`.
 
     Args:
         isolated: The graph has self loops alone, on purpose: no edge is missed, and the neutralisation of
-            scores by peers has nothing to learn from.
+            scores by neighbours has nothing to learn from.
     """
 
     def __init__(self, isolated: bool = False) -> None:
@@ -70,9 +70,9 @@ def information_problems(figures: Mapping[str, float], idle: frozenset[str], iso
     Args:
         figures: Means over the epoch by name; a mean of norms is 0 only when each of them is.
         idle: Parts that have nothing to learn in this phase.
-        isolated: Whether the stocks are meant to hear nobody but themselves.
+        isolated: Whether the stocks are meant to have no neighbours.
     """
-    problems, deaf = [], isolated or "gat" in idle
+    problems, no_neighbours = [], isolated or "gat" in idle
     idle = idle | ({"neutralise"} if isolated else set())
     for name, value in sorted(figures.items()):
         kind, _, part = name.partition("/")
@@ -80,7 +80,7 @@ def information_problems(figures: Mapping[str, float], idle: frozenset[str], iso
             problems.append(_gradient_problem(part, value))
         if part == "score_dispersion" and not value > SMALLEST_DISPERSION:
             problems.append(_dispersion_problem(name, value))
-        if name == "gat/edge_count" and not deaf and not value > 0:
+        if name == "gat/edge_count" and not no_neighbours and not value > 0:
             problems.append(
                 "gat/edge_count is 0: no edge between two stocks reached the GAT in the whole epoch; look at "
                 "graph_edges on the training dates and at how edges are handed to the model, or set "

@@ -1,17 +1,59 @@
-"""A chunk of days of random numbers, to try a model on where there is no market yet."""
+"""An untrained model, and days to try it on: the first of a market, or random numbers where there is none yet."""
 
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
 import torch
+import xarray as xr
 from torch import Tensor
 
 from gogooku_kedro.columns import HORIZONS
+from gogooku_kedro.labels.split import part_range
+from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.params import ModelParams
-from gogooku_kedro.training.tensors import DayChunk
+from gogooku_kedro.training.market import model_market
+from gogooku_kedro.training.tensors import AHEAD, DayChunk
 
 STOCKS, FEATURES, CHANNELS, CONTEXT, DAYS, NEIGHBOURS = 30, 16, 3, 3, 4, 5
 
 
+def untrained_model(params: ModelParams, chunk: DayChunk, seed: int) -> ATFTGATFAN:
+    """Build a model as training would, for the sizes and with the scales of a chunk."""
+    torch.manual_seed(seed)
+    model = ATFTGATFAN(params, chunk.x.size(-1), chunk.levels.size(-1), chunk.context.size(-1))
+    model.fit_scales(chunk.levels, chunk.edge_index, chunk.edge_attr)
+    return model
+
+
+def first_chunk(
+    features: xr.Dataset,
+    labels: xr.Dataset,
+    edges: pd.DataFrame,
+    split: Mapping[str, Any],
+    manifest: Mapping[str, Any],
+    params: ModelParams,
+    days: int,
+) -> DayChunk:
+    """Return the first `days` of the training part that have a whole window; no further session is loaded.
+
+    Args:
+        features: `x`, `levels`, `in_universe`.
+        labels: `target`, on the same dates and codes.
+        edges: The graph.
+        split: First and last session of every part.
+        manifest: The feature manifest.
+        params: Settings of the model.
+        days: Days of the chunk.
+    """
+    first = max(part_range(split, features.indexes["date"], "train")[0], params.window - 1)
+    around = {"date": slice(first - params.window + 1, first + days + AHEAD)}
+    market = model_market(features.isel(around), labels.isel(around), edges, manifest, params)
+    return market.chunk(params.window - 1, days, params.window)
+
+
 def random_chunk(params: ModelParams, seed: int) -> DayChunk:
-    """Four days of 30 stocks with 16 features, 3 level-like channels and 5 neighbours each.
+    """Return four days of 30 stocks with 16 features, 3 raw price channels and 5 neighbours each.
 
     Args:
         params: Settings of the model: its window, the edge attributes, and whether there is market context.

@@ -18,10 +18,10 @@ class WindowAttribution(NamedTuple):
     """What the values of a window add to the score.
 
     Attributes:
-        attribution: ``(L, F)``; they sum to ``score - baseline_score`` up to ``gap``.
+        attribution: `(L, F)`; they sum to `score - baseline_score` up to `gap`.
         score: The score.
         baseline_score: The score the stock would have with 0 everywhere: as the median stock.
-        gap: ``|sum - (score - baseline_score)|`` as a fraction of ``|score - baseline_score|``, NaN
+        gap: `|sum - (score - baseline_score)|` as a fraction of `|score - baseline_score|`, NaN
             where that is 0.
     """
 
@@ -37,7 +37,7 @@ def integrated_gradients(
     r"""Integrated gradients (Sundararajan et al. 2017) of a score with respect to the stock's features.
 
     :math:`x_{lf} \int_0^1 \partial s(\alpha x)/\partial x_{lf}\, d\alpha` along the straight line from 0, the
-    median stock, to the window, by Gauss-Legendre with ``steps`` points. Only the features of the stock
+    median stock, to the window, by Gauss-Legendre with `steps` points. Only the features of the stock
     itself move: levels, the state of the market and all other stocks stay, and the score takes every way
     through the graph.
 
@@ -65,7 +65,7 @@ def integrated_gradients(
 
 
 class _WindowScore:
-    """Score of one stock as a function of its window ``(B, L, F) -> (B,)``, all else as it was."""
+    """Score of one stock as a function of its window `(B, L, F) -> (B,)`, all else as it was."""
 
     def __init__(self, subject: Subject, model: ATFTGATFAN, day: EncodedDay, stock: int, horizon: int) -> None:
         market, window = subject.market, slice(day.day - model.window + 1, day.day + 1)

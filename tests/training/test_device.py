@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gogooku_kedro.training.memory import freed_memory_kept
+from gogooku_kedro.training.device import freed_memory_kept
 
 MIB = 1024**2
 glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")

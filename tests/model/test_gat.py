@@ -5,13 +5,11 @@ import math
 import pytest
 import torch
 from torch.nn import functional as F
-from torch_geometric.nn import GraphNorm
 
 from gogooku_kedro.model import GraphAttention, effective_neighbours, normalised_entropy
-from gogooku_kedro.model.date_norm import DateNorm
-from gogooku_kedro.model.diffusion import AttentionDiffusion
+from gogooku_kedro.model.convolution import AttentionDiffusion
 from gogooku_kedro.model.gat import GraphBlock, edge_sign
-from gogooku_kedro.model.neutralise import PeerNeutralisation
+from gogooku_kedro.model.heads import ScoreNeutralisation
 
 PRESENT = torch.ones(1, 4, dtype=torch.bool)
 EDGE_INDEX = torch.tensor([[0, 1, 2, 3, 0], [1, 1, 0, 0, 0]])  # stocks 2 and 3 hear nobody
@@ -34,7 +32,6 @@ def block_of(**changes) -> GraphBlock:
         "edge_dropout": 0.0,
         "gated": True,
         "difference": True,
-        "date_norm": False,
         "diffusion": None,
         "learned": None,
     }
@@ -156,7 +153,7 @@ def test_half_precision_around_the_block_does_not_reach_its_softmax():
 
 
 def test_neutralisation_takes_half_of_the_peers_mean_at_the_start():
-    layer = PeerNeutralisation(horizons=1)
+    layer = ScoreNeutralisation(horizons=1)
     attention = attention_of([[1, 2, 0, 3], [0, 0, 0, 3]], [[0.3], [0.3], [0.4], [1.0]])
     score = layer(torch.tensor([[1.0], [2.0], [4.0], [5.0]]), attention)
     # Stock 0 has the peers 1 and 2 with equal weight: 1 - 0.5 * 3. The others have none.
@@ -164,7 +161,7 @@ def test_neutralisation_takes_half_of_the_peers_mean_at_the_start():
 
 
 def test_a_peer_that_moves_against_the_stock_is_neutralised_with_the_other_sign():
-    layer = PeerNeutralisation(horizons=2)
+    layer = ScoreNeutralisation(horizons=2)
     with torch.no_grad():
         layer.strength.copy_(torch.tensor([0.0, math.log(3)]))  # shares 1/2 and 3/4
     attention = attention_of([[1, 2, 0], [0, 0, 0]], [[0.1, 0.2], [0.4, 0.5], [0.5, 0.3]], sign=[1.0, -1.0, 1.0])
@@ -204,32 +201,3 @@ def test_diffusion_is_the_sum_over_hops_of_the_dense_matrix():
         kernel = sum(w * torch.linalg.matrix_power(matrix, k) for k, w in enumerate(weights))
         channels = slice(3 * head, 3 * head + 3)
         torch.testing.assert_close(spread[:, channels], kernel @ message[:, channels])
-
-
-def test_date_norm_is_graph_norm_of_every_date():
-    torch.manual_seed(0)
-    ours, theirs = DateNorm(4), GraphNorm(4)
-    with torch.no_grad():
-        for mine, other in ((ours.weight, theirs.weight), (ours.bias, theirs.bias)):
-            other.copy_(mine.normal_())
-        theirs.mean_scale.copy_(ours.mean_share.normal_())
-    x = 3 + torch.randn(3, 5, 4)
-    expected = theirs(x.flatten(0, 1), torch.arange(3).repeat_interleave(5)).unflatten(0, (3, 5))
-    torch.testing.assert_close(ours(x, torch.ones(3, 5, dtype=torch.bool)), expected)
-
-
-def test_date_norm_reads_neither_another_date_nor_an_absent_stock():
-    torch.manual_seed(0)
-    norm, x = DateNorm(4), torch.randn(3, 5, 4)
-    present = torch.ones(3, 5, dtype=torch.bool)
-    present[1, 2] = False
-    changed = x.clone()
-    changed[0] += 10.0
-    changed[1, 2] += 10.0
-    others = [0, 1, 3, 4]
-    assert norm(changed, present)[1, others].equal(norm(x, present)[1, others])
-    assert norm(changed, present)[2].equal(norm(x, present)[2])
-    alone = norm(x[1:2, others], torch.ones(1, 4, dtype=torch.bool))
-    torch.testing.assert_close(norm(x, present)[1:2, others], alone)
-    nobody = torch.zeros(3, 5, dtype=torch.bool)
-    assert norm(x, nobody).isfinite().all()

@@ -1,0 +1,93 @@
+"""The market as a model reads it: its tensors, the names along their axes, and the days of the split."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import xarray as xr
+
+from gogooku_kedro.features import market_columns
+from gogooku_kedro.labels.split import part_range
+from gogooku_kedro.params import ModelParams
+from gogooku_kedro.training.tensors import MarketTensors, market_tensors
+
+
+@dataclass(frozen=True)
+class Market:
+    """The tensors of a market and what they are called; built once per run for all who read it.
+
+    Attributes:
+        tensors: Features, levels, labels and graph.
+        dates: Sessions `T`.
+        codes: Stocks `N`.
+        manifest: The feature manifest: names, families and hash of the features.
+        context: Names of the features that are the context, and not in `x`.
+        edges: The graph as a table.
+        parts: First day and last day plus one of `train`, `valid` and `test`; empty without a split.
+    """
+
+    tensors: MarketTensors
+    dates: pd.DatetimeIndex
+    codes: pd.Index
+    manifest: Mapping[str, Any]
+    context: tuple[str, ...]
+    edges: pd.DataFrame
+    parts: Mapping[str, tuple[int, int]]
+
+    def days(self, part: str) -> list[int]:
+        """Return the positions of the days of a part of the split."""
+        return list(range(*self.parts[part]))
+
+
+def build_market(
+    features: xr.Dataset,
+    labels: xr.Dataset,
+    edges: pd.DataFrame,
+    manifest: Mapping[str, Any],
+    model: ModelParams,
+    split: Mapping[str, Any] | None = None,
+) -> Market:
+    """Put a market together as a model reads it.
+
+    Args:
+        features: `x`, `levels`, `in_universe`.
+        labels: `target`, on the same dates and codes.
+        edges: The graph, a long table `asof, source, target` and the attributes.
+        manifest: The feature manifest.
+        model: Settings of the section `model`.
+        split: First and last session of every part; None where no part is asked for.
+
+    Raises:
+        ValueError: As of `market_tensors`.
+    """
+    dates = pd.DatetimeIndex(features.indexes["date"])
+    parts = {} if split is None else {part: part_range(split, dates, part) for part in ("train", "valid", "test")}
+    return Market(
+        model_market(features, labels, edges, manifest, model),
+        dates,
+        features.indexes["code"],
+        manifest,
+        context_names(manifest, model),
+        edges,
+        parts,
+    )
+
+
+def model_market(
+    features: xr.Dataset,
+    labels: xr.Dataset,
+    edges: pd.DataFrame,
+    manifest: Mapping[str, Any],
+    model: ModelParams,
+) -> MarketTensors:
+    """Return `market_tensors` as a model reads them: its edge attributes, its market gate's features."""
+    return market_tensors(features, labels, edges, model.gat.edge_attributes, context_names(manifest, model))
+
+
+def context_names(manifest: Mapping[str, Any], model: ModelParams) -> tuple[str, ...]:
+    """Return the features that a model reads as the state of the market: those with one value per date.
+
+    A model without market gate has no context; these features then are features of every stock.
+    """
+    return market_columns(manifest) if model.market_gate.enabled else ()
