@@ -190,12 +190,6 @@ def test_sections_are_shown_as_plain_types():
     assert plain["data_root"] == "x"
 
 
-def test_flatten():
-    tree = {"a": {"b": 1, "c": {"d": [2]}}, "e": None, 5: 6}
-    assert hooks.flatten(tree) == {"a.b": 1, "a.c.d": [2], "e": None, "5": 6}
-    assert hooks.flatten(tree, "/") == {"a/b": 1, "a/c/d": [2], "e": None, "5": 6}
-
-
 def test_the_commit_is_unknown_outside_a_checkout(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     monkeypatch.chdir(tmp_path)

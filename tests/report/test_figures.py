@@ -8,8 +8,9 @@ from gogooku_kedro.report.figures.days import portfolio_turnover, rank_ic_by_mon
 from gogooku_kedro.report.figures.model import calibration_plot, graph_monitoring
 from gogooku_kedro.report.figures.portfolio import portfolio_drawdown, portfolio_equity
 from gogooku_kedro.report.names import DRAWN
-from gogooku_kedro.report.tables import fold_table
-from tests.report.report_run import portfolios_of
+from gogooku_kedro.report.results import WalkForward, parse
+from gogooku_kedro.report.tables import fold_tables
+from tests.report.report_run import portfolios_of, text_rows
 
 
 def test_the_heat_map_holds_the_mean_of_every_month_by_horizon_and_by_model(daily) -> None:
@@ -76,6 +77,9 @@ def test_the_table_over_folds_has_a_column_per_fold_and_one_for_all() -> None:
     cell = {"rank_ic": 0.02, "rank_ic_ci": [0.01, 0.03]}
     of_model = {"5d": cell | {"folds": {"1": cell, "2": cell | {"rank_ic": -0.01, "rank_ic_ci": [None, None]}}}}
     spans = [{"split": {"test": [f"202{year}-03-01", "…"]}} for year in (1, 2)]
-    (table,) = fold_table({"test": {"model": of_model, "ridge_neutral": of_model}, "folds": spans})
-    assert table.head == ["", "1: 2021-03", "2: 2022-03", "all folds"]
-    assert table.rows == [["model", "+0.0200 [+0.010,\u00a0+0.030]", "−0.0100 –", "+0.0200 [+0.010,\u00a0+0.030]"]]
+    found = {"test": {"model": of_model, "ridge_neutral": of_model}, "folds": spans}
+    (table,) = fold_tables(parse(WalkForward, found))
+    assert [column.heading for column in table.columns] == ["1: 2021-03", "2: 2022-03", "all folds"]
+    assert text_rows(table) == [
+        ["model", "+0.0200 [+0.010,\u00a0+0.030]", "−0.0100 –", "+0.0200 [+0.010,\u00a0+0.030]"]
+    ]

@@ -1,15 +1,14 @@
 """The model card has its sections, and the numbers of the report."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from gogooku_kedro.report.cards import answer_cards
-from gogooku_kedro.report.model_card import markdown_table, render_model_card
-from gogooku_kedro.report.numbers import NO_BREAK
-from gogooku_kedro.report.page import render_report
-from gogooku_kedro.report.tables import TextTable
-from tests.report.report_run import effect, evidence_of
+from gogooku_kedro.report.formats import NO_BREAK
+from gogooku_kedro.report.page import render_model_card, render_report
+from tests.report.report_run import effect, evidence_of, text_rows
 
 SETTINGS = {
     "model": {"window": 20, "hidden_size": 32, "gat": {"enabled": True, "conv": "gatv2", "heads": 4}},
@@ -41,7 +40,7 @@ def test_the_card_has_the_numbers_of_the_first_screen_and_the_limits_of_the_repo
     text, html = card(evidence), render_report(evidence, [])
     for answer in answer_cards(evidence.key_results):
         assert f"**{answer.question}** {answer.text}" in text
-        for row in answer.table.rows:
+        for row in text_rows(answer.table):
             assert f"| {' | '.join(row)} |".replace(NO_BREAK, " ") in text
     limits = text.partition("## Limits\n")[2].split("\n- ")[1:]
     assert len(limits) >= 6
@@ -58,9 +57,16 @@ def test_the_card_says_when_the_market_is_made_up_and_when_there_is_no_graph(dai
     assert "heads" not in card(made_up, model=off)
 
 
-@pytest.mark.parametrize("cell", ["a|b", f"[1,{NO_BREAK}2]"])
-def test_a_cell_cannot_break_the_table(cell) -> None:
-    lines = markdown_table(TextTable("", ["", "x"], [["model", cell]])).splitlines()
-    assert lines[:2] == ["|  | x |", "| --- | ---: |"]
-    assert len(re.findall(r"(?<!\\)\|", lines[2])) == 3
-    assert NO_BREAK not in lines[2]
+@pytest.mark.parametrize("cell", ["a|b", f"[1,{NO_BREAK}2]", "<script>"])
+def test_a_cell_can_neither_break_the_table_nor_open_a_tag(daily, cell) -> None:
+    evidence = evidence_of(daily)
+    better = evidence.key_results.better
+    horizons = better.horizons | {"1d": replace(better.horizons["1d"], answer=cell)}
+    answers = replace(evidence.key_results, better=replace(better, horizons=horizons))
+    lines = card(replace(evidence, key_results=answers)).partition("Is it better")[2].splitlines()
+    head = lines.index("|  | model | LightGBM | p | answer |")
+    assert lines[head + 1] == "| --- | ---: | ---: | ---: | ---: |"
+    assert lines[head + 2].startswith("| 1d | ")
+    assert len(re.findall(r"(?<!\\)\|", lines[head + 2])) == 6
+    assert NO_BREAK not in lines[head + 2]
+    assert "<" not in lines[head + 2]

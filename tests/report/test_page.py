@@ -11,6 +11,7 @@ from rich.console import Console
 from gogooku_kedro.baselines.oracle import oracle_bounds
 from gogooku_kedro.metrics.daily import daily_metrics
 from gogooku_kedro.metrics.deciles import daily_deciles, decile_profile
+from gogooku_kedro.report.evidence import run_facts
 from gogooku_kedro.report.figures.ranking import (
     cumulative_net_return,
     cumulative_rank_ic,
@@ -18,9 +19,11 @@ from gogooku_kedro.report.figures.ranking import (
     degree_histogram,
     loss_curves,
 )
-from gogooku_kedro.report.numbers import EN_DASH, compare_models, format_interval, format_number, summary_table
+from gogooku_kedro.report.formats import EN_DASH, format_interval, format_number
+from gogooku_kedro.report.key_results import compare_models
 from gogooku_kedro.report.page import FigureGroup, render_report
-from gogooku_kedro.report.sections import run_facts
+from gogooku_kedro.report.publish import summary_table
+from gogooku_kedro.report.results import Metrics, parse
 from tests.report.report_run import SPLIT, evidence_of, metrics_of
 
 ORACLE = {"with_graph": {"1d": 0.0570}, "without_graph": {"1d": 0.0471}}
@@ -86,7 +89,7 @@ def test_first_screen_answers_better_and_tradable_and_names_the_run(daily) -> No
     first_screen = text[: text.index("Models and horizons")]
     assert "Better at 1d" in first_screen
     assert "Is it tradable after costs? Earns at 1d" in first_screen
-    for fact in ("0123456789ab", f"2024-01-04 {EN_DASH} 2024-03-27", "30 codes", "cpu"):
+    for fact in ("0123456789ab", f"2024-01-04 {EN_DASH} 2024-03-27", "30 stocks", "cpu"):
         assert fact in first_screen
 
 
@@ -95,7 +98,8 @@ def test_banner_and_oracle_are_shown_for_a_synthetic_market_only(daily) -> None:
     assert "Synthetic market" in made_up
     assert "+0.0570" in made_up
     assert "Synthetic" not in real
-    assert "bound with graph" not in real
+    assert "expected oracle" in made_up
+    assert "expected oracle" not in real
 
 
 def test_missing_numbers_are_dashes_and_text_is_escaped(daily) -> None:
@@ -116,12 +120,12 @@ def test_formats() -> None:
 
 
 def test_model_is_compared_on_the_same_days(daily) -> None:
-    first = compare_models(daily)[0]
-    assert (first.horizon, first.answer) == ("1d", "better")
-    mirrored = compare_models(daily, "lightgbm", "model")[0]
+    name, first = next(iter(compare_models(daily).items()))
+    assert (name, first.answer) == ("1d", "better")
+    mirrored = compare_models(daily, "lightgbm", "model")["1d"]
     assert mirrored.answer == "worse"
-    assert mirrored.comparison.difference == pytest.approx(-first.comparison.difference)
-    assert compare_models(daily, second="absent") == []
+    assert mirrored.difference == pytest.approx(-first.difference)
+    assert compare_models(daily, second="absent") == {}
 
 
 def test_terminal_table_fits_eighty_columns_and_shows_the_oracle(daily) -> None:
@@ -197,7 +201,7 @@ def test_the_training_of_several_seeds_has_a_line_for_each_and_one_legend() -> N
     ("run", "shown"), [({"seeds": [0, 1, 2], "seed": 7}, "0, 1, 2"), ({"seed": 7}, "7"), ({}, "–")]
 )
 def test_the_page_names_the_seeds_of_the_models(run, shown) -> None:
-    facts = dict(run_facts({"run": run}, SPLIT, {}))
+    facts = run_facts(parse(Metrics, {"run": run, "split": SPLIT}), {}, {})
     assert facts["Seeds"] == shown
 
 
