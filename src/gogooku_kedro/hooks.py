@@ -6,7 +6,6 @@ Hooks are kept thin and without state of their own beyond one run; what they che
 import hashlib
 import json
 import logging
-import subprocess
 import time
 from typing import Any
 
@@ -79,7 +78,7 @@ class GraphMatchesModel:
 
     @hook_impl
     def before_node_run(self, node: Node, inputs: dict[str, Any]) -> None:
-        """Check nodes tagged ``gat``: edges on the training dates, those of every fold, and attributes."""
+        """Check nodes tagged `gat`: edges on the training dates, those of every fold, and attributes."""
         if GAT_TAG not in node.tags:
             return
         from gogooku_kedro.graph import check_graph
@@ -106,6 +105,8 @@ class RunRecord:
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], catalog: DataCatalog) -> None:
         """Begin a record; stages that ran before with the same settings keep their seconds."""
+        from gogooku_kedro.report.provenance import git_sha
+
         parameters = plain_parameters(catalog)
         record = {
             "git_sha": git_sha(),
@@ -193,18 +194,9 @@ class MlflowRecord:
 
 
 def plain_parameters(catalog: DataCatalog) -> dict[str, Any]:
-    """The merged configuration as plain types; Kedro hands validated sections over as objects."""
+    """Return the merged configuration as plain types; Kedro hands validated sections over as objects."""
     parameters: dict[str, Any] = catalog.load("parameters")
     return {k: v.model_dump(mode="json") if isinstance(v, Section) else v for k, v in parameters.items()}
-
-
-def git_sha() -> str:
-    """Commit of the working tree, with ``+`` when it has changes; ``unknown`` outside a checkout."""
-    try:
-        sha = _git("rev-parse", "--short=12", "HEAD")
-        return sha + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
 
 
 def config_hash(parameters: dict[str, Any]) -> str:
@@ -214,8 +206,3 @@ def config_hash(parameters: dict[str, Any]) -> str:
     for name, keys in WITHOUT_EFFECT.items():
         sections[name] = {k: v for k, v in sections[name].items() if k not in keys}
     return hashlib.sha256(json.dumps(sections, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
-def _git(*arguments: str) -> str:
-    run = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
-    return run.stdout.strip()

@@ -69,7 +69,7 @@ def portfolio_metrics_of(portfolios: pd.DataFrame, **after_costs: float) -> Port
     found = {"rules": {"loanable": loanable}, **summarise_portfolios(portfolios, 245, replications=50)}
     for portfolio in found["test"]["model"]["long_short"].values():
         portfolio["costs"]["10"] |= after_costs
-    return parse(PortfolioMetrics, found)
+    return PortfolioMetrics.of(found)
 
 
 def effect(**run: str) -> dict[str, Any]:

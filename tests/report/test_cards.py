@@ -9,22 +9,13 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from gogooku_kedro.report import provenance
 from gogooku_kedro.report.cards import terminal_lines
 from gogooku_kedro.report.evidence import Evidence
 from gogooku_kedro.report.formats import format_interval, format_number
 from gogooku_kedro.report.key_results import summarise_key_results
 from gogooku_kedro.report.page import FigureGroup, render_report
-from gogooku_kedro.report.results import Metrics, RunFacts, parse
-from tests.report.report_run import (
-    COST,
-    HORIZONS,
-    QUALITY,
-    RUN,
-    effect,
-    evidence_of,
-    metrics_of,
-)
+from gogooku_kedro.report.results import Metrics, parse
+from tests.report.report_run import COST, HORIZONS, QUALITY, RUN, effect, evidence_of, metrics_of
 
 BETTER, BY_HOW_MUCH = "Is it better than LightGBM?", "By how much?"
 TRADABLE, GRAPH = "Is it tradable after costs?", "Does the graph matter?"
@@ -128,7 +119,7 @@ def test_a_sharpe_ratio_that_many_trials_explain_is_not_good_news(daily, deflate
 
 def test_the_graph_matters_where_it_beats_the_model_without_and_the_blind_graphs(daily) -> None:
     shown = cards(evidence_of(daily, effect()))[GRAPH]
-    assert shown.words == "No more than a blind graph at 1d; matters at 5d; undecided at 10d, 20d"
+    assert shown.words == "No more than a control graph at 1d; matters at 5d; undecided at 10d, 20d"
     for horizon, gains in effect().items():
         if horizon in HORIZONS:
             rank_ic, ratio = shown.rows[horizon]
@@ -152,15 +143,6 @@ def test_an_ablation_of_other_data_is_refused_and_one_of_other_settings_is_marke
     marked = cards(evidence_of(daily, effect(config_hash="5ma11")))[GRAPH]
     assert marked.rows["5d"][0].startswith("+0.0120")
     assert "same data at other settings (config 5ma11, here c0ffee)" in marked.note
-
-
-def test_an_artefact_that_does_not_say_of_what_data_it_is_counts_as_of_other_data() -> None:
-    run, unknown = parse(RunFacts, RUN), RunFacts()
-    assert provenance.origin(None, run) == provenance.ABSENT
-    assert provenance.origin(unknown, run) == provenance.OTHER_DATA
-    assert provenance.origin(run, unknown) == provenance.OTHER_DATA
-    assert provenance.origin(run, run) == provenance.HERE
-    assert provenance.command("ablation", RunFacts(environment="ohlcv")).endswith("ablation --env ohlcv")
 
 
 def test_without_lightgbm_and_portfolios_the_page_says_what_it_does_not_know(daily) -> None:
@@ -215,7 +197,7 @@ def test_limits_are_computed_from_the_run(daily) -> None:
     html = render_report(evidence, [])
     low, high = evidence.key_results.better.horizons["5d"].ci95
     assert f"known to ±{(high - low) / 2:.3f} of rank IC" in html
-    assert f"counts {evidence.portfolios.trials['test'].count} trials" in html
+    assert f"counts {evidence.portfolios.trials} trials" in html
     assert "short sales follow margin balances (70% of stock-days)" in html
     assert "One seed" in html
     several = replace(evidence.key_results, seeds={"0": {"5d": 0.01}, "1": {"5d": 0.03}})

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gogooku_kedro.report.figures.days import portfolio_turnover, rank_ic_by_month
 from gogooku_kedro.report.figures.model import calibration_plot, graph_monitoring
-from gogooku_kedro.report.figures.portfolio import portfolio_drawdown, portfolio_equity
+from gogooku_kedro.report.figures.portfolio import portfolio_drawdown, portfolio_equity, portfolio_turnover
+from gogooku_kedro.report.figures.ranking import rank_ic_by_month
 from gogooku_kedro.report.names import DRAWN
 from gogooku_kedro.report.results import WalkForward, parse
 from gogooku_kedro.report.tables import fold_tables
@@ -42,11 +42,7 @@ def test_few_models_are_shown_at_first_and_no_neutral_versions_of_baselines_at_a
         [portfolios, portfolios.assign(model="model_pca_neutral"), portfolios.assign(model="ridge_neutral")]
     )
     shown = {"model": True, "lightgbm": True, "model_pca_neutral": "legendonly"}
-    for figure in (
-        portfolio_equity(many, 10.0),
-        portfolio_drawdown(many, 10.0),
-        portfolio_turnover(many, "5d"),
-    ):
+    for figure in (portfolio_equity(many, 10.0), portfolio_drawdown(many, 10.0), portfolio_turnover(many, "5d")):
         assert {trace.name: trace.visible for trace in figure.data} == shown
 
 

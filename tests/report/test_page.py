@@ -12,13 +12,8 @@ from gogooku_kedro.baselines.oracle import oracle_bounds
 from gogooku_kedro.metrics.daily import daily_metrics
 from gogooku_kedro.metrics.deciles import daily_deciles, decile_profile
 from gogooku_kedro.report.evidence import run_facts
-from gogooku_kedro.report.figures.ranking import (
-    cumulative_net_return,
-    cumulative_rank_ic,
-    decile_returns,
-    degree_histogram,
-    loss_curves,
-)
+from gogooku_kedro.report.figures.model import degree_histogram, loss_curves
+from gogooku_kedro.report.figures.ranking import cumulative_rank_ic, decile_returns
 from gogooku_kedro.report.formats import EN_DASH, format_interval, format_number
 from gogooku_kedro.report.key_results import compare_models
 from gogooku_kedro.report.page import FigureGroup, render_report
@@ -139,17 +134,9 @@ def test_terminal_table_fits_eighty_columns_and_shows_the_oracle(daily) -> None:
 
 def test_bounds_are_those_of_the_label_entry_and_a_real_market_has_none() -> None:
     bounds = pd.DataFrame(
-        {
-            "entry": ["next_open", "close"],
-            "horizon": [1, 1],
-            "own": [0.03, 0.04],
-            "graph": [0.05, 0.06],
-        }
+        {"entry": ["next_open", "close"], "horizon": [1, 1], "own": [0.03, 0.04], "graph": [0.05, 0.06]}
     )
-    assert oracle_bounds(bounds, "next_open") == {
-        "with_graph": {"1d": 0.05},
-        "without_graph": {"1d": 0.03},
-    }
+    assert oracle_bounds(bounds, "next_open") == {"with_graph": {"1d": 0.05}, "without_graph": {"1d": 0.03}}
     assert oracle_bounds(bounds.iloc[:0], "next_open") is None
 
 
@@ -164,19 +151,13 @@ def test_figures_are_small_titled_and_mark_the_test_part(daily, labels, predict)
         }
     )
     profile = decile_profile(daily_deciles(predict(labels["ret"].sel(horizon=1).values), labels))
-    figures = [
-        cumulative_rank_ic(daily, "1d"),
-        cumulative_net_return(daily, "5d"),
-        decile_returns(profile),
-        loss_curves(history),
-        degree_histogram(edges),
-    ]
+    figures = [cumulative_rank_ic(daily, "1d"), decile_returns(profile), loss_curves(history), degree_histogram(edges)]
     for figure in figures:
         assert isinstance(figure, go.Figure)
         assert figure.layout.title.text
         assert len(figure.to_json()) < 100_000
     assert figures[0].layout.annotations[0].text == "test part"
-    assert figures[4].data[0].y == (0.5, 0.0, 0.5)  # B has no peer, A has two
+    assert figures[3].data[0].y == (0.5, 0.0, 0.5)  # B has no neighbour, A has two
 
 
 def test_cumulative_rank_ic_ends_at_the_sum_of_the_test_part(daily) -> None:
@@ -214,13 +195,7 @@ def test_short_tables_show_the_models_own_neutral_versions_only(labels, predict)
     console.print(summary_table(metrics_of(daily)))
     text = console.export_text()
     assert "…" not in text
-    for shown in (
-        "model ex peers",
-        "model ex factors",
-        "model ex sector",
-        "oracle, no graph",
-        "lightgbm_peers",
-    ):
+    for shown in ("model ex peers", "model ex factors", "model ex sector", "oracle, no graph", "lightgbm_peers"):
         assert re.search(rf"^ *{shown}  ", text, re.MULTILINE), shown
     assert "ridge ex peers" not in text
     traces = [trace.name for trace in cumulative_rank_ic(daily, "1d").data]

@@ -9,14 +9,7 @@ from typing import Any
 from gogooku_kedro.report import provenance
 from gogooku_kedro.report.formats import Estimate, format_interval, format_number
 from gogooku_kedro.report.results import Better, GatEffect, Graph, GraphGain, KeyResults, Tradable
-from gogooku_kedro.report.tables import (
-    GAINS,
-    Column,
-    Table,
-    difference,
-    gain_table,
-    portfolio_name,
-)
+from gogooku_kedro.report.tables import GAINS, Column, Table, difference, gain_table, portfolio_name
 
 WORTH_A_RATIO = 0.01
 """Below this rank IC of the baseline the gain in percent says nothing."""
@@ -99,11 +92,11 @@ def _better(better: Better) -> Card:
 
 
 def _by_how_much(key_results: KeyResults) -> Card:
-    better, shown = key_results.better.horizons, key_results.horizon
+    better, shown, tradable = key_results.better.horizons, key_results.horizon, key_results.tradable
     columns = [
         Column("rank IC", difference, "+.4f"),
         Column(
-            f"net Sharpe, {key_results.tradable.cost_bps:g} bps",
+            f"net Sharpe, {tradable.cost_bps:g} bps",
             lambda cell: cell.sharpe_net and difference(cell.sharpe_net),
             "+.2f",
         ),
@@ -117,7 +110,7 @@ def _by_how_much(key_results: KeyResults) -> Card:
         question="By how much?",
         tone=_tone(_answers(better), good="better", bad="worse"),
         text=text,
-        table=_table("Model less LightGBM [95% interval over sessions]", columns, better),
+        table=_table(f"Model less LightGBM [95% interval]; Sharpe of the {portfolio_name(tradable)}", columns, better),
     )
 
 
@@ -126,8 +119,7 @@ def _tradable(tradable: Tradable) -> Card:
         Column("net Sharpe", lambda cell: Estimate(cell.sharpe_net, cell.ci95), "+.2f"),
         Column("deflated", "deflated_sharpe", ".0%"),
         Column(
-            "lag-1 rank IC",
-            lambda cell: f"{format_number(cell.rank_ic_one_day_late)} of {format_number(cell.rank_ic)}",
+            "lag-1 rank IC", lambda cell: f"{format_number(cell.rank_ic_one_day_late)} of {format_number(cell.rank_ic)}"
         ),
     ]
     trials = "" if tradable.trials is None else f"; deflated over {tradable.trials} trials"
@@ -148,7 +140,7 @@ def _graph(graph: Graph) -> Card:
     question, remark, answers = "Does the graph matter?", graph.remark or "", _answers(graph.horizons)
     if not graph.horizons:
         trained = [Column("rank IC", difference, "+.4f"), Column("answer", "answer")]
-        caption = "A hint: LightGBM with the neighbours' features less without [95% interval]"
+        caption = "A hint: LightGBM with the neighbours' features less LightGBM without [95% interval]"
         return Card(question, "open", "Not measured.", _table(caption, trained, graph.trees), remark)
     columns = [
         Column("rank IC", lambda cell: _gain(cell.rank_ic), "+.4f"),

@@ -143,7 +143,7 @@ def _limits_of_days(evidence: Evidence) -> list[str]:
     if low is not None and high is not None:
         first += (
             f" The {shown} difference from LightGBM is known to ±{(high - low) / 2:.3f} of rank IC: a true "
-            "difference much smaller than that cannot be told from none in these sessions."
+            "difference much smaller than that cannot be distinguished from none in these sessions."
         )
     counted = "" if trials is None else f" The deflated Sharpe ratio counts {trials} trials, of this run only."
     return [
@@ -156,11 +156,10 @@ def _limits_of_days(evidence: Evidence) -> list[str]:
 
 def _limits_of_the_portfolio(evidence: Evidence) -> str:
     cost = f"Costs are {evidence.cost_bps:g} bps a side on the notional traded."
-    rules = None if evidence.portfolios is None else evidence.portfolios.rules
-    if rules is None:
+    lent = None if evidence.portfolios is None else evidence.portfolios.loanable
+    if lent is None:
         missing = "Market impact, borrow fees, short-sale limits and unfilled orders at limit prices"
         return f"{cost} {missing} are not in it."
-    lent = rules.loanable
     source = "margin balances" if lent.source == "margin balances" else "an assumption"
     share = "" if lent.share_of_stock_days is None else f" ({lent.share_of_stock_days:.0%} of stock-days)"
     return (

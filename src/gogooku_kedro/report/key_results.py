@@ -9,13 +9,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pandas as pd
 
 from gogooku_kedro.backtest.targets import LONG_ONLY, LONG_SHORT
 from gogooku_kedro.columns import horizon_sessions
 from gogooku_kedro.metrics.daily import number
-from gogooku_kedro.metrics.paired import PairedDifference, Statistic, paired_difference
+from gogooku_kedro.metrics.paired import paired_difference
 from gogooku_kedro.metrics.significance import sharpe
 from gogooku_kedro.report import provenance
 from gogooku_kedro.report.results import (
@@ -29,6 +30,7 @@ from gogooku_kedro.report.results import (
     KeyResults,
     Metrics,
     ModelMetrics,
+    NetPerformance,
     Portfolio,
     PortfolioMetrics,
     Regime,
@@ -51,8 +53,8 @@ SHOWN_HORIZON = "5d"
 BEYOND_LUCK = 0.95
 """A net Sharpe ratio is more than the luck of many trials where its deflated one reaches this."""
 
-BLIND_CONTROLS = ("identity", "permuted")
-"""Variants of an ablation with a graph that knows nothing: what the graph adds must not be there in them."""
+CONTROL_GRAPHS = ("identity", "permuted")
+"""Variants of an ablation whose graph has no information: what the graph adds must not be there in them."""
 
 REGIMES = {"up": 1.0, "down": -1.0}
 
@@ -85,59 +87,60 @@ def summarise_key_results(
         seed: Seed of the draws.
     """
     run, names = metrics.run, horizon_names(metrics.test)
-    ratio = partial(
-        _compare_sharpe,
-        _net_returns(daily, returns, cost_bps),
+    test = daily[daily["split"] == "test"]
+    ratios = compare_models(
+        _net_returns(test, returns, cost_bps),
+        column="net",
         statistic=partial(sharpe, sessions_per_year=sessions_per_year),
         replications=replications,
         seed=seed,
     )
+    better = {name: replace(cell, sharpe_net=ratios.get(name)) for name, cell in compare_models(test).items()}
     return KeyResults(
         run=RunFacts(run.git_sha, run.config_hash, run.data_hash, run.environment),
         horizon=SHOWN_HORIZON if SHOWN_HORIZON in names else next(iter(names), None),
-        better=Better(
-            baseline=BASELINE,
-            horizons={name: replace(cell, sharpe_net=ratio(name)) for name, cell in compare_models(daily).items()},
-            baselines={name: compare_models(daily, MODEL, name) for name in BASELINES},
-        ),
+        better=Better(BASELINE, better, {name: compare_models(test, MODEL, name) for name in BASELINES}),
         tradable=_tradable(metrics, portfolios, cost_bps),
-        graph=_graph(effect, run, compare_models(daily, "lightgbm_peers", "lightgbm_own")),
-        regimes={} if returns is None else _regimes(daily, returns),
+        graph=_graph(effect, run, compare_models(test, "lightgbm_peers", "lightgbm_own")),
+        regimes={} if returns is None else _regimes(test, returns),
         seeds={} if seed_daily is None else _rank_ic_by_seed(seed_daily),
     )
 
 
 def compare_models(
-    daily: pd.DataFrame,
-    first: str = MODEL,
-    second: str = BASELINE,
-    *,
-    split: str = "test",
-    column: str = "rank_ic",
+    daily: pd.DataFrame, first: str = MODEL, second: str = BASELINE, *, column: str = "rank_ic", **settings: Any
 ) -> dict[str, Comparison]:
     """Return, per horizon, whether `first` beats `second`, session by session on the same dates.
 
-    "better" and "worse" need a 95% interval of the mean daily difference (`mean_interval`) that
-    excludes 0; otherwise the answer is "undecided", or "unknown" with too few common days.
+    "better" and "worse" need a 95% interval of the difference that excludes 0; otherwise the answer is
+    "undecided", or "unknown" with too few common sessions.
 
     Args:
-        daily: Table of `daily_metrics`.
+        daily: Daily series of one part of the split: model, horizon, date and `column`.
         first: Model in question.
-        second: Model it is held against.
-        split: Part of the split.
+        second: Model it is compared with.
         column: Daily series to compare.
+        settings: Of `paired_difference`: the statistic and its draws; the mean by default.
 
     Returns:
-        Empty when either model is absent from the part.
+        Empty when either model is absent.
     """
-    rows = daily[daily["split"] == split]
     found = {}
-    for name, days in rows[rows["model"].isin([first, second])].groupby("horizon", sort=False):
+    for name, days in daily[daily["model"].isin([first, second])].groupby("horizon", sort=False):
         pair = days.pivot(index="date", columns="model", values=column)
         if {first, second} <= set(pair):
-            result = paired_difference(pair[first], pair[second], horizon=horizon_sessions(name))
-            answer = side_of_zero((result.low, result.high), positive="better", negative="worse")
-            found[str(name)] = replace(_comparison(result), answer=answer)
+            result = paired_difference(pair[first], pair[second], horizon=horizon_sessions(name), **settings)
+            found[str(name)] = Comparison(
+                model=number(result.first),
+                baseline=number(result.second),
+                difference=number(result.difference),
+                relative=number(result.relative),
+                ci95=(number(result.low), number(result.high)),
+                t=number(result.t),
+                p=number(result.p),
+                days=result.days,
+                answer=side_of_zero((result.low, result.high), positive="better", negative="worse"),
+            )
     return found
 
 
@@ -151,81 +154,43 @@ def side_of_zero(interval: Interval, *, positive: str, negative: str, undecided:
     return negative if high < 0 else undecided
 
 
-def _comparison(found: PairedDifference) -> Comparison:
-    return Comparison(
-        model=number(found.first),
-        baseline=number(found.second),
-        difference=number(found.difference),
-        relative=number(found.relative),
-        ci95=(number(found.low), number(found.high)),
-        t=number(found.t),
-        p=number(found.p),
-        days=found.days,
-    )
-
-
-def _net_returns(daily: pd.DataFrame, returns: pd.DataFrame | None, cost_bps: float) -> pd.DataFrame:
+def _net_returns(test: pd.DataFrame, returns: pd.DataFrame | None, cost_bps: float) -> pd.DataFrame:
     """Daily active return of the long-short portfolio after costs: model, horizon, date, net."""
     if returns is None:
-        plain = daily[daily["split"] == "test"]
-        return plain.rename(columns={"long_short_net": "net"})[["model", "horizon", "date", "net"]]
-    chosen = (returns[["split", "portfolio"]] == ["test", LONG_SHORT]).all(axis=1) & (returns["cost_bps"] == cost_bps)
-    return returns.loc[chosen, ["model", "horizon", "date", "net"]]
-
-
-def _compare_sharpe(
-    returns: pd.DataFrame, horizon: str, *, statistic: Statistic, replications: int, seed: int
-) -> Comparison | None:
-    pair = returns[returns["horizon"] == horizon].pivot(index="date", columns="model", values="net")
-    if not {MODEL, BASELINE} <= set(pair):
-        return None
-    found = paired_difference(
-        pair[MODEL],
-        pair[BASELINE],
-        horizon=horizon_sessions(horizon),
-        statistic=statistic,
-        replications=replications,
-        seed=seed,
-    )
-    return _comparison(found)
+        return test.rename(columns={"long_short_net": "net"})
+    chosen = (returns[["split", "portfolio", "cost_bps"]] == ["test", LONG_SHORT, cost_bps]).all(axis=1)
+    return returns[chosen]
 
 
 def _tradable(metrics: Metrics, portfolios: PortfolioMetrics | None, cost_bps: float) -> Tradable:
     plain = metrics.test.get(MODEL, {})
     simulated = {} if portfolios is None else portfolios.test.get(MODEL, {}).get(LONG_SHORT, {})
-    return Tradable(
-        cost_bps=cost_bps,
-        portfolio=LONG_SHORT,
-        source="metrics.json" if portfolios is None else "portfolio_metrics.json",
-        trials=None if portfolios is None else portfolios.trials["test"].count,
-        horizons={
-            name: _earnings(plain[name], simulated.get(name), cost_bps)
-            for name in horizon_names(metrics.test)
-            if name in plain
-        },
-    )
+    source = "metrics.json" if portfolios is None else "portfolio_metrics.json"
+    names = [name for name in horizon_names(metrics.test) if name in plain]
+    horizons = {name: _earnings(plain[name], simulated.get(name), cost_bps) for name in names}
+    return Tradable(cost_bps, LONG_SHORT, source, None if portfolios is None else portfolios.trials, horizons)
 
 
 def _earnings(plain: ModelMetrics, simulated: Portfolio | None, cost_bps: float) -> Earnings:
     """Return the simulated portfolio after costs, the plain decile portfolio where none was simulated."""
-    if simulated is None:
-        ci95, of = plain.sharpe_net_ci, plain
-        after = {"sharpe_net": plain.sharpe_net}
-    else:
-        net, of = simulated.costs[f"{cost_bps:g}"], simulated
-        ci95, names = net.sharpe_active_ci, ("probabilistic_sharpe", "deflated_sharpe", "max_drawdown")
-        after = {"sharpe_net": net.sharpe_active, "break_even_bps": simulated.break_even_bps}
-        after |= {name: getattr(net, name) for name in names}
-    deflated = after.get("deflated_sharpe")
+    ci95, net = plain.sharpe_net_ci, NetPerformance(sharpe_active=plain.sharpe_net)
+    if simulated is not None:
+        net = simulated.costs[f"{cost_bps:g}"]
+        ci95 = net.sharpe_active_ci
+    of = simulated or plain
     return Earnings(
+        answer=side_of_zero(ci95, positive="earns", negative="loses", undecided="not shown"),
+        luck=None if net.deflated_sharpe is None else net.deflated_sharpe < BEYOND_LUCK,
         rank_ic=plain.rank_ic,
         rank_ic_one_day_late=plain.rank_ic_one_day_late,
+        sharpe_net=net.sharpe_active,
         ci95=ci95,
         sharpe_gross=of.sharpe_gross,
+        probabilistic_sharpe=net.probabilistic_sharpe,
+        deflated_sharpe=net.deflated_sharpe,
+        max_drawdown=net.max_drawdown,
         turnover=of.turnover,
-        answer=side_of_zero(ci95, positive="earns", negative="loses", undecided="not shown"),
-        luck=None if deflated is None else deflated < BEYOND_LUCK,
-        **after,
+        break_even_bps=None if simulated is None else simulated.break_even_bps,
     )
 
 
@@ -242,23 +207,23 @@ def _graph(effect: GatEffect | None, run: RunFacts, trees: Mapping[str, Comparis
 
 
 def _matters(effect: GatEffect, horizon: str) -> str:
-    """Say "matters" for a gain over the model without graph and over every graph that knows nothing."""
+    """Say "matters" for a gain over the model without graph and over every control graph."""
     interval = effect.raw.horizons[horizon]["rank_ic"].ci95
-    controls = [effect.raw.controls.get(name, {}) for name in BLIND_CONTROLS]
+    controls = [effect.raw.controls.get(name, {}) for name in CONTROL_GRAPHS]
     lows = [of[horizon]["rank_ic"].on_less_control_ci95[0] for of in controls if horizon in of]
     beaten = all(low is not None and low > 0 for low in lows)
-    positive = "matters" if beaten else "no more than a blind graph"
+    positive = "matters" if beaten else "no more than a control graph"
     return side_of_zero(interval, positive=positive, negative="harms")
 
 
-def _regimes(daily: pd.DataFrame, returns: pd.DataFrame) -> dict[str, Regime]:
+def _regimes(test: pd.DataFrame, returns: pd.DataFrame) -> dict[str, Regime]:
     """Mean test rank IC in months in which the equally weighted universe rose, and in those it fell."""
     universe = returns[
         (returns[["split", "portfolio", "model", "horizon"]] == ["test", LONG_ONLY, MODEL, "1d"]).all(axis=1)
         & (returns["cost_bps"] == returns["cost_bps"].min())
     ]
     monthly = universe.groupby(universe["date"].dt.to_period("M"))["benchmark"].sum(min_count=1).dropna()
-    rows = daily[(daily["split"] == "test") & daily["model"].isin([MODEL, BASELINE])]
+    rows = test[test["model"].isin([MODEL, BASELINE])]
     months = rows["date"].dt.to_period("M").map(monthly)
     found = {}
     for name, sign in REGIMES.items():

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import pandas as pd
@@ -35,6 +36,9 @@ from gogooku_kedro.report.tables import Table
 BELOW = 56
 """Pixels below a figure for the labels of its x axis; the page adds what the legend takes."""
 
+Drawing = tuple[str, str, Markup]
+"""Title, note and HTML of a figure."""
+
 FEW, COLUMN = 5, 90
 """A legend of more entries has columns, which are this wide: two of them on a phone."""
 
@@ -58,13 +62,6 @@ class FigureGroup:
     cards: Sequence[Card] = ()
     tables: Sequence[Table] = ()
     limits: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class _Drawing:
-    title: str
-    note: str
-    html: Markup
 
 
 def effect_group(
@@ -163,20 +160,16 @@ def _shared(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _drawn(groups: Sequence[FigureGroup]) -> list[tuple[FigureGroup, list[_Drawing]]]:
+def _drawn(groups: Sequence[FigureGroup]) -> list[tuple[FigureGroup, list[Drawing]]]:
     """Figures as HTML, with names that do not change from one writing to the next."""
-    drawn, number = [], 0
-    for group in groups:
-        drawings = []
-        for figure in group.figures:
-            if figure is not None:
-                number += 1
-                drawings.append(_drawing(figure, f"figure-{number}"))
-        drawn.append((group, drawings))
-    return drawn
+    numbers = count(1)
+    return [
+        (group, [_drawing(figure, f"figure-{next(numbers)}") for figure in group.figures if figure is not None])
+        for group in groups
+    ]
 
 
-def _drawing(figure: go.Figure, name: str) -> _Drawing:
+def _drawing(figure: go.Figure, name: str) -> Drawing:
     """Take the title out, so that it is text of the page, which breaks lines on a phone."""
     copy = go.Figure(figure)
     heading, _, note = (copy.layout.title.text or "").partition("<br>")
@@ -189,4 +182,4 @@ def _drawing(figure: go.Figure, name: str) -> _Drawing:
     copy.for_each_trace(lambda trace: trace.update(name=short_name(trace.name or "")))
     config = {"responsive": True, "displayModeBar": False, "plotlyServerURL": ""}
     html = to_html(copy, config=config, include_plotlyjs=False, full_html=False, div_id=name)
-    return _Drawing(heading, note.removeprefix("<sup>").removesuffix("</sup>"), Markup(html))
+    return heading, note.removeprefix("<sup>").removesuffix("</sup>"), Markup(html)

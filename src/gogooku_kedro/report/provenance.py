@@ -1,6 +1,8 @@
-"""Does an artefact of another pipeline belong to this run? Its data and its settings say so."""
+"""What identifies a run, and whether an artefact of another pipeline belongs to it."""
 
 from __future__ import annotations
+
+import subprocess
 
 from gogooku_kedro.report.results import RunFacts
 
@@ -55,6 +57,20 @@ def remark(pipeline: str, found: RunFacts | None, run: RunFacts) -> str | None:
         settings = f"{_short(found.config_hash)}, here {_short(run.config_hash)}"
         return f"Of the same data at other settings (config {settings})."
     return None
+
+
+def git_sha() -> str:
+    """Return the commit of the working tree, with `+` when it has changes; `unknown` outside a checkout."""
+    try:
+        sha = _git("rev-parse", "--short=12", "HEAD")
+        return sha + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _git(*arguments: str) -> str:
+    run = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
+    return run.stdout.strip()
 
 
 def _short(value: str | None) -> str:

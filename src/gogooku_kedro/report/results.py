@@ -3,6 +3,8 @@
 Fields have the names of the JSON files. Ratios are fractions; None is a number that does not exist.
 """
 
+# ruff: noqa: RUF009  (`shown` returns a dataclass field)
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +21,11 @@ Interval = tuple[float | None, float | None]
 
 NO_INTERVAL: Interval = (None, None)
 Result = TypeVar("Result")
+
+
+def shown(heading: str, spec: str, default: Any = None) -> Any:
+    """Return a field that is a column of the tables of its class, with its heading and number format."""
+    return field(default=default, metadata={"heading": heading, "spec": spec})
 
 
 @dataclass(frozen=True)
@@ -59,24 +66,24 @@ class Universe:
 class ModelMetrics:
     """Numbers of one model at one horizon; the Sharpe ratios are of the plain decile portfolio."""
 
-    rank_ic: float | None = None
-    rank_ic_ci: Interval = NO_INTERVAL
-    rank_ic_t: float | None = None
-    rank_icir: float | None = None
-    ic: float | None = None
-    icir: float | None = None
-    rank_ic_one_day_late: float | None = None
-    hit_rate: float | None = None
-    decile_spread: float | None = None
-    profile_monotonicity: float | None = None
-    turnover: float | None = None
-    score_autocorrelation: float | None = None
-    coverage: float | None = None
-    dispersion: float | None = None
-    sharpe_gross: float | None = None
-    sharpe_net: float | None = None
-    sharpe_net_ci: Interval = NO_INTERVAL
-    days: int | None = None
+    rank_ic: float | None = shown("rank IC", "+.4f")
+    rank_ic_ci: Interval = shown("95% interval", "+.3f", NO_INTERVAL)
+    rank_ic_t: float | None = shown("t (Newey-West)", "+.1f")
+    rank_icir: float | None = shown("rank ICIR", "+.2f")
+    ic: float | None = shown("IC", "+.4f")
+    icir: float | None = shown("ICIR", "+.2f")
+    rank_ic_one_day_late: float | None = shown("lag-1 rank IC", "+.4f")
+    hit_rate: float | None = shown("hit rate", ".1%")
+    decile_spread: float | None = shown("decile spread", "+.2%")
+    profile_monotonicity: float | None = shown("monotonicity of deciles", "+.2f")
+    turnover: float | None = shown("turnover a session", ".0%")
+    score_autocorrelation: float | None = shown("autocorrelation of scores", "+.2f")
+    coverage: float | None = shown("coverage", ".1%")
+    dispersion: float | None = shown("dispersion of scores", ".3g")
+    sharpe_gross: float | None = shown("Sharpe, gross", "+.2f")
+    sharpe_net: float | None = shown("Sharpe, net", "+.2f")
+    sharpe_net_ci: Interval = shown("95% interval, net", "+.1f", NO_INTERVAL)
+    days: int | None = shown("sessions", "d")
     folds: Mapping[str, ModelMetrics] = field(default_factory=dict)
 
 
@@ -86,7 +93,7 @@ Models = Mapping[str, Mapping[str, ModelMetrics]]
 
 @dataclass(frozen=True)
 class Metrics:
-    """metrics.json."""
+    """metrics.json; `split` is None for walk_forward_metrics.json."""
 
     run: RunFacts = RunFacts()
     split: SplitDates | None = None
@@ -96,27 +103,36 @@ class Metrics:
 
 
 @dataclass(frozen=True)
+class WalkForward:
+    """walk_forward_metrics.json; a fold has the dates of its parts below `split`."""
+
+    folds: Sequence[Mapping[str, Any]]
+    test: Models
+    run: RunFacts = RunFacts()
+
+
+@dataclass(frozen=True)
 class NetPerformance:
     """A simulated portfolio after a cost per side; active is over the universe for the long-only one."""
 
-    annual_active: float | None
-    sharpe_active: float | None
-    sharpe_active_ci: Interval
-    probabilistic_sharpe: float | None
-    deflated_sharpe: float | None
-    sortino: float | None
-    calmar: float | None
-    max_drawdown: float | None
+    annual_active: float | None = shown("active return a year", "+.1%")
+    sharpe_active: float | None = shown("Sharpe", "+.2f")
+    sharpe_active_ci: Interval = shown("95% interval", "+.1f", NO_INTERVAL)
+    probabilistic_sharpe: float | None = shown("probabilistic Sharpe", ".0%")
+    deflated_sharpe: float | None = shown("deflated Sharpe", ".0%")
+    sortino: float | None = shown("Sortino", "+.2f")
+    calmar: float | None = shown("Calmar", "+.2f")
+    max_drawdown: float | None = shown("largest drawdown", ".1%")
 
 
 @dataclass(frozen=True)
 class Portfolio:
     """A simulated portfolio at one horizon; `costs` has basis points a side as keys."""
 
-    sharpe_gross: float | None
-    turnover: float | None
-    break_even_bps: float | None
     costs: Mapping[str, NetPerformance]
+    sharpe_gross: float | None = None
+    turnover: float | None = shown("turnover", ".0%")
+    break_even_bps: float | None = shown("break-even bps", ".1f")
 
 
 @dataclass(frozen=True)
@@ -128,42 +144,18 @@ class Loanable:
 
 
 @dataclass(frozen=True)
-class PortfolioRules:
-    """Rules of the simulation."""
-
-    loanable: Loanable
-
-
-@dataclass(frozen=True)
-class Trials:
-    """Portfolios among which the best was chosen."""
-
-    count: int
-
-
-@dataclass(frozen=True)
 class PortfolioMetrics:
-    """portfolio_metrics.json; `test` is {model: {portfolio: {horizon: numbers}}}."""
+    """portfolio_metrics.json of the test part: {model: {portfolio: {horizon: numbers}}}."""
 
-    trials: Mapping[str, Trials]
-    rules: PortfolioRules | None = None
-    test: Mapping[str, Mapping[str, Mapping[str, Portfolio]]] = field(default_factory=dict)
+    test: Mapping[str, Mapping[str, Mapping[str, Portfolio]]]
+    trials: int
+    loanable: Loanable | None = None
 
-
-@dataclass(frozen=True)
-class Fold:
-    """A fold of the walk-forward evaluation."""
-
-    split: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class WalkForward:
-    """walk_forward_metrics.json."""
-
-    folds: Sequence[Fold]
-    test: Models
-    run: RunFacts = RunFacts()
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> PortfolioMetrics:
+        """Parse the file."""
+        trials, loanable = found["trials"]["test"]["count"], found.get("rules", {}).get("loanable")
+        return parse(cls, {"test": found.get("test", {}), "trials": trials, "loanable": loanable})
 
 
 @dataclass(frozen=True)
@@ -184,12 +176,12 @@ class GraphGain:
 
 @dataclass(frozen=True)
 class ControlGain:
-    """A statistic with a graph that knows nothing, less off, and on less it."""
+    """A statistic with a control graph, less off, and on less it."""
 
-    on_less_control_ci95: Interval
-    diff: float | None = None
-    ci95: Interval = NO_INTERVAL
-    on_less_control: float | None = None
+    diff: float | None = shown("control - off", "+.4f")
+    ci95: Interval = shown("95% interval", "+.4f", NO_INTERVAL)
+    on_less_control: float | None = shown("on - control", "+.4f")
+    on_less_control_ci95: Interval = shown("95% interval", "+.4f", NO_INTERVAL)
 
 
 @dataclass(frozen=True)
@@ -198,12 +190,6 @@ class GainsOfScores:
 
     horizons: Mapping[str, Mapping[str, GraphGain]]
     controls: Mapping[str, Mapping[str, Mapping[str, ControlGain]]]
-
-    @classmethod
-    def of(cls, found: Mapping[str, Any]) -> GainsOfScores:
-        """Parse a level of gat_effect.json, whose horizons stand beside the controls."""
-        horizons = {name: found[name] for name in sorted_horizons(found)}
-        return parse(cls, {"horizons": horizons, "controls": found.get("controls", {})})
 
 
 @dataclass(frozen=True)
@@ -217,10 +203,14 @@ class GatEffect:
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> GatEffect:
-        """Parse the file."""
-        kinds = {"raw": found} | {name: found[name] for name in ("neutral", "peer_neutral") if name in found}
-        run = parse(RunFacts, found.get("run", {}))
-        return cls({name: GainsOfScores.of(kind) for name, kind in kinds.items()}, found["seeds"], found["folds"], run)
+        """Parse the file, whose horizons stand beside the controls."""
+        levels = {"raw": found} | {name: found[name] for name in ("neutral", "peer_neutral") if name in found}
+        kinds = {
+            name: {"horizons": {h: of[h] for h in sorted_horizons(of)}, "controls": of.get("controls", {})}
+            for name, of in levels.items()
+        }
+        facts = {"seeds": found["seeds"], "folds": found["folds"], "run": found.get("run", {})}
+        return parse(cls, facts | {"kinds": kinds})
 
     @property
     def raw(self) -> GainsOfScores:
@@ -255,20 +245,20 @@ class Better:
 
 @dataclass(frozen=True)
 class Earnings:
-    """The model's long-short portfolio after costs at one horizon."""
+    """The model's long-short portfolio after costs at one horizon; `luck`: many trials explain the net ratio."""
 
-    rank_ic: float | None
-    rank_ic_one_day_late: float | None
-    sharpe_net: float | None
-    ci95: Interval
-    sharpe_gross: float | None
-    turnover: float | None
     answer: str
-    probabilistic_sharpe: float | None = None
-    deflated_sharpe: float | None = None
-    max_drawdown: float | None = None
-    break_even_bps: float | None = None
     luck: bool | None = None
+    rank_ic: float | None = None
+    rank_ic_one_day_late: float | None = None
+    sharpe_net: float | None = shown("net Sharpe", "+.2f")
+    ci95: Interval = shown("95% interval", "+.1f", NO_INTERVAL)
+    sharpe_gross: float | None = shown("gross Sharpe", "+.2f")
+    probabilistic_sharpe: float | None = shown("probabilistic Sharpe", ".0%")
+    deflated_sharpe: float | None = shown("deflated Sharpe", ".0%")
+    max_drawdown: float | None = shown("largest drawdown", ".1%")
+    turnover: float | None = shown("turnover a session", ".0%")
+    break_even_bps: float | None = shown("break-even bps", ".1f")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from operator import attrgetter
 from types import SimpleNamespace
 from typing import Any
@@ -16,11 +16,15 @@ from gogooku_kedro.report.key_results import BASELINES
 from gogooku_kedro.report.names import short_name, shown_models
 from gogooku_kedro.report.results import (
     Comparison,
+    ControlGain,
+    Earnings,
     GatEffect,
     GraphGain,
     KeyResults,
     Metrics,
     ModelMetrics,
+    NetPerformance,
+    Portfolio,
     PortfolioMetrics,
     Tradable,
     WalkForward,
@@ -35,11 +39,7 @@ KINDS = {
     "neutral": "Scores without the market's principal components",
     "peer_neutral": "Scores in excess of the neighbours'",
 }
-GAINS = {
-    "rank_ic": ("rank IC", "+.4f"),
-    "rank_icir": ("rank ICIR", "+.3f"),
-    "sharpe_net": ("net Sharpe ratio", "+.2f"),
-}
+GAINS = {"rank_ic": ("rank IC", "+.4f"), "rank_icir": ("rank ICIR", "+.3f"), "sharpe_net": ("net Sharpe ratio", "+.2f")}
 """Statistic of gat_effect.json -> its name and format."""
 
 Oracle = Mapping[str, Mapping[str, float | None]]
@@ -86,54 +86,6 @@ class Table:
     of_results: bool = True
 
 
-METRICS = [
-    Column("rank IC", "rank_ic", "+.4f"),
-    Column("95% interval", "rank_ic_ci", "+.3f"),
-    Column("t (Newey-West)", "rank_ic_t", "+.1f"),
-    Column("rank ICIR", "rank_icir", "+.2f"),
-    Column("IC", "ic", "+.4f"),
-    Column("ICIR", "icir", "+.2f"),
-    Column("lag-1 rank IC", "rank_ic_one_day_late", "+.4f"),
-    Column("hit rate", "hit_rate", ".1%"),
-    Column("decile spread", "decile_spread", "+.2%"),
-    Column("monotonicity of deciles", "profile_monotonicity", "+.2f"),
-    Column("turnover a session", "turnover", ".0%"),
-    Column("autocorrelation of scores", "score_autocorrelation", "+.2f"),
-    Column("coverage", "coverage", ".1%"),
-    Column("dispersion of scores", "dispersion", ".3g"),
-    Column("Sharpe, gross", "sharpe_gross", "+.2f"),
-    Column("Sharpe, net", "sharpe_net", "+.2f"),
-    Column("95% interval, net", "sharpe_net_ci", "+.1f"),
-    Column("sessions", "days", "d"),
-]
-AFTER_COSTS = [
-    Column("active return a year", "net.annual_active", "+.1%"),
-    Column("Sharpe", "net.sharpe_active", "+.2f"),
-    Column("95% interval", "net.sharpe_active_ci", "+.1f"),
-    Column("probabilistic Sharpe", "net.probabilistic_sharpe", ".0%"),
-    Column("deflated Sharpe", "net.deflated_sharpe", ".0%"),
-    Column("Sortino", "net.sortino", "+.2f"),
-    Column("Calmar", "net.calmar", "+.2f"),
-    Column("largest drawdown", "net.max_drawdown", ".1%"),
-    Column("turnover", "portfolio.turnover", ".0%"),
-    Column("break-even bps", "portfolio.break_even_bps", ".1f"),
-]
-EARNINGS = [
-    Column("net Sharpe", "sharpe_net", "+.2f"),
-    Column("95% interval", "ci95", "+.1f"),
-    Column("gross Sharpe", "sharpe_gross", "+.2f"),
-    Column("probabilistic Sharpe", "probabilistic_sharpe", ".0%"),
-    Column("deflated Sharpe", "deflated_sharpe", ".0%"),
-    Column("largest drawdown", "max_drawdown", ".1%"),
-    Column("turnover a session", "turnover", ".0%"),
-    Column("break-even bps", "break_even_bps", ".1f"),
-]
-CONTROLS = [
-    Column("control - off", "diff", "+.4f"),
-    Column("95% interval", "ci95", "+.4f"),
-    Column("on - control", "on_less_control", "+.4f"),
-    Column("95% interval", "on_less_control_ci95", "+.4f"),
-]
 VARIANTS = [
     Column("rank IC", "rank_ic", "+.4f"),
     Column("s.e.", "rank_ic_se", "+.4f"),
@@ -145,6 +97,11 @@ VARIANTS = [
     Column("parameters", "n_parameters", ",.0f"),
     Column("seconds", "seconds", ",.0f"),
 ]
+
+
+def columns_of(kind: type, path: str = "") -> list[Column]:
+    """Return the columns that a class of results describes with its fields; `path` leads to it from a row."""
+    return [Column(f.metadata["heading"], path + f.name, f.metadata["spec"]) for f in fields(kind) if f.metadata]
 
 
 def horizon_columns(names: Iterable[str], get: Callable[[Any], Any], spec: str = "+.4f") -> list[Column]:
@@ -187,7 +144,7 @@ def behind_the_answers(key_results: KeyResults) -> list[Table]:
     trained = "Trees: rank IC with the neighbours' mean features less that without anything of the graph"
     tables = [
         Table("Rank IC of the model less that of …, paired by session [95% interval]", compared, baselines),
-        Table(caption, EARNINGS, list(tradable.horizons.items())),
+        Table(caption, columns_of(Earnings), list(tradable.horizons.items())),
         *(
             gain_table(
                 f"Graph network on and off, from the ablation: {GAINS[statistic][0]}",
@@ -205,12 +162,8 @@ def behind_the_answers(key_results: KeyResults) -> list[Table]:
 def metrics_tables(metrics: Metrics, oracle: Oracle | None, cost_bps: float) -> list[Table]:
     """Return rank IC, with the expectation of a sample market's oracle, and net Sharpe of the shown models."""
     names, rows = horizon_names(metrics.test), _shown(metrics.test)
-    expected = [
-        (label, {name: ModelMetrics(rank_ic=value) for name, value in oracle[key].items()})
-        for key, label in ORACLE_ROWS.items()
-        if oracle is not None and key in oracle
-    ]
-    rank_ic = horizon_columns(names, _rank_ic)
+    expected = [(label, oracle[key]) for key, label in ORACLE_ROWS.items() if oracle is not None and key in oracle]
+    rank_ic = horizon_columns(names, lambda cell: _rank_ic(cell) if isinstance(cell, ModelMetrics) else cell)
     ratios = horizon_columns(names, lambda cell: Estimate(cell.sharpe_net, cell.sharpe_net_ci), "+.2f")
     caption = f"Test net Sharpe a year [95% interval] of the {PLAIN}, {cost_bps:g} bps a side"
     return [Table("Test rank IC [95% interval]", rank_ic, rows + expected), Table(caption, ratios, rows)]
@@ -221,7 +174,7 @@ def full_tables(metrics: Metrics) -> list[Table]:
     return [
         Table(
             f"{part} part, {name} horizon; Sharpe of the {PLAIN}",
-            METRICS,
+            columns_of(ModelMetrics),
             [(model, models[model].get(name, ModelMetrics())) for model in model_order(list(models))],
         )
         for part, models in (("test", metrics.test), ("valid", metrics.valid))
@@ -235,7 +188,7 @@ def portfolio_tables(measured: PortfolioMetrics, cost_bps: float) -> list[Table]
     return [
         Table(
             f"{title}, {name} horizon, test part, {cost} bps a side; {SIMULATED}",
-            AFTER_COSTS,
+            columns_of(NetPerformance, "net.") + columns_of(Portfolio, "portfolio."),
             [
                 (model, SimpleNamespace(portfolio=of[portfolio][name], net=of[portfolio][name].costs[cost]))
                 for model, of in rows
@@ -263,7 +216,7 @@ def fold_tables(found: WalkForward) -> list[Table]:
         return lambda cell: _rank_ic(cell.folds[number]) if number in cell.folds else None
 
     columns = [
-        *(Column(f"{k}: {fold.split['test'][0][:7]}", of(str(k)), "+.4f") for k, fold in enumerate(found.folds, 1)),
+        *(Column(f"{k}: {fold['split']['test'][0][:7]}", of(str(k)), "+.4f") for k, fold in enumerate(found.folds, 1)),
         Column("all folds", _rank_ic, "+.4f"),
     ]
     return [
@@ -279,7 +232,11 @@ def fold_tables(found: WalkForward) -> list[Table]:
 def effect_tables(effect: GatEffect, variants: pd.DataFrame) -> list[Table]:
     """Return the controls, every kind of scores with the graph on and off, and all variants of the ablation."""
     controls = [
-        Table(f"Rank IC of the controls: a graph that knows nothing, or none. {KINDS[kind]}", CONTROLS, rows)
+        Table(
+            f"Rank IC of the controls: a graph without information, or none. {KINDS[kind]}",
+            columns_of(ControlGain),
+            rows,
+        )
         for kind, gains in effect.kinds.items()
         if (
             rows := [
@@ -332,7 +289,7 @@ def issue_tables(quality_report: Mapping[str, Any]) -> list[Table]:
     """Return what was wrong with the bars and what was done; nothing where nothing was counted."""
     columns = [
         Column("rows", lambda issue: issue["rows"], ",d"),
-        Column("codes", lambda issue: issue["codes"], ",d"),
+        Column("stocks", lambda issue: issue["codes"], ",d"),
         Column("what is done", lambda issue: issue["rule"]),
     ]
     issues = quality_report.get("issues", {}).items()

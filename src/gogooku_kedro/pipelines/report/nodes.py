@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 HORIZON = "5d"
 OWN = {
     "Ranking": ("cumulative_rank_ic", "monthly_rank_ic", "decile_returns", "calibration_plot"),
-    "Portfolio": ("portfolio_equity", "portfolio_drawdown", "portfolio_turnover"),
+    "Simulated portfolio": ("portfolio_equity", "portfolio_drawdown", "portfolio_turnover"),
     "Graph network": ("graph_monitoring", "degree_histogram"),
     "Training": ("loss_curves",),
 }
@@ -53,7 +53,7 @@ def summarise_key_results(
         cost_bps=params.cost_bps,
         sessions_per_year=params.sessions_per_year,
         returns=portfolio_returns,
-        portfolios=results.parse(results.PortfolioMetrics, portfolio_metrics),
+        portfolios=results.PortfolioMetrics.of(portfolio_metrics),
         effect=None if gat_effect is None else results.GatEffect.of(gat_effect),
         seed_daily=seed_daily_metrics,
         replications=params.bootstrap_samples,
@@ -69,12 +69,12 @@ def plot_figures(
     training_history: pd.DataFrame,
 ) -> tuple[go.Figure, go.Figure, go.Figure, go.Figure, go.Figure]:
     """Draw rank IC by day and month, turnover, whether quantiles hold, and the graph in training."""
-    from gogooku_kedro.report.figures import days, model, ranking
+    from gogooku_kedro.report.figures import model, portfolio, ranking
 
     return (
         ranking.cumulative_rank_ic(daily_metrics, HORIZON),
-        days.rank_ic_by_month(daily_metrics, HORIZON),
-        days.portfolio_turnover(portfolio_returns, HORIZON),
+        ranking.rank_ic_by_month(daily_metrics, HORIZON),
+        portfolio.portfolio_turnover(portfolio_returns, HORIZON),
         model.calibration_plot(quantile_calibration),
         model.graph_monitoring(training_history),
     )
@@ -104,7 +104,7 @@ def write_report(
         metrics=metrics,
         quality=found["quality_report"],
         manifest=found["feature_manifest"],
-        portfolios=results.parse(results.PortfolioMetrics, found["portfolio_metrics"]),
+        portfolios=results.PortfolioMetrics.of(found["portfolio_metrics"]),
         oracle=oracle_bounds(found["market_oracle"], labelling.entry),
         folds=folds if here else None,
         entry=labelling.entry,
@@ -135,7 +135,7 @@ def _groups(run: RunFacts, found: dict[str, Any]) -> list[FigureGroup]:
         return page.FigureGroup(title, figures, remark, tables=shown)
 
     return [
-        *(own[title] for title in ("Ranking", "Portfolio", "Graph network")),
+        *(own[title] for title in ("Ranking", "Simulated portfolio", "Graph network")),
         beside("Graph network on and off", "ablation", found["gat_effect"]),
         beside("What the model learned", "explanation", found["explanation_run"]),
         beside("Walk-forward", "walk_forward", found["walk_forward_metrics"]),

@@ -11,7 +11,7 @@ import xarray as xr
 
 from gogooku_kedro.labels.split import part_range
 from gogooku_kedro.params import DebugParams, ModelParams, TrainingParams
-from gogooku_kedro.report.figures import ranking as ranking_lib
+from gogooku_kedro.report.figures import model as model_figures
 
 Models = Any
 """A ``training.Ensemble``: naming the class here would import torch, and a hint that cannot be resolved
@@ -70,4 +70,4 @@ def predict_scores(
 
 def plot_losses(training_history: pd.DataFrame) -> go.Figure:
     """Draw loss and validation rank IC by epoch."""
-    return ranking_lib.loss_curves(training_history)
+    return model_figures.loss_curves(training_history)

@@ -49,7 +49,7 @@ def cumulative_difference(series: VariantSeries, kind: str = "raw") -> go.Figure
             )
     return _titled(
         figure,
-        "Rank IC less that of the model without graph, summed over test days"
+        "Rank IC less that of the model without graph, summed over test sessions"
         "<br><sup>band: where on - off lies in 95 of 100 cases without a difference</sup>",
     )
 
@@ -81,15 +81,12 @@ def variant_forest(table: pd.DataFrame, kind: str = "raw") -> go.Figure:
                 "type": "data",
             },
             mode="markers",
-            marker={
-                "size": 8,
-                "color": [COLOURS.get(variant, FALLBACK_COLOUR) for variant in variants["variant"]],
-            },
+            marker={"size": 8, "color": [COLOURS.get(variant, FALLBACK_COLOUR) for variant in variants["variant"]]},
             showlegend=False,
             **place,
         )
         figure.add_vline(x=0.0, line={"color": COLOURS[ON], "dash": "dot"}, **place)
-    figure = _titled(figure, "Mean rank IC of an variant less that of on<br><sup>95% interval, days and seeds</sup>")
+    figure = _titled(figure, "Mean rank IC of a variant less that of on<br><sup>95% interval, sessions and seeds</sup>")
     tallest = rows["variant"].nunique()
     return figure.update_layout(height=max(620, 300 + 88 * tallest), hovermode="closest")
 
@@ -115,7 +112,7 @@ def _add_band(figure: go.Figure, series: VariantSeries, kind: str, horizon: str,
 
 
 def _difference(series: VariantSeries, variant: str, kind: str, horizon: str) -> pd.Series[float]:
-    """Daily rank IC of an variant less that of off, mean over seeds, by date."""
+    """Daily rank IC of a variant less that of off, mean over seeds, by date."""
     pair = pd.concat(
         [series.series(name, kind, horizon, "rank_ic") for name in (variant, OFF)],
         axis=1,
