@@ -5,7 +5,6 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
-import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -13,11 +12,11 @@ from gogooku_kedro.report.cards import terminal_lines
 from gogooku_kedro.report.evidence import Evidence
 from gogooku_kedro.report.formats import format_interval, format_number
 from gogooku_kedro.report.key_results import summarise_key_results
-from gogooku_kedro.report.page import FigureGroup, render_report
-from gogooku_kedro.report.results import Metrics, parse
-from tests.report.report_run import COST, HORIZONS, QUALITY, RUN, effect, evidence_of, metrics_of
+from gogooku_kedro.report.page import render_report
+from tests.report.report_run import COST, HORIZONS, QUALITY, effect, evidence_of, metrics_of
 
 BETTER, BY_HOW_MUCH = "Is it better than LightGBM?", "By how much?"
+
 TRADABLE, GRAPH = "Is it tradable after costs?", "Does the graph matter?"
 
 
@@ -86,16 +85,6 @@ def test_better_and_by_how_much_are_the_paired_days_of_the_daily_metrics(daily) 
     assert 0 < low < evidence.key_results.better.horizons["1d"].difference < high
 
 
-def test_the_gain_in_sharpe_is_that_of_the_portfolios_after_costs(daily) -> None:
-    evidence = evidence_of(daily)
-    after = {
-        model: evidence.portfolios.test[model]["long_short"]["5d"].costs["10"].sharpe_active
-        for model in ("model", "lightgbm")
-    }
-    found = evidence.key_results.better.horizons["5d"].sharpe_net
-    assert found.difference == pytest.approx(after["model"] - after["lightgbm"])
-
-
 def test_tradable_is_the_held_portfolio_after_the_cost_with_its_deflated_sharpe(daily) -> None:
     evidence = evidence_of(daily)
     shown = cards(evidence)[TRADABLE]
@@ -156,16 +145,6 @@ def test_without_lightgbm_and_portfolios_the_page_says_what_it_does_not_know(dai
     assert shown[TRADABLE].rows["1d"][0].startswith(format_number(plain, "+.2f"))
 
 
-def test_months_of_a_rising_and_of_a_falling_universe_are_told_apart(daily) -> None:
-    regimes = evidence_of(daily).key_results.regimes
-    rows = daily[(daily["model"] == "model") & (daily["horizon"] == "1d")].dropna(subset="rank_ic")
-    january = rows["date"].dt.month == 1
-    assert regimes["up"].months == 1
-    assert regimes["down"].months == rows["date"].dt.month.nunique() - 1
-    assert regimes["up"].models["model"]["1d"] == pytest.approx(rows.loc[january, "rank_ic"].mean())
-    assert regimes["down"].models["model"]["1d"] == pytest.approx(rows.loc[~january, "rank_ic"].mean())
-
-
 @pytest.mark.parametrize("found", [None, effect()], ids=["no ablation", "ablation"])
 def test_the_terminal_answers_in_two_lines_of_eighty_columns(daily, found) -> None:
     answers = evidence_of(daily, found).key_results
@@ -182,55 +161,3 @@ def test_the_terminal_answers_in_two_lines_of_eighty_columns(daily, found) -> No
     console = Console(width=80, file=io.StringIO(), record=True)
     console.print("\n".join(lines))
     assert console.export_text().count("\n") == 2
-
-
-def test_a_phone_gets_its_own_width_and_wide_tables_scroll_inside_their_frame(daily) -> None:
-    html = render_report(evidence_of(daily, effect()), [FigureGroup("Empty", [], "why")])
-    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in html
-    assert html.count("<table") == html.count('<div class="scroll"><table') > 8
-    assert ".scroll { overflow-x: auto; }" in html
-    assert "minmax(0, 1fr)" in html  # no column of the page is wider than the screen
-
-
-def test_limits_are_computed_from_the_run(daily) -> None:
-    evidence = evidence_of(daily)
-    html = render_report(evidence, [])
-    low, high = evidence.key_results.better.horizons["5d"].ci95
-    assert f"known to ±{(high - low) / 2:.3f} of rank IC" in html
-    assert f"counts {evidence.portfolios.trials} trials" in html
-    assert "short sales follow margin balances (70% of stock-days)" in html
-    assert "One seed" in html
-    several = replace(evidence.key_results, seeds={"0": {"5d": 0.01}, "1": {"5d": 0.03}})
-    html = render_report(replace(evidence, key_results=several), [])
-    assert "lies between +0.0100 and +0.0300" in html
-
-
-def test_a_rank_ic_stands_beside_its_interval(daily) -> None:
-    evidence = evidence_of(daily)
-    numbers = evidence.metrics.test["model"]["1d"]
-    interval = format_interval(numbers.rank_ic_ci, "+.3f")
-    assert f"{format_number(numbers.rank_ic)} {interval}" in render_report(evidence, [])
-
-
-def test_findings_on_the_data_are_a_table_of_those_that_occurred(daily) -> None:
-    issues = {
-        "zero_volume": {"rows": 12, "codes": 3, "rule": "did not trade", "examples": []},
-        "empty_row": {"rows": 0, "codes": 0, "rule": "dropped", "examples": []},
-    }
-    evidence = evidence_of(daily)
-    html = render_report(replace(evidence, quality=QUALITY | {"issues": issues}), [])
-    assert "zero volume</th><td>12</td><td>3</td><td>did not trade" in html
-    assert "empty row" not in html
-
-
-def test_daily_metrics_without_days_leave_no_answer() -> None:
-    empty = pd.DataFrame(
-        {name: pd.Series(dtype=kind) for name, kind in (("model", str), ("split", str), ("horizon", str))}
-        | {"date": pd.Series(dtype="datetime64[ns]")}
-        | {name: pd.Series(dtype=float) for name in ("rank_ic", "long_short_net")}
-    )
-    metrics = parse(Metrics, {"run": RUN, "test": {}})
-    found = summarise_key_results(metrics, empty, cost_bps=COST, sessions_per_year=245)
-    assert found.horizon is None
-    assert found.better.horizons == found.tradable.horizons == {}
-    assert terminal_lines(found)[0] == "better than LightGBM at no horizon"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
@@ -326,16 +325,10 @@ def parse(kind: type[Result], found: Any) -> Result:
     Raises:
         pydantic.ValidationError: A field without a default is missing, or has another type.
     """
-    parsed: Result = _adapter(kind).validate_python(found)
-    return parsed
+    return TypeAdapter(kind).validate_python(found)
 
 
 def plain(results: Any) -> dict[str, Any]:
     """Return results as JSON takes them."""
-    written: dict[str, Any] = _adapter(type(results)).dump_python(results, mode="json")
+    written: dict[str, Any] = TypeAdapter(type(results)).dump_python(results, mode="json")
     return written
-
-
-@cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
