@@ -70,7 +70,7 @@ def test_findings_on_the_data_are_a_table_of_those_that_occurred(daily) -> None:
 @pytest.mark.parametrize("entry", ["next_open", "close"])
 def test_the_entry_rule_stands_beside_every_table_of_results(daily, entry) -> None:
     html = render_report(evidence_of(daily, effect(), entry=entry), [])
-    captions = re.findall(r'<p class="caption">([^<]+)</p>\n<div class="scroll"><table class', html)
+    captions = re.findall(r'<p class="caption">([^<]+)</p>\n<div class="scroll"><table class="" ', html)
     assert len(captions) > 8
     assert all(caption.endswith(f"; entry at the {entry.replace('_', ' ')}") for caption in captions)
 

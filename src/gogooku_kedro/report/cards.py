@@ -200,4 +200,5 @@ def _having(horizons: Mapping[str, Any], answer: str) -> str:
 
 
 def _tone(answers: Mapping[str, str], *, good: str, bad: str) -> str:
-    return {(good,): "good", (bad,): "bad"}.get(tuple(set(answers.values())), "open")
+    found = set(answers.values())
+    return "good" if found == {good} else "bad" if found == {bad} else "open"

@@ -84,9 +84,11 @@ def graph_monitoring(history: pd.DataFrame) -> go.Figure:
             curves = {f"{name}_{horizon}": colour for horizon, colour in HORIZON_COLOURS.items()}
         for column in [column for column in curves if column in history]:
             label = column.removeprefix("gat/lambda_")
-            style = {"line": {"color": curves[column]}, "marker_size": 4}
+            style: dict[str, Any] = {"line": {"color": curves[column]}, "marker_size": 4}
             place = {"row": position // 2 + 1, "col": position % 2 + 1}
-            _add_epochs(figure, history, column, label, label != column, **style, **place)
+            for number, (seed, epochs) in enumerate(_seeds(history)):
+                style["hovertemplate"] = f"seed {seed}, epoch %{{x}}: %{{y}}<extra></extra>"
+                _add_epochs(figure, epochs, column, label, legend=number == 0 and label != column, **style, **place)
     figure.update_xaxes(title="Epoch", row=2)
     styled = lay_out(
         figure, title="Graph attention during training<br><sup>legend: horizons of λ</sup>", x=None, y=None
@@ -113,8 +115,10 @@ def loss_curves(history: pd.DataFrame) -> go.Figure:
     for number, name in enumerate(curves):
         label = f"rank IC {name.removeprefix('valid/rank_ic_')}"
         styles[name] = (label, 2, {"color": PALETTE[number % len(PALETTE)]})
-    for name, (label, row, line) in styles.items():
-        _add_epochs(figure, history, name, label, True, line=line, marker_size=5, row=row, col=1)
+    for number, (_, epochs) in enumerate(_seeds(history)):
+        for name, (label, row, line) in styles.items():
+            place = {"row": row, "col": 1}
+            _add_epochs(figure, epochs, name, label, legend=number == 0, line=line, marker_size=5, **place)
     figure.update_yaxes(title="Valid rank IC", row=2, col=1)
     figure.update_xaxes(title="Epoch", row=2, col=1)
     styled = lay_out(figure, title="Training loss and rank IC on valid", x=None, y=None)
@@ -145,18 +149,21 @@ def degree_histogram(graph_edges: pd.DataFrame) -> go.Figure:
     )
 
 
-def _add_epochs(figure: go.Figure, history: pd.DataFrame, column: str, label: str, legend: bool, **style: Any) -> None:
-    """Add a line per seed under one entry of the legend."""
-    seeds = history["seed"] if "seed" in history else pd.Series(0, index=history.index)
-    for number, seed in enumerate(seeds.unique()):
-        epochs = history[seeds == seed]
-        figure.add_scatter(
-            x=epochs["epoch"].tolist(),
-            y=plain_numbers(epochs[column], DECIMALS),
-            name=label,
-            legendgroup=label,
-            showlegend=legend and number == 0,
-            mode="lines+markers",
-            hovertemplate=f"seed {seed}, epoch %{{x}}: %{{y}}<extra></extra>",
-            **style,
-        )
+def _seeds(history: pd.DataFrame) -> list[tuple[object, pd.DataFrame]]:
+    if "seed" not in history:
+        return [(0, history)]
+    return [(seed, history[history["seed"] == seed]) for seed in history["seed"].unique()]
+
+
+def _add_epochs(
+    figure: go.Figure, epochs: pd.DataFrame, column: str, label: str, *, legend: bool, **style: Any
+) -> None:
+    figure.add_scatter(
+        x=epochs["epoch"].tolist(),
+        y=plain_numbers(epochs[column], DECIMALS),
+        name=label,
+        legendgroup=label,
+        showlegend=legend,
+        mode="lines+markers",
+        **style,
+    )
