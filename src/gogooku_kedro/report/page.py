@@ -67,7 +67,7 @@ class FigureGroup:
 def effect_group(
     title: str,
     effect: GatEffect,
-    variants: pd.DataFrame,
+    variants: pd.DataFrame | None,
     figures: Sequence[go.Figure | None],
     remark: str | None = None,
 ) -> FigureGroup:
@@ -76,7 +76,7 @@ def effect_group(
     Args:
         title: Heading.
         effect: gat_effect.json.
-        variants: From `variant_table`.
+        variants: From `variant_table`; None where it is not there.
         figures: In the order of the page.
         remark: What must be known of the origin of the ablation.
     """

@@ -229,7 +229,7 @@ def fold_tables(found: WalkForward) -> list[Table]:
     ]
 
 
-def effect_tables(effect: GatEffect, variants: pd.DataFrame) -> list[Table]:
+def effect_tables(effect: GatEffect, variants: pd.DataFrame | None) -> list[Table]:
     """Return the controls, every kind of scores with the graph on and off, and all variants of the ablation."""
     controls = [
         Table(
@@ -255,14 +255,11 @@ def effect_tables(effect: GatEffect, variants: pd.DataFrame) -> list[Table]:
         for kind, gains in effect.kinds.items()
         for statistic, (label, _) in GAINS.items()
     ]
+    if variants is None:
+        return [*controls, *on_and_off]
     raw = variants[variants["scores"] == "raw"]
     every = [
-        Table(
-            f"All variants, {name} horizon",
-            VARIANTS,
-            [(str(row.variant), row) for row in rows.itertuples()],
-            strong="on",
-        )
+        Table(f"All variants, {name} horizon", VARIANTS, [(str(row.variant), row) for row in rows.itertuples()], "on")
         for name, rows in raw.groupby("horizon", sort=False)
     ]
     return [*controls, *on_and_off, *every]
