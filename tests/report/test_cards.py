@@ -85,7 +85,7 @@ def test_better_and_by_how_much_are_the_paired_days_of_the_daily_metrics(daily) 
     assert 0 < low < evidence.key_results.better.horizons["1d"].difference < high
 
 
-def test_tradable_is_the_held_portfolio_after_the_cost_with_its_deflated_sharpe(daily) -> None:
+def test_tradable_is_the_simulated_portfolio_after_the_cost_with_its_deflated_sharpe(daily) -> None:
     evidence = evidence_of(daily)
     shown = cards(evidence)[TRADABLE]
     for horizon in HORIZONS:
@@ -106,7 +106,7 @@ def test_a_sharpe_ratio_that_many_trials_explain_is_not_good_news(daily, deflate
     assert ("Deflated below 95% at 1d, 5d, 10d, 20d" in shown.note) == told
 
 
-def test_the_graph_matters_where_it_beats_the_model_without_and_the_blind_graphs(daily) -> None:
+def test_the_graph_matters_where_it_beats_the_model_without_and_the_control_graphs(daily) -> None:
     shown = cards(evidence_of(daily, effect()))[GRAPH]
     assert shown.words == "No more than a control graph at 1d; matters at 5d; undecided at 10d, 20d"
     for horizon, gains in effect().items():
