@@ -1,6 +1,5 @@
 """Checks before a run and the record of it, each with a catalog of its own."""
 
-import subprocess
 from types import SimpleNamespace
 
 import click
@@ -189,36 +188,3 @@ def test_sections_are_shown_as_plain_types():
     assert plain["model"]["quantiles"] == [0.05, 0.25, 0.5, 0.75, 0.95]
     assert plain["split"]["train_end"] == "2021-06-30"
     assert plain["data_root"] == "x"
-
-
-def test_flatten():
-    tree = {"a": {"b": 1, "c": {"d": [2]}}, "e": None, 5: 6}
-    assert hooks.flatten(tree) == {"a.b": 1, "a.c.d": [2], "e": None, "5": 6}
-    assert hooks.flatten(tree, "/") == {"a/b": 1, "a/c/d": [2], "e": None, "5": 6}
-
-
-def test_the_commit_is_unknown_outside_a_checkout(tmp_path, monkeypatch):
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    monkeypatch.chdir(tmp_path)
-    assert hooks.git_sha() == "unknown"
-
-
-def test_the_commit_is_unknown_without_git(monkeypatch):
-    monkeypatch.setenv("PATH", "")
-    assert hooks.git_sha() == "unknown"
-
-
-def test_a_changed_working_tree_is_marked(tmp_path, monkeypatch):
-    def git(*arguments):
-        names = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
-        subprocess.run(["git", *names, *arguments], cwd=tmp_path, check=True, capture_output=True)
-
-    (tmp_path / "file").write_text("one")
-    git("init")
-    git("add", "file")
-    git("commit", "-m", "first")
-    monkeypatch.chdir(tmp_path)
-    clean = hooks.git_sha()
-    (tmp_path / "file").write_text("two")
-    assert len(clean) == 12
-    assert hooks.git_sha() == f"{clean}+"

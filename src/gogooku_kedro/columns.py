@@ -1,12 +1,6 @@
 """Names of horizons, scores and quantiles in every table: one parser and one order."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 HORIZONS = (1, 5, 10, 20)
 """Sessions ahead that are predicted."""
@@ -51,15 +45,16 @@ SCORES = tuple(score_column(horizon) for horizon in HORIZONS)
 """Columns of the scores, high = expected to do better."""
 
 
-def score_columns(predictions: pd.DataFrame) -> list[str]:
-    """Return the score columns of a table of predictions, in its order.
+def score_columns(columns: Iterable[object]) -> list[str]:
+    """Return the score columns among the columns of a table (or of a DataFrame), in its order.
 
     Raises:
         ValueError: There is none.
     """
-    scores = [str(name) for name in predictions.columns if str(name).startswith("score_")]
+    names = [str(name) for name in columns]
+    scores = [name for name in names if name.startswith("score_")]
     if not scores:
-        raise ValueError(f"predictions have no score_<h>d column: {list(predictions.columns)}")
+        raise ValueError(f"predictions have no score_<h>d column: {names}")
     return scores
 
 

@@ -11,7 +11,7 @@ def quieten() -> None:
 
     kedro-mlflow defines an MLflow model class without type hints, and MLflow insists on saying so at every
     command (it overrides warning filters); nothing in this project can change that class. Every other
-    warning is shown. Kedro calls this before it loads its plugins (entry point ``kedro.init``).
+    warning is shown. Kedro calls this before it loads its plugins (entry point `kedro.init`).
     """
     with warnings.catch_warnings(record=True) as caught:
         import kedro_mlflow.framework.cli.cli  # noqa: F401, PLC0415

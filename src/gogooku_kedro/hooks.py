@@ -4,9 +4,7 @@ Hooks are kept thin and without state of their own beyond one run; what they che
 """
 
 import logging
-import subprocess
 import time
-from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -25,8 +23,10 @@ logger = logging.getLogger(__name__)
 GPU_TAG = "gpu"
 GAT_TAG = "gat"
 RECORD = "run_record"
-SHOWN = {"metrics": ("metrics",), "walk_forward_metrics": ("walk_forward_metrics",)}
-"""Tables of figures that are logged and printed when they were written, and the files to point at."""
+MEASURED = ("metrics", "walk_forward_metrics")
+"""Datasets whose numbers are logged and printed when they were written."""
+
+PAGES = {"key_results", "report", "model_card"}
 
 STUDIES = {"ablation", "explanation"}
 """Sections that change no result of another pipeline, and so are no part of what a run is recognised by."""
@@ -70,7 +70,7 @@ class GraphMatchesModel:
 
     @hook_impl
     def before_node_run(self, node: Node, inputs: dict[str, Any]) -> None:
-        """Check nodes tagged ``gat``: edges on the training dates, those of every fold, and attributes."""
+        """Check nodes tagged `gat`: edges on the training dates, those of every fold, and attributes."""
         if GAT_TAG not in node.tags:
             return
         from gogooku_kedro.graph import check_graph
@@ -97,6 +97,8 @@ class RunRecord:
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], catalog: DataCatalog) -> None:
         """Begin a record; stages that ran before with the same settings keep their seconds."""
+        from gogooku_kedro.report.provenance import git_sha
+
         parameters = plain_parameters(catalog)
         record = {
             "git_sha": git_sha(),
@@ -144,6 +146,8 @@ class MlflowRecord:
         """Log every setting under its dotted path; kedro-mlflow would log a typed section as one string."""
         import mlflow
 
+        from gogooku_kedro.report.publish import flatten
+
         if mlflow.active_run() is not None:
             parameters = plain_parameters(catalog)
             settings = {k: v for k, v in parameters.items() if k in SECTIONS or k in RUNTIME_PARAMETERS}
@@ -151,98 +155,40 @@ class MlflowRecord:
 
     @hook_impl(tryfirst=True)
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Log the test metrics and the report, and print the short table."""
+        """Log what was measured and written, and print the short table, the answers and where the files are."""
         import mlflow
 
+        from gogooku_kedro.baselines.oracle import oracle_bounds
+        from gogooku_kedro.pipelines.report.nodes import FIGURES
+        from gogooku_kedro.report import publish
+
+        def paths(*names: str) -> dict[str, str]:
+            return {name: catalog[name]._describe()["filepath"] for name in names}
+
         written, tracked = pipeline.all_outputs(), mlflow.active_run() is not None
-        for name in (name for name in SHOWN if name in written):
-            metrics = catalog.load(name)
+        for name in (name for name in MEASURED if name in written):
+            metrics, entry = catalog.load(name), plain_parameters(catalog)["labels"]["entry"]
             if tracked:
-                log_figures(metrics, name.removesuffix("metrics").rstrip("_"))
-            print_summary(metrics, SHOWN[name], catalog)
-        if {"key_results", "report", "model_card"} <= written:
-            show_report(catalog, tracked)
-        if {"gat_effect", "gat_effect_page"} <= written:
-            show_effect(catalog, tracked)
-
-
-def show_report(catalog: DataCatalog, tracked: bool) -> None:
-    """Print the answers and where the report is; log both, the model card and every figure of the page."""
-    import mlflow
-    from rich.console import Console
-
-    from gogooku_kedro.pipelines.report.groups import FIGURES
-    from gogooku_kedro.report.cards import terminal_lines
-
-    key_results, console = catalog.load("key_results"), Console()
-    if tracked:
-        figures = flatten({"key_results": key_results}, "/")
-        mlflow.log_metrics({k: float(v) for k, v in figures.items() if isinstance(v, int | float)})
-        mlflow.log_text(catalog.load("report"), "report.html")
-        mlflow.log_text(catalog.load("model_card"), "model_card.md")
-        for name in filter(catalog.exists, FIGURES):
-            mlflow.log_figure(catalog.load(name), f"figures/{name}.html")
-    for line in terminal_lines(key_results):
-        console.print(line, soft_wrap=True, highlight=False)
-    for name in ("report", "model_card"):
-        console.print(f"{name}: {catalog[name]._describe()['filepath']}", soft_wrap=True)
-
-
-def show_effect(catalog: DataCatalog, tracked: bool) -> None:
-    """Print whether the goals of the graph network are met and where the page is; log both."""
-    import mlflow
-    from rich.console import Console
-
-    from gogooku_kedro.report.effect_page import effect_answers, horizons_of
-
-    effect, console = catalog.load("gat_effect"), Console()
-    if tracked:
-        figures = flatten({"gat_effect": {name: effect[name] for name in horizons_of(effect)}}, "/")
-        mlflow.log_metrics({k: float(v) for k, v in figures.items() if isinstance(v, int | float)})
-        mlflow.log_text(catalog.load("gat_effect_page"), "gat_effect.html")
-    for answer in effect_answers(effect):
-        console.print(f"{answer.question} {answer.text}", soft_wrap=True)
-    for name in ("gat_effect", "gat_effect_page"):
-        console.print(f"{name}: {catalog[name]._describe()['filepath']}", soft_wrap=True)
+                publish.log_metrics(metrics, name.removesuffix("metrics").rstrip("_"))
+            oracle = oracle_bounds(catalog.load("market_oracle"), entry)
+            publish.show_metrics(metrics, oracle, entry, paths(name))
+        if written >= PAGES:
+            key_results = catalog.load("key_results")
+            if tracked:
+                figures = {name: catalog.load(name) for name in FIGURES if catalog.exists(name)}
+                publish.log_report(key_results, catalog.load("report"), catalog.load("model_card"), figures)
+            publish.show_answers(key_results, paths("report", "model_card"))
+        if "gat_effect" in written:
+            effect = catalog.load("gat_effect")
+            if tracked:
+                publish.log_effect(effect)
+            publish.show_effect(effect, paths("gat_effect"))
 
 
 def plain_parameters(catalog: DataCatalog) -> dict[str, Any]:
-    """The merged configuration as plain types; Kedro hands validated sections over as objects."""
+    """Return the merged configuration as plain types; Kedro hands validated sections over as objects."""
     parameters: dict[str, Any] = catalog.load("parameters")
     return {k: v.model_dump(mode="json") if isinstance(v, Section) else v for k, v in parameters.items()}
-
-
-def log_figures(metrics: dict[str, Any], prefix: str) -> None:
-    """Log the figures of the parts of the split to the open MLflow run, under their path."""
-    import mlflow
-
-    parts: dict[str, Any] = {part: metrics[part] for part in ("valid", "test") if part in metrics}
-    figures = flatten({prefix: parts} if prefix else parts, "/")
-    mlflow.log_metrics({k: float(v) for k, v in figures.items() if isinstance(v, int | float)})
-
-
-def print_summary(metrics: dict[str, Any], files: Iterable[str], catalog: DataCatalog) -> None:
-    """Print the model beside the baselines, and where the files with more are."""
-    from rich.console import Console
-
-    from gogooku_kedro.baselines.oracle import oracle_bounds
-    from gogooku_kedro.report.numbers import summary_table
-
-    console = Console()
-    entry = plain_parameters(catalog)["labels"]["entry"]
-    bounds = oracle_bounds(catalog.load("market_oracle"), entry)
-    console.print(summary_table(metrics, bounds))
-    for name in filter(catalog.exists, files):
-        console.print(f"{name}: {catalog[name]._describe()['filepath']}", soft_wrap=True)
-
-
-def git_sha() -> str:
-    """Commit of the working tree, with ``+`` when it has changes; ``unknown`` outside a checkout."""
-    try:
-        sha = _git("rev-parse", "--short=12", "HEAD")
-        return sha + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
 
 
 def config_hash(parameters: dict[str, Any]) -> str:
@@ -251,19 +197,3 @@ def config_hash(parameters: dict[str, Any]) -> str:
 
     decisive = {name: SECTIONS[name].model_validate(parameters[name]) for name in SECTIONS.keys() - STUDIES}
     return digest([decisive, parameters.get("signal_strength")])[:16]
-
-
-def flatten(tree: dict[str, Any], separator: str = ".") -> dict[str, Any]:
-    """Turn nested keys into paths, ``{"a": {"b": 1}}`` into ``{"a.b": 1}``."""
-    rows: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            rows |= {f"{key}{separator}{k}": v for k, v in flatten(value, separator).items()}
-        else:
-            rows[str(key)] = value
-    return rows
-
-
-def _git(*arguments: str) -> str:
-    run = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
-    return run.stdout.strip()

@@ -1,4 +1,4 @@
-"""gat_effect.json on daily series of known difference, the table of variants, and the page made of both."""
+"""gat_effect.json on daily series of known difference, the table of variants, and the figures made of both."""
 
 import json
 import math
@@ -6,15 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import pytest
 
 from gogooku_kedro.ablation.gat_effect import TABLE_COLUMNS, VariantSeries, gat_effect, variant_table, verdict
 from gogooku_kedro.ablation.scores import ENSEMBLE
 from gogooku_kedro.metrics.paired_seeds import days_to_decide
-from gogooku_kedro.report.effect_page import effect_answers, effect_page, limits
 from gogooku_kedro.report.figures.effect import cumulative_difference, variant_forest
-from tests.report.test_page import References
 
 GOALS = {"rank_ic": 0.05, "rank_icir": 0.0, "sharpe_net": 0.10}
 GAINS = {"on": 0.02, "off": 0.0, "identity": 0.0, "permuted": -0.001, "pca_neutral": 0.0}
@@ -55,14 +52,18 @@ def effect(daily) -> dict:
     return gat_effect(series_of(daily), GOALS)
 
 
-@pytest.fixture(scope="module")
-def table(daily) -> pd.DataFrame:
+def table_of(daily: pd.DataFrame) -> pd.DataFrame:
     runs = [
         {"variant": variant, "fold": fold, "n_parameters": 1000 + (variant == "on"), "seconds": 10.0 * fold}
         for variant in GAINS
         for fold in (1, 2)
     ]
     return variant_table(daily, pd.DataFrame(runs), series_of(daily))
+
+
+@pytest.fixture(scope="module")
+def table(daily) -> pd.DataFrame:
+    return table_of(daily)
 
 
 def test_the_file_has_the_shape_that_others_read(effect):
@@ -192,42 +193,10 @@ def test_the_forest_has_an_interval_for_every_variant_but_on(table):
     assert points[0].x[off] + points[0].error_x["array"][off] == pytest.approx(row["rank_ic_less_on_high"], abs=1e-4)
 
 
-def test_the_page_answers_first_and_loads_nothing(effect, table, daily):
-    figures = {"Difference": cumulative_difference(series_of(daily)), "Variants": variant_forest(table)}
-    page = References()
-    html = effect_page(effect, table, figures)
-    page.feed(html)
-    assert page.fetched == []
-    text = " ".join(" ".join(page.text).split())
-    for words in (
-        "Does the graph network add +5% rank IC?",
-        "Met at 1d, 5d",
-        "identity, 1d",
-        "All variants, 5d",
-    ):
-        assert words in text, words
-    assert text.index("Does the graph") < text.index("Figures") < text.index("Limits of this evidence")
-    assert "nan" not in text.lower().split()
-
-
-def test_answers_follow_the_verdicts():
-    mixed = gat_effect(series_of(ablation_daily({"on": 0.02, "off": 0.0})), GOALS)
-    assert effect_answers(mixed)[0].tone == "good"
-    mixed["5d"]["rank_ic"]["verdict"] = "undecided"
-    answer = effect_answers(mixed)[0]
-    assert (answer.tone, answer.text) == ("open", "Met at 1d; undecided at 5d")
-
-
-def test_numbers_that_do_not_exist_are_shown_as_such(table):
+def test_numbers_that_do_not_exist_are_none():
     short = ablation_daily({"on": 0.02, "off": 0.0})
     short = short[short["date"] <= short["date"].unique()[9]]
     found = gat_effect(series_of(short), GOALS)
     assert found["1d"]["rank_ic"]["ci95"] == [None, None]
     assert found["1d"]["rank_ic"]["verdict"] == "undecided"
     assert found["1d"]["rank_ic"]["days_to_decide"] is None
-    assert "Undecided at 1d, 5d" in effect_page(found, table, {"Nothing": go.Figure()})
-
-
-def test_one_seed_is_a_limit_that_is_told(effect):
-    assert not any("one seed" in sentence for sentence in limits(effect))
-    assert any("With one seed" in sentence for sentence in limits(effect | {"seeds": [0]}))

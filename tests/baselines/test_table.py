@@ -13,8 +13,7 @@ from gogooku_kedro.hooks import log_figures
 from gogooku_kedro.params import LabelsParams
 from gogooku_kedro.pipelines.baselines import nodes as baselines
 from gogooku_kedro.pipelines.evaluation import nodes as evaluation
-from gogooku_kedro.report.figures.folds import rank_ic_by_fold
-from gogooku_kedro.report.figures.ranking import cumulative_rank_ic
+from gogooku_kedro.report.figures.ranking import cumulative_rank_ic, rank_ic_by_fold
 from gogooku_kedro.report.page import render_report
 from gogooku_kedro.report.tables import fold_table
 from gogooku_kedro.walk_forward.models import fold_baselines
@@ -24,7 +23,9 @@ from tests.baselines.conftest import CODES, COORDS, DATES, NO_EDGES, SPLIT
 from tests.report.report_run import evidence_of, metrics_of
 from tests.walk_forward.conftest import evaluation_params, fold_settings
 
-TOY = Model("toy", "Toy of one file", "#123456", "learned", "tests.baselines.toy:fit", neutral=("peers",), rival=True)
+TOY = Model(
+    "toy", "Toy of one file", "#123456", "learned", "tests.baselines.toy:fit", neutral=("peers",), first_screen=True
+)
 NAMES = {"toy", "toy_neutral"}
 HORIZONS = [1, 5, 10, 20]
 
@@ -117,7 +118,7 @@ def test_it_stands_in_the_table_over_folds_too(registered, data, tmp_path):
 def test_names_are_unique_and_every_fit_is_there():
     assert len({model.name for model in table.MODELS}) == len(table.MODELS)
     assert all(callable(table.fit_function(model)) for model in table.MODELS if model.fit)
-    assert table.rivals()[0].name == table.RIVAL
+    assert table.on_first_screen()[0].name == table.REFERENCE
     assert {table.NETWORK, *table.GRAPH_PAIR} <= {model.name for model in table.MODELS}
 
 

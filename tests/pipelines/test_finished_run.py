@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gogooku_kedro.pipelines.report.groups import OWN
+from gogooku_kedro.pipelines.report.nodes import OWN
 from gogooku_kedro.report.cards import terminal_lines
+from gogooku_kedro.report.formats import format_number
 from gogooku_kedro.report.names import short_name, shown_models
-from gogooku_kedro.report.numbers import format_number
+from gogooku_kedro.report.results import KeyResults, parse
 from tests.conftest import FinishedProcess, listing
 
 pytestmark = pytest.mark.pipeline
@@ -226,12 +227,12 @@ def test_the_terminal_shows_the_table_and_where_the_report_is(finished_process: 
     for model in map(short_name, shown_models(sorted(MODELS))):
         # name, then for every horizon "rank IC (t)"
         assert re.search(rf"^ *{model} +([+−]0\.\d{{3}} \([+−]?\d+\.\d\) *){{4}}$", output, re.MULTILINE), model
-    for bound in ("bound with graph", "bound, no graph"):
+    for bound in ("expected oracle", "expected, no graph"):
         assert re.search(rf"^ *{bound} +(\+0\.\d{{4}} *){{4}}$", output, re.MULTILINE), bound
     assert f"report: {root}/08_reporting/report.html\n" in output
     assert f"metrics: {root}/08_reporting/metrics.json\n" in output
     answers = json.loads((root / "08_reporting/key_results.json").read_text())
-    for line in terminal_lines(answers):
+    for line in terminal_lines(parse(KeyResults, answers)):
         assert f"{line}\n" in output
 
 
@@ -273,7 +274,7 @@ def test_mlflow_holds_one_finished_run_below_the_data_root(mlflow_run, finished_
     assert (name, status) == ("__default__", "FINISHED")
     assert Path(artifacts.removeprefix("file://")).is_relative_to(finished_run)
     logged = {path.name for path in (finished_run / "mlartifacts").rglob("*") if path.is_file()}
-    assert {"report.html", "model_card.md", *(f"{name}.html" for name in OWN)} <= logged
+    assert {"report.html", "model_card.md", *(f"{name}.html" for names in OWN.values() for name in names)} <= logged
 
 
 def test_mlflow_has_a_row_for_every_setting(mlflow_run):

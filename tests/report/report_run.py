@@ -8,8 +8,11 @@ import pandas as pd
 from gogooku_kedro.backtest.portfolios import PORTFOLIO_COLUMNS
 from gogooku_kedro.backtest.summary import summarise_portfolios
 from gogooku_kedro.metrics.daily import summarise_metrics
+from gogooku_kedro.report.evidence import Evidence
+from gogooku_kedro.report.formats import format_cell
 from gogooku_kedro.report.key_results import summarise_key_results
-from gogooku_kedro.report.page import Evidence
+from gogooku_kedro.report.results import GatEffect, Metrics, PortfolioMetrics, parse
+from gogooku_kedro.report.tables import Table
 
 HORIZONS = ("1d", "5d", "10d", "20d")
 COST = 10.0
@@ -35,14 +38,10 @@ MANIFEST = {
 }
 
 
-def metrics_of(daily: pd.DataFrame) -> dict[str, Any]:
+def metrics_of(daily: pd.DataFrame) -> Metrics:
     """metrics.json of a table of daily metrics."""
-    return {
-        "run": RUN,
-        "split": SPLIT,
-        "universe": {"codes": 30, "sessions": 60, "features": 5},
-        **summarise_metrics(daily, 245, replications=50),
-    }
+    facts = {"run": RUN, "split": SPLIT, "universe": {"codes": 30, "sessions": 60, "features": 5}}
+    return parse(Metrics, facts | summarise_metrics(daily, 245, replications=50))
 
 
 def portfolios_of(daily: pd.DataFrame) -> pd.DataFrame:
@@ -64,10 +63,13 @@ def portfolios_of(daily: pd.DataFrame) -> pd.DataFrame:
     return table.reindex(columns=PORTFOLIO_COLUMNS).fillna({"unfilled": 0.0})
 
 
-def portfolio_of(portfolios: pd.DataFrame) -> dict[str, Any]:
-    """portfolio_metrics.json of a table of portfolios."""
+def portfolio_metrics_of(portfolios: pd.DataFrame, **after_costs: float) -> PortfolioMetrics:
+    """portfolio_metrics.json of a table of portfolios; `after_costs` replaces numbers of the model's long-short one."""
     loanable = {"source": "margin balances", "share_of_stock_days": 0.7}
-    return {"rules": {"loanable": loanable}, **summarise_portfolios(portfolios, 245, replications=50)}
+    found = {"rules": {"loanable": loanable}, **summarise_portfolios(portfolios, 245, replications=50)}
+    for portfolio in found["test"]["model"]["long_short"].values():
+        portfolio["costs"]["10"] |= after_costs
+    return PortfolioMetrics.of(found)
 
 
 def effect(**run: str) -> dict[str, Any]:
@@ -100,19 +102,29 @@ def _gain(difference: float, low: float, goal: float) -> dict[str, Any]:
     }
 
 
-def evidence_of(daily: pd.DataFrame, found: dict[str, Any] | None = None, **changes: Any) -> Evidence:
-    """Everything a report is written from; `found` is gat_effect.json."""
-    metrics, portfolios = metrics_of(daily), portfolios_of(daily)
-    portfolio = portfolio_of(portfolios)
+def evidence_of(
+    daily: pd.DataFrame,
+    found: dict[str, Any] | None = None,
+    after_costs: dict[str, float] | None = None,
+    **changes: Any,
+) -> Evidence:
+    """Everything a report is written from; `found` is gat_effect.json, `after_costs` as of `portfolio_metrics_of`."""
+    metrics, returns = metrics_of(daily), portfolios_of(daily)
+    portfolios = portfolio_metrics_of(returns, **(after_costs or {}))
     answers = summarise_key_results(
         metrics,
         daily,
         cost_bps=COST,
         sessions_per_year=245,
+        returns=returns,
         portfolios=portfolios,
-        portfolio=portfolio,
-        effect=found,
+        effect=None if found is None else GatEffect.of(found),
         replications=50,
     )
-    settings = {"portfolio": portfolio} | changes
+    settings = {"portfolios": portfolios} | changes
     return Evidence(answers, metrics, QUALITY, MANIFEST, **settings)
+
+
+def text_rows(table: Table) -> list[list[str]]:
+    """The cells of a table as the templates print them."""
+    return [[name, *(format_cell(column.of(row), column.spec) for column in table.columns)] for name, row in table.rows]

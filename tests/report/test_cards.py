@@ -5,26 +5,18 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
-import pandas as pd
 import pytest
 from rich.console import Console
 
-from gogooku_kedro.report import provenance
 from gogooku_kedro.report.cards import terminal_lines
+from gogooku_kedro.report.evidence import Evidence
+from gogooku_kedro.report.formats import format_interval, format_number
 from gogooku_kedro.report.key_results import summarise_key_results
-from gogooku_kedro.report.numbers import format_interval, format_number
-from gogooku_kedro.report.page import Evidence, FigureGroup, render_report
-from tests.report.report_run import (
-    COST,
-    HORIZONS,
-    QUALITY,
-    RUN,
-    effect,
-    evidence_of,
-    metrics_of,
-)
+from gogooku_kedro.report.page import render_report
+from tests.report.report_run import COST, HORIZONS, QUALITY, effect, evidence_of, metrics_of
 
 BETTER, BY_HOW_MUCH = "Is it better than LightGBM?", "By how much?"
+
 TRADABLE, GRAPH = "Is it tradable after costs?", "Does the graph matter?"
 
 
@@ -73,69 +65,50 @@ def test_the_four_questions_come_first_and_in_order(daily) -> None:
 
 def test_better_and_by_how_much_are_the_paired_days_of_the_daily_metrics(daily) -> None:
     evidence = evidence_of(daily)
-    shown, metrics = cards(evidence), evidence.metrics["test"]
+    shown, metrics = cards(evidence), evidence.metrics.test
     test = daily[daily["split"] == "test"]
     for horizon in HORIZONS:
         days = test[test["horizon"] == horizon].pivot(index="date", columns="model", values="rank_ic")
         difference = (days["model"] - days["lightgbm"]).mean()
         ours, theirs, *_, answer = shown[BETTER].rows[horizon]
-        assert ours == format_number(metrics["model"][horizon]["rank_ic"])
-        assert theirs == format_number(metrics["lightgbm"][horizon]["rank_ic"])
-        cell = evidence.key_results["better"]["horizons"][horizon]
-        assert cell["difference"] == pytest.approx(difference)
-        low, high = cell["ci95"]
+        assert ours == format_number(metrics["model"][horizon].rank_ic)
+        assert theirs == format_number(metrics["lightgbm"][horizon].rank_ic)
+        cell = evidence.key_results.better.horizons[horizon]
+        assert cell.difference == pytest.approx(difference)
+        low, high = cell.ci95
         sides = {"better": low is not None and low > 0, "worse": high is not None and high < 0}
         assert sides.get(answer, not any(sides.values()))
         gain, ratio = shown[BY_HOW_MUCH].rows[horizon]
-        assert gain == f"{format_number(difference)} {format_interval(cell['ci95'], '+.3f')}"
-        assert ratio.startswith(format_number(cell["sharpe_net"]["difference"], "+.2f"))
-    low, high = evidence.key_results["better"]["horizons"]["1d"]["ci95"]
-    assert 0 < low < evidence.key_results["better"]["horizons"]["1d"]["difference"] < high
+        assert gain == f"{format_number(difference)} {format_interval(cell.ci95, '+.3f')}"
+        assert ratio.startswith(format_number(cell.sharpe_net.difference, "+.2f"))
+    low, high = evidence.key_results.better.horizons["1d"].ci95
+    assert 0 < low < evidence.key_results.better.horizons["1d"].difference < high
 
 
-def test_the_gain_in_sharpe_is_that_of_the_portfolios_after_costs(daily) -> None:
-    evidence = evidence_of(daily)
-    after = {
-        model: evidence.portfolio["test"][model]["long_short"]["5d"]["costs"]["10"]["sharpe_active"]
-        for model in ("model", "lightgbm")
-    }
-    found = evidence.key_results["better"]["horizons"]["5d"]["sharpe_net"]
-    assert found["difference"] == pytest.approx(after["model"] - after["lightgbm"])
-
-
-def test_tradable_is_the_held_portfolio_after_the_cost_with_its_deflated_sharpe(daily) -> None:
+def test_tradable_is_the_simulated_portfolio_after_the_cost_with_its_deflated_sharpe(daily) -> None:
     evidence = evidence_of(daily)
     shown = cards(evidence)[TRADABLE]
     for horizon in HORIZONS:
-        after = evidence.portfolio["test"]["model"]["long_short"][horizon]["costs"]["10"]
-        late = evidence.metrics["test"]["model"][horizon]
-        ratio, deflated, one_day_late = shown.rows[horizon]
-        interval = format_interval(after["sharpe_active_ci"], "+.1f")
-        assert ratio == f"{format_number(after['sharpe_active'], '+.2f')} {interval}"
-        assert deflated == format_number(after["deflated_sharpe"], ".0%")
-        assert one_day_late.split(" of ") == [
-            format_number(late["rank_ic_one_day_late"]),
-            format_number(late["rank_ic"]),
-        ]
+        after = evidence.portfolios.test["model"]["long_short"][horizon].costs["10"]
+        late = evidence.metrics.test["model"][horizon]
+        ratio, deflated, lag_1 = shown.rows[horizon]
+        interval = format_interval(after.sharpe_active_ci, "+.1f")
+        assert ratio == f"{format_number(after.sharpe_active, '+.2f')} {interval}"
+        assert deflated == format_number(after.deflated_sharpe, ".0%")
+        assert lag_1.split(" of ") == [format_number(late.rank_ic_one_day_late), format_number(late.rank_ic)]
     assert shown.words == "Earns at 1d, 5d, 10d, 20d"
 
 
 @pytest.mark.parametrize(("deflated", "tone", "told"), [(0.94, "open", True), (0.96, "good", False)])
 def test_a_sharpe_ratio_that_many_trials_explain_is_not_good_news(daily, deflated, tone, told) -> None:
-    evidence = evidence_of(daily)
-    for portfolio in evidence.portfolio["test"]["model"]["long_short"].values():
-        portfolio["costs"]["10"]["deflated_sharpe"] = deflated
-    answers = summarise_key_results(
-        *(evidence.metrics, daily), cost_bps=COST, sessions_per_year=245, portfolio=evidence.portfolio
-    )
-    shown = cards(replace(evidence, key_results=answers))[TRADABLE]
+    shown = cards(evidence_of(daily, after_costs={"deflated_sharpe": deflated}))[TRADABLE]
     assert shown.tone == tone
     assert ("Deflated below 95% at 1d, 5d, 10d, 20d" in shown.note) == told
 
 
-def test_the_graph_matters_where_it_beats_the_model_without_and_the_blind_graphs(daily) -> None:
+def test_the_graph_matters_where_it_beats_the_model_without_and_the_control_graphs(daily) -> None:
     shown = cards(evidence_of(daily, effect()))[GRAPH]
-    assert shown.words == "No more than a blind graph at 1d; matters at 5d; undecided at 10d, 20d"
+    assert shown.words == "No more than a control graph at 1d; matters at 5d; undecided at 10d, 20d"
     for horizon, gains in effect().items():
         if horizon in HORIZONS:
             rank_ic, ratio = shown.rows[horizon]
@@ -161,13 +134,6 @@ def test_an_ablation_of_other_data_is_refused_and_one_of_other_settings_is_marke
     assert "same data at other settings (config 5ma11, here c0ffee)" in marked.note
 
 
-def test_an_artefact_that_does_not_say_of_what_data_it_is_counts_as_of_other_data() -> None:
-    assert provenance.origin({}, RUN) == provenance.OTHER_DATA
-    assert provenance.origin({"run": RUN}, {}) == provenance.OTHER_DATA
-    assert provenance.origin({"run": RUN}, RUN) == provenance.HERE
-    assert provenance.command("ablation", {"environment": "ohlcv"}).endswith("ablation --env ohlcv")
-
-
 def test_without_lightgbm_and_portfolios_the_page_says_what_it_does_not_know(daily) -> None:
     alone = daily[daily["model"] != "lightgbm"]
     metrics = metrics_of(alone)
@@ -175,26 +141,17 @@ def test_without_lightgbm_and_portfolios_the_page_says_what_it_does_not_know(dai
     shown = Cards(render_report(Evidence(found, metrics, QUALITY, {}), [])).found
     assert shown[BETTER].words.startswith("Unknown: LightGBM")
     assert shown[BY_HOW_MUCH].words.startswith("Unknown")
-    plain = metrics["test"]["model"]["1d"]["sharpe_net"]
+    plain = metrics.test["model"]["1d"].sharpe_net
     assert shown[TRADABLE].rows["1d"][0].startswith(format_number(plain, "+.2f"))
-
-
-def test_months_of_a_rising_and_of_a_falling_universe_are_told_apart(daily) -> None:
-    regimes = evidence_of(daily).key_results["regimes"]
-    rows = daily[(daily["model"] == "model") & (daily["horizon"] == "1d")].dropna(subset="rank_ic")
-    january = rows["date"].dt.month == 1
-    assert regimes["up"]["months"] == 1
-    assert regimes["down"]["months"] == rows["date"].dt.month.nunique() - 1
-    assert regimes["up"]["model"]["1d"] == pytest.approx(rows.loc[january, "rank_ic"].mean())
-    assert regimes["down"]["model"]["1d"] == pytest.approx(rows.loc[~january, "rank_ic"].mean())
 
 
 @pytest.mark.parametrize("found", [None, effect()], ids=["no ablation", "ablation"])
 def test_the_terminal_answers_in_two_lines_of_eighty_columns(daily, found) -> None:
     answers = evidence_of(daily, found).key_results
-    for part in ("better", "tradable", "graph"):  # the longest lines there can be
-        for cell in answers[part]["horizons"].values():
-            cell["answer"] = {"better": "better", "tradable": "earns", "graph": "matters"}[part]
+    for part, word in (("better", "better"), ("tradable", "earns"), ("graph", "matters")):  # the longest lines
+        of = getattr(answers, part)
+        horizons = {name: replace(cell, answer=word) for name, cell in of.horizons.items()}
+        answers = replace(answers, **{part: replace(of, horizons=horizons)})
     lines = terminal_lines(answers)
     assert len(lines) == 2
     assert max(map(len, lines)) <= 80
@@ -204,54 +161,3 @@ def test_the_terminal_answers_in_two_lines_of_eighty_columns(daily, found) -> No
     console = Console(width=80, file=io.StringIO(), record=True)
     console.print("\n".join(lines))
     assert console.export_text().count("\n") == 2
-
-
-def test_a_phone_gets_its_own_width_and_wide_tables_scroll_inside_their_frame(daily) -> None:
-    html = render_report(evidence_of(daily, effect()), [FigureGroup("Empty", [], "why")])
-    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in html
-    assert html.count("<table") == html.count('<div class="scroll"><table') > 8
-    assert ".scroll { overflow-x: auto; }" in html
-    assert "minmax(0, 1fr)" in html  # no column of the page is wider than the screen
-
-
-def test_limits_are_computed_from_the_run(daily) -> None:
-    evidence = evidence_of(daily)
-    html = render_report(evidence, [])
-    low, high = evidence.key_results["better"]["horizons"]["5d"]["ci95"]
-    assert f"known to ±{(high - low) / 2:.3f} of rank IC" in html
-    assert f"counts {evidence.portfolio['trials']['test']['count']} trials" in html
-    assert "short sales follow margin balances (70% of stock-days)" in html
-    assert "One seed" in html
-    several = evidence.key_results | {"seeds": {"0": {"5d": 0.01}, "1": {"5d": 0.03}}}
-    html = render_report(replace(evidence, key_results=several), [])
-    assert "lies between +0.0100 and +0.0300" in html
-
-
-def test_a_rank_ic_stands_beside_its_interval(daily) -> None:
-    evidence = evidence_of(daily)
-    numbers = evidence.metrics["test"]["model"]["1d"]
-    interval = format_interval(numbers["rank_ic_ci"], "+.3f")
-    assert f"{format_number(numbers['rank_ic'])} {interval}" in render_report(evidence, [])
-
-
-def test_findings_on_the_data_are_a_table_of_those_that_occurred(daily) -> None:
-    issues = {
-        "zero_volume": {"rows": 12, "codes": 3, "rule": "did not trade", "examples": []},
-        "empty_row": {"rows": 0, "codes": 0, "rule": "dropped", "examples": []},
-    }
-    evidence = evidence_of(daily)
-    html = render_report(replace(evidence, quality_report=QUALITY | {"issues": issues}), [])
-    assert "zero volume</th><td>12</td><td>3</td><td>did not trade" in html
-    assert "empty row" not in html
-
-
-def test_daily_metrics_without_days_leave_no_answer() -> None:
-    empty = pd.DataFrame(
-        {name: pd.Series(dtype=kind) for name, kind in (("model", str), ("split", str), ("horizon", str))}
-        | {"date": pd.Series(dtype="datetime64[ns]")}
-        | {name: pd.Series(dtype=float) for name in ("rank_ic", "long_short_net")}
-    )
-    found = summarise_key_results({"run": RUN, "test": {}}, empty, cost_bps=COST, sessions_per_year=245)
-    assert found["horizon"] is None
-    assert found["better"]["horizons"] == found["tradable"]["horizons"] == {}
-    assert terminal_lines(found)[0] == "better than LightGBM at no horizon"

@@ -1,27 +1,17 @@
-import io
+"""The page opens offline, and the model card has its sections and the numbers of the page."""
+
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
-import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import pytest
-from rich.console import Console
 
-from gogooku_kedro.baselines.oracle import oracle_bounds
-from gogooku_kedro.metrics.daily import daily_metrics
-from gogooku_kedro.metrics.deciles import daily_deciles, decile_profile
-from gogooku_kedro.report.figures.ranking import (
-    cumulative_net_return,
-    cumulative_rank_ic,
-    decile_returns,
-    degree_histogram,
-    loss_curves,
-)
-from gogooku_kedro.report.numbers import EN_DASH, compare_models, format_interval, format_number, summary_table
-from gogooku_kedro.report.page import FigureGroup, render_report
-from gogooku_kedro.report.sections import run_facts
-from tests.report.report_run import SPLIT, evidence_of, metrics_of
+from gogooku_kedro.report.cards import answer_cards
+from gogooku_kedro.report.figures.ranking import cumulative_rank_ic
+from gogooku_kedro.report.formats import EN_DASH, NO_BREAK
+from gogooku_kedro.report.page import FigureGroup, render_model_card, render_report
+from tests.report.report_run import effect, evidence_of, text_rows
 
 ORACLE = {"with_graph": {"1d": 0.0570}, "without_graph": {"1d": 0.0471}}
 
@@ -86,7 +76,7 @@ def test_first_screen_answers_better_and_tradable_and_names_the_run(daily) -> No
     first_screen = text[: text.index("Models and horizons")]
     assert "Better at 1d" in first_screen
     assert "Is it tradable after costs? Earns at 1d" in first_screen
-    for fact in ("0123456789ab", f"2024-01-04 {EN_DASH} 2024-03-27", "30 codes", "cpu"):
+    for fact in ("0123456789ab", f"2024-01-04 {EN_DASH} 2024-03-27", "30 stocks", "cpu"):
         assert fact in first_screen
 
 
@@ -95,7 +85,8 @@ def test_banner_and_oracle_are_shown_for_a_synthetic_market_only(daily) -> None:
     assert "Synthetic market" in made_up
     assert "+0.0570" in made_up
     assert "Synthetic" not in real
-    assert "bound with graph" not in real
+    assert "expected oracle" in made_up
+    assert "expected oracle" not in real
 
 
 def test_missing_numbers_are_dashes_and_text_is_escaped(daily) -> None:
@@ -108,118 +99,72 @@ def test_missing_numbers_are_dashes_and_text_is_escaped(daily) -> None:
     assert EN_DASH in text  # deciles were not measured: there is no monotonicity
 
 
-def test_formats() -> None:
-    assert format_number(None) == format_number(float("nan")) == EN_DASH
-    assert format_number(-0.01234) == "\u22120.0123"
-    assert format_interval([None, 1.0]) == EN_DASH
-    assert format_interval([-1.0, 2.0], "+.1f") == "[\u22121.0,\u00a0+2.0]"
+def test_a_phone_gets_its_own_width_and_wide_tables_scroll_inside_their_frame(daily) -> None:
+    html = render_report(evidence_of(daily, effect()), [FigureGroup("Empty", [], "why")])
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in html
+    assert html.count("<table") == html.count('<div class="scroll"><table') > 8
+    assert ".scroll { overflow-x: auto; }" in html
+    assert "minmax(0, 1fr)" in html  # no column of the page is wider than the screen
 
 
-def test_model_is_compared_on_the_same_days(daily) -> None:
-    first = compare_models(daily)[0]
-    assert (first.horizon, first.answer) == ("1d", "better")
-    mirrored = compare_models(daily, "lightgbm", "model")[0]
-    assert mirrored.answer == "worse"
-    assert mirrored.comparison.difference == pytest.approx(-first.comparison.difference)
-    assert compare_models(daily, second="absent") == []
+SETTINGS = {
+    "model": {"window": 20, "hidden_size": 32, "gat": {"enabled": True, "conv": "gatv2", "heads": 4}},
+    "training": {"max_epochs": 9, "precision": "32"},
+    "labelling": {"entry": "next_open"},
+}
+
+SECTIONS = [
+    *("Model", "Intended use", "Not intended", "Data", "Features", "Leak controls", "Training"),
+    *("Results", "Limits"),
+]
 
 
-def test_terminal_table_fits_eighty_columns_and_shows_the_oracle(daily) -> None:
-    console = Console(width=80, record=True, file=io.StringIO())
-    console.print(summary_table(metrics_of(daily), ORACLE))
-    text = console.export_text()
-    assert "…" not in text
-    assert "+0.0570" in text
-    assert "SR" in text
+def card(evidence, **changes) -> str:
+    return render_model_card(evidence, **(SETTINGS | changes))
 
 
-def test_bounds_are_those_of_the_label_entry_and_a_real_market_has_none() -> None:
-    bounds = pd.DataFrame(
-        {
-            "entry": ["next_open", "close"],
-            "horizon": [1, 1],
-            "own": [0.03, 0.04],
-            "graph": [0.05, 0.06],
-        }
-    )
-    assert oracle_bounds(bounds, "next_open") == {
-        "with_graph": {"1d": 0.05},
-        "without_graph": {"1d": 0.03},
-    }
-    assert oracle_bounds(bounds.iloc[:0], "next_open") is None
+def test_the_card_has_every_section_in_order_and_is_no_advice(daily) -> None:
+    text = card(evidence_of(daily))
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == SECTIONS
+    assert text.count("ot investment advice") == 2
+    assert "\n\n\n\n" not in text
+    assert "None" not in text
+    assert "trend (2)." in text
+    assert "- Left out: flows: table investor_flows is empty" in text
 
 
-def test_figures_are_small_titled_and_mark_the_test_part(daily, labels, predict) -> None:
-    history = pd.DataFrame({"epoch": [0, 1], "train/loss": [1.0, 0.9], "valid/rank_ic_1d": [np.nan, 0.02]})
-    edges = pd.DataFrame(
-        {
-            "asof": pd.Timestamp("2024-01-04"),
-            "source": ["B", "C", "A", "B"],
-            "target": ["A", "A", "A", "B"],
-            "is_self": [0.0, 0.0, 1.0, 1.0],
-        }
-    )
-    profile = decile_profile(daily_deciles(predict(labels["ret"].sel(horizon=1).values), labels))
-    figures = [
-        cumulative_rank_ic(daily, "1d"),
-        cumulative_net_return(daily, "5d"),
-        decile_returns(profile),
-        loss_curves(history),
-        degree_histogram(edges),
-    ]
-    for figure in figures:
-        assert isinstance(figure, go.Figure)
-        assert figure.layout.title.text
-        assert len(figure.to_json()) < 100_000
-    assert figures[0].layout.annotations[0].text == "test part"
-    assert figures[4].data[0].y == (0.5, 0.0, 0.5)  # B has no peer, A has two
+def test_the_card_has_the_numbers_of_the_first_screen_and_the_limits_of_the_report(daily) -> None:
+    evidence = evidence_of(daily, effect())
+    text, html = card(evidence), render_report(evidence, [])
+    for answer in answer_cards(evidence.key_results):
+        assert f"**{answer.question}** {answer.text}" in text
+        for row in text_rows(answer.table):
+            assert f"| {' | '.join(row)} |".replace(NO_BREAK, " ") in text
+    limits = text.partition("## Limits\n")[2].split("\n- ")[1:]
+    assert len(limits) >= 6
+    for limit in limits:
+        assert limit.partition("\n")[0].replace("&", "&amp;") in html
 
 
-def test_cumulative_rank_ic_ends_at_the_sum_of_the_test_part(daily) -> None:
-    figure = cumulative_rank_ic(daily, "1d")
-    rows = daily[(daily["model"] == "model") & (daily["horizon"] == "1d")]
-    trace = next(trace for trace in figure.data if trace.name == "model")
-    assert trace.y[-1] == pytest.approx(rows["rank_ic"].sum(), abs=1e-4)
+def test_the_card_says_when_the_market_is_made_up_and_when_there_is_no_graph(daily) -> None:
+    assert "Synthetic market" not in card(evidence_of(daily))
+    made_up = evidence_of(daily, oracle={"with_graph": {"1d": 0.1}})
+    assert "> **Synthetic market.**" in card(made_up)
+    off = SETTINGS["model"] | {"gat": {"enabled": False, "conv": "gatv2", "heads": 4}}
+    assert "4 heads" in card(made_up)
+    assert "heads" not in card(made_up, model=off)
 
 
-def test_the_training_of_several_seeds_has_a_line_for_each_and_one_legend() -> None:
-    rows = {"epoch": [0, 1], "train/loss": [1.0, 0.9], "valid/rank_ic_1d": [-np.inf, 0.02]}
-    both = pd.concat([pd.DataFrame(rows).assign(seed=seed) for seed in (3, 4)], ignore_index=True)
-    one, two = loss_curves(both[both["seed"] == 3]), loss_curves(both)
-    assert [trace.name for trace in one.data] == ["train/loss", "rank IC 1d"]
-    assert [trace.name for trace in two.data] == ["train/loss", "rank IC 1d"] * 2
-    assert [trace.showlegend for trace in two.data] == [True, True, False, False]
-    assert two.data[1].y == two.data[3].y == (None, 0.02)
-    assert two.data[1].line.color == two.data[3].line.color
-
-
-@pytest.mark.parametrize(
-    ("run", "shown"), [({"seeds": [0, 1, 2], "seed": 7}, "0, 1, 2"), ({"seed": 7}, "7"), ({}, "–")]
-)
-def test_the_page_names_the_seeds_of_the_models(run, shown) -> None:
-    facts = dict(run_facts({"run": run}, SPLIT, {}))
-    assert facts["Seeds"] == shown
-
-
-def test_short_tables_show_the_models_own_neutral_versions_only(labels, predict) -> None:
-    names = ["model", "model_neutral", "model_pca_neutral", "model_sector_neutral", "ridge", "ridge_neutral"]
-    names += ["oracle", "oracle_without_graph", "lightgbm_peers"]
-    score = -labels["ret"].sel(horizon=1).values  # the widest numbers: negative, with a large t
-    daily = daily_metrics(pd.concat([predict(score, name) for name in names]), labels, 10.0)
-    console = Console(width=80, record=True, file=io.StringIO())
-    console.print(summary_table(metrics_of(daily)))
-    text = console.export_text()
-    assert "…" not in text
-    for shown in (
-        "model ex peers",
-        "model ex factors",
-        "model ex sector",
-        "oracle, no graph",
-        "lightgbm_peers",
-    ):
-        assert re.search(rf"^ *{shown}  ", text, re.MULTILINE), shown
-    assert "ridge ex peers" not in text
-    traces = [trace.name for trace in cumulative_rank_ic(daily, "1d").data]
-    assert "model_pca_neutral" in traces
-    assert "ridge_neutral" not in traces
-    assert "ridge_neutral" in " ".join(page(daily).text)  # in the folded tables
+@pytest.mark.parametrize("cell", ["a|b", f"[1,{NO_BREAK}2]", "<script>"])
+def test_a_cell_can_neither_break_the_table_nor_open_a_tag(daily, cell) -> None:
+    evidence = evidence_of(daily)
+    better = evidence.key_results.better
+    horizons = better.horizons | {"1d": replace(better.horizons["1d"], answer=cell)}
+    answers = replace(evidence.key_results, better=replace(better, horizons=horizons))
+    lines = card(replace(evidence, key_results=answers)).partition("Is it better")[2].splitlines()
+    head = lines.index("|  | model | LightGBM | p | answer |")
+    assert lines[head + 1] == "| --- | ---: | ---: | ---: | ---: |"
+    assert lines[head + 2].startswith("| 1d | ")
+    assert len(re.findall(r"(?<!\\)\|", lines[head + 2])) == 6
+    assert NO_BREAK not in lines[head + 2]
+    assert "<" not in lines[head + 2]

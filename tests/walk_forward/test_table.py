@@ -6,7 +6,7 @@ import pytest
 
 from gogooku_kedro.metrics.daily import DAILY_COLUMNS, daily_metrics
 from gogooku_kedro.metrics.significance import mean_interval, mean_p_value, newey_west_t
-from gogooku_kedro.report.figures.folds import ALL, rank_ic_by_fold
+from gogooku_kedro.report.figures.ranking import ALL, rank_ic_by_fold
 from gogooku_kedro.walk_forward.table import measure_folds, measure_seeds, summarise_folds, summarise_seeds
 from tests.metrics import conftest as tiny
 

@@ -57,7 +57,7 @@ class Model:
         fit: "module:function" that takes a `FitContext` and returns date, code, split, score_<h>d of the valid and
             test parts, with a leading dot for a module of this package; empty for what is scored elsewhere.
         neutral: Neutral versions that are measured beside it.
-        rival: Whether the first screen of the report holds the network against it.
+        first_screen: Whether the first screen of the report holds the network against it.
         drawn: Whether its curve is shown before a click in the legend; few curves can be told apart.
         short_name: Name for a narrow table; empty = `name`.
     """
@@ -68,28 +68,30 @@ class Model:
     role: Role
     fit: str = ""
     neutral: tuple[Version, ...] = ("peers", "pca", "sector")
-    rival: bool = False
+    first_screen: bool = False
     drawn: bool = False
     short_name: str = ""
 
 
 NETWORK = "model"
-RIVAL = "lightgbm"
-"""The rival of the report's first question; the other rivals stand behind it."""
+REFERENCE = "lightgbm"
+"""The baseline of the report's first question; the other baselines stand behind it."""
 GRAPH_PAIR = ("lightgbm_peers", "lightgbm_own")
 """Models that differ in the graph alone, the one with it first: what the graph is worth to trees."""
 
 MODELS: tuple[Model, ...] = (
     Model(NETWORK, "ATFT-GAT-FAN", "#0072B2", "network", drawn=True),
-    Model("ridge", "Ridge", "#E69F00", "learned", ".ridge:fit", rival=True, drawn=True),
-    Model(RIVAL, "LightGBM, the same features", "#D55E00", "learned", ".lightgbm:fit", rival=True, drawn=True),
+    Model("ridge", "Ridge", "#E69F00", "learned", ".ridge:fit", first_screen=True, drawn=True),
+    Model(
+        REFERENCE, "LightGBM, the same features", "#D55E00", "learned", ".lightgbm:fit", first_screen=True, drawn=True
+    ),
     Model(
         "lightgbm_own",
         "LightGBM without anything of the graph",
         "#F2A65A",
         "learned",
         ".lightgbm:fit_own",
-        rival=True,
+        first_screen=True,
     ),
     Model(
         "lightgbm_peers",
@@ -97,12 +99,12 @@ MODELS: tuple[Model, ...] = (
         "#8A3A00",
         "learned",
         ".lightgbm:fit_peers",
-        rival=True,
+        first_screen=True,
         drawn=True,
     ),
-    Model("lstm", "LSTM ranker", "#882255", "learned", ".lstm:fit", rival=True, drawn=True),
+    Model("lstm", "LSTM ranker", "#882255", "learned", ".lstm:fit", first_screen=True, drawn=True),
     Model("reversal_1d", "1-session reversal", "#009E73", "rule", ".rules:reversal_1d"),
-    Model("reversal_5d", "5-session reversal", "#CC79A7", "rule", ".rules:reversal_5d", rival=True, drawn=True),
+    Model("reversal_5d", "5-session reversal", "#CC79A7", "rule", ".rules:reversal_5d", first_screen=True, drawn=True),
     Model("momentum_20d", "20-session momentum", "#8C6D31", "rule", ".rules:momentum_20d"),
     Model("random", "Random score", "#7F7F7F", "chance", ".rules:random", neutral=(), drawn=True),
     Model("oracle", "Oracle", "#000000", "oracle", neutral=(), drawn=True),
@@ -123,9 +125,9 @@ def find(name: str) -> Model | None:
     return next((model for model in MODELS if model.name == name), None)
 
 
-def rivals() -> list[Model]:
+def on_first_screen() -> list[Model]:
     """Return the models that the first screen holds the network against, the one of its first question first."""
-    return sorted((model for model in MODELS if model.rival), key=lambda model: model.name != RIVAL)
+    return sorted((model for model in MODELS if model.first_screen), key=lambda model: model.name != REFERENCE)
 
 
 def oracles() -> list[str]:

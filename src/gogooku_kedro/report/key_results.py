@@ -5,29 +5,47 @@ Report, model card, terminal and MLflow all show `key_results.json`, so that the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from gogooku_kedro.backtest.targets import LONG_ONLY, LONG_SHORT
-from gogooku_kedro.baselines import table
-from gogooku_kedro.baselines.table import NETWORK as MODEL
-from gogooku_kedro.baselines.table import RIVAL
-from gogooku_kedro.columns import horizon_sessions, sorted_horizons
+from gogooku_kedro.baselines.table import GRAPH_PAIR, NETWORK, REFERENCE, on_first_screen
+from gogooku_kedro.columns import horizon_sessions
 from gogooku_kedro.metrics.daily import number
-from gogooku_kedro.metrics.paired import PairedDifference, paired_difference
+from gogooku_kedro.metrics.paired import paired_difference
 from gogooku_kedro.metrics.significance import sharpe
 from gogooku_kedro.report import provenance
-from gogooku_kedro.report.numbers import Metrics, compare_models, horizon_names, side_of_zero
+from gogooku_kedro.report.results import (
+    Better,
+    Comparison,
+    Earnings,
+    GatEffect,
+    Graph,
+    GraphAnswer,
+    Interval,
+    KeyResults,
+    Metrics,
+    ModelMetrics,
+    NetPerformance,
+    Portfolio,
+    PortfolioMetrics,
+    Regime,
+    RunFacts,
+    Tradable,
+    horizon_names,
+)
 
 SHOWN_HORIZON = "5d"
 BEYOND_LUCK = 0.95
 """A net Sharpe ratio is more than the luck of many trials where its deflated one reaches this."""
 
-BLIND_CONTROLS = ("identity", "permuted")
-"""Variants of an ablation with a graph that knows nothing: what the graph adds must not be there in them."""
+CONTROL_GRAPHS = ("identity", "permuted")
+"""Variants of an ablation whose graph has no information: what the graph adds must not be there in them."""
 
 REGIMES = {"up": 1.0, "down": -1.0}
 
@@ -38,207 +56,189 @@ def summarise_key_results(
     *,
     cost_bps: float,
     sessions_per_year: float,
-    portfolios: pd.DataFrame | None = None,
-    portfolio: Mapping[str, Any] | None = None,
-    effect: Mapping[str, Any] | None = None,
-    members: pd.DataFrame | None = None,
+    returns: pd.DataFrame | None = None,
+    portfolios: PortfolioMetrics | None = None,
+    effect: GatEffect | None = None,
+    seed_daily: pd.DataFrame | None = None,
     replications: int = 1000,
     seed: int = 0,
-) -> dict[str, Any]:
-    """Return key_results.json: every number of the first screen of the report, of the test part.
+) -> KeyResults:
+    """Return every number of the first screen of the report, of the test part.
 
     Args:
         metrics: metrics.json.
         daily: Table of `daily_metrics`.
         cost_bps: Cost per side of the net figures, in basis points.
         sessions_per_year: For the Sharpe ratios.
-        portfolios: Table of `backtest_portfolios`; without it the plain portfolio of `daily` is compared.
-        portfolio: portfolio_metrics.json; without it the plain portfolio of metrics.json answers.
+        returns: Table of `backtest_portfolios`; without it the plain decile portfolio of `daily` is compared.
+        portfolios: portfolio_metrics.json; without it the plain decile portfolio of metrics.json answers.
         effect: gat_effect.json, None where no ablation was run.
-        members: Table of `daily_metrics` of every seed by itself, with a column `seed`.
+        seed_daily: Table of `daily_metrics` of every seed by itself, with a column `seed`.
         replications: Bootstrap draws of an interval.
         seed: Seed of the draws.
+    """
+    run, names = metrics.run, horizon_names(metrics.test)
+    test = daily[daily["split"] == "test"]
+    ratios = compare_models(
+        _net_returns(test, returns, cost_bps),
+        column="net",
+        statistic=partial(sharpe, sessions_per_year=sessions_per_year),
+        replications=replications,
+        seed=seed,
+    )
+    better = {name: replace(cell, sharpe_net=ratios.get(name)) for name, cell in compare_models(test).items()}
+    return KeyResults(
+        run=RunFacts(run.git_sha, run.config_hash, run.data_hash, run.environment),
+        horizon=SHOWN_HORIZON if SHOWN_HORIZON in names else next(iter(names), None),
+        better=Better(REFERENCE, better, _others(test)),
+        tradable=_tradable(metrics, portfolios, cost_bps),
+        graph=_graph(effect, run, compare_models(test, *GRAPH_PAIR)),
+        regimes={} if returns is None else _regimes(test, returns),
+        seeds={} if seed_daily is None else _rank_ic_by_seed(seed_daily),
+    )
+
+
+def _others(test: pd.DataFrame) -> dict[str, dict[str, Comparison]]:
+    baselines = (model.name for model in on_first_screen() if model.name != REFERENCE)
+    return {name: compare_models(test, NETWORK, name) for name in baselines}
+
+
+def compare_models(
+    daily: pd.DataFrame,
+    first: str = NETWORK,
+    second: str = REFERENCE,
+    *,
+    column: str = "rank_ic",
+    **settings: Any,
+) -> dict[str, Comparison]:
+    """Return, per horizon, whether `first` beats `second`, session by session on the same dates.
+
+    "better" and "worse" need a 95% interval of the difference that excludes 0; otherwise the answer is
+    "undecided", or "unknown" with too few common sessions.
+
+    Args:
+        daily: Daily series of one part of the split: model, horizon, date and `column`.
+        first: Model in question.
+        second: Model it is compared with.
+        column: Daily series to compare.
+        settings: Of `paired_difference`: the statistic and its draws; the mean by default.
 
     Returns:
-        `run`, `horizon` (the one in the words), `better`, `tradable`, `graph`, `regimes` and `seeds`; plain
-        numbers, None where there is none.
+        Empty when either model is absent.
     """
-    draws = {"replications": replications, "seed": seed}
-    names = horizon_names(metrics)
-    run = metrics.get("run", {})
-    ratio = partial(sharpe, sessions_per_year=sessions_per_year)
-    returns = _portfolio_returns(daily, portfolios, cost_bps)
-    return {
-        "run": {name: run.get(name) for name in provenance.IDENTITY},
-        "horizon": SHOWN_HORIZON if SHOWN_HORIZON in names else next(iter(names), None),
-        "better": {
-            "rival": RIVAL,
-            "horizons": _beside(daily, RIVAL, returns, ratio, draws),
-            "others": {rival.name: _differences(daily, MODEL, rival.name) for rival in table.rivals()[1:]},
-        },
-        "tradable": {"cost_bps": cost_bps, **_tradable(metrics, portfolio, cost_bps)},
-        "graph": {
-            **_graph(effect, run),
-            "trees": _differences(daily, *table.GRAPH_PAIR),
-        },
-        "regimes": _regimes(daily, portfolios),
-        "seeds": {} if members is None else _seeds(members),
-    }
-
-
-def _portfolio_returns(daily: pd.DataFrame, portfolios: pd.DataFrame | None, cost_bps: float) -> pd.DataFrame:
-    """Daily active return of the long-short portfolio after costs: model, horizon, date, net."""
-    if portfolios is None:
-        plain = daily[daily["split"] == "test"]
-        return plain.rename(columns={"long_short_net": "net"})[["model", "horizon", "date", "net"]]
-    chosen = (portfolios[["split", "portfolio"]] == ["test", LONG_SHORT]).all(axis=1) & (
-        portfolios["cost_bps"] == cost_bps
-    )
-    return portfolios.loc[chosen, ["model", "horizon", "date", "net"]]
-
-
-def _differences(daily: pd.DataFrame, first: str, second: str) -> dict[str, dict[str, Any]]:
-    return {
-        verdict.horizon: _numbers(verdict.comparison) | {"answer": verdict.answer}
-        for verdict in compare_models(daily, first, second)
-    }
-
-
-def _beside(
-    daily: pd.DataFrame, rival: str, returns: pd.DataFrame, ratio: Any, draws: Mapping[str, int]
-) -> dict[str, dict[str, Any]]:
-    found = _differences(daily, MODEL, rival)
-    for name, numbers in found.items():
-        of_horizon = returns[returns["horizon"] == name]
-        pair = of_horizon.pivot(index="date", columns="model", values="net")
-        if {MODEL, rival} <= set(pair):
-            series = (pair[MODEL], pair[rival])
-            days = horizon_sessions(name)
-            numbers["sharpe_net"] = _numbers(paired_difference(*series, horizon=days, statistic=ratio, **draws))
+    found = {}
+    for name, days in daily[daily["model"].isin([first, second])].groupby("horizon", sort=False):
+        pair = days.pivot(index="date", columns="model", values=column)
+        if {first, second} <= set(pair):
+            result = paired_difference(pair[first], pair[second], horizon=horizon_sessions(name), **settings)
+            found[str(name)] = Comparison(
+                model=number(result.first),
+                baseline=number(result.second),
+                difference=number(result.difference),
+                relative=number(result.relative),
+                ci95=(number(result.low), number(result.high)),
+                t=number(result.t),
+                p=number(result.p),
+                days=result.days,
+                answer=side_of_zero((result.low, result.high), positive="better", negative="worse"),
+            )
     return found
 
 
-def _numbers(found: PairedDifference) -> dict[str, Any]:
-    return {
-        "model": number(found.first),
-        "rival": number(found.second),
-        "difference": number(found.difference),
-        "relative": number(found.relative),
-        "ci95": [number(found.low), number(found.high)],
-        "t": number(found.t),
-        "p": number(found.p),
-        "days": found.days,
-    }
+def side_of_zero(interval: Interval, *, positive: str, negative: str, undecided: str = "undecided") -> str:
+    """Return the word for the side of 0 on which the whole interval lies; "unknown" without an interval."""
+    low, high = interval
+    if low is None or high is None or math.isnan(low) or math.isnan(high):
+        return "unknown"
+    if low > 0:
+        return positive
+    return negative if high < 0 else undecided
 
 
-def _tradable(metrics: Metrics, portfolio: Mapping[str, Any] | None, cost_bps: float) -> dict[str, Any]:
-    plain: Mapping[str, Any] = metrics.get("test", {}).get(MODEL, {})
-    held = {} if portfolio is None else portfolio.get("test", {}).get(MODEL, {}).get(LONG_SHORT, {})
-    horizons = {}
-    for name in horizon_names(metrics):
-        if name not in plain:
-            continue
-        cell = {key: plain[name][key] for key in ("rank_ic", "rank_ic_one_day_late")}
-        of_horizon = held.get(name)
-        cell |= _plain_portfolio(plain[name]) if of_horizon is None else _held_portfolio(of_horizon, cost_bps)
-        deflated = cell["deflated_sharpe"]
-        luck = None if deflated is None else deflated < BEYOND_LUCK
-        horizons[name] = cell | {"answer": _earns(cell), "luck": luck}
-    trials = None if portfolio is None else portfolio["trials"]["test"]["count"]
-    source = "metrics.json" if portfolio is None else "portfolio_metrics.json"
-    return {"portfolio": LONG_SHORT, "source": source, "trials": trials, "horizons": horizons}
+def _net_returns(test: pd.DataFrame, returns: pd.DataFrame | None, cost_bps: float) -> pd.DataFrame:
+    """Daily active return of the long-short portfolio after costs: model, horizon, date, net."""
+    if returns is None:
+        return test.rename(columns={"long_short_net": "net"})
+    chosen = (returns[["split", "portfolio", "cost_bps"]] == ["test", LONG_SHORT, cost_bps]).all(axis=1)
+    return returns[chosen]
 
 
-def _plain_portfolio(cell: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "sharpe_net": cell["sharpe_net"],
-        "ci95": list(cell["sharpe_net_ci"]),
-        "sharpe_gross": cell["sharpe_gross"],
-        "turnover": cell["turnover"],
-        **dict.fromkeys(("probabilistic_sharpe", "deflated_sharpe", "max_drawdown", "break_even_bps")),
-    }
+def _tradable(metrics: Metrics, portfolios: PortfolioMetrics | None, cost_bps: float) -> Tradable:
+    plain = metrics.test.get(NETWORK, {})
+    simulated = {} if portfolios is None else portfolios.test.get(NETWORK, {}).get(LONG_SHORT, {})
+    source = "metrics.json" if portfolios is None else "portfolio_metrics.json"
+    names = [name for name in horizon_names(metrics.test) if name in plain]
+    horizons = {name: _earnings(plain[name], simulated.get(name), cost_bps) for name in names}
+    return Tradable(cost_bps, LONG_SHORT, source, None if portfolios is None else portfolios.trials, horizons)
 
 
-def _held_portfolio(portfolio: Mapping[str, Any], cost_bps: float) -> dict[str, Any]:
-    after = portfolio["costs"][f"{cost_bps:g}"]
-    return {
-        "sharpe_net": after["sharpe_active"],
-        "ci95": list(after["sharpe_active_ci"]),
-        "sharpe_gross": portfolio["sharpe_gross"],
-        "turnover": portfolio["turnover"],
-        "probabilistic_sharpe": after["probabilistic_sharpe"],
-        "deflated_sharpe": after["deflated_sharpe"],
-        "max_drawdown": after["max_drawdown"],
-        "break_even_bps": portfolio["break_even_bps"],
-    }
+def _earnings(plain: ModelMetrics, simulated: Portfolio | None, cost_bps: float) -> Earnings:
+    """Return the simulated portfolio after costs, the plain decile portfolio where none was simulated."""
+    ci95, net = plain.sharpe_net_ci, NetPerformance(sharpe_active=plain.sharpe_net)
+    if simulated is not None:
+        net = simulated.costs[f"{cost_bps:g}"]
+        ci95 = net.sharpe_active_ci
+    of = simulated or plain
+    return Earnings(
+        answer=side_of_zero(ci95, positive="earns", negative="loses", undecided="not shown"),
+        luck=None if net.deflated_sharpe is None else net.deflated_sharpe < BEYOND_LUCK,
+        rank_ic=plain.rank_ic,
+        rank_ic_one_day_late=plain.rank_ic_one_day_late,
+        sharpe_net=net.sharpe_active,
+        ci95=ci95,
+        sharpe_gross=of.sharpe_gross,
+        probabilistic_sharpe=net.probabilistic_sharpe,
+        deflated_sharpe=net.deflated_sharpe,
+        max_drawdown=net.max_drawdown,
+        turnover=of.turnover,
+        break_even_bps=None if simulated is None else simulated.break_even_bps,
+    )
 
 
-def _earns(cell: Mapping[str, Any]) -> str:
-    """Say on which side of 0 the whole interval lies; `luck` of the same cell is of the deflated ratio."""
-    words = {"positive": "earns", "negative": "loses", "undecided": "not shown"}
-    side = side_of_zero(*cell["ci95"])
-    return words.get(side, side)
-
-
-def _graph(effect: Mapping[str, Any] | None, run: Mapping[str, Any]) -> dict[str, Any]:
-    state = provenance.origin(effect, run)
-    found: dict[str, Any] = {
-        "state": state,
-        "remark": provenance.remark("ablation", state, effect, run),
-        "horizons": {},
-        "seeds": [],
-        "folds": None,
-    }
+def _graph(effect: GatEffect | None, run: RunFacts, trees: Mapping[str, Comparison]) -> Graph:
+    found = None if effect is None else effect.run
+    state, remark = provenance.origin(found, run), provenance.remark("ablation", found, run)
     if effect is None or not provenance.usable(state):
-        return found
-    names = sorted_horizons(effect)
-    found["horizons"] = {
-        name: {key: effect[name][key] for key in ("rank_ic", "sharpe_net") if key in effect[name]}
-        | {"answer": _matters(effect, name)}
-        for name in names
+        return Graph(state, remark, {}, [], None, trees)
+    horizons = {
+        name: GraphAnswer(gains["rank_ic"], gains["sharpe_net"], _matters(effect, name))
+        for name, gains in effect.raw.horizons.items()
     }
-    return found | {"seeds": effect["seeds"], "folds": effect["folds"], "of": effect.get("run", {})}
+    return Graph(state, remark, horizons, effect.seeds, effect.folds, trees, of=found)
 
 
-def _matters(effect: Mapping[str, Any], horizon: str) -> str:
-    """Say "matters" for a gain over the model without graph and over every graph that knows nothing."""
-    side = side_of_zero(*effect[horizon]["rank_ic"]["ci95"])
-    if side != "positive":
-        return {"negative": "harms", "undecided": "undecided", "unknown": "unknown"}[side]
-    controls = effect.get("controls", {})
-    lows = [
-        controls[name][horizon]["rank_ic"]["on_less_control_ci95"][0]
-        for name in BLIND_CONTROLS
-        if horizon in controls.get(name, {})
-    ]
+def _matters(effect: GatEffect, horizon: str) -> str:
+    """Say "matters" for a gain over the model without graph and over every control graph."""
+    interval = effect.raw.horizons[horizon]["rank_ic"].ci95
+    controls = [effect.raw.controls.get(name, {}) for name in CONTROL_GRAPHS]
+    lows = [of[horizon]["rank_ic"].on_less_control_ci95[0] for of in controls if horizon in of]
     beaten = all(low is not None and low > 0 for low in lows)
-    return "matters" if beaten else "no more than a blind graph"
+    positive = "matters" if beaten else "no more than a control graph"
+    return side_of_zero(interval, positive=positive, negative="harms")
 
 
-def _regimes(daily: pd.DataFrame, portfolios: pd.DataFrame | None) -> dict[str, Any]:
+def _regimes(test: pd.DataFrame, returns: pd.DataFrame) -> dict[str, Regime]:
     """Mean test rank IC in months in which the equally weighted universe rose, and in those it fell."""
-    if portfolios is None:
-        return {}
-    universe = portfolios[
-        (portfolios[["split", "portfolio", "model", "horizon"]] == ["test", LONG_ONLY, MODEL, "1d"]).all(axis=1)
-        & (portfolios["cost_bps"] == portfolios["cost_bps"].min())
+    universe = returns[
+        (returns[["split", "portfolio", "model", "horizon"]] == ["test", LONG_ONLY, NETWORK, "1d"]).all(axis=1)
+        & (returns["cost_bps"] == returns["cost_bps"].min())
     ]
     monthly = universe.groupby(universe["date"].dt.to_period("M"))["benchmark"].sum(min_count=1).dropna()
-    rows = daily[(daily["split"] == "test") & daily["model"].isin([MODEL, RIVAL])]
+    rows = test[test["model"].isin([NETWORK, REFERENCE])]
     months = rows["date"].dt.to_period("M").map(monthly)
     found = {}
     for name, sign in REGIMES.items():
         means = rows[months * sign > 0].groupby(["model", "horizon"])["rank_ic"].mean()
-        found[name] = {"months": int((monthly * sign > 0).sum())} | {
-            model: {str(h): number(v) for h, v in means.xs(model).items()}
-            for model in (MODEL, RIVAL)
-            if model in means.index.get_level_values("model")
-        }
+        models = {model: _by_horizon(means, model) for model in (NETWORK, REFERENCE) if model in means.index}
+        found[name] = Regime(int((monthly * sign > 0).sum()), models)
     return found
 
 
-def _seeds(members: pd.DataFrame) -> dict[str, dict[str, float | None]]:
-    """Mean test rank IC of every seed by itself."""
-    test = members[members["split"] == "test"]
+def _rank_ic_by_seed(seed_daily: pd.DataFrame) -> dict[str, dict[str, float | None]]:
+    test = seed_daily[seed_daily["split"] == "test"]
     means = test.groupby(["seed", "horizon"], sort=False)["rank_ic"].mean()
-    return {str(seed): {str(h): number(value) for h, value in means.xs(seed).items()} for seed in test["seed"].unique()}
+    return {str(seed): _by_horizon(means, seed) for seed in test["seed"].unique()}
+
+
+def _by_horizon(means: pd.Series[float], key: object) -> dict[str, float | None]:
+    return {str(horizon): number(value) for horizon, value in means.xs(key).items()}

@@ -1,84 +1,87 @@
-"""The evaluation as one HTML file that opens without a network."""
+"""A run's results as one HTML page that opens without a network, and as a model card in Markdown.
+
+Sections of the card after Mitchell et al. (2019), "Model Cards for Model Reporting".
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
+from itertools import count
 from typing import Any
 
+import pandas as pd
 import plotly.graph_objects as go
-from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 
 from gogooku_kedro.report import tables
-from gogooku_kedro.report.card_tables import behind_the_answers
-from gogooku_kedro.report.cards import KeyResults, answer_cards
+from gogooku_kedro.report.cards import Card, answer_cards, effect_cards
+from gogooku_kedro.report.evidence import (
+    Evidence,
+    entry_rule,
+    first_line,
+    flat_rows,
+    limits_of_effect,
+    limits_of_evidence,
+    run_facts,
+)
+from gogooku_kedro.report.formats import html_templates, markdown_templates
 from gogooku_kedro.report.names import short_name
-from gogooku_kedro.report.numbers import Metrics, Oracle
-from gogooku_kedro.report.sections import first_line, flat_rows, limits_of_evidence, run_facts, seconds_rows
-from gogooku_kedro.report.tables import TextTable
+from gogooku_kedro.report.results import GatEffect
+from gogooku_kedro.report.tables import Table
 
 BELOW = 56
 """Pixels below a figure for the labels of its x axis; the page adds what the legend takes."""
+
+Drawing = tuple[str, str, Markup]
+"""Title, note and HTML of a figure."""
 
 FEW, COLUMN = 5, 90
 """A legend of more entries has columns, which are this wide: two of them on a phone."""
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What a run left, and a report is written from.
-
-    Attributes:
-        key_results: key_results.json.
-        metrics: metrics.json: `run`, `split`, `universe`, `test` and `valid`.
-        quality_report: Data checks, name -> number, text or a flat mapping of these; `issues` by finding.
-        manifest: Feature manifest.
-        portfolio: portfolio_metrics.json, None without.
-        oracle: {"with_graph" | "without_graph": {"1d": rank IC, ...}}: the best rank IC that any model can
-            reach on a sample market; None for a real one.
-        folds: walk_forward_metrics.json of this data, None without.
-    """
-
-    key_results: KeyResults
-    metrics: Metrics
-    quality_report: Mapping[str, Any]
-    manifest: Mapping[str, Any]
-    portfolio: Mapping[str, Any] | None = None
-    oracle: Oracle | None = None
-    folds: Mapping[str, Any] | None = None
-
-    @property
-    def cost_bps(self) -> float:
-        """Cost per side of the net figures, in basis points."""
-        return float(self.key_results["tradable"]["cost_bps"])
-
-
-@dataclass(frozen=True)
 class FigureGroup:
-    """Figures under one heading; a figure that was not made is None.
+    """What stands under one heading; a figure that was not made is None.
 
     Attributes:
         title: Heading.
         figures: In the order of the page.
         remark: What must be known of their origin, or how to make them.
+        cards: Answers above the figures.
         tables: Shown folded below the figures.
+        limits: What the numbers do not show.
     """
 
     title: str
     figures: Sequence[go.Figure | None]
     remark: str | None = None
-    tables: Sequence[TextTable] = ()
+    cards: Sequence[Card] = ()
+    tables: Sequence[Table] = ()
+    limits: Sequence[str] = ()
 
 
-@dataclass(frozen=True)
-class _Drawing:
-    title: str
-    note: str
-    html: Markup
+def effect_group(
+    title: str,
+    effect: GatEffect,
+    variants: pd.DataFrame | None,
+    figures: Sequence[go.Figure | None],
+    remark: str | None = None,
+) -> FigureGroup:
+    """Return what an ablation measured as a group of the report.
+
+    Args:
+        title: Heading.
+        effect: gat_effect.json.
+        variants: From `variant_table`; None where it is not there.
+        figures: In the order of the page.
+        remark: What must be known of the origin of the ablation.
+    """
+    found = tables.effect_tables(effect, variants)
+    return FigureGroup(title, figures, remark, effect_cards(effect), found, limits_of_effect(effect))
 
 
 def render_report(evidence: Evidence, groups: Sequence[FigureGroup], *, title: str = "Evaluation report") -> str:
@@ -92,59 +95,81 @@ def render_report(evidence: Evidence, groups: Sequence[FigureGroup], *, title: s
     Returns:
         HTML text. Missing numbers are shown as an en dash.
     """
-    metrics = evidence.metrics
-    full = [table for part in ("test", "valid") if metrics.get(part) for table in tables.full_tables(metrics, part)]
-    return _template().render(
-        title=title,
-        first_line=first_line(metrics),
-        synthetic=evidence.oracle is not None,
-        answers=answer_cards(evidence.key_results),
-        behind=behind_the_answers(evidence.key_results),
-        facts=run_facts(metrics, metrics["split"], evidence.manifest, evidence.quality_report),
-        seconds=seconds_rows(metrics),
-        key_results=[tables.rank_ic_table(metrics, evidence.oracle), *_net_of_costs(evidence)],
-        folded=[("All portfolios", _portfolios(evidence)), ("All numbers of metrics.json", full)],
-        groups=_drawn(groups),
-        quality=flat_rows({k: v for k, v in evidence.quality_report.items() if k != "issues"}),
-        issues=tables.issue_table(evidence.quality_report),
-        dropped=[(str(key), str(why)) for key, why in evidence.manifest.get("dropped", {}).items()],
-        limits=limits_of_evidence(
-            evidence.key_results,
-            metrics,
-            evidence.quality_report,
-            rules=(evidence.portfolio or {}).get("rules"),
-            synthetic=evidence.oracle is not None,
-            folds=evidence.folds,
-        ),
-        plotly_js=Markup(get_plotlyjs()),
-        below=BELOW,
+    metrics, portfolios = evidence.metrics, evidence.portfolios
+    simulated = [] if portfolios is None else tables.portfolio_tables(portfolios, evidence.cost_bps)
+    by_cost = [] if portfolios is None else tables.cost_table(portfolios)
+    return (
+        html_templates()
+        .get_template("report.html.j2")
+        .render(
+            **_shared(evidence),
+            title=title,
+            first_line=first_line(metrics),
+            seconds=metrics.run.seconds,
+            results=[*tables.metrics_tables(metrics, evidence.oracle, evidence.cost_bps), *by_cost],
+            details=[
+                ("All simulated portfolios", simulated),
+                ("All numbers of metrics.json", tables.full_tables(metrics)),
+            ],
+            groups=_drawn(groups),
+            quality=flat_rows({k: v for k, v in evidence.quality.items() if k != "issues"}),
+            issues=tables.issue_tables(evidence.quality),
+            plotly_js=Markup(get_plotlyjs()),
+            below=BELOW,
+        )
     )
 
 
-def _net_of_costs(evidence: Evidence) -> list[TextTable]:
-    found = [tables.sharpe_table(evidence.metrics, evidence.cost_bps)]
-    by_cost = None if evidence.portfolio is None else tables.cost_table(evidence.portfolio)
-    return found if by_cost is None else [*found, by_cost]
+def render_model_card(
+    evidence: Evidence, *, model: Mapping[str, Any], training: Mapping[str, Any], labelling: Mapping[str, Any]
+) -> str:
+    """Return the model card of a run in Markdown; its numbers are those of the report.
+
+    Args:
+        evidence: What the run left.
+        model: Settings of the model.
+        training: Settings of the training.
+        labelling: Settings of the labels.
+    """
+    families = Counter(str(feature["family"]) for feature in evidence.manifest.get("features", []))
+    return (
+        markdown_templates()
+        .get_template("model_card.md.j2")
+        .render(
+            **_shared(evidence),
+            source=evidence.quality.get("source", "unknown"),
+            families=sorted(families.items()),
+            model=model,
+            training=training,
+            labelling=labelling,
+            results=tables.metrics_tables(evidence.metrics, evidence.oracle, evidence.cost_bps),
+            purge=None if evidence.metrics.split is None else evidence.metrics.split.purge_sessions,
+        )
+    )
 
 
-def _portfolios(evidence: Evidence) -> list[TextTable]:
-    return [] if evidence.portfolio is None else tables.portfolio_tables(evidence.portfolio, evidence.cost_bps)
+def _shared(evidence: Evidence) -> dict[str, Any]:
+    return {
+        "synthetic": evidence.oracle is not None,
+        "entry": entry_rule(evidence.entry),
+        "facts": run_facts(evidence.metrics, evidence.manifest, evidence.quality),
+        "answers": answer_cards(evidence.key_results),
+        "behind": tables.behind_the_answers(evidence.key_results),
+        "dropped": evidence.manifest.get("dropped", {}),
+        "limits": limits_of_evidence(evidence),
+    }
 
 
-def _drawn(groups: Sequence[FigureGroup]) -> list[tuple[FigureGroup, list[_Drawing]]]:
+def _drawn(groups: Sequence[FigureGroup]) -> list[tuple[FigureGroup, list[Drawing]]]:
     """Figures as HTML, with names that do not change from one writing to the next."""
-    drawn, number = [], 0
-    for group in groups:
-        drawings = []
-        for figure in group.figures:
-            if figure is not None:
-                number += 1
-                drawings.append(_drawing(figure, f"figure-{number}"))
-        drawn.append((group, drawings))
-    return drawn
+    numbers = count(1)
+    return [
+        (group, [_drawing(figure, f"figure-{next(numbers)}") for figure in group.figures if figure is not None])
+        for group in groups
+    ]
 
 
-def _drawing(figure: go.Figure, name: str) -> _Drawing:
+def _drawing(figure: go.Figure, name: str) -> Drawing:
     """Take the title out, so that it is text of the page, which breaks lines on a phone."""
     copy = go.Figure(figure)
     heading, _, note = (copy.layout.title.text or "").partition("<br>")
@@ -157,10 +182,4 @@ def _drawing(figure: go.Figure, name: str) -> _Drawing:
     copy.for_each_trace(lambda trace: trace.update(name=short_name(trace.name or "")))
     config = {"responsive": True, "displayModeBar": False, "plotlyServerURL": ""}
     html = to_html(copy, config=config, include_plotlyjs=False, full_html=False, div_id=name)
-    return _Drawing(heading, note.removeprefix("<sup>").removesuffix("</sup>"), Markup(html))
-
-
-def _template() -> Template:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    text = (files(__package__) / "templates" / "report.html.j2").read_text(encoding="utf-8")
-    return environment.from_string(text)
+    return heading, note.removeprefix("<sup>").removesuffix("</sup>"), Markup(html)

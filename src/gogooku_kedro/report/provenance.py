@@ -1,71 +1,77 @@
-"""Does an artefact of another pipeline belong to this run? Its data and its settings say so."""
+"""What identifies a run, and whether an artefact of another pipeline belongs to it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import subprocess
+
+from gogooku_kedro.report.results import RunFacts
 
 HERE, OTHER_SETTINGS, OTHER_DATA, ABSENT = "this run", "other settings", "other data", "absent"
 """States of an artefact: used as it is, used with a remark, refused, not there."""
 
-IDENTITY = ("git_sha", "config_hash", "data_hash")
 
-
-def origin(artefact: Mapping[str, Any] | None, run: Mapping[str, Any]) -> str:
+def origin(found: RunFacts | None, run: RunFacts) -> str:
     """Return whether an artefact is of this run's data and settings, of the data alone, or of neither.
 
     Args:
-        artefact: What a pipeline wrote, with its `run` (data_hash, config_hash); None where it did not run.
+        found: `run` of what a pipeline wrote; None where it did not run.
         run: `run` of metrics.json.
 
     Returns:
         `HERE`, `OTHER_SETTINGS`, `OTHER_DATA` or `ABSENT`. An artefact that does not say what data it is of
         counts as of other data.
     """
-    if artefact is None:
+    if found is None:
         return ABSENT
-    of = artefact.get("run", {})
-    if of.get("data_hash") is None or of["data_hash"] != run.get("data_hash"):
+    if found.data_hash is None or found.data_hash != run.data_hash:
         return OTHER_DATA
-    return HERE if of.get("config_hash") == run.get("config_hash") else OTHER_SETTINGS
+    return HERE if found.config_hash == run.config_hash else OTHER_SETTINGS
 
 
 def usable(state: str) -> bool:
-    """Whether an artefact in this state is shown at all."""
+    """Return whether an artefact in this state is shown at all."""
     return state in (HERE, OTHER_SETTINGS)
 
 
-def command(pipeline: str, run: Mapping[str, Any]) -> str:
+def command(pipeline: str, run: RunFacts) -> str:
     """Return the command that runs a pipeline in the environment of a run."""
-    environment = run.get("environment") or "base"
-    return f"kedro run --pipelines={pipeline}" + (f" --env {environment}" if environment != "base" else "")
+    environment = "" if run.environment == "base" else f" --env {run.environment}"
+    return f"kedro run --pipelines={pipeline}{environment}"
 
 
-def remark(what: str, state: str, artefact: Mapping[str, Any] | None, run: Mapping[str, Any]) -> str | None:
+def remark(pipeline: str, found: RunFacts | None, run: RunFacts) -> str | None:
     """Return the sentence that a reader needs before trusting an artefact; None for one of this run.
 
     Args:
-        what: Name of the pipeline, which is also what is missing.
-        state: From `origin`.
-        artefact: As for `origin`.
+        pipeline: What writes the artefact.
+        found: As for `origin`.
         run: As for `origin`.
     """
-    again = command(what, run)
-    if state == ABSENT:
+    again, state = command(pipeline, run), origin(found, run)
+    if found is None:
         return f"Not run for this data: {again}"
-    found = {} if artefact is None else artefact.get("run", {})
     if state == OTHER_DATA:
-        return (
-            f"Not shown: the {what} found is of other data ({_short(found.get('data_hash'))}, here "
-            f"{_short(run.get('data_hash'))}). Run it again: {again}"
-        )
+        data = f"{_short(found.data_hash)}, here {_short(run.data_hash)}"
+        return f"Not shown: the {pipeline} found is of other data ({data}). Run it again: {again}"
     if state == OTHER_SETTINGS:
-        return (
-            f"Of the same data at other settings (config {_short(found.get('config_hash'))}, here "
-            f"{_short(run.get('config_hash'))})."
-        )
+        settings = f"{_short(found.config_hash)}, here {_short(run.config_hash)}"
+        return f"Of the same data at other settings (config {settings})."
     return None
 
 
-def _short(value: object) -> str:
-    return str(value or "unknown")[:12]
+def git_sha() -> str:
+    """Return the commit of the working tree, with `+` when it has changes; `unknown` outside a checkout."""
+    try:
+        sha = _git("rev-parse", "--short=12", "HEAD")
+        return sha + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _git(*arguments: str) -> str:
+    run = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
+    return run.stdout.strip()
+
+
+def _short(value: str | None) -> str:
+    return (value or "unknown")[:12]

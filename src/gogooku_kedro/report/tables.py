@@ -1,197 +1,302 @@
-"""Tables of finished text for the report and the model card."""
+"""Tables of the report and the model card: headings, getters and formats; the templates print them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from types import SimpleNamespace
 from typing import Any
 
-from gogooku_kedro.report import numbers as summary
+import pandas as pd
+
+from gogooku_kedro.baselines import table as models
 from gogooku_kedro.report.figures.style import model_order
+from gogooku_kedro.report.formats import Estimate
 from gogooku_kedro.report.names import short_name, shown_models
-from gogooku_kedro.report.numbers import EN_DASH, Metrics, Oracle, format_interval, format_number
+from gogooku_kedro.report.results import (
+    Comparison,
+    ControlGain,
+    Earnings,
+    GatEffect,
+    GraphGain,
+    KeyResults,
+    Metrics,
+    ModelMetrics,
+    NetPerformance,
+    Portfolio,
+    PortfolioMetrics,
+    Tradable,
+    WalkForward,
+    horizon_names,
+)
 
-COLUMNS = {
-    "rank_ic": ("rank IC", "+.4f"),
-    "rank_ic_ci": ("95% interval", "+.3f"),
-    "rank_ic_t": ("t (Newey-West)", "+.1f"),
-    "rank_icir": ("rank ICIR", "+.2f"),
-    "ic": ("IC", "+.4f"),
-    "icir": ("ICIR", "+.2f"),
-    "rank_ic_one_day_late": ("rank IC, one day late", "+.4f"),
-    "hit_rate": ("hit rate", ".1%"),
-    "decile_spread": ("decile spread", "+.2%"),
-    "profile_monotonicity": ("monotonicity of deciles", "+.2f"),
-    "turnover": ("turnover a session", ".0%"),
-    "score_autocorrelation": ("autocorrelation of scores", "+.2f"),
-    "coverage": ("coverage", ".1%"),
-    "dispersion": ("dispersion of scores", ".3g"),
-    "sharpe_gross": ("Sharpe, gross", "+.2f"),
-    "sharpe_net": ("Sharpe, net", "+.2f"),
-    "sharpe_net_ci": ("95% interval, net", "+.1f"),
-    "days": ("sessions", "d"),
-}
-"""Column of metrics.json -> heading and number format in the report."""
-
-PORTFOLIO_COLUMNS = {
-    "annual_active": ("active return a year", "+.1%"),
-    "sharpe_active": ("Sharpe", "+.2f"),
-    "sharpe_active_ci": ("95% interval", "+.1f"),
-    "probabilistic_sharpe": ("probabilistic Sharpe", ".0%"),
-    "deflated_sharpe": ("deflated Sharpe", ".0%"),
-    "sortino": ("Sortino", "+.2f"),
-    "calmar": ("Calmar", "+.2f"),
-    "max_drawdown": ("largest drawdown", ".1%"),
-}
-"""The same of portfolio_metrics.json, after a cost."""
-
+ORACLE_ROWS = {"with_graph": "expected oracle", "without_graph": "expected, no graph"}
+PLAIN, SIMULATED = "plain decile portfolio", "simulated portfolio with fills, limits and costs"
 PORTFOLIOS = {"long_short": "Long-short deciles", "long_only": "Long-only top names, over the universe"}
+KINDS = {
+    "raw": "Scores as they come",
+    "neutral": "Scores without the market's principal components",
+    "peer_neutral": "Scores in excess of the neighbours'",
+}
+GAINS = {"rank_ic": ("rank IC", "+.4f"), "rank_icir": ("rank ICIR", "+.3f"), "sharpe_net": ("net Sharpe ratio", "+.2f")}
+"""Statistic of gat_effect.json -> its name and format."""
+
+Oracle = Mapping[str, Mapping[str, float | None]]
 
 
 @dataclass(frozen=True)
-class TextTable:
-    """A table of finished text: a heading row and rows whose first cell is a heading.
+class Column:
+    """A column: its heading, what it shows of a row, and the format.
+
+    Attributes:
+        heading: Over the column.
+        get: Attribute of the row, or a function of the row; what it returns is a text, a number, an interval or
+            an `Estimate`.
+        spec: Format of numbers.
+    """
+
+    heading: str
+    get: str | Callable[[Any], Any]
+    spec: str = ""
+
+    def of(self, row: Any) -> Any:
+        """Return the value of a row; None for a row that is not there."""
+        if row is None:
+            return None
+        return attrgetter(self.get)(row) if isinstance(self.get, str) else self.get(row)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table whose rows are results.
 
     Attributes:
         caption: What the table shows, with units.
-        head: Column headings.
-        rows: Cells; the first one names the row.
+        columns: Columns beside the names of the rows.
+        rows: Name and results of every row.
         strong: Name of the row to emphasise.
+        of_results: Whether the entry rule belongs to it.
     """
 
     caption: str
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    columns: Sequence[Column]
+    rows: Sequence[tuple[str, Any]]
     strong: str = "model"
+    of_results: bool = True
 
 
-def rank_ic_table(metrics: Metrics, oracle: Oracle | None, part: str = "test") -> TextTable:
-    """Return the rank IC of the shown models with its 95% interval, and the bounds of a sample market."""
-    names, models = summary.horizon_names(metrics), metrics.get(part, {})
-    rows = [
-        [short_name(model), *(_with_interval(models[model].get(name)) for name in names)]
-        for model in shown_models(model_order(list(models)))
+VARIANTS = [
+    Column("rank IC", "rank_ic", "+.4f"),
+    Column("s.e.", "rank_ic_se", "+.4f"),
+    Column("rank IC, ensemble", "rank_ic_ensemble", "+.4f"),
+    Column("rank ICIR", "rank_icir", "+.3f"),
+    Column("net Sharpe", "sharpe_net", "+.2f"),
+    Column("rank IC less on", "rank_ic_less_on", "+.4f"),
+    Column("95% interval", lambda row: (row.rank_ic_less_on_low, row.rank_ic_less_on_high), "+.4f"),
+    Column("parameters", "n_parameters", ",.0f"),
+    Column("seconds", "seconds", ",.0f"),
+]
+
+
+def columns_of(kind: type, path: str = "") -> list[Column]:
+    """Return the columns that a class of results describes with its fields; `path` leads to it from a row."""
+    return [Column(f.metadata["heading"], path + f.name, f.metadata["spec"]) for f in fields(kind) if f.metadata]
+
+
+def horizon_columns(names: Iterable[str], get: Callable[[Any], Any], spec: str = "+.4f") -> list[Column]:
+    """Return a column per horizon, for rows that are mappings of horizons."""
+
+    def of(name: str) -> Callable[[Any], Any]:
+        return lambda row: None if row.get(name) is None else get(row[name])
+
+    return [Column(name, of(name), spec) for name in names]
+
+
+def difference(cell: Comparison) -> Estimate:
+    """Return the difference of a comparison with its interval."""
+    return Estimate(cell.difference, cell.ci95)
+
+
+def portfolio_name(tradable: Tradable) -> str:
+    """Return which of the two portfolios an answer is of."""
+    return PLAIN if tradable.source == "metrics.json" else SIMULATED
+
+
+def behind_the_answers(key_results: KeyResults) -> list[Table]:
+    """Return the wider tables behind the first screen."""
+    better, tradable, graph = key_results.better, key_results.tradable, key_results.graph
+    names = list(better.horizons) or list(tradable.horizons)
+    compared = horizon_columns(names, difference)
+    found = {better.baseline: better.horizons, **better.baselines}
+    baselines = [(model.label, found[model.name]) for model in models.on_first_screen() if found.get(model.name)]
+    caption = (
+        f"Long-short portfolio of the model after {tradable.cost_bps:g} bps a side ({portfolio_name(tradable)}, of "
+        f"{tradable.source}); it earns where the whole interval lies above 0"
+    )
+    trees = [("neighbours' features less own features", graph.trees)] if graph.trees else []
+    regimes = [
+        (f"{model}, {regime} months ({of.months})", of.models[model])
+        for regime, of in key_results.regimes.items()
+        for model in of.models
     ]
-    for key, label in summary.ORACLE_ROWS.items():
-        if oracle is not None and key in oracle:
-            rows.append([label, *(format_number(oracle[key].get(name)) for name in names)])
-    return TextTable(f"{part.capitalize()} rank IC [95% interval]", ["", *names], rows)
-
-
-def sharpe_table(metrics: Metrics, cost_bps: float, part: str = "test") -> TextTable:
-    """Return the net Sharpe ratio of the plain long-short portfolio of the shown models."""
-    names, models = summary.horizon_names(metrics), metrics.get(part, {})
-    rows = [
-        [short_name(model), *(summary.sharpe_cell(models[model].get(name)) for name in names)]
-        for model in shown_models(model_order(list(models)))
+    months = "Rank IC in months in which the equally weighted universe rose, and in which it fell"
+    trained = "Trees: rank IC with the neighbours' mean features less that without anything of the graph"
+    tables = [
+        Table("Rank IC of the model less that of …, paired by session [95% interval]", compared, baselines),
+        Table(caption, columns_of(Earnings), list(tradable.horizons.items())),
+        *(
+            gain_table(
+                f"Graph network on and off, from the ablation: {GAINS[statistic][0]}",
+                {name: getattr(of, statistic) for name, of in graph.horizons.items()},
+                statistic,
+            )
+            for statistic in ("rank_ic", "sharpe_net")
+        ),
+        Table(trained, compared, trees),
+        Table(months, horizon_columns(names, float), regimes),
     ]
-    caption = f"{part.capitalize()} net Sharpe a year [95% interval] of the plain portfolio, {cost_bps:g} bps a side"
-    return TextTable(caption, ["", *names], rows)
+    return [table for table in tables if table.rows]
 
 
-def full_tables(metrics: Metrics, part: str) -> list[TextTable]:
-    """Return every number of metrics.json of a part, one table per horizon."""
-    models = metrics[part]
+def metrics_tables(metrics: Metrics, oracle: Oracle | None, cost_bps: float) -> list[Table]:
+    """Return rank IC, with the expectation of a sample market's oracle, and net Sharpe of the shown models."""
+    names, rows = horizon_names(metrics.test), _shown(metrics.test)
+    expected = [(label, oracle[key]) for key, label in ORACLE_ROWS.items() if oracle is not None and key in oracle]
+    rank_ic = horizon_columns(names, lambda cell: _rank_ic(cell) if isinstance(cell, ModelMetrics) else cell)
+    ratios = horizon_columns(names, lambda cell: Estimate(cell.sharpe_net, cell.sharpe_net_ci), "+.2f")
+    caption = f"Test net Sharpe a year [95% interval] of the {PLAIN}, {cost_bps:g} bps a side"
+    return [Table("Test rank IC [95% interval]", rank_ic, rows + expected), Table(caption, ratios, rows)]
+
+
+def full_tables(metrics: Metrics) -> list[Table]:
+    """Return every number of metrics.json, one table per part and horizon."""
     return [
-        TextTable(
-            f"{part} part, {name} horizon",
-            ["", *(heading for heading, _ in COLUMNS.values())],
-            [[model, *cells(models[model].get(name, {}), COLUMNS)] for model in model_order(list(models))],
+        Table(
+            f"{part} part, {name} horizon; Sharpe of the {PLAIN}",
+            columns_of(ModelMetrics),
+            [(model, models[model].get(name, ModelMetrics())) for model in model_order(list(models))],
         )
-        for name in summary.horizon_names(metrics, part)
+        for part, models in (("test", metrics.test), ("valid", metrics.valid))
+        for name in horizon_names(models)
     ]
 
 
-def portfolio_tables(measured: Mapping[str, Any], cost_bps: float, part: str = "test") -> list[TextTable]:
-    """Return the portfolios of the shown models after costs, one table per portfolio and horizon."""
-    models: Mapping[str, Any] = measured.get(part, {})
-    shown = shown_models(model_order(list(models)))
-    first: Mapping[str, Any] = next(iter(models.values()), {})
-    tables = []
-    for portfolio, title in PORTFOLIOS.items():
-        for name in first.get(portfolio, {}):
-            rows = [_portfolio_row(model, models[model][portfolio][name], cost_bps) for model in shown]
-            caption = f"{title}, {name} horizon, {part} part, {cost_bps:g} bps a side"
-            head = ["", *(heading for heading, _ in PORTFOLIO_COLUMNS.values()), "turnover", "break-even bps"]
-            tables.append(TextTable(caption, head, rows))
-    return tables
-
-
-def cost_table(portfolio: Mapping[str, Any], model: str = "model", part: str = "test") -> TextTable | None:
-    """Return the model's long-short Sharpe ratio at every cost and horizon; None without the model."""
-    horizons = portfolio.get(part, {}).get(model, {}).get("long_short", {})
-    first: Mapping[str, Any] = next(iter(horizons.values()), {})
-    costs = list(first.get("costs", {}))
-    rows = [[f"{cost} bps", *(_sharpe_at(horizons[name]["costs"][cost]) for name in horizons)] for cost in costs]
-    caption = "Net Sharpe a year [95% interval] by cost a side, long-short portfolio"
-    return TextTable(caption, ["", *horizons], rows) if rows else None
-
-
-def fold_table(folds: Mapping[str, Any]) -> list[TextTable]:
-    """Return rank IC and net Sharpe of every fold of a walk-forward evaluation, one table per horizon.
-
-    Args:
-        folds: walk_forward_metrics.json.
-    """
-    test, spans = folds["test"], [fold["split"]["test"] for fold in folds["folds"]]
-    models = [name for name in shown_models(model_order(list(test))) if name in test]
-    tables = []
-    for name in next(iter(test.values()), {}):
-        rows = [
+def portfolio_tables(measured: PortfolioMetrics, cost_bps: float) -> list[Table]:
+    """Return the simulated portfolios of the shown models after costs, one table per portfolio and horizon."""
+    rows, cost = _shown(measured.test), f"{cost_bps:g}"
+    return [
+        Table(
+            f"{title}, {name} horizon, test part, {cost} bps a side; {SIMULATED}",
+            columns_of(NetPerformance, "net.") + columns_of(Portfolio, "portfolio."),
             [
-                model,
-                *(_fold_cell(test[model][name]["folds"].get(str(k))) for k in range(1, len(spans) + 1)),
-                _fold_cell(test[model][name]),
-            ]
-            for model in models
-        ]
-        head = ["", *(f"{k}: {first[:7]}" for k, (first, _) in enumerate(spans, start=1)), "all folds"]
-        tables.append(TextTable(f"Rank IC [95% interval] by test fold, {name} horizon", head, rows))
-    return tables
-
-
-def issue_table(quality_report: Mapping[str, Any]) -> TextTable | None:
-    """Return what was wrong with the bars and what was done; None where nothing was counted."""
-    found = quality_report.get("issues", {})
-    rows = [
-        [name.replace("_", " "), f"{issue['rows']:,}", f"{issue['codes']:,}", issue["rule"]]
-        for name, issue in found.items()
-        if issue["rows"]
+                (model, SimpleNamespace(portfolio=of[portfolio][name], net=of[portfolio][name].costs[cost]))
+                for model, of in rows
+            ],
+        )
+        for portfolio, title in PORTFOLIOS.items()
+        for name in next(iter(measured.test.values()), {}).get(portfolio, {})
     ]
-    return TextTable("Findings", ["finding", "rows", "codes", "what is done"], rows) if rows else None
 
 
-def cells(numbers: Mapping[str, Any], columns: Mapping[str, tuple[str, str]]) -> list[str]:
-    """Return the formatted values of the columns; an en dash where there is none."""
-    return [_cell(numbers.get(key), spec) for key, (_, spec) in columns.items()]
+def cost_table(measured: PortfolioMetrics, model: str = "model") -> list[Table]:
+    """Return the model's long-short Sharpe ratio at every cost and horizon; nothing without the model."""
+    horizons = measured.test.get(model, {}).get("long_short", {})
+    costs = next(iter(horizons.values())).costs if horizons else {}
+    rows = [(f"{cost} bps", {name: of.costs[cost] for name, of in horizons.items()}) for cost in costs]
+    ratios = horizon_columns(horizons, lambda net: Estimate(net.sharpe_active, net.sharpe_active_ci), "+.2f")
+    caption = f"Net Sharpe a year [95% interval] by cost a side, long-short {SIMULATED}"
+    return [Table(caption, ratios, rows)] if rows else []
 
 
-def _cell(value: Any, spec: str) -> str:
-    if isinstance(value, list | tuple):
-        return format_interval((value[0], value[1]), spec)
-    return format_number(value, spec)
+def fold_tables(found: WalkForward) -> list[Table]:
+    """Return the rank IC of every fold of a walk-forward evaluation, one table per horizon."""
+
+    def of(number: str) -> Callable[[ModelMetrics], Estimate | None]:
+        return lambda cell: _rank_ic(cell.folds[number]) if number in cell.folds else None
+
+    columns = [
+        *(Column(f"{k}: {fold['split']['test'][0][:7]}", of(str(k)), "+.4f") for k, fold in enumerate(found.folds, 1)),
+        Column("all folds", _rank_ic, "+.4f"),
+    ]
+    return [
+        Table(
+            f"Rank IC [95% interval] by test fold, {name} horizon",
+            columns,
+            [(model, of[name]) for model, of in _shown(found.test)],
+        )
+        for name in next(iter(found.test.values()), {})
+    ]
 
 
-def _with_interval(numbers: Mapping[str, Any] | None) -> str:
-    if numbers is None or numbers["rank_ic"] is None:
-        return EN_DASH
-    text, interval = format_number(numbers["rank_ic"]), numbers["rank_ic_ci"]
-    return text if None in interval else f"{text} {format_interval(interval, '+.3f')}"
+def effect_tables(effect: GatEffect, variants: pd.DataFrame | None) -> list[Table]:
+    """Return the controls, every kind of scores with the graph on and off, and all variants of the ablation."""
+    controls = [
+        Table(
+            f"Rank IC of the controls: a graph without information, or none. {KINDS[kind]}",
+            columns_of(ControlGain),
+            rows,
+        )
+        for kind, gains in effect.kinds.items()
+        if (
+            rows := [
+                (f"{control}, {name}", cells["rank_ic"])
+                for control, horizons in gains.controls.items()
+                for name, cells in horizons.items()
+            ]
+        )
+    ]
+    on_and_off = [
+        gain_table(
+            f"{KINDS[kind]}: {label} of single models with the graph network on and off",
+            {name: cells[statistic] for name, cells in gains.horizons.items()},
+            statistic,
+        )
+        for kind, gains in effect.kinds.items()
+        for statistic, (label, _) in GAINS.items()
+    ]
+    if variants is None:
+        return [*controls, *on_and_off]
+    raw = variants[variants["scores"] == "raw"]
+    every = [
+        Table(f"All variants, {name} horizon", VARIANTS, [(str(row.variant), row) for row in rows.itertuples()], "on")
+        for name, rows in raw.groupby("horizon", sort=False)
+    ]
+    return [*controls, *on_and_off, *every]
 
 
-def _portfolio_row(model: str, portfolio: Mapping[str, Any], cost_bps: float) -> list[str]:
-    after = portfolio["costs"][f"{cost_bps:g}"]
-    ends = [format_number(portfolio["turnover"], ".0%"), format_number(portfolio["break_even_bps"], ".1f")]
-    return [model, *cells(after, PORTFOLIO_COLUMNS), *ends]
+def gain_table(caption: str, gains: Mapping[str, GraphGain], statistic: str) -> Table:
+    """Return a statistic with the graph network on and off at every horizon, beside its goal."""
+    spec = GAINS[statistic][1]
+    columns = [
+        Column("verdict", "verdict"),
+        Column("goal", "goal", "+.0%"),
+        Column("relative", "relative", "+.0%"),
+        Column("95% interval", "relative_ci95", "+.0%"),
+        Column("difference", "diff", spec),
+        Column("95% interval", "ci95", spec),
+        Column("on", "on", spec),
+        Column("off", "off", spec),
+        Column("sessions to decide", "days_to_decide", ",d"),
+    ]
+    return Table(caption, columns, list(gains.items()))
 
 
-def _sharpe_at(after: Mapping[str, Any]) -> str:
-    interval = format_interval(after["sharpe_active_ci"], "+.1f")
-    return f"{format_number(after['sharpe_active'], '+.2f')} {interval}"
+def issue_tables(quality_report: Mapping[str, Any]) -> list[Table]:
+    """Return what was wrong with the bars and what was done; nothing where nothing was counted."""
+    columns = [
+        Column("rows", lambda issue: issue["rows"], ",d"),
+        Column("stocks", lambda issue: issue["codes"], ",d"),
+        Column("what is done", lambda issue: issue["rule"]),
+    ]
+    issues = quality_report.get("issues", {}).items()
+    rows = [(name.replace("_", " "), issue) for name, issue in issues if issue["rows"]]
+    return [Table("Findings", columns, rows, of_results=False)] if rows else []
 
 
-def _fold_cell(numbers: Mapping[str, Any] | None) -> str:
-    if numbers is None:
-        return EN_DASH
-    interval = format_interval(numbers["rank_ic_ci"], "+.3f")
-    return f"{format_number(numbers['rank_ic'], '+.4f')} {interval}"
+def _shown(models: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [(short_name(model), models[model]) for model in shown_models(model_order(list(models)))]
+
+
+def _rank_ic(cell: ModelMetrics) -> Estimate:
+    return Estimate(cell.rank_ic, cell.rank_ic_ci)

@@ -1,4 +1,4 @@
-"""Variants of the network are trained fold by fold; what the graph adds is measured, drawn and written up.
+"""Variants of the network are trained fold by fold; what the graph adds is measured and drawn; the report shows it.
 
 What imports torch or arch is imported inside the functions, so that other commands start in seconds.
 """
@@ -108,19 +108,6 @@ def plot_effect(
     from gogooku_kedro.report.figures.effect import cumulative_difference, variant_forest
 
     return cumulative_difference(_series(ablation_daily_metrics, evaluation)), variant_forest(ablation_table)
-
-
-def write_effect(
-    gat_effect: dict[str, Any],
-    ablation_table: pd.DataFrame,
-    gat_effect_difference: go.Figure,
-    gat_effect_variants: go.Figure,
-) -> str:
-    """Write one HTML page that opens offline."""
-    from gogooku_kedro.report.effect_page import effect_page
-
-    figures = {"Difference day by day": gat_effect_difference, "Variants": gat_effect_variants}
-    return effect_page(gat_effect, ablation_table, figures)
 
 
 def _series(daily: pd.DataFrame, params: EvaluationParams) -> Any:

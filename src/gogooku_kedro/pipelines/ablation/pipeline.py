@@ -31,11 +31,5 @@ def create_pipeline() -> Pipeline:
                 name="summarise_variants",
             ),
             node(nodes.plot_effect, [DAILY, "ablation_table", SETTINGS], FIGURES, name="plot_effect"),
-            node(
-                nodes.write_effect,
-                ["gat_effect", "ablation_table", *FIGURES],
-                "gat_effect_page",
-                name="write_effect",
-            ),
         ],
     )

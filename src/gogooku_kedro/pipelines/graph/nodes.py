@@ -8,7 +8,7 @@ import xarray as xr
 
 from gogooku_kedro import graph
 from gogooku_kedro.params.graph import GraphParams
-from gogooku_kedro.report.figures.ranking import degree_histogram
+from gogooku_kedro.report.figures import model as model_figures
 
 LOGGER = logging.getLogger(__name__)
 
@@ -35,4 +35,4 @@ def summarise_graph(graph_edges: pd.DataFrame, params: GraphParams) -> pd.DataFr
 
 def plot_degrees(graph_edges: pd.DataFrame) -> go.Figure:
     """Draw the distribution of degrees."""
-    return degree_histogram(graph_edges)
+    return model_figures.degree_histogram(graph_edges)

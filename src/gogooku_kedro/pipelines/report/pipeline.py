@@ -6,37 +6,29 @@ What only other pipelines write is read through `OptionalDataset`: None where th
 from kedro.pipeline import Pipeline, node
 
 from gogooku_kedro.pipelines.report import nodes
-from gogooku_kedro.pipelines.report.groups import FIGURES
 from gogooku_kedro.pipelines.stage import stage
 
-SETTINGS = "params:evaluation"
 MEASURED = ["metrics", "daily_metrics", "portfolio_returns", "portfolio_metrics", "seed_daily_metrics"]
 FACTS = ["metrics", "key_results", "portfolio_metrics", "quality_report", "feature_manifest", "market_oracle"]
-FOUND = ["gat_effect", "explanation_run", "walk_forward_metrics"]
+STUDIES = ["gat_effect", "ablation_table", "explanation_run", "walk_forward_metrics"]
 SERIES = ["daily_metrics", "portfolio_returns", "quantile_calibration", "training_history"]
-DRAWN = [
-    *("cumulative_rank_ic", "monthly_rank_ic", "portfolio_turnover"),
-    *("calibration_plot", "graph_monitoring"),
-]
+DRAWN = ["cumulative_rank_ic", "monthly_rank_ic", "portfolio_turnover", "calibration_plot", "graph_monitoring"]
 
 
 def create_pipeline() -> Pipeline:
-    """Build the stage ``report``."""
-    facts = {name: name for name in FACTS} | {"labelling": "params:labels"}
-    page = facts | {name: name for name in (*FOUND, *FIGURES)}
-    settings = {"model": "params:model", "training": "params:training"}
-    card = facts | settings | {"walk_forward_metrics": "walk_forward_metrics"}
+    """Build the stage `report`."""
+    settings = {"labelling": "params:labels", "model": "params:model", "training": "params:training"}
+    page = settings | {name: name for name in (*FACTS, *STUDIES, *nodes.FIGURES)}
     return stage(
         "report",
         [
             node(
                 nodes.summarise_key_results,
-                [*MEASURED, "gat_effect", SETTINGS],
+                [*MEASURED, "gat_effect", "params:evaluation"],
                 "key_results",
                 name="summarise_key_results",
             ),
             node(nodes.plot_figures, SERIES, DRAWN, name="plot_figures"),
-            node(nodes.write_report, page, "report", name="write_report"),
-            node(nodes.write_card, card, "model_card", name="write_card"),
+            node(nodes.write_report, page, ["report", "model_card"], name="write_report"),
         ],
     )

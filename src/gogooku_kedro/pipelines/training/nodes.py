@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from gogooku_kedro.params import DebugParams, ModelParams, TrainingParams
-from gogooku_kedro.report.figures import ranking as ranking_lib
+from gogooku_kedro.report.figures import model as model_figures
 
 Market = Any
 Models = Any
@@ -62,4 +62,4 @@ def predict_scores(
 
 def plot_losses(training_history: pd.DataFrame) -> go.Figure:
     """Draw loss and validation rank IC by epoch."""
-    return ranking_lib.loss_curves(training_history)
+    return model_figures.loss_curves(training_history)

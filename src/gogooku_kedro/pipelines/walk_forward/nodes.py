@@ -109,6 +109,6 @@ def summarise_folds(
 
 def plot_folds(walk_forward_metrics: dict[str, Any], walk_forward_splits: list[dict[str, Any]]) -> go.Figure:
     """Draw the rank IC of every fold, with its interval, for the network, LightGBM and ridge."""
-    from gogooku_kedro.report.figures.folds import rank_ic_by_fold
+    from gogooku_kedro.report.figures.ranking import rank_ic_by_fold
 
     return rank_ic_by_fold(walk_forward_metrics["test"], walk_forward_splits)

@@ -16,7 +16,6 @@ from gogooku_kedro.report.figures.style import DECIMALS, FALLBACK_COLOUR, lay_ou
 
 COLOURS = {ON: "#0072B2", "identity": "#E69F00", "permuted": "#D55E00", "mean": "#009E73"}
 BAND = "rgba(0, 114, 178, 0.12)"
-GRID = 1
 
 
 def cumulative_difference(series: VariantSeries, kind: str = "raw") -> go.Figure:
@@ -33,7 +32,7 @@ def cumulative_difference(series: VariantSeries, kind: str = "raw") -> go.Figure
     figure = _panels(series.horizons)
     variants = [variant for variant in (ON, *CONTROLS) if series.has(variant, kind)]
     for position, horizon in enumerate(series.horizons):
-        place = {"row": position // GRID + 1, "col": position % GRID + 1}
+        place = {"row": position + 1, "col": 1}
         _add_band(figure, series, kind, horizon, place)
         for variant in variants:
             difference = _difference(series, variant, kind, horizon)
@@ -49,7 +48,7 @@ def cumulative_difference(series: VariantSeries, kind: str = "raw") -> go.Figure
             )
     return _titled(
         figure,
-        "Rank IC less that of the model without graph, summed over test days"
+        "Rank IC less that of the model without graph, summed over test sessions"
         "<br><sup>band: where on - off lies in 95 of 100 cases without a difference</sup>",
     )
 
@@ -71,7 +70,7 @@ def variant_forest(table: pd.DataFrame, kind: str = "raw") -> go.Figure:
     for position, horizon in enumerate(horizons):
         variants = rows[rows["horizon"] == horizon][::-1]
         middle, low, high = (variants[name].astype(float) for name in names)
-        place: dict[str, Any] = {"row": position // GRID + 1, "col": position % GRID + 1}
+        place: dict[str, Any] = {"row": position + 1, "col": 1}
         figure.add_scatter(
             x=plain_numbers(middle, DECIMALS),
             y=variants["variant"].tolist(),
@@ -81,15 +80,12 @@ def variant_forest(table: pd.DataFrame, kind: str = "raw") -> go.Figure:
                 "type": "data",
             },
             mode="markers",
-            marker={
-                "size": 8,
-                "color": [COLOURS.get(variant, FALLBACK_COLOUR) for variant in variants["variant"]],
-            },
+            marker={"size": 8, "color": [COLOURS.get(variant, FALLBACK_COLOUR) for variant in variants["variant"]]},
             showlegend=False,
             **place,
         )
         figure.add_vline(x=0.0, line={"color": COLOURS[ON], "dash": "dot"}, **place)
-    figure = _titled(figure, "Mean rank IC of an variant less that of on<br><sup>95% interval, days and seeds</sup>")
+    figure = _titled(figure, "Mean rank IC of a variant less that of on<br><sup>95% interval, sessions and seeds</sup>")
     tallest = rows["variant"].nunique()
     return figure.update_layout(height=max(620, 300 + 88 * tallest), hovermode="closest")
 
@@ -115,7 +111,7 @@ def _add_band(figure: go.Figure, series: VariantSeries, kind: str, horizon: str,
 
 
 def _difference(series: VariantSeries, variant: str, kind: str, horizon: str) -> pd.Series[float]:
-    """Daily rank IC of an variant less that of off, mean over seeds, by date."""
+    """Daily rank IC of a variant less that of off, mean over seeds, by date."""
     pair = pd.concat(
         [series.series(name, kind, horizon, "rank_ic") for name in (variant, OFF)],
         axis=1,
@@ -133,8 +129,8 @@ def _dates(series: pd.Series[float]) -> list[str]:
 
 def _panels(horizons: list[str]) -> go.Figure:
     return make_subplots(
-        rows=max(1, (len(horizons) + GRID - 1) // GRID),
-        cols=GRID,
+        rows=max(1, len(horizons)),
+        cols=1,
         subplot_titles=[f"{name} horizon" for name in horizons],
         vertical_spacing=0.09,
     )

@@ -22,23 +22,23 @@ SHOWN_FIRST = "5d"
 
 
 def largest_sector(pairs: pd.DataFrame) -> str | None:
-    """The sector with the most connected stocks; None without pairs. Equal ones: the first by name."""
+    """Return the sector with the most connected stocks; None without pairs. Equal ones: the first by name."""
     stocks = pairs.drop_duplicates("target").dropna(subset=["target_sector"])
     counts = stocks["target_sector"].value_counts().sort_index()
     return None if counts.empty else str(counts.idxmax())
 
 
 def attention_network(pairs: pd.DataFrame, top: int, sector: str | None = None) -> go.Figure:
-    """Draw whom the stocks of one sector attend to: the ``top`` pairs of largest lift.
+    """Draw whom the stocks of one sector attend to: the `top` pairs of largest lift.
 
     The sector's stocks lie on the inner circle, neighbours of other sectors on the outer one. A line is the
     thicker the larger the lift; pairs that were connected on fewer than half of the days of the steadiest
     pair are left out.
 
     Args:
-        pairs: Table of ``attention_pairs``.
+        pairs: Table of `attention_pairs`.
         top: Pairs drawn.
-        sector: Sector of the hearing stocks; None takes the largest.
+        sector: Sector of the stocks; None takes the largest.
     """
     check_columns(pairs, ["source", "target", "lift", "sign", "days", "target_sector"], "attention_pairs")
     sector = largest_sector(pairs) if sector is None else sector
@@ -75,7 +75,7 @@ def weights_by_month(by_month: pd.DataFrame) -> go.Figure:
     """Draw the ratio of every family's selection weight to its uniform share, month by month.
 
     Args:
-        by_month: Table of ``feature_weights_by_month``.
+        by_month: Table of `feature_weights_by_month`.
     """
     check_columns(by_month, ["month", "family", "ratio"], "feature_weights_by_month")
     wide = by_month.pivot(index="family", columns="month", values="ratio").astype(float)
@@ -102,10 +102,10 @@ def weights_by_month(by_month: pd.DataFrame) -> go.Figure:
 
 
 def importance_bars(importance: pd.DataFrame) -> go.Figure:
-    """Draw the drop in rank IC of every family with its 95 % interval; a horizon a legend entry.
+    """Draw the drop in rank IC of every family with its 95% interval; a horizon a legend entry.
 
     Args:
-        importance: Table of ``family_importance``.
+        importance: Table of `family_importance`.
     """
     check_columns(importance, ["family", "horizon", "drop", "low", "high"], "family_importance")
     first = importance[importance["horizon"] == SHOWN_FIRST].sort_values("drop")
@@ -126,13 +126,13 @@ def importance_bars(importance: pd.DataFrame) -> go.Figure:
             visible=True if horizon == SHOWN_FIRST else "legendonly",
         )
     figure.add_vline(x=0, line={"color": FALLBACK_COLOUR, "width": 1})
-    note = "mean of the days with its 95 % interval; other horizons by a click in the legend"
+    note = "mean of the sessions with its 95% interval; other horizons by a click in the legend"
     lay_out(figure, title=f"Rank IC lost without a family<br><sup>{note}</sup>", x="Drop in rank IC", y=None)
     return figure.update_layout(hovermode="closest", height=600, margin_l=110)
 
 
 def _in_order_of_targets(drawn: pd.DataFrame, inner: list[str]) -> list[str]:
-    """Sources outside the sector, so that each lies near the stock that hears it most."""
+    """Sources outside the sector, so that each lies near the stock that attends to it most."""
     outside = drawn[~drawn["source"].isin(inner)].drop_duplicates("source")
     order = outside["target"].map(inner.index)
     return outside.assign(order=order).sort_values(["order", "source"])["source"].tolist()

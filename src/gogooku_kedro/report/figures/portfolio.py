@@ -1,4 +1,4 @@
-"""Plotly figures of the simulated portfolios: equity net of costs, and drawdown."""
+"""Plotly figures of the simulated portfolios: equity net of costs, drawdown and turnover."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Callable
 
 import pandas as pd
 import plotly.graph_objects as go
-from numpy.typing import ArrayLike
 
 from gogooku_kedro.backtest.performance import drawdown, equity
 from gogooku_kedro.backtest.targets import LONG_SHORT
 from gogooku_kedro.metrics.align import check_columns
 from gogooku_kedro.report.figures.style import add_model_line, lay_out, model_order
 from gogooku_kedro.report.names import shown_models
-from gogooku_kedro.typing import FloatArray
 
-_CHOICE = ["portfolio", "horizon", "split", "cost_bps"]
+SMOOTHED = 20
+"""Sessions over which turnover is averaged."""
+
 TITLES = {"long_short": "Long-short deciles", "long_only": "Long-only top names"}
 
 
@@ -39,7 +39,8 @@ def portfolio_equity(
     Raises:
         ValueError: The table has no such cost.
     """
-    figure = _curves(portfolio_returns, cost_bps, portfolio, horizon, split, equity)
+    choice = _choice(portfolio_returns, cost_bps, portfolio, horizon, split)
+    figure = _curves(portfolio_returns, choice, "net", lambda net: pd.Series(equity(net), net.index))
     title = f"{TITLES[portfolio]}, {horizon} horizon, after {cost_bps:g} bps per side ({split} part)"
     return lay_out(figure, title=title, x="Session", y="Equity, notional of one leg = 1")
 
@@ -56,32 +57,51 @@ def portfolio_drawdown(
 
     Arguments as in `portfolio_equity`; fractions of the notional of one leg are shown in percent.
     """
-
-    def below(returns: ArrayLike) -> FloatArray:
-        return -drawdown(returns)
-
-    figure = _curves(portfolio_returns, cost_bps, portfolio, horizon, split, below)
+    choice = _choice(portfolio_returns, cost_bps, portfolio, horizon, split)
+    figure = _curves(portfolio_returns, choice, "net", lambda net: pd.Series(-drawdown(net), net.index))
     figure.update_yaxes(tickformat=".0%")
     title = f"Drawdown: {TITLES[portfolio]}, {horizon} horizon, after {cost_bps:g} bps per side ({split} part)"
     return lay_out(figure, title=title, x="Session", y="Below the high")
 
 
-def _curves(
-    portfolio_returns: pd.DataFrame,
-    cost_bps: float,
-    portfolio: str,
-    horizon: str,
-    split: str,
-    curve: Callable[[ArrayLike], FloatArray],
-) -> go.Figure:
-    check_columns(portfolio_returns, [*_CHOICE, "model", "date", "net"], "portfolio returns")
+def portfolio_turnover(portfolio_returns: pd.DataFrame, horizon: str, *, split: str = "test") -> go.Figure:
+    """Return the turnover a session of the long-short portfolio per model, a running mean of 20 sessions.
+
+    Args:
+        portfolio_returns: Table of `portfolios.backtest_portfolios`; turnover is the same at every cost.
+        horizon: Name of the horizon, e.g. "5d".
+        split: Part of the split.
+    """
+    cost_bps = portfolio_returns["cost_bps"].min()
+    choice = {"portfolio": LONG_SHORT, "horizon": horizon, "split": split, "cost_bps": cost_bps}
+    figure = _curves(portfolio_returns, choice, "turnover", lambda turnover: turnover.rolling(SMOOTHED).mean())
+    figure.update_yaxes(tickformat=".0%", rangemode="tozero")
+    title = f"Turnover, long-short portfolio, {horizon} horizon ({split} part)"
+    note = f"of the notional of one leg a session, mean of {SMOOTHED} sessions"
+    return lay_out(figure, title=f"{title}<br><sup>{note}</sup>", x="Session", y="Turnover")
+
+
+def _choice(
+    portfolio_returns: pd.DataFrame, cost_bps: float, portfolio: str, horizon: str, split: str
+) -> dict[str, object]:
+    check_columns(portfolio_returns, ["cost_bps"], "portfolio returns")
     costs = portfolio_returns["cost_bps"].unique()
     if cost_bps not in costs:
         raise ValueError(f"cost_bps is {cost_bps:g}; portfolio returns have the costs {sorted(costs.tolist())}")
-    chosen = (portfolio_returns[_CHOICE] == [portfolio, horizon, split, cost_bps]).all(axis=1)
-    rows = portfolio_returns[chosen]
+    return {"portfolio": portfolio, "horizon": horizon, "split": split, "cost_bps": cost_bps}
+
+
+def _curves(
+    portfolio_returns: pd.DataFrame,
+    choice: dict[str, object],
+    column: str,
+    curve: Callable[[pd.Series[float]], pd.Series[float]],
+) -> go.Figure:
+    check_columns(portfolio_returns, [*choice, "model", "date", column], "portfolio returns")
+    rows = portfolio_returns[(portfolio_returns[list(choice)] == list(choice.values())).all(axis=1)]
     figure = go.Figure()
     for model in shown_models(model_order(list(rows["model"].unique()))):
-        days = rows[(rows["model"] == model) & rows["net"].notna()].sort_values("date")
-        add_model_line(figure, model, days["date"], pd.Series(curve(days["net"])))
+        days = rows[rows["model"] == model].set_index("date")[column].sort_index()
+        values = curve(days.dropna() if column == "net" else days)
+        add_model_line(figure, model, values.index.to_series(), values)
     return figure.update_xaxes(nticks=6, tickangle=0, tickformat="%b\n%Y")

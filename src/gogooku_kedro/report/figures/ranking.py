@@ -1,70 +1,119 @@
-"""Plotly figures of an evaluation, small enough to preview in Kedro-Viz."""
+"""Plotly figures of rank IC and returns by decile, small enough to preview in Kedro-Viz."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from gogooku_kedro.baselines.table import NETWORK, RIVAL
+from gogooku_kedro.baselines.table import NETWORK, REFERENCE
 from gogooku_kedro.columns import horizon_sessions
+from gogooku_kedro.labels.split import Split
 from gogooku_kedro.metrics.align import check_columns
 from gogooku_kedro.report.figures.style import (
-    BLUE,
     DECIMALS,
-    FALLBACK_COLOUR,
     add_model_line,
     colour_of,
     lay_out,
     model_order,
     plain_numbers,
 )
-from gogooku_kedro.report.names import shown_models
+from gogooku_kedro.report.names import first_shown, shown_models
 
 TEST_SHADE = "rgba(0, 114, 178, 0.07)"
-RESTARTS = "<br><sup>the sum restarts at 0 in the test part</sup>"
+ALL = "all folds"
+LABELS = 6
+"""Months named below the heat map."""
 
 
 def cumulative_rank_ic(daily: pd.DataFrame, horizon: str) -> go.Figure:
     """Return the running sum of daily rank IC per model; the test part is shaded.
 
-    Of the neutral versions only the model's own are there; most curves come by a click in the legend.
-
-    The sum starts again at 0 with the test part, so its last value divided by the test days is
-    the test rank IC.
+    Of the neutral versions only the model's own are there; most curves come by a click in the legend. The sum
+    starts again at 0 with the test part, so its last value divided by the test sessions is the test rank IC.
 
     Args:
         daily: Table of `daily_metrics`.
         horizon: Name of the horizon, e.g. "1d".
     """
-    figure = _running_sums(daily, horizon, "rank_ic")
-    return lay_out(
-        figure,
-        title=f"Cumulative rank IC, {horizon} horizon{RESTARTS}",
-        x="Session",
-        y="Sum of rank IC",
-    )
+    check_columns(daily, ["model", "split", "horizon", "date", "rank_ic"], "daily metrics")
+    rows = daily[daily["horizon"] == horizon]
+    figure = go.Figure()
+    for model in shown_models(model_order(list(rows["model"].unique()))):
+        days = rows[rows["model"] == model].sort_values("date")
+        total = days["rank_ic"].fillna(0.0).groupby(days["split"]).cumsum()
+        starts = days["split"].ne(days["split"].shift()) & (days["split"] == "test")
+        add_model_line(figure, model, days["date"], total.where(~starts, np.nan))
+    figure.update_xaxes(nticks=6, tickangle=0, tickformat="%b\n%Y")
+    test = rows.loc[rows["split"] == "test", "date"]
+    if len(test):
+        figure.add_vrect(
+            x0=f"{test.min():%Y-%m-%d}",
+            x1=f"{test.max():%Y-%m-%d}",
+            fillcolor=TEST_SHADE,
+            line_width=0,
+            annotation_text="test part",
+            annotation_position="top left",
+        )
+    title = f"Cumulative rank IC, {horizon} horizon<br><sup>the sum restarts at 0 in the test part</sup>"
+    return lay_out(figure, title=title, x="Session", y="Sum of rank IC")
 
 
-def cumulative_net_return(daily: pd.DataFrame, horizon: str) -> go.Figure:
-    """Return the running sum of the long-short portfolio's daily return after costs, per model.
+def rank_ic_by_month(daily: pd.DataFrame, horizon: str, model: str = NETWORK) -> go.Figure:
+    """Return heat maps of the mean daily rank IC by month: the model's horizons, and models at one horizon.
 
-    Arguments and layout as in `cumulative_rank_ic`; returns are shown in percent.
+    A month counts from its first session in the valid or the test part; white is 0.
+
+    Args:
+        daily: Table of `daily_metrics`.
+        horizon: Horizon at which models are compared, e.g. "5d".
+        model: Model whose horizons are shown.
     """
-    figure = _running_sums(daily, horizon, "long_short_net")
-    figure.update_yaxes(tickformat=".0%")
-    return lay_out(
-        figure,
-        title=f"Long-short portfolio after costs, {horizon} horizon{RESTARTS}",
-        x="Session",
-        y="Sum of net return",
+    check_columns(daily, ["model", "split", "horizon", "date", "rank_ic"], "daily metrics")
+    month = daily["date"].dt.strftime("%Y-%m").rename("month")
+    drawn = [name for name in model_order(list(daily["model"].unique())) if first_shown(name) is True][::-1]
+    own, all_models = daily[daily["model"] == model], daily[daily["horizon"] == horizon]
+    by_horizon = own.groupby(["horizon", month], sort=False)["rank_ic"].mean().unstack("month")
+    by_model = all_models.groupby(["model", month], sort=False)["rank_ic"].mean().unstack("month")
+    order = sorted(by_horizon.index, key=lambda name: -horizon_sessions(name))
+    panels = [by_horizon.loc[order].sort_index(axis=1), by_model.reindex(drawn).sort_index(axis=1)]
+    figure = make_subplots(
+        rows=2,
+        cols=1,
+        shared_xaxes=True,
+        row_heights=[max(1, len(panel)) for panel in panels],
+        vertical_spacing=0.12,
+        subplot_titles=[f"{model}, every horizon", f"every model, {horizon} horizon"],
+    )
+    for row, panel in enumerate(panels, start=1):
+        figure.add_heatmap(
+            x=panel.columns.tolist(),
+            y=panel.index.tolist(),
+            z=[plain_numbers(values, 4) for _, values in panel.iterrows()],
+            coloraxis="coloraxis",
+            hovertemplate="%{y}, %{x}: %{z:+.4f}<extra></extra>",
+            row=row,
+            col=1,
+        )
+    first = daily.loc[daily["split"] == "test", "date"].min()
+    note = f"the test part begins {first:%Y-%m-%d}" if pd.notna(first) else "no test part"
+    styled = lay_out(figure, title=f"Rank IC by month<br><sup>{note}</sup>", x=None, y=None)
+    months = sorted(month.unique())[:: -(-month.nunique() // LABELS)]
+    names = [f"{pd.Period(name):%b<br>’%y}" for name in months]
+    styled.update_xaxes(type="category", tickvals=months, ticktext=names, tickangle=0)
+    scale = {"colorscale": "RdBu", "cmid": 0.0, "colorbar": {"thickness": 10, "tickformat": "+.2f"}}
+    return styled.update_layout(
+        coloraxis=scale, hovermode="closest", height=520, margin={"l": 104, "r": 8, "t": 88, "b": 40}
     )
 
 
-def decile_returns(profile: pd.DataFrame, models: Sequence[str] = (NETWORK, RIVAL), split: str = "test") -> go.Figure:
+def decile_returns(
+    profile: pd.DataFrame, models: Sequence[str] = (NETWORK, REFERENCE), split: str = "test"
+) -> go.Figure:
     """Return bars of the mean excess return per score decile, one panel per horizon.
 
     Args:
@@ -109,89 +158,76 @@ def decile_returns(profile: pd.DataFrame, models: Sequence[str] = (NETWORK, RIVA
     return styled.update_layout(height=620, margin_t=96)
 
 
-def loss_curves(history: pd.DataFrame) -> go.Figure:
-    """Return training loss and validation rank IC per epoch, one above the other.
+def rank_ic_by_fold(
+    table: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    splits: Sequence[Split],
+    models: Sequence[str] = (NETWORK, REFERENCE, "ridge"),
+) -> go.Figure:
+    """Return the mean test rank IC of every fold with its 95% interval, one panel per horizon.
 
     Args:
-        history: epoch, train/loss, and any valid/rank_ic_<h>d columns; NaN = not measured. With a column
-            seed, every model has its own line and models share colour and legend.
+        table: From `summarise_folds`.
+        splits: From `walk_forward_splits`; their test dates name the folds.
+        models: Models to draw beside each other; those absent from `table` are left out.
     """
-    check_columns(history, ["epoch", "train/loss"], "history")
-    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.08)
-    losses = [name for name in ("train/loss", "valid/loss") if name in history]
-    styles = {
-        name: (name, 1, {"color": FALLBACK_COLOUR, "dash": dash})
-        for name, dash in zip(losses, ("solid", "dash"), strict=False)
-    }
-    palette = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
-    curves = [name for name in history.columns if name.startswith("valid/rank_ic_")]
-    for number, name in enumerate(curves):
-        label = f"rank IC {name.removeprefix('valid/rank_ic_')}"
-        styles[name] = (label, 2, {"color": palette[number % len(palette)]})
-    seeds = history["seed"] if "seed" in history else pd.Series(0, index=history.index)
-    for position, seed in enumerate(seeds.unique()):
-        epochs = history[seeds == seed]
-        for name, (label, row, line) in styles.items():
-            figure.add_scatter(
-                x=epochs["epoch"].tolist(),
-                y=plain_numbers(epochs[name], DECIMALS),
-                name=label,
-                legendgroup=label,
-                showlegend=position == 0,
-                line=line,
-                row=row,
-                col=1,
+    shown = [model for model in models if model in table]
+    horizons = list(table[shown[0]]) if shown else []
+    figure = make_subplots(
+        rows=max(1, (len(horizons) + 1) // 2),
+        cols=2,
+        shared_xaxes="all",
+        subplot_titles=[f"{name} horizon" for name in horizons],
+        vertical_spacing=0.12,
+    )
+    for position, horizon in enumerate(horizons):
+        for model in shown:
+            figure.add_trace(
+                _points(table[model][horizon], splits, model, legend=position == 0),
+                row=position // 2 + 1,
+                col=position % 2 + 1,
             )
-    figure.update_traces(mode="lines+markers", marker_size=5)
-    figure.update_yaxes(title="Valid rank IC", row=2, col=1)
-    figure.update_xaxes(title="Epoch", row=2, col=1)
-    styled = lay_out(figure, title="Training loss and rank IC on valid", x=None, y=None)
-    return styled.update_yaxes(title="Loss", row=1, col=1)
-
-
-def degree_histogram(graph_edges: pd.DataFrame) -> go.Figure:
-    """Return the distribution of the number of peers per stock, all as-of dates together.
-
-    Args:
-        graph_edges: asof, source, target, is_self. A stock whose only edge is its self loop has
-            no peers and is counted at 0.
-    """
-    check_columns(graph_edges, ["asof", "target", "is_self"], "graph_edges")
-    peers = (graph_edges["is_self"] == 0).groupby([graph_edges["asof"], graph_edges["target"]])
-    degree = peers.sum().to_numpy(np.int64)
-    counts = np.bincount(degree) if len(degree) else np.zeros(1)
-    share = np.round(counts / max(1, len(degree)), DECIMALS)
-    figure = go.Figure(go.Bar(x=np.arange(len(share)).tolist(), y=share.tolist(), name="stocks"))
-    figure.update_traces(marker_color=BLUE)
-    figure.update_yaxes(tickformat=".0%")
-    asofs, mean = graph_edges["asof"].nunique(), degree.mean() if len(degree) else 0.0
-    return lay_out(
-        figure,
-        title=f"Peers per stock<br><sup>mean {mean:.1f}, {asofs} as-of dates</sup>",
-        x="Incoming edges without the self loop",
-        y="Share of stocks",
+    figure.add_hline(y=0, line={"color": "#888888", "width": 1})
+    figure.update_yaxes(title="Rank IC", col=1)
+    return figure.update_layout(
+        title={
+            "text": "Test rank IC by fold<br><sup>mean of the sessions, 95% interval</sup>",
+            "font": {"size": 15},
+            "x": 0.02,
+            "xref": "container",
+        },
+        template="plotly_white",
+        font={"family": "system-ui, sans-serif", "size": 13, "color": "#222222"},
+        legend={"orientation": "h", "yref": "container", "y": 0.0, "yanchor": "bottom", "x": 0.0},
+        margin={"l": 64, "r": 16, "t": 96, "b": 96},
+        height=620,
+        scattermode="group",
     )
 
 
-def _running_sums(daily: pd.DataFrame, horizon: str, column: str) -> go.Figure:
-    check_columns(daily, ["model", "split", "horizon", "date", column], "daily metrics")
-    rows = daily[daily["horizon"] == horizon]
-    figure = go.Figure()
-    for model in shown_models(model_order(list(rows["model"].unique()))):
-        days = rows[rows["model"] == model].sort_values("date")
-        total = days[column].fillna(0.0).groupby(days["split"]).cumsum()
-        starts = days["split"].ne(days["split"].shift()) & (days["split"] == "test")
-        total = total.where(~starts, np.nan)
-        add_model_line(figure, model, days["date"], total)
-    figure.update_xaxes(nticks=6, tickangle=0, tickformat="%b\n%Y")
-    test = rows.loc[rows["split"] == "test", "date"]
-    if len(test):
-        figure.add_vrect(
-            x0=f"{test.min():%Y-%m-%d}",
-            x1=f"{test.max():%Y-%m-%d}",
-            fillcolor=TEST_SHADE,
-            line_width=0,
-            annotation_text="test part",
-            annotation_position="top left",
-        )
-    return figure
+def _points(numbers: Mapping[str, Any], splits: Sequence[Split], model: str, *, legend: bool) -> go.Scatter:
+    rows = [numbers["folds"].get(str(fold)) for fold in range(1, len(splits) + 1)]
+    rows.append(numbers)
+    means = [None if row is None else _rounded(row["rank_ic"]) for row in rows]
+    halves = [_half_width(row) for row in rows]
+    names = [f"{fold}: {split['test'][0][:7]}" for fold, split in enumerate(splits, start=1)]
+    return go.Scatter(
+        x=[*names, ALL],
+        y=means,
+        error_y={"type": "data", "array": halves, "thickness": 1.2, "width": 3},
+        mode="markers",
+        marker={"color": colour_of(model), "size": 8},
+        name=model,
+        legendgroup=model,
+        showlegend=legend,
+    )
+
+
+def _half_width(row: Mapping[str, Any] | None) -> float | None:
+    if row is None or None in row["rank_ic_ci"]:
+        return None
+    low, high = row["rank_ic_ci"]
+    return _rounded((high - low) / 2)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, DECIMALS)

@@ -1,0 +1,129 @@
+"""What a run tells at its end: tables and answers in the terminal, figures and pages in MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import mlflow
+import plotly.graph_objects as go
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from gogooku_kedro.baselines.table import NETWORK
+from gogooku_kedro.columns import sorted_horizons
+from gogooku_kedro.report.cards import effect_cards, terminal_lines
+from gogooku_kedro.report.evidence import entry_rule
+from gogooku_kedro.report.figures.style import model_order
+from gogooku_kedro.report.formats import EN_DASH, format_number
+from gogooku_kedro.report.names import short_name, shown_models
+from gogooku_kedro.report.provenance import command
+from gogooku_kedro.report.results import GatEffect, KeyResults, Metrics, ModelMetrics, horizon_names, parse
+from gogooku_kedro.report.tables import ORACLE_ROWS, PLAIN, Oracle
+
+
+def show_metrics(metrics: Mapping[str, Any], oracle: Oracle | None, entry: str, files: Mapping[str, str]) -> None:
+    """Print the model beside its baselines, and where the files with more are.
+
+    Args:
+        metrics: metrics.json or walk_forward_metrics.json.
+        oracle: As of `summary_table`.
+        entry: `labels.entry`.
+        files: Name of a dataset -> its path.
+    """
+    Console().print(summary_table(parse(Metrics, metrics), oracle, entry))
+    _print([], files)
+
+
+def show_answers(key_results: Mapping[str, Any], files: Mapping[str, str]) -> None:
+    """Print the answers of key_results.json, and where the report is."""
+    _print(terminal_lines(parse(KeyResults, key_results)), files)
+
+
+def show_effect(effect: Mapping[str, Any], files: Mapping[str, str]) -> None:
+    """Print whether the goals of the graph network are met, and which command shows gat_effect.json."""
+    found = GatEffect.of(effect)
+    _print([f"{card.question} {card.text}" for card in effect_cards(found)], files)
+    _print([f"the report shows it: {command('report', found.run)}"], {})
+
+
+def log_numbers(tree: Mapping[str, Any], prefix: str = "") -> None:
+    """Log the numbers of nested results to the open MLflow run, under their path."""
+    found = flatten({prefix: tree} if prefix else tree, "/")
+    mlflow.log_metrics({k: float(v) for k, v in found.items() if isinstance(v, int | float)})
+
+
+def log_metrics(metrics: Mapping[str, Any], prefix: str) -> None:
+    """Log the parts of the split of metrics.json to the open MLflow run."""
+    log_numbers({part: metrics[part] for part in ("valid", "test") if part in metrics}, prefix)
+
+
+def log_effect(effect: Mapping[str, Any]) -> None:
+    """Log the gains of gat_effect.json to the open MLflow run."""
+    log_numbers({name: effect[name] for name in sorted_horizons(effect)}, "gat_effect")
+
+
+def log_report(key_results: Mapping[str, Any], report: str, model_card: str, figures: Mapping[str, go.Figure]) -> None:
+    """Log the answers, both pages and every figure of the report to the open MLflow run."""
+    log_numbers(key_results, "key_results")
+    mlflow.log_text(report, "report.html")
+    mlflow.log_text(model_card, "model_card.md")
+    for name, figure in figures.items():
+        mlflow.log_figure(figure, f"figures/{name}.html")
+
+
+def flatten(tree: Mapping[Any, Any], separator: str = ".") -> dict[str, Any]:
+    """Turn nested keys into paths, `{"a": {"b": 1}}` into `{"a.b": 1}`."""
+    rows: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            rows |= {f"{key}{separator}{k}": v for k, v in flatten(value, separator).items()}
+        else:
+            rows[str(key)] = value
+    return rows
+
+
+def summary_table(metrics: Metrics, oracle: Oracle | None = None, entry: str = "next_open") -> Table:
+    """Return a terminal table of the test part: rank IC (t) and net Sharpe per model and horizon.
+
+    Of the neutral versions only the model's own are shown; names are short (`short_name`) so that the table
+    fits into 80 columns.
+
+    Args:
+        metrics: metrics.json.
+        oracle: {"with_graph" | "without_graph": {"1d": rank IC, ...}} of a sample market.
+        entry: `labels.entry`.
+    """
+    names, part = horizon_names(metrics.test), metrics.test
+    table = Table(
+        title=f"test: rank IC (Newey-West t), below it the net Sharpe of the {PLAIN}; {entry_rule(entry)}",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 0, 0, 1),
+        pad_edge=False,
+    )
+    table.add_column("", no_wrap=True)
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
+    for model in shown_models(model_order(list(part))):
+        cells = [_terminal_cell(part[model].get(name)) for name in names]
+        table.add_row(short_name(model), *cells, style="bold" if model == NETWORK else None)
+    for key, label in ORACLE_ROWS.items():
+        if oracle is not None and key in oracle:
+            expected = [format_number(oracle[key].get(name)) for name in names]
+            table.add_row(label, *expected, style="italic")
+    return table
+
+
+def _terminal_cell(cell: ModelMetrics | None) -> str:
+    if cell is None:
+        return EN_DASH
+    t = "" if cell.rank_ic is None else f" ({format_number(cell.rank_ic_t, '.1f')})"
+    return f"{format_number(cell.rank_ic, '+.3f')}{t}\nSR {format_number(cell.sharpe_net, '+.2f')}"
+
+
+def _print(lines: list[str], files: Mapping[str, str]) -> None:
+    console = Console()
+    for line in (*lines, *(f"{name}: {path}" for name, path in files.items())):
+        console.print(line, soft_wrap=True, highlight=False)
