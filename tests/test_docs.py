@@ -262,6 +262,20 @@ def test_the_parameter_counts_are_those_of_the_network():
         assert said["total"][column] == model.n_parameters()
 
 
+def test_every_stage_has_the_nodes_that_the_page_names():
+    from gogooku_kedro.pipeline_registry import register_pipelines
+
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    rows = dict(re.findall(r"(?m)^\| `(\w+)`(?:, beside the flow)? \| ((?:`\w+`(?:, )?)+) \| [^|]+ \|$", page))
+    pipelines = register_pipelines()
+    assert set(rows) == set(pipelines) - {"data", "__default__"}
+    for stage, named in rows.items():
+        nodes = {node.name.rpartition(".")[2] for node in pipelines[stage].nodes}
+        assert set(re.findall(r"`(\w+)`", named)) <= nodes, stage
+        elsewhere = {name for other, names in rows.items() if other != stage for name in re.findall(r"`(\w+)`", names)}
+        assert nodes - elsewhere <= set(re.findall(r"`(\w+)`", named)), stage
+
+
 def test_every_dirt_rule_is_described():
     from gogooku_kedro.market.quality import RULES
 
