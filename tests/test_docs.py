@@ -1,10 +1,11 @@
-"""What README and docs name exists: settings, tests, files, links."""
+"""What README and docs name exists: settings, tests, files, links; the Python of the README runs."""
 
 import re
 from functools import cache
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
+import numpy as np
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
@@ -15,18 +16,24 @@ from gogooku_kedro.validation import configuration_problems
 ROOT = Path(__file__).parents[1]
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "conf" / "README.md", *DOCS]
+CHANGELOG = ROOT / "CHANGELOG.md"
+API = sorted((ROOT / "docs" / "api").glob("*.md"))
+WRITTEN = [page for page in [*PAGES, CHANGELOG, *API] if page.name != "features.md"]  # that page is generated
 GAT_PAGE = ROOT / "docs" / "gat_configuration.md"
 METRICS_PAGE = ROOT / "docs" / "metrics.md"
 TOP_FOLDERS = ("src", "conf", "tests", "docs", "notebooks", "benchmarks")
 ABSENT = "absent"  # stands for a key that is not written
 SECTIONS = (
     *("ingestion", "features", "labels", "split", "graph", "model", "training", "evaluation"),
-    "walk_forward",
-    "explanation",
-    *("walk_forward", "ablation"),
+    *("walk_forward", "ablation", "explanation"),
 )
+PACKAGES = {"market", "labels", "features", "graph", "model", "training", "baselines", "metrics", "backtest", "report"}
+EARLIER_WORDS = "arms?|books?|clairvoyants?|headlines?|hears?|level channels?|members?|peers?"
+"""Words of earlier versions: variant, portfolio, oracle, key results, raw price channels, seed model, neighbours."""
+
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+every_written_page = pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.relative_to(ROOT).as_posix())
 
 
 def base_parameters() -> DictConfig:
@@ -169,7 +176,7 @@ def test_every_file_that_is_named_exists(page):
     assert missing == set()
 
 
-@every_page
+@every_written_page
 def test_links_lead_somewhere(page):
     links = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
     local = [link.partition("#")[0] for link in links if "://" not in link]
@@ -180,9 +187,41 @@ def test_links_lead_somewhere(page):
         assert outside == [], "mkdocs builds docs/ alone"
 
 
+@every_written_page
+def test_lines_of_prose_are_at_most_120_characters(page):
+    prose = [line for line in page.read_text().splitlines() if not line.startswith("|") and "](http" not in line]
+    assert [line for line in prose if len(line) > 120] == []
+
+
+@every_page
+def test_one_thing_has_one_word(page):
+    prose = re.sub(r"`[^`]+`|(?m:^    .*$)|\]\([^)]*\)", "", page.read_text())
+    generated = page.name == "features.md"
+    assert generated or re.findall(rf"(?i)\b(?:{EARLIER_WORDS})\b", prose) == []
+
+
 def test_every_page_is_in_the_navigation():
     navigation = (ROOT / "mkdocs.yml").read_text()
-    assert [page.name for page in DOCS if page.name not in navigation] == []
+    pages = [page.relative_to(ROOT / "docs").as_posix() for page in [*DOCS, *API]]
+    assert [page for page in pages if f": {page}\n" not in navigation] == []
+
+
+def test_every_package_has_its_api_page():
+    shown = {page.stem: re.findall(r"(?m)^::: gogooku_kedro\.(\w+)$", page.read_text()) for page in API}
+    assert shown == {package: [package] for package in PACKAGES}
+    assert [
+        package for package in PACKAGES if not (ROOT / "src/gogooku_kedro" / package / "__init__.py").exists()
+    ] == []
+
+
+def test_the_python_of_the_readme_runs():
+    (example,) = re.findall(r"(?ms)^```python\n(.*?)^```$", (ROOT / "README.md").read_text())
+    names: dict[str, Any] = {}
+    exec(compile(example, "README.md", "exec"), names)
+    assert names["daily"].shape == (names["panel"].sizes["date"],)
+    measured = names["daily"][np.isfinite(names["daily"])]
+    assert len(measured) > 200
+    assert abs(measured.mean()) < 0.05  # reversal finds little in this market
 
 
 def test_every_number_of_metrics_json_is_defined():
@@ -221,6 +260,20 @@ def test_the_parameter_counts_are_those_of_the_network():
         for block, parts in blocks.items():
             assert said[block][column] == sum(size[part] for part in parts), block
         assert said["total"][column] == model.n_parameters()
+
+
+def test_every_stage_has_the_nodes_that_the_page_names():
+    from gogooku_kedro.pipeline_registry import register_pipelines
+
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    rows = dict(re.findall(r"(?m)^\| `(\w+)`(?:, beside the flow)? \| ((?:`\w+`(?:, )?)+) \| [^|]+ \|$", page))
+    pipelines = register_pipelines()
+    assert set(rows) == set(pipelines) - {"data", "__default__"}
+    for stage, named in rows.items():
+        nodes = {node.name.rpartition(".")[2] for node in pipelines[stage].nodes}
+        assert set(re.findall(r"`(\w+)`", named)) <= nodes, stage
+        elsewhere = {name for other, names in rows.items() if other != stage for name in re.findall(r"`(\w+)`", names)}
+        assert nodes - elsewhere <= set(re.findall(r"`(\w+)`", named)), stage
 
 
 def test_every_dirt_rule_is_described():
