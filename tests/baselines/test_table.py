@@ -9,13 +9,14 @@ import xarray as xr
 from gogooku_kedro.baselines import table
 from gogooku_kedro.baselines.rows import FitSettings
 from gogooku_kedro.baselines.table import Model
-from gogooku_kedro.hooks import log_figures
 from gogooku_kedro.params import LabelsParams
 from gogooku_kedro.pipelines.baselines import nodes as baselines
 from gogooku_kedro.pipelines.evaluation import nodes as evaluation
 from gogooku_kedro.report.figures.ranking import cumulative_rank_ic, rank_ic_by_fold
 from gogooku_kedro.report.page import render_report
-from gogooku_kedro.report.tables import fold_table
+from gogooku_kedro.report.publish import log_metrics
+from gogooku_kedro.report.results import WalkForward, parse
+from gogooku_kedro.report.tables import fold_tables
 from gogooku_kedro.walk_forward.models import fold_baselines
 from gogooku_kedro.walk_forward.refit import Fold
 from gogooku_kedro.walk_forward.table import measure_folds, summarise_folds
@@ -95,7 +96,7 @@ def test_a_model_of_one_file_and_one_entry_stands_in_every_table(registered, dat
 
     logged: dict[str, float] = {}
     monkeypatch.setattr(mlflow, "log_metrics", logged.update)
-    log_figures(metrics, "")
+    log_metrics(metrics, "")
     assert logged["test/toy/5d/rank_ic"] == metrics["test"]["toy"]["5d"]["rank_ic"]
     assert "valid/toy_neutral/1d/rank_ic" in logged
 
@@ -111,7 +112,7 @@ def test_it_stands_in_the_table_over_folds_too(registered, data, tmp_path):
     assert set(scores["split"]) == {"test"}
     daily = measure_folds(scores.assign(fold=1), labels, [SPLIT], cost_bps=10.0)
     folds = {"test": summarise_folds(daily, 245, replications=20, seed=0), "folds": [{"split": SPLIT}]}
-    assert [row[0] for row in fold_table(folds)[0].rows][-1] == "toy"
+    assert [name for name, _ in fold_tables(parse(WalkForward, folds))[0].rows][-1] == "toy"
     assert rank_ic_by_fold(folds["test"], [SPLIT], ["toy"]).data[0].marker.color == TOY.colour
 
 

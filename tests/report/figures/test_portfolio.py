@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
+from gogooku_kedro.baselines import table
 from gogooku_kedro.report.figures.portfolio import portfolio_drawdown, portfolio_equity, portfolio_turnover
-from gogooku_kedro.report.names import DRAWN
 from tests.report.report_run import portfolios_of
 
 
@@ -20,7 +20,7 @@ def test_turnover_is_a_mean_of_twenty_sessions_of_the_long_short_portfolio(daily
 
 
 def test_few_models_are_shown_at_first_and_no_neutral_versions_of_baselines_at_all(daily) -> None:
-    assert len(DRAWN) <= 8
+    assert sum(model.drawn for model in table.MODELS) <= 8
     portfolios = portfolios_of(daily)
     many = pd.concat(
         [portfolios, portfolios.assign(model="model_pca_neutral"), portfolios.assign(model="ridge_neutral")]
