@@ -68,7 +68,7 @@ def test_nothing_is_fitted_on_the_test_part(history, splits, fold, results, root
     market = fold_market(later, settings)
     trained = Ensemble.load(fold_folder(root, splits[0], history, settings) / "models")
     again = fold_ensemble(later, market, settings, tmp_path)
-    for left, right in zip(trained.members, again.members, strict=True):
+    for left, right in zip(trained.seed_models, again.seed_models, strict=True):
         assert left.weights.keys() == right.weights.keys()
         for name, weight in left.weights.items():
             assert weight.tobytes() == right.weights[name].tobytes(), name
