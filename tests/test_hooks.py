@@ -104,6 +104,13 @@ class TestGraphMatchesModel:
         with pytest.raises(SettingsError, match=r"model\.gat\.edge_attributes: \['lead_lag'\] not in the"):
             self.check(inputs)
 
+    def test_settings_gathered_for_the_folds_are_held_against_the_graph_too(self):
+        inputs = node_inputs(edge_attributes=["correlation", "lead_lag"])
+        inputs["fold_settings"] = SimpleNamespace(model=inputs.pop("params:model"))
+        inputs["walk_forward_splits"] = [inputs.pop("split")]
+        with pytest.raises(SettingsError, match=r"model\.gat\.edge_attributes: \['lead_lag'\] not in the"):
+            self.check(inputs)
+
     def test_plain_settings_are_validated_on_the_way(self):
         with pytest.raises(ValueError, match="does not divide"):
             self.check(node_inputs(typed=False, heads=7))

@@ -111,21 +111,17 @@ def summarise_seeds(
 
 
 def _figures(days: pd.DataFrame, horizon: str, sessions_per_year: float) -> dict[str, Any]:
-    rank_ic = days["rank_ic"]
+    rank_ic, sessions = days["rank_ic"], horizon_sessions(horizon)
     return {
         "rank_ic": number(rank_ic.mean()),
-        "rank_ic_t": number(newey_west_t(rank_ic, newey_west_lag(_sessions(horizon)))),
-        "rank_ic_ci": [number(end) for end in mean_interval(rank_ic, _sessions(horizon))],
+        "rank_ic_t": number(newey_west_t(rank_ic, newey_west_lag(sessions))),
+        "rank_ic_ci": [number(end) for end in mean_interval(rank_ic, sessions)],
         "ic": number(days["ic"].mean()),
         "rank_icir": number(icir(rank_ic)),
         "decile_spread": number(days["decile_spread"].mean()),
         "sharpe_net": number(sharpe(days["long_short_net"], sessions_per_year)),
         "days": int(rank_ic.notna().sum()),
     }
-
-
-def _sessions(horizon: str) -> int:
-    return horizon_sessions(horizon)
 
 
 def _spread(values: Sequence[float | None]) -> dict[str, float | None]:
