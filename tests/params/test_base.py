@@ -184,6 +184,24 @@ def test_an_environment_may_change_one_check_under_the_earlier_name(tmp_path, wa
     assert warnings_told.text.count("'gates' is called 'checks' now") == 2
 
 
+def test_a_family_of_an_earlier_version_is_read_under_its_name_of_today(tmp_path, warnings_told):
+    families = {
+        "families": ["returns", "peers"],
+        "sector_neutral": ["peers"],
+        "normalisation_of": {"peers": "robust_z"},
+    }
+    written = environment(tmp_path, features=families)
+    assert configuration_problems(written) == []
+    features = FeaturesParams.model_validate(written["features"])
+    assert features.families == ("returns", "neighbours")
+    assert features.sector_neutral == ("neighbours",)
+    assert features.normalisation_of == {"neighbours": "robust_z"}
+    assert [record.getMessage() for record in warnings_told.records] == [
+        f"features.{field}: 'peers' is called 'neighbours' now; rename it"
+        for field in ("families", "normalisation_of", "sector_neutral")
+    ]
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [

@@ -1,13 +1,16 @@
 """Typed settings of the section `features`."""
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, ValidationInfo, field_validator, model_validator
 
-from gogooku_kedro.params.base import Section, no_effect
+from gogooku_kedro.params.base import Section, no_effect, say_renamed
 
 Normalisation = Literal["gaussian_rank", "robust_z"]
+
+RENAMED_FAMILIES = {"peers": "neighbours"}
+"""Families of earlier versions by the names of today, see `Section.renamed`."""
 
 
 class FeatureChecksParams(Section):
@@ -38,6 +41,19 @@ class FeaturesParams(Section):
     scheduler: str | None = no_effect()
     workers: PositiveInt = no_effect()
     memory_mb: PositiveInt = no_effect()
+
+    @field_validator("families", "normalisation_of", "sector_neutral", mode="before")
+    @classmethod
+    def _accept_earlier_families(cls, written: Any, info: ValidationInfo) -> Any:
+        if not isinstance(written, list | tuple | dict):
+            return written
+        today = {name: RENAMED_FAMILIES.get(name, name) for name in written if isinstance(name, str)}
+        for old in RENAMED_FAMILIES.keys() & today.keys():
+            say_renamed(f"features.{info.field_name}", old, RENAMED_FAMILIES[old])
+        if isinstance(written, dict):  # what is written under an earlier name lies over the rest, as in `renamed`
+            ordered = sorted(written, key=lambda name: name in RENAMED_FAMILIES)
+            return {today.get(name, name): written[name] for name in ordered}
+        return [today[name] if isinstance(name, str) else name for name in written]
 
     @model_validator(mode="after")
     def _scheduler_belongs_to_dask(self) -> "FeaturesParams":
