@@ -27,7 +27,7 @@ class Fold:
         labels: `ret`, `status`, `target`, as from `make_labels`. Those of the last test sessions were
             priced after the end of the test part: they measure, they fit nothing.
         graph_edges: Edges by as-of date.
-        manifest: The features that pass the gates of this fold.
+        manifest: The features that pass the checks of this fold.
     """
 
     number: int
@@ -47,7 +47,7 @@ class History:
         panel: Market panel.
         labels: From `make_labels`.
         graph_edges: asof, source, target and attributes.
-        candidate_manifest: Manifest before the gates.
+        candidate_manifest: Manifest before the checks.
     """
 
     raw_features: xr.Dataset

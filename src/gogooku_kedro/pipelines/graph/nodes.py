@@ -8,7 +8,6 @@ import xarray as xr
 
 from gogooku_kedro import graph
 from gogooku_kedro.params.graph import GraphParams
-from gogooku_kedro.report.figures import model as model_figures
 
 LOGGER = logging.getLogger(__name__)
 
@@ -35,4 +34,6 @@ def summarise_graph(graph_edges: pd.DataFrame, params: GraphParams) -> pd.DataFr
 
 def plot_degrees(graph_edges: pd.DataFrame) -> go.Figure:
     """Draw the distribution of degrees."""
-    return model_figures.degree_histogram(graph_edges)
+    from gogooku_kedro.report.figures.model import degree_histogram
+
+    return degree_histogram(graph_edges)

@@ -10,7 +10,6 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from gogooku_kedro.params import DebugParams, ModelParams, TrainingParams
-from gogooku_kedro.report.figures import model as model_figures
 
 Market = Any
 Models = Any
@@ -62,4 +61,6 @@ def predict_scores(
 
 def plot_losses(training_history: pd.DataFrame) -> go.Figure:
     """Draw loss and validation rank IC by epoch."""
-    return model_figures.loss_curves(training_history)
+    from gogooku_kedro.report.figures.model import loss_curves
+
+    return loss_curves(training_history)
