@@ -9,6 +9,7 @@ import xarray as xr
 from gogooku_kedro.baselines import table
 from gogooku_kedro.baselines.rows import FitSettings
 from gogooku_kedro.baselines.table import Model
+from gogooku_kedro.metrics.daily import summarise_metrics
 from gogooku_kedro.params import LabelsParams
 from gogooku_kedro.pipelines.baselines import nodes as baselines
 from gogooku_kedro.pipelines.evaluation import nodes as evaluation
@@ -21,7 +22,7 @@ from gogooku_kedro.walk_forward.models import fold_baselines
 from gogooku_kedro.walk_forward.refit import Fold
 from gogooku_kedro.walk_forward.table import measure_folds, summarise_folds
 from tests.baselines.conftest import CODES, COORDS, DATES, NO_EDGES, SPLIT
-from tests.report.report_run import evidence_of, metrics_of
+from tests.report.report_run import evidence_of
 from tests.walk_forward.conftest import evaluation_params, fold_settings
 
 TOY = Model(
@@ -89,7 +90,7 @@ def test_a_model_of_one_file_and_one_entry_stands_in_every_table(registered, dat
     assert set(stacked.loc[stacked["model"].str.startswith("toy"), "model"]) == NAMES
 
     daily, _, _ = evaluation.measure_days(stacked, features, labels, params)
-    metrics = metrics_of(daily)
+    metrics = summarise_metrics(daily, 245, replications=20, seed=0)
     assert set(metrics["test"]) >= {"model", *NAMES}
     trace = next(trace for trace in cumulative_rank_ic(daily, "5d").data if trace.name == "toy")
     assert trace.line.color == TOY.colour
