@@ -47,7 +47,7 @@ def test_a_stored_ensemble_scores_as_before_to_the_last_bit(trained, stored):
     market, model, ensemble = trained
     again = Ensemble.load(stored)
     assert (again.params, again.seeds, again.training) == (model, (0, 1), ensemble.training)
-    for before, after in zip(ensemble.seed_models, again.members, strict=True):
+    for before, after in zip(ensemble.seed_models, again.seed_models, strict=True):
         assert before.config() == after.config()
         scores = [
             torch.stack([score for _, score, _ in predict_days(b.build("abc", model), market, [44, 50], "cpu")])
@@ -187,7 +187,7 @@ def test_nothing_is_pickled(stored):
 
 
 def test_a_member_survives_the_json_of_its_configuration(trained):
-    first = trained[2].members[0]
+    first = trained[2].seed_models[0]
     again = SeedModel.from_config(first.weights, json.loads(json.dumps(first.config())))
     assert again.config() == first.config()
     assert again.params == first.params
