@@ -95,4 +95,4 @@ def test_the_members_are_the_seeds_or_the_seed():
     settings = settings_of()["training"]
     training = TrainingParams.model_validate(settings | {"seed": 7, "seeds": []})
     assert training.all_seeds() == (7,)
-    assert TrainingParams.model_validate(settings | {"seeds": [3, 1]}).members() == (3, 1)
+    assert TrainingParams.model_validate(settings | {"seeds": [3, 1]}).all_seeds() == (3, 1)

@@ -10,8 +10,7 @@ import pandas as pd
 import pytest
 from scipy.stats import norm, rankdata
 
-from gogooku_kedro.training import Ensemble, combine, fit_ensemble, fit_model, predict_parts
-from gogooku_kedro.training import train_seed
+from gogooku_kedro.training import Ensemble, combine, fit_ensemble, fit_model, predict_parts, train_seed
 from tests.model.conftest import model_params
 from tests.training.conftest import TRAIN, VALID, FitResult, PowerCut, assert_equal_results, training_params
 

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from gogooku_kedro.artifacts import ResultFolders, key
+from gogooku_kedro.baselines import table
 from gogooku_kedro.labels.split import Split
 from gogooku_kedro.params import EvaluationParams, FeaturesParams, ModelParams, TrainingParams
 from gogooku_kedro.walk_forward.refit import History
@@ -74,8 +75,8 @@ def fold_folder(root: str | Path, split: Split, history: History, settings: Fold
     """Return the folder of a fold below `root`: equal dates, data and settings, and only they, share it.
 
     The data are every number up to the end of the test part that a fold reads: panel, raw features,
-    labels and graph. Where they lie, what computes, and which folds there are beside this one, is not
-    part of the name.
+    labels and graph; the settings include which models there are. Where files lie, what computes, and which folds
+    there are beside this one, is not part of the name.
     """
     end = split["test"][1]
     read, evaluation = history.candidate_manifest, settings.evaluation
@@ -85,6 +86,7 @@ def fold_folder(root: str | Path, split: Split, history: History, settings: Fold
         settings=[settings.features, settings.model, settings.training],
         # Of the evaluation a fold reads the seed of the baselines and the factors of neutral scores alone.
         evaluation=[evaluation.seed, evaluation.factors],
+        models=[model.name for model in table.MODELS],
         candidates=read["hash"],
         panel=history.panel.sel(date=slice(None, end)),
         raw=history.raw_features[[entry["name"] for entry in read["features"]]].sel(date=slice(None, end)),
