@@ -1,12 +1,14 @@
 """Two folds of a random market, trained for one epoch: what they leave, and what is not done twice."""
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from gogooku_kedro.baselines import table
 from gogooku_kedro.training import fit_ensemble
 from gogooku_kedro.walk_forward import models as fold_models
 from gogooku_kedro.walk_forward import walk_forward as module
@@ -143,6 +145,14 @@ def test_the_folder_follows_data_and_settings_and_not_places(history, splits, tm
         folder(data=history_of(another_future(history.panel, 300 + 22))),
     ]
     assert {own} == set(same)
+
+
+def test_a_baseline_that_joins_the_table_is_another_fold(history, splits, tmp_path, monkeypatch):
+    settings = fold_settings(tmp_path)
+    before = fold_folder("root", splits[0], history, settings)
+    toy = replace(table.MODELS[-1], name="toy")
+    monkeypatch.setattr(table, "MODELS", (*table.MODELS, toy))
+    assert fold_folder("root", splits[0], history, settings) != before
 
 
 def test_one_changed_number_is_another_fold(history, splits, tmp_path):
