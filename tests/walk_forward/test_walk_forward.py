@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gogooku_kedro.baselines import table
+from gogooku_kedro.baselines import table as models
 from gogooku_kedro.training import fit_ensemble
 from gogooku_kedro.walk_forward import models as fold_models
 from gogooku_kedro.walk_forward import walk_forward as module
@@ -150,8 +150,8 @@ def test_the_folder_follows_data_and_settings_and_not_places(history, splits, tm
 def test_a_baseline_that_joins_the_table_is_another_fold(history, splits, tmp_path, monkeypatch):
     settings = fold_settings(tmp_path)
     before = fold_folder("root", splits[0], history, settings)
-    toy = replace(table.MODELS[-1], name="toy")
-    monkeypatch.setattr(table, "MODELS", (*table.MODELS, toy))
+    toy = replace(models.MODELS[-1], name="toy")
+    monkeypatch.setattr(models, "MODELS", (*models.MODELS, toy))
     assert fold_folder("root", splits[0], history, settings) != before
 
 
