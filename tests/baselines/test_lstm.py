@@ -1,5 +1,7 @@
 """An LSTM that ranks each stock by its own past, as a baseline."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -115,3 +117,26 @@ def test_the_end_of_the_data_changes_no_earlier_score():
         for f, lab in ((features, labels), (features.isel(date=slice(stop)), labels.isel(date=slice(stop))))
     )
     assert torch.equal(whole, cut)
+
+
+def test_the_tensors_of_the_network_give_the_same_scores(fitted):
+    """The network reads market-wide features beside those of the stocks; here they stand where they stood."""
+    features, labels = market()
+    state = np.random.default_rng(1).normal(size=SESSIONS).astype(np.float32)
+    features["x"][..., 1] = np.where(features["in_universe"], state[:, None], 0)
+    features["x"].values[~features["in_universe"].values] = 0
+    context = context_of(features, labels, xr.Dataset(), SPLIT, window=WINDOW)
+    tensors = market_tensors(features, labels, NO_EDGES, (), ("b",))
+    assert tensors.context.shape == (SESSIONS, 1)
+    alone, given = (lstm.fit(c, max_epochs=2) for c in (context, replace(context, tensors=tensors)))
+    pd.testing.assert_frame_equal(alone, given, check_exact=True)
+
+
+def test_without_a_rank_ic_on_valid_the_last_epoch_is_kept_and_said(caplog):
+    features, labels = market()
+    labels["target"][95:120] = np.nan
+    trained = fit(features, labels)
+    assert "no session of valid has a rank IC" in caplog.text
+    test = trained[trained["split"] == "test"]
+    score = test.pivot(index="date", columns="code", values="score_1d").reindex(columns=labels["code"].values)
+    assert np.nanmean(rank_ic(score, labels["target"].sel(horizon=1)[125:])) > 0.3  # untrained weights find nothing

@@ -1,5 +1,7 @@
 """A baseline is one file and one entry: from there it stands in every table."""
 
+from types import SimpleNamespace
+
 import mlflow
 import numpy as np
 import pandas as pd
@@ -70,7 +72,9 @@ def network() -> pd.DataFrame:
 def test_a_model_of_one_file_and_one_entry_stands_in_every_table(registered, data, monkeypatch):
     features, labels, panel = data
     settings = FitSettings(seed=0, window=6, device="cpu")
-    fitted = baselines.fit_baselines(features, labels, panel, NO_EDGES, SPLIT, {"features": []}, settings)
+    fitted = baselines.fit_baselines(
+        features, labels, panel, NO_EDGES, SPLIT, {"features": []}, SimpleNamespace(tensors=None), settings
+    )
     assert list(fitted) == ["model", "date", "code", "split", *(f"score_{h}d" for h in HORIZONS)]
     assert fitted["model"].unique().tolist() == ["reversal_1d", "reversal_5d", "momentum_20d", "random", "toy"]
 

@@ -76,8 +76,12 @@ def fit(context: FitContext, max_epochs: int = MAX_EPOCHS) -> pd.DataFrame:
     dates, codes = features.indexes["date"], features.indexes["code"]
     device = resolve_device(settings.device)
     parts = {part: part_range(context.split, dates, part) for part in PARTS}
-    none = pd.DataFrame({"asof": pd.DatetimeIndex([]), "source": [], "target": []})
-    market = market_tensors(features, context.labels, none, ()).to(torch.device(device))
+    if context.tensors is None:
+        none = pd.DataFrame({"asof": pd.DatetimeIndex([]), "source": [], "target": []})
+        market = market_tensors(features, context.labels, none, ())
+    else:
+        market = context.tensors.with_context_in_x()
+    market = market.to(torch.device(device))
     with torch.random.fork_rng([torch.cuda.current_device()] if device == "cuda" else []):
         torch.manual_seed(settings.seed)
         ranker = LSTMRanker(market.x.size(-1)).to(device)
@@ -121,7 +125,7 @@ def _train(
     max_epochs: int,
 ) -> None:
     optimiser = torch.optim.AdamW(ranker.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
-    best, kept, epoch_kept = -np.inf, deepcopy(ranker.state_dict()), -1
+    best, kept, epoch_kept = -np.inf, None, -1
     for epoch in range(max_epochs):
         rng = np.random.default_rng((seed, epoch))
         cuts = cut_days(*parts["train"], CHUNK_DAYS, shift=int(rng.integers(CHUNK_DAYS)))
@@ -133,6 +137,9 @@ def _train(
             best, kept, epoch_kept = quality, deepcopy(ranker.state_dict()), epoch
         elif epoch - epoch_kept >= PATIENCE:
             break
+    if kept is None:  # the last epoch's weights stay
+        logger.warning("lstm: no session of valid has a rank IC, so nothing chose an epoch; the last one is kept")
+        return
     ranker.load_state_dict(kept)
     logger.info("lstm: valid rank IC %+.4f (epoch %d of %d)", best, epoch_kept + 1, epoch + 1)
 

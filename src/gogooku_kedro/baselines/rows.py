@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bottleneck as bn
 import numpy as np
@@ -19,6 +19,9 @@ from gogooku_kedro.labels.target import gaussian_rank_labels
 from gogooku_kedro.metrics.rank_ic import rank_ic
 from gogooku_kedro.params import EvaluationParams, ModelParams, TrainingParams
 from gogooku_kedro.typing import Float32Array, TextArray
+
+if TYPE_CHECKING:
+    from gogooku_kedro.training.tensors import MarketTensors
 
 SCORED: tuple[Part, ...] = ("valid", "test")
 
@@ -55,6 +58,7 @@ class FitContext:
         split: {"train": [from, to], "valid": ..., "test": ...}; purged sessions are in no part.
         manifest: Feature manifest; tells which features are a stock's own and which are the graph's.
         settings: Seed, window and device.
+        tensors: The market as the network reads it, for a model of sequences; None where it is not at hand.
     """
 
     features: xr.Dataset
@@ -64,6 +68,7 @@ class FitContext:
     split: Split
     manifest: Mapping[str, Any]
     settings: FitSettings
+    tensors: MarketTensors | None = None
 
     @cached_property
     def rows(self) -> LearningRows:

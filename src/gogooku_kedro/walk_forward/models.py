@@ -69,20 +69,23 @@ def fold_predictions(
     )
 
 
-def fold_baselines(fold: Fold, panel: xr.Dataset, settings: FoldSettings) -> pd.DataFrame:
+def fold_baselines(
+    fold: Fold, panel: xr.Dataset, settings: FoldSettings, market: MarketTensors | None = None
+) -> pd.DataFrame:
     """Return the test scores of every baseline, fitted on the fold.
 
     Args:
         fold: The fold.
         panel: Market panel up to the end of the fold.
         settings: Of the sections `model` the window, of `training` the device, of `evaluation` the seed.
+        market: The fold as tensors, where they are at hand.
 
     Returns:
         model, date, code, split, score_<h>d.
     """
     own = FitSettings.of(settings.model, settings.training, settings.evaluation)
     scores = fit_baselines(
-        FitContext(fold.features, fold.labels, panel, fold.graph_edges, fold.split, fold.manifest, own)
+        FitContext(fold.features, fold.labels, panel, fold.graph_edges, fold.split, fold.manifest, own, market)
     )
     return scores[scores["split"] == "test"].reset_index(drop=True)
 

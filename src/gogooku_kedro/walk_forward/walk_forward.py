@@ -82,7 +82,7 @@ def _run(number: int, split: Split, history: History, settings: FoldSettings, fo
     market = fold_market(fold, settings)
     ensemble = fold_ensemble(fold, market, settings, folder)
     scores, of_seeds = fold_predictions(fold, market, ensemble, settings)
-    baselines = fold_baselines(fold, panel, settings)
+    baselines = fold_baselines(fold, panel, settings, market)
     predictions = stack_models(scores, baselines, fold.graph_edges, panel, settings.evaluation.factors)
     facts = {
         "split": split,

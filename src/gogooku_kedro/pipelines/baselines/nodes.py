@@ -28,10 +28,13 @@ def fit_baselines(
     graph_edges: pd.DataFrame,
     split: dict[str, Any],
     feature_manifest: dict[str, Any],
+    market_tensors: Any,
     settings: FitSettings,
 ) -> pd.DataFrame:
     """Fit every baseline of the table of models on the features, targets and dates of the network."""
-    return fit_all(FitContext(features, labels, panel, graph_edges, split, feature_manifest, settings))
+    return fit_all(
+        FitContext(features, labels, panel, graph_edges, split, feature_manifest, settings, market_tensors.tensors)
+    )
 
 
 def stack_predictions(

@@ -4,20 +4,27 @@ from kedro.pipeline import Pipeline, node
 
 from gogooku_kedro.pipelines.baselines import nodes
 from gogooku_kedro.pipelines.stage import stage
+from gogooku_kedro.pipelines.training import pipeline as training
 
 SETTINGS = ["params:model", "params:training", "params:evaluation"]
-READ = ["features", "labels", "panel", "graph_edges", "split", "feature_manifest", "baseline_settings"]
+READ = ["features", "labels", "panel", "graph_edges", "split", "feature_manifest", "market_tensors"]
 SCORED = ["predictions", "baseline_predictions", "oracle_scores"]
 STACKED = [*SCORED, "graph_edges", "panel", "split", "params:labels", "params:evaluation"]
 
 
 def create_pipeline() -> Pipeline:
     """Build the stage `baselines`."""
-    return stage(
+    return training.market_tensors() + stage(
         "baselines",
         [
             node(nodes.make_baseline_settings, SETTINGS, "baseline_settings", name="make_baseline_settings"),
-            node(nodes.fit_baselines, READ, "baseline_predictions", name="fit_baselines", tags=["gpu"]),
+            node(
+                nodes.fit_baselines,
+                [*READ, "baseline_settings"],
+                "baseline_predictions",
+                name="fit_baselines",
+                tags=["gpu"],
+            ),
             node(nodes.stack_predictions, STACKED, "model_predictions", name="stack_predictions"),
         ],
     )
