@@ -19,6 +19,7 @@ def standardise_bars(
         timezone=params.timezone,
         calendar=params.calendar,
         max_move=params.max_move,
+        split_like_jumps=params.split_like_jumps == "invalid",
     )
 
 
@@ -30,6 +31,7 @@ def build_panel(daily_bars: pd.DataFrame, market_index: pd.DataFrame, params: In
         max_move=params.max_move,
         price_limits=params.price_limits,
         calendar=params.calendar,
+        split_like_jumps=params.split_like_jumps == "invalid",
     )
 
 
