@@ -224,7 +224,7 @@ def _with_given_factors(bars: pd.DataFrame, log: IssueLog, notes: list[str], *, 
     level = np.where(stated > 0, stated, np.nan if cumulative else 1.0)[order]
     given = events_of_cumulative(issue, close, level) if cumulative else events_of(issue, close, level)
     if not given.fits:
-        _refuse_factors(bars, stated, given, back, source)
+        _refuse_factors(bars, given, back, source)
     if given.convention.endswith("row_before"):
         log.record("adj_factor_shifted", bars, given.factor[back] != 1)
     log.record("adj_factor_contradicted", bars, given.contradicted[back])
@@ -235,13 +235,11 @@ def _with_given_factors(bars: pd.DataFrame, log: IssueLog, notes: list[str], *, 
     return bars.assign(adj_factor=given.factor[back])
 
 
-def _refuse_factors(
-    bars: pd.DataFrame, stated: FloatArray, given: GivenFactors, back: NDArray[np.intp], source: str
-) -> None:
+def _refuse_factors(bars: pd.DataFrame, given: GivenFactors, back: NDArray[np.intp], source: str) -> None:
     previous = bars.groupby("code")["close"].shift().to_numpy()
     rows = np.flatnonzero(given.contradicted[back])[:5]
     shown = "; ".join(
-        f"{bars['date'].iloc[row]:%Y-%m-%d} {bars['code'].iloc[row]} factor {stated[row]:g}, "
+        f"{bars['date'].iloc[row]:%Y-%m-%d} {bars['code'].iloc[row]} factor {given.stated[back][row]:g}, "
         f"close {previous[row]:g} to {bars['close'].iloc[row]:g}"
         for row in rows
     )

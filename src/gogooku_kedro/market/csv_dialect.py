@@ -18,6 +18,7 @@ from gogooku_kedro.market.wide_tables import SEPARATOR
 _SEPARATORS = (",", ";", "\t", "|")
 _TITLE_LINES = 20
 _SAMPLE_LINES = 1000
+_SAMPLE = 2_000_000  # characters
 _FOOT_ROWS = 5
 _NULL_SHARE = 0.2  # of the bytes: text in UTF-16 without a mark
 _TEXT = ("date", "code", "time", *LABELS)
@@ -102,14 +103,16 @@ def read_csv_table(
             decimal signs that may be separators of thousands; names the key of `load_args` to set.
     """
     given = dict(load_args)
-    text = _decoded(path, given.pop("encoding", None))
+    text = _decoded(path, given.pop("encoding", None)).replace("\r\n", "\n").replace("\r", "\n")
     given.pop("compression", None)
     separator = given.pop("sep", given.pop("delimiter", None))
     if {"header", "skiprows", "names"} & given.keys():
         options = {"sep": separator or ",", **given}
         first = pd.read_csv(io.StringIO(text), nrows=0, **options)
         return CsvTable(text, [str(name).strip() for name in first.columns], options)
-    lines = text.splitlines()[: _TITLE_LINES + _SAMPLE_LINES]
+    lines = text[:_SAMPLE].split("\n")[: _TITLE_LINES + _SAMPLE_LINES]
+    if len(text) > _SAMPLE:
+        lines = lines[:-1]
     known = set(columns or {})
     at, separator = _header(lines, [separator] if separator else _SEPARATORS, known)
     rows = list(csv.reader(lines[at:], delimiter=separator))
@@ -183,7 +186,7 @@ def _header(lines: list[str], separators: Sequence[str], known: set[str]) -> tup
 def _two_levels(names: list[str], rows: list[list[str]], above: list[str]) -> tuple[list[str], int]:
     """Return the joined names of a header of fields and codes (yfinance), and the lines it takes."""
     fields = names[1:]
-    if len(set(fields)) == len(fields) or any(recognised(name) in (None, "date", "code") for name in set(fields)):
+    if not fields or recognised(names[0]) or any(recognised(name) in (None, "date", "code") for name in set(fields)):
         return names, 1
     below = [cell.strip() for cell in rows[1]] if len(rows) > 1 else []
     second = len(below) == len(names) and all(below[1:])

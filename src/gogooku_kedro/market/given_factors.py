@@ -23,12 +23,14 @@ class GivenFactors:
     Attributes:
         factor: 0.5 on the ex-date of a 1:2 split, 1.0 elsewhere.
         convention: How the source states its events.
+        stated: The same as read, with the events that the prices deny.
         contradicted: An event that the price on its row denies; the factor is 1.0 there.
         ignored: A step of a cumulative factor too small for an event; the factor is 1.0.
         misfits: Share of the events that can be told from a day's move and are denied, a fraction.
     """
 
     factor: FloatArray
+    stated: FloatArray
     convention: Convention
     contradicted: BoolArray
     ignored: BoolArray
@@ -80,12 +82,13 @@ def events_of(code_id: NDArray[np.intp], close: FloatArray, given: FloatArray) -
     for name in readings:
         best = name if score[name] > score[best] else best
     rows, shrinks = told[best]
-    factor = readings[best].copy()
+    factor = readings[best]
     contradicted = np.zeros(len(close), dtype=bool)
     for first, last in rows[~shrinks]:
         contradicted[first : last + 1] = True
     return GivenFactors(
         factor=np.where(contradicted, 1.0, factor),
+        stated=factor,
         convention=best,
         contradicted=contradicted,
         ignored=np.zeros(len(close), dtype=bool),
@@ -112,12 +115,13 @@ def events_of_cumulative(code_id: NDArray[np.intp], close: FloatArray, level: Fl
     up, down = (_tell(code_id, close, factor)[1] for factor in (event, 1 / event))
     nothing = np.zeros(len(close), dtype=bool)
     if len(up) and max(up.mean(), down.mean()) < _MOST_MISFITS:
-        return GivenFactors(np.ones(len(close)), "adjusted_already", nothing, nothing, 0.0)
+        return GivenFactors(np.ones(len(close)), event, "adjusted_already", nothing, nothing, 0.0)
     multiply = up.sum() >= down.sum()
     derived = factors_from_adj_close(code_id, close, close * level if multiply else close / level)
     told = up if multiply else down
     return GivenFactors(
         factor=derived.factor,
+        stated=event if multiply else 1 / event,
         convention="cumulative",
         contradicted=derived.contradicted,
         ignored=derived.ignored,

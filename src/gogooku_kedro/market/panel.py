@@ -1,5 +1,6 @@
 """The market as a panel: daily bars on a (date, code) grid with causal adjustment."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -10,7 +11,9 @@ from numpy.typing import NDArray
 from gogooku_kedro.exchange import tse
 from gogooku_kedro.market.adjustment import chain_link, previous_priced
 from gogooku_kedro.market.bar_columns import DAILY_BARS, FLAGS, LABELS, PRICES, UNKNOWN
+from gogooku_kedro.market.cleaning import standardise_bars
 from gogooku_kedro.market.parsing import parse_dates, parse_numbers
+from gogooku_kedro.market.price_files import long_table
 from gogooku_kedro.market.quality import thin_sessions
 from gogooku_kedro.market.sessions import days_to_next_session
 from gogooku_kedro.typing import Array, BoolArray, FloatArray, TextArray
@@ -139,6 +142,33 @@ def build_panel(
     if calendar is not None:
         panel["days_to_next_session"] = ("date", days_to_next_session(calendar, grid.dates))
     return panel.assign_coords({name: ("code", grid.first_known(name)) for name in LABELS})
+
+
+def market_from_bars(
+    bars: pd.DataFrame,
+    *,
+    columns: Mapping[str, str | None] | None = None,
+    timezone: str = "Asia/Tokyo",
+    calendar: str | None = None,
+    max_move: float = 0.5,
+    price_limits: PriceLimits = "none",
+) -> tuple[xr.Dataset, dict[str, Any]]:
+    """Return the panel and the quality report of a table of bars in memory.
+
+    Args:
+        bars: One row per date and code, in columns or in the index, or the wide table of yfinance.
+        columns: Their name to ours, or to None for a column to leave out.
+        timezone: As for `standardise_bars`.
+        calendar: As for `standardise_bars`.
+        max_move: As for `build_panel`.
+        price_limits: As for `build_panel`.
+
+    Raises:
+        ValueError: A column or value cannot be read; names it.
+    """
+    table = long_table(bars, columns)
+    daily_bars, report = standardise_bars(table, timezone=timezone, calendar=calendar, max_move=max_move)
+    return build_panel(daily_bars, max_move=max_move, price_limits=price_limits, calendar=calendar), report
 
 
 def _check(daily_bars: pd.DataFrame, max_move: float) -> None:

@@ -67,6 +67,30 @@ def read_price_files(
     return _attributed(pd.concat(frames, ignore_index=True), str(path), unknown, [f"{len(files)} files", *notes])
 
 
+def long_table(frame: pd.DataFrame, columns: Mapping[str, str | None] | None = None) -> pd.DataFrame:
+    """Return a table of bars in memory as `read_price_files` returns one of a file.
+
+    Args:
+        frame: Date and code in columns or in the index; or columns of two levels, field and code, as
+            yfinance returns them.
+        columns: As for `read_price_files`.
+
+    Raises:
+        ValueError: A column is missing or ambiguous.
+    """
+    source = str(frame.attrs.get("source", "DataFrame"))
+    table = frame.reset_index() if any(name is not None for name in frame.index.names) else frame.copy()
+    table.columns = pd.Index([str(name) for name in table.columns])
+    names = list(table.columns)
+    pairs = pairs_of(names)
+    if pairs:
+        bars, unused = long_bars(table, pairs, source=source)
+        return _attributed(bars, source, unused, [])
+    mapping = column_map(names, columns, source=source)
+    bars = table[list(mapping)].rename(columns=mapping)
+    return _attributed(bars, source, unknown_columns(names, mapping), [])
+
+
 def _read_one(
     path: Path, columns: dict[str, str | None], load_args: dict[str, Any], code: str | None = None
 ) -> pd.DataFrame:
@@ -79,7 +103,7 @@ def _read_one(
         return _attributed(bars, source, unused, [])
     if is_field_table(names) and code is None and not columns:
         raise ValueError(
-            f"{source}: a table of dates by codes holds one field only; found {names[:5]}. Put one such file per field, "
+            f"{source}: a table of dates by codes holds one field; found {names[:5]}. Put one such file per field, "
             "named open, high, low, close and volume, into a folder and name the folder."
         )
     mapping = column_map(names, columns, source=source, needed=_WITHOUT_CODE if code else REQUIRED)

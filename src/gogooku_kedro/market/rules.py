@@ -3,13 +3,18 @@
 import numpy as np
 import pandas as pd
 
+from gogooku_kedro.market.adjustment import split_like
 from gogooku_kedro.market.bar_columns import PRICES
 from gogooku_kedro.market.quality import IssueLog
 from gogooku_kedro.typing import BoolArray, FloatArray
 
 _ROUNDING = 1e-6  # relative: prices that went through float32 are not out of order
 _MOST_CONFLICTS = 0.01
-_SAME_SHAPE = 0.005  # of price over close: one bar in two scales, rounded
+_SAME_SHAPE = 0.0005  # of price over close: one bar in two scales
+_ROUNDED_SHAPE = 0.005  # the same where the scales are far apart and the prices rounded
+_OTHER_SCALE = 0.05
+_STEADY_SCALE = 0.002  # of the log ratio from one session to the next
+_STEADY_SHARE = 0.8
 _CROSS_SECTION = 5  # stock-days of a session that make one
 
 
@@ -58,8 +63,12 @@ def _keep_last(bars: pd.DataFrame, log: IssueLog, keys: list[str]) -> pd.DataFra
     own = rows[list(PRICES)].to_numpy()
     same = ((own == last) | (np.isnan(own) & np.isnan(last))).all(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        shape = np.abs((own / own[:, 3:]) / (last / last[:, 3:]) - 1) < _SAME_SHAPE
-    scaled = shape.all(axis=1) & ~same
+        shape = np.abs((own / own[:, 3:]) / (last / last[:, 3:]) - 1).max(axis=1)
+        far = np.abs(own[:, 3] / last[:, 3] - 1) > _OTHER_SCALE
+        scaled = (shape < np.where(far, _ROUNDED_SHAPE, _SAME_SHAPE)) & ~same
+    scaled &= _same_scale(rows, scaled, own[:, 3] / last[:, 3])
+    flat = own.max(axis=1) == own.min(axis=1)  # one price has no shape: the issue's other rows tell
+    scaled &= ~flat | rows["code"].isin(rows["code"][scaled & ~flat]).to_numpy()
     earlier = rows.duplicated(keys, keep="last").to_numpy()
     agree = pd.Series(same | scaled, index=rows.index).groupby([rows[key] for key in keys]).transform("all").to_numpy()
     for name, kind in (("repeated_bar", same), ("restated_bar", scaled)):
@@ -67,6 +76,21 @@ def _keep_last(bars: pd.DataFrame, log: IssueLog, keys: list[str]) -> pd.DataFra
         where[rows.index[earlier & agree & kind]] = True
         log.record(name, bars, where)
     return bars.drop(index=rows.index[earlier & agree]).reset_index(drop=True)
+
+
+def _same_scale(rows: pd.DataFrame, scaled: BoolArray, scale: FloatArray) -> BoolArray:
+    """Return the rows of issues whose two scales keep their ratio, as no two issues under one code do."""
+    copy = rows.groupby(["date", "code"]).cumcount()
+    known = pd.DataFrame({"code": rows["code"], "copy": copy, "date": rows["date"], "scale": np.log(scale)})[scaled]
+    known = known.sort_values(["code", "copy", "date"])
+    step = known.groupby(["code", "copy"])["scale"].diff().abs()
+    steady = (step < _STEADY_SCALE).where(step.notna()).groupby(known["code"]).mean()
+    alone = (
+        known.groupby("code")["scale"].first().map(lambda log: split_like(np.array([np.exp(log)]), _ROUNDED_SHAPE)[0])
+    )
+    kept = steady.where(steady.notna(), alone.astype(float)) >= _STEADY_SHARE
+    result: BoolArray = rows["code"].isin(kept.index[kept]).to_numpy()
+    return result
 
 
 def _refuse_lost_session(bars: pd.DataFrame, conflict: BoolArray, source: str) -> None:

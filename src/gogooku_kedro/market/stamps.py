@@ -100,7 +100,7 @@ def refuse_intraday(bars: pd.DataFrame, minute: IntArray, *, source: str) -> Non
 
 def _off_by_a_day(dates: pd.Series) -> str:
     """Return what is wrong with the weekdays of the dates in words, '' when nothing is."""
-    days = pd.DatetimeIndex(dates.dropna().unique()).dayofweek
+    days = pd.DatetimeIndex(dates.dropna().unique()).day_of_week
     share = np.bincount(days, minlength=7) / max(len(days), 1)
     if share[_SUNDAY] > _WEEKEND_SHARE and share[_FRIDAY] == 0:
         return "fall on Sundays and never on Fridays"

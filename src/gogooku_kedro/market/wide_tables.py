@@ -11,6 +11,7 @@ from gogooku_kedro.market.bar_columns import REQUIRED, recognised
 Pair = tuple[str, str]
 _FIELDS = ("open", "high", "low", "close", "volume")
 _JOIN = re.compile(r"[|_ /:]")
+_FEW = 0.2  # of the columns of a table of dates by codes
 SEPARATOR = "|"
 
 
@@ -28,7 +29,7 @@ def pairs_of(names: Sequence[str]) -> dict[str, Pair]:
     """
     if any(recognised(name) == "code" for name in names):
         return {}
-    pairs = {name: pair for name in names if recognised(name) != "date" and (pair := _pair(name))}
+    pairs = {name: pair for name in names if recognised(name) is None and (pair := _pair(name))}
     fields = {field for field, _ in pairs.values()}
     return pairs if set(_FIELDS) <= fields else {}
 
@@ -61,9 +62,17 @@ def long_bars(wide: pd.DataFrame, pairs: Mapping[str, Pair], *, source: str) -> 
 
 
 def is_field_table(names: Sequence[str]) -> bool:
-    """Return whether a header is a date and codes, so that the table holds one field."""
-    ours = [recognised(name) for name in names]
-    return len(names) > 1 and (ours[0] == "date" or names[0] == "") and not any(ours[1:])
+    """Return whether a header is a date and codes, so that the table holds one field.
+
+    A code may be spelt as a field is (V, C, LL).
+    """
+    rest = [name for name in names if not _is_date(name)]
+    fields = sum(recognised(name) is not None for name in rest)
+    return len(rest) == len(names) - 1 and len(rest) > 0 and fields <= _FEW * len(rest)
+
+
+def _is_date(name: str) -> bool:
+    return name in ("", "unnamed 0", "index") or recognised(name) == "date"
 
 
 def field_table(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -75,9 +84,11 @@ def field_table(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     missing = [name for name in REQUIRED[2:] if name not in tables]
     if missing:
         raise ValueError(f"the folder has tables of {sorted(tables)} by date and code, but none of {missing}.")
-    return _stack(
-        {field: table.rename(columns={table.columns[0]: "\0date"}) for field, table in tables.items()}, "\0date"
-    )
+    dated = {}
+    for field, table in tables.items():
+        date = next(name for name in table.columns if _is_date(name))
+        dated[field] = table.rename(columns={date: "\0date"})
+    return _stack(dated, "\0date")
 
 
 def _stack(frames: Mapping[str, pd.DataFrame], date: str) -> pd.DataFrame:
@@ -99,11 +110,11 @@ def _pair(name: str) -> Pair | None:
     else:
         marks = list(_JOIN.finditer(name))
         cuts = [(name[: m.start()], name[m.end() :]) for m in (marks[:1] + marks[-1:])]
-        parts = next((cut for cut in cuts if _is_field(cut[0]) != _is_field(cut[1])), ())
+        parts = next((cut for cut in cuts if _is_field(cut[0]) or _is_field(cut[1])), ())
     if len(parts) != 2 or not all(parts):
         return None
     first, second = parts
-    if _is_field(second) and not _is_field(first):
+    if _is_field(second) and (not _is_field(first) or len(second) > len(first)):  # the code may be V or C
         first, second = second, first
     ours = recognised(first)
     return (ours or first, second)
