@@ -65,8 +65,8 @@ class CsvTable:
         }
         frame: pd.DataFrame = pd.read_csv(io.StringIO(self.text), **options)
         frame.columns = frame.columns.astype("str").str.strip()
-        frame = frame[list(names)]
-        return self._without_foot(frame, ours) if mapping else frame
+        table: pd.DataFrame = frame[list(names)]
+        return self._without_foot(table, ours) if mapping else table
 
     def _without_foot(self, frame: pd.DataFrame, ours: Mapping[str, str | None]) -> pd.DataFrame:
         theirs = {name: column for column, name in ours.items()}
@@ -81,7 +81,8 @@ class CsvTable:
         if len(lost):
             said = ", ".join(repr(" ".join(filter(None, words.loc[row]))) for row in lost)
             self.notes.append(f"left out below the table: {said}")
-        return frame.drop(index=lost)
+        kept: pd.DataFrame = frame.drop(index=lost)
+        return kept
 
 
 def read_csv_table(

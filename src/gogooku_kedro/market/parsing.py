@@ -174,7 +174,7 @@ def parse_limits(values: pd.Series, *, side: str, bars: Mapping[str, pd.Series],
         return parse_flags(values, source=source), False
     extreme = bars["high"] if up else bars["low"]
     reached = extreme >= price * (1 - 1e-6) if up else extreme <= price * (1 + 1e-6)
-    return (reached & (price > 0)).rename(values.name), True
+    return reached & (price > 0), True
 
 
 def _beside_close(ratio: float, up: bool) -> bool:

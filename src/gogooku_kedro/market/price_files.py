@@ -124,7 +124,8 @@ def _body(
 
 
 def _attributed(bars: pd.DataFrame, source: str, unknown: list[str], notes: list[str]) -> pd.DataFrame:
-    bars.attrs = {"source": source, "unknown_columns": unknown} | ({"notes": notes} if notes else {})
+    attrs: dict[Any, Any] = {"source": source, "unknown_columns": unknown}
+    bars.attrs = attrs | ({"notes": notes} if notes else {})
     return bars
 
 

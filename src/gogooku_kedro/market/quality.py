@@ -125,7 +125,7 @@ def summary(report: dict[str, Any]) -> list[str]:
     lines += (
         [f"columns not used: {', '.join(map(str, report['unknown_columns']))}"] if report["unknown_columns"] else []
     )
-    return lines + report["notes"]
+    return [*lines, *report["notes"]]
 
 
 def _jump_examples(report: dict[str, Any]) -> list[str]:

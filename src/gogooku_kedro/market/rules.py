@@ -75,7 +75,8 @@ def _keep_last(bars: pd.DataFrame, log: IssueLog, keys: list[str]) -> pd.DataFra
         where = np.zeros(len(bars), dtype=bool)
         where[rows.index[earlier & agree & kind]] = True
         log.record(name, bars, where)
-    return bars.drop(index=rows.index[earlier & agree]).reset_index(drop=True)
+    kept: pd.DataFrame = bars.drop(index=rows.index[earlier & agree]).reset_index(drop=True)
+    return kept
 
 
 def _same_scale(rows: pd.DataFrame, scaled: BoolArray, scale: FloatArray) -> BoolArray:
@@ -84,11 +85,10 @@ def _same_scale(rows: pd.DataFrame, scaled: BoolArray, scale: FloatArray) -> Boo
     known = pd.DataFrame({"code": rows["code"], "copy": copy, "date": rows["date"], "scale": np.log(scale)})[scaled]
     known = known.sort_values(["code", "copy", "date"])
     step = known.groupby(["code", "copy"])["scale"].diff().abs()
-    steady = (step < _STEADY_SCALE).where(step.notna()).groupby(known["code"]).mean()
-    alone = (
-        known.groupby("code")["scale"].first().map(lambda log: split_like(np.array([np.exp(log)]), _ROUNDED_SHAPE)[0])
-    )
-    kept = steady.where(steady.notna(), alone.astype(float)) >= _STEADY_SHARE
+    steady = (step < _STEADY_SCALE).astype("float64").mask(step.isna()).groupby(known["code"]).mean()
+    first = known.groupby("code")["scale"].first()
+    alone = split_like(np.exp(first.to_numpy(dtype=np.float64)), _ROUNDED_SHAPE)  # one row has no step
+    kept = steady.fillna(pd.Series(alone.astype(np.float64), index=first.index)) >= _STEADY_SHARE
     result: BoolArray = rows["code"].isin(kept.index[kept]).to_numpy()
     return result
 

@@ -128,7 +128,8 @@ def _second_reading(values: pd.Series, timezone: str) -> tuple[pd.Series | None,
 
 def _minutes(values: pd.Series) -> IntArray:
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
-        return (values.dt.hour * _HOUR + values.dt.minute).fillna(0).to_numpy(dtype=np.int64)
+        stamped: IntArray = (values.dt.hour * _HOUR + values.dt.minute).fillna(0).to_numpy(dtype=np.int64)
+        return stamped
     if pd.api.types.is_numeric_dtype(values.dtype):
         return np.zeros(len(values), dtype=np.int64)
     positions, distinct = pd.factorize(values)
