@@ -26,7 +26,9 @@ _NOT_A_NUMBER = ["", "-", "--", "---", "NA", "N/A", "#N/A", "NaN", "nan", "NULL"
 _TOTAL = re.compile(
     r"(?:合計|総計|小計|計|平均|件数|grand total|subtotal|total|sum|average|count)s?[::]?", re.IGNORECASE
 )
-_DECIMAL_COMMA = re.compile(r"[+-]?(?:\d+|\d{1,3}(?:\.\d{3})+),(?:\d{1,2}|\d{4,})|[+-]?\d{1,3}(?:\.\d{3})+,\d+")
+_DECIMAL_COMMA = re.compile(
+    r"[+-]?(?:\d+|\d{1,3}(?:\.\d{3})+),(?:\d{1,2}|\d{4,})|[+-]?(?:\d{1,3}(?:\.\d{3})+|\d{4,}|0),\d+"
+)
 _EITHER = re.compile(r"[+-]?\d{1,3},\d{3}")
 
 
@@ -123,6 +125,11 @@ def read_csv_table(
     while names and names[-1] == "":  # separators at the end of the header
         names.pop()
     _reject_twice(path, names)
+    if len(names) == 1 and len(rows) > 1:
+        raise ValueError(
+            f"{path}: a table of one column, {names[0][:60]!r}. Name its separator in the catalog entry: "
+            'load_args: {sep: " "}'
+        )
     body = [row for row in rows[used:] if row]
     extra = _extra_fields(path, names, body)
     filled = [name or f"unnamed {position}" for position, name in enumerate(names)]

@@ -20,6 +20,7 @@ _YEAR_FIRST = re.compile(r"(\d{4})([-/.]?)(\d{1,2})\2(\d{1,2})(?:[T (].*)?")
 _JAPANESE = re.compile(r"(\d{4})年\s*(\d{1,2})月\s*(\d{1,2})日")
 _UTC_OFFSET = re.compile(r".*\d{2}:\d{2}.*(?:Z|[+-]\d{2}:?\d{2})")
 _ZERO_OFFSET = re.compile(r".*(?:Z|[+-]00:?00)")
+_SPREADSHEET_TEXT = re.compile(r"^(?:'(?=.)|=\"(?=.*\"$))(.*?)\"?$")  # '1301 and ="1301" keep a code text
 _WHOLE = re.compile(r"(\d+)\.0+")
 _TSE_CODE = re.compile(r"([1-9][0-9A-Z][0-9][0-9A-Z])([0-9]?)(?:\.(?:T|JP))?")
 
@@ -225,6 +226,7 @@ def _code_text(value: object) -> str:
     if isinstance(value, bool | np.bool_):
         return str(value).upper()  # the ticker TRUE, which a reader took for a truth value
     text = unicodedata.normalize("NFKC", str(value)).strip()
+    text = _SPREADSHEET_TEXT.sub(r"\1", text)
     whole = _WHOLE.fullmatch(text)
     if whole is not None:
         return whole.group(1)

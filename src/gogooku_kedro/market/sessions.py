@@ -21,13 +21,13 @@ def keep_sessions(bars: pd.DataFrame, log: IssueLog, notes: list[str], *, calend
         bars: Parsed bars sorted by date and code.
         log: Where to count.
         notes: Gets a sentence when there is no calendar or sessions have no row at all.
-        calendar: exchange_calendars name, or None: every date of the source is a session.
+        calendar: exchange_calendars name, or None: every date of the source may be a session.
 
     Raises:
         ValueError: The calendar is unknown or does not cover the dates.
     """
     if calendar is None:
-        notes.append("no calendar: every date of the source counts as a session")
+        notes.append("no calendar: every date of the source on which somebody trades counts as a session")
         return bars
     sessions = calendar_sessions(calendar, bars["date"].iloc[0], bars["date"].iloc[-1])
     off = ~bars["date"].isin(sessions).to_numpy()

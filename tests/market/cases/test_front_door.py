@@ -113,6 +113,8 @@ def test_numbers_with_decimal_commas_are_read(tmp_path):
     path.write_text("Date;Code;Open;High;Low;Close;Volume\n2020-06-01;AAA;1.234,5;1.240;1.230,25;1.236,75;1000\n")
     row = standardise_bars(load(path))[0].iloc[0]
     assert row[["open", "high", "low", "close"]].tolist() == [1234.5, 1240.0, 1230.25, 1236.75]
+    path.write_text("Date;Code;Open;High;Low;Close;Volume\n2020-06-01;AAA;1000,125;1001,125;1000,000;1000,500;1000\n")
+    assert standardise_bars(load(path))[0].iloc[0]["open"] == 1000.125
 
 
 @pytest.mark.parametrize(
@@ -121,6 +123,7 @@ def test_numbers_with_decimal_commas_are_read(tmp_path):
         ("Date;Code;Open;High;Low;Close;Volume\n2020-06-01;A;1,234;1,240;1,230;1,236;5\n", r"load_args: {decimal: "),
         ("Date,Code,Open,High,Low,Close,Volume\n2020-06-01,A,12,5,13,0,12,0,12,5,100\n", r"row 0 has 11 fields.*sep"),
         ("日付,1301,1338\n2020-06-01,1000,2000\n", r"one such file per field"),
+        ("Date Code Open High Low Close Volume\n2020-06-01 A 1 1 1 1 5\n", r"one column.*load_args: {sep: "),
         ("Price,Close\n1,2\n", r"no column for date, code, open, high, low, volume; found \['Price', 'Close'\]"),
     ],
 )
