@@ -27,7 +27,9 @@ from tests.flow import EVENT_TABLES, TABLES, Data, data_flow, normalised
 from tests.graph.conftest import graph_params as small_graph_params
 from tests.model.conftest import model_params
 
-INGESTION = IngestionParams(calendar="XTKS", timezone="Asia/Tokyo", price_limits="tse", max_move=0.5)
+INGESTION = IngestionParams(
+    calendar="XTKS", timezone="Asia/Tokyo", price_limits="tse", max_move=0.5, split_like_jumps="invalid"
+)
 ATTRIBUTES = ("correlation", "abs_correlation", "same_sector", "is_self")
 LAST_KNOWN = 490  # position of the session t
 FIRST_SCORED = LAST_KNOWN - 40
@@ -166,11 +168,13 @@ def other_prices(tables: Tables, t: pd.Timestamp) -> Tables:
     rng = np.random.default_rng(0)
     bars, index, issues = (tables[n].copy() for n in ("bars", "market_index", "listed_issues"))
     late = after(bars, t)
-    scale = rng.lognormal(0, 0.3, late.sum())
+    level = bars.groupby("Code")["AdjFactor"].cumprod()
+    stated = rng.choice([1.0, 0.5, 2.0], late.sum(), p=[0.9, 0.05, 0.05])
+    bars.loc[late, "AdjFactor"] = stated
+    scale = rng.lognormal(0, 0.1, late.sum()) * (bars.groupby("Code")["AdjFactor"].cumprod() / level)[late]
     for column in ("O", "H", "L", "C"):
         bars.loc[late, column] *= scale
     bars.loc[late, "Vo"] *= rng.integers(1, 50, late.sum())
-    bars.loc[late, "AdjFactor"] = rng.choice([1.0, 0.5, 2.0], late.sum(), p=[0.9, 0.05, 0.05])
     index.loc[after(index, t), "C"] *= 3.0
     late_issue = after(issues, t)
     issues.loc[late_issue, "S33"] = "9050"

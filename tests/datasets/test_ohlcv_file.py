@@ -42,8 +42,9 @@ def test_gzip_byte_order_mark_and_other_encodings_are_read(tmp_path, bars_csv):
     japanese.write_text(header, encoding="cp932")
     loaded = OhlcvFileDataset(filepath=str(japanese), load_args={"encoding": "cp932"}).load()
     assert list(loaded) == ["date", "code", "open", "high", "low", "close", "volume"]
+    pd.testing.assert_frame_equal(OhlcvFileDataset(filepath=str(japanese)).load(), loaded)  # cp932 is recognised
     with pytest.raises(DatasetError, match=r"kabu.csv"):
-        OhlcvFileDataset(filepath=str(japanese)).load()
+        OhlcvFileDataset(filepath=str(japanese), load_args={"encoding": "utf-8"}).load()
 
 
 def test_parquet_reads_only_what_is_used_and_keeps_its_index_columns(tmp_path):

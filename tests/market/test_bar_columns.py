@@ -97,10 +97,11 @@ def test_a_stamp_is_the_session_of_its_local_date(stamp):
     assert dates([stamp]) == ["2024-01-04"]
 
 
-def test_an_aware_stamp_is_converted_to_the_zone_of_the_market():
+def test_an_offset_is_that_of_the_local_date_and_utc_is_converted_to_the_zone_of_the_market():
     evening_in_new_york = pd.to_datetime(["2024-01-04 16:00"]).tz_localize("America/New_York")
     assert dates(evening_in_new_york, timezone="America/New_York") == ["2024-01-04"]
-    assert dates(evening_in_new_york) == ["2024-01-05"]
+    assert dates(evening_in_new_york) == dates(["2024-01-04T16:00:00-05:00"]) == ["2024-01-04"]
+    assert dates(evening_in_new_york.tz_convert("UTC")) == ["2024-01-05"]  # 21:00 in UTC is the next day in Tokyo
 
 
 def test_daylight_saving_offsets_in_one_text_column_are_read():

@@ -169,9 +169,11 @@ def changed(tables, t):
         later[name] = table
     bars = tables["bars"].copy()
     late = bars["Date"] > t
+    level = bars.groupby("Code")["AdjFactor"].cumprod()
     bars.loc[late, "AdjFactor"] = rng.choice([1.0, 0.5, 2.0], late.sum())
+    level = (bars.groupby("Code")["AdjFactor"].cumprod() / level)[late]  # a price moves with its splits
     bars.loc[late, ["O", "H", "L", "C"]] = bars.loc[late, ["O", "H", "L", "C"]].mul(
-        rng.uniform(0.9, 1.1, late.sum()), axis=0
+        level * rng.uniform(0.9, 1.1, late.sum()), axis=0
     )
     return tables | later | {"bars": bars}
 

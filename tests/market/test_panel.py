@@ -181,8 +181,14 @@ def random_market(seed, *, adj_close=False, splits=((1, 12, 2), (2, 25, 3), (3, 
 
 
 def change_values(after, rng):
-    columns = [c for c in ("open", "high", "low", "close", "volume", "adj_factor") if c in after]
-    noise = rng.lognormal(0, 1, (len(after), len(columns)))
+    columns = ["open", "high", "low", "close", "volume"]
+    noise = pd.DataFrame(rng.lognormal(0, 1, (len(after), len(columns))), index=after.index, columns=columns)
+    if "adj_factor" in after:  # other events, and prices that move with them
+        factor = pd.Series(rng.choice([1.0, 0.5, 2.0], len(after), p=[0.8, 0.1, 0.1]), index=after.index)
+        level, stated = (values.groupby(after["code"]).cumprod() for values in (factor, after["adj_factor"]))
+        noise = noise**0.1
+        noise[columns[:4]] = noise[columns[:4]].mul(level / stated, axis=0)
+        after = after.assign(adj_factor=factor)
     return after.assign(**(after[columns] * noise).to_dict("series"))
 
 

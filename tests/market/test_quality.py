@@ -60,8 +60,10 @@ def test_nasdaq_moves_beyond_half_are_the_measured_ones(nasdaq):
     bars, report = nasdaq
     assert count(report, "jump_split_like")[0] + count(report, "jump_other")[0] == 23
     jump = build_panel(bars)["invalid_jump"]
-    assert (int(jump.sum()), int(jump.any("date").sum())) == (23, 20)
-    assert int(jump.sel(date=slice("2013-01-02", None)).sum()) == 15
+    # and three falls near a half that no event explains: XBKS 2012-05-29, HALO 2012-08-02, ALNY 2016-10-06
+    assert count(report, "jump_near_half")[0] == 3
+    assert (int(jump.sum()), int(jump.any("date").sum())) == (26, 22)
+    assert int(jump.sel(date=slice("2013-01-02", None)).sum()) == 16
 
 
 def test_nasdaq_holes_since_2013_are_the_measured_ones(nasdaq):

@@ -56,8 +56,9 @@ def forward_returns(
         horizons: Sessions, positive and increasing.
         entry: `next_open` or `close`.
         limit_entry: A session with a limit flag on which high and low are equal is locked at its
-            limit: whoever wants in is not filled. `missing`: no label for an entry there; `traded`:
-            the printed price counts. An exit there is priced either way.
+            limit: whoever wants in is not filled; at the `close` neither is who closes at its limit.
+            `missing`: no label for an entry there; `traded`: the printed price counts. An exit there is
+            priced either way.
         delisting: A stock is delisted when its rows end (`listed`) and the panel goes on; a row on
             any later session, with or without a trade, makes it a halt. `missing`: no label across
             the end; `last_price`: the position is closed at the last traded adjusted close, where
@@ -123,7 +124,11 @@ class _Market:
         traded, listed = field("traded"), field("listed")
         price = field("exact_open" if entry == "next_open" else "exact_close")
         at_limit = field("limit_up") | field("limit_down")
-        locked = at_limit & (field("high") == field("low")) & (limit_entry == "missing")
+        locked = at_limit & (field("high") == field("low"))
+        if entry == "close":  # who closes at its limit is not filled there, as in `backtest.fills`
+            close = field("close")
+            locked |= field("limit_up") & (close == field("high")) | field("limit_down") & (close == field("low"))
+        locked &= limit_entry == "missing"
         last_trade = _last(traded)
         return cls(
             price=np.where(traded, price, np.nan),

@@ -4,7 +4,7 @@ from gogooku_kedro.market.adjustment import DerivedFactors, chain_link, factors_
 from gogooku_kedro.market.bar_columns import DAILY_BARS, OPTIONAL, REQUIRED, column_map
 from gogooku_kedro.market.cleaning import standardise_bars
 from gogooku_kedro.market.events import build_events
-from gogooku_kedro.market.panel import build_panel
+from gogooku_kedro.market.panel import build_panel, market_from_bars
 from gogooku_kedro.market.quality import RULES, data_hash, thin_sessions
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "column_map",
     "data_hash",
     "factors_from_adj_close",
+    "market_from_bars",
     "split_like",
     "standardise_bars",
     "thin_sessions",

@@ -109,16 +109,21 @@ def previous_priced(price: FloatArray) -> NDArray[np.intp]:
     return before
 
 
-def chain_link(adj_close: FloatArray, max_move: float) -> tuple[FloatArray, BoolArray]:
+def chain_link(
+    adj_close: FloatArray, max_move: float, *, invalid: BoolArray | None = None, split_like_jumps: bool = True
+) -> tuple[FloatArray, BoolArray]:
     """Find invalid jumps and the factor that removes them from the price level.
 
     A move of more than `max_move` from the last traded adjusted close is invalid, whatever the
-    gap: events are in `adj_close` already, and an exchange with daily limits cannot make it. The
-    level is linked across it as if the return were 0. The link at t depends on rows up to t only.
+    gap: events are in `adj_close` already, and an exchange with daily limits cannot make it. So is a
+    move that looks like a split of which no event is known. The level is linked across it as if the
+    return were 0. The link at t depends on rows up to t only.
 
     Args:
         adj_close: (date, code), adjusted for events, NaN where not traded.
         max_move: Largest valid move, a fraction.
+        invalid: (date, code), further moves that are none of the market's, or None.
+        split_like_jumps: Whether a move near a ratio of whole numbers (`split_like`) is invalid.
 
     Returns:
         The link (date, code) to multiply adjusted prices by, and the invalid jumps (date, code).
@@ -126,7 +131,12 @@ def chain_link(adj_close: FloatArray, max_move: float) -> tuple[FloatArray, Bool
     before = previous_priced(adj_close)
     last = np.take_along_axis(adj_close, before.clip(0), axis=0)
     last[before < 0] = np.nan
-    jump = beyond(adj_close / last, max_move)
+    ratio = adj_close / last
+    jump = beyond(ratio, max_move)
+    if split_like_jumps:
+        jump |= split_like(ratio)
+    if invalid is not None:
+        jump |= invalid
     with np.errstate(invalid="ignore"):
         step: FloatArray = np.where(jump, last / adj_close, 1.0)
     link: FloatArray = np.cumprod(step, axis=0, dtype=np.float64)

@@ -1,5 +1,6 @@
 """Names of the columns of daily bars: ours, those of common sources, and the map between them."""
 
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
 REQUIRED = ("date", "code", "open", "high", "low", "close", "volume")
@@ -11,6 +12,7 @@ OPTIONAL = (
     "limit_down",
     "sector",
     "market",
+    "time",
 )
 PRICES = ("open", "high", "low", "close")
 NUMBERS = (*PRICES, "volume", "turnover_value", "adj_factor", "adj_close")
@@ -28,55 +30,66 @@ DAILY_BARS = (
 )
 UNKNOWN = "n/a"
 
-# Lower case, without spaces and punctuation. J-Quants V2 and V1, the JPX competition files,
-# Yahoo and Stooq exports, and the spellings of spreadsheets.
+# Lower case, without spaces and punctuation. J-Quants V2 and V1, the JPX competition files, Yahoo, Stooq,
+# Qlib, CRSP and Tushare exports, and the spellings of spreadsheets.
 _ALIASES: dict[str, tuple[str, ...]] = {
-    "date": ("date", "datetime", "timestamp", "tradedate", "tradingdate", "日付"),
+    "date": ("date", "datetime", "timestamp", "tradedate", "tradingdate", "日付", "日時", "年月日", "取引日", "日期"),
     "code": (
-        "code",
-        "ticker",
-        "tickers",
-        "symbol",
-        "securitiescode",
-        "securitycode",
-        "localcode",
-        "銘柄コード",
-        "コード",
+        *("code", "ticker", "tickers", "symbol", "securitiescode", "securitycode", "localcode", "instrument", "permno"),
+        *("tscode", "stockcode", "銘柄コード", "証券コード", "コード", "股票代码"),
     ),
-    "open": ("open", "o", "openprice", "始値"),
-    "high": ("high", "h", "hight", "highprice", "高値"),
-    "low": ("low", "l", "lowprice", "安値"),
-    "close": ("close", "c", "closeprice", "終値"),
-    "volume": ("volume", "vo", "v", "vol", "出来高"),
-    "turnover_value": ("turnovervalue", "turnover", "va", "売買代金"),
-    "adj_factor": ("adjfactor", "adjustmentfactor"),
-    "adj_close": ("adjclose", "adjc", "adjustmentclose", "adjustedclose"),
-    "limit_up": ("limitup", "ul", "upperlimit"),
-    "limit_down": ("limitdown", "ll", "lowerlimit"),
-    "sector": (
-        "sector",
-        "s33nm",
-        "sector33",
-        "sector33name",
-        "sector33codename",
-        "33sectorname",
-        "業種",
+    "open": ("open", "o", "openprice", "openprc", "始値", "始値円", "开盘"),
+    "high": ("high", "h", "hight", "highprice", "askhi", "高値", "高値円", "最高"),
+    "low": ("low", "l", "lowprice", "bidlo", "安値", "安値円", "最低"),
+    "close": ("close", "c", "closeprice", "prc", "終値", "終値円", "收盘"),
+    "volume": ("volume", "vo", "v", "vol", "出来高", "出来高株", "売買高", "成交量"),
+    "turnover_value": (
+        *("turnovervalue", "va", "amount", "tradedvalue", "tradingvalue", "dollarvolume"),
+        *("売買代金", "売買代金円", "売買代金千円", "成交额"),
     ),
+    "adj_factor": ("adjfactor", "adjustmentfactor", "cfacpr", "調整係数", "株式分割調整係数"),
+    "adj_close": (
+        *("adjclose", "adjc", "adjustmentclose", "adjustedclose", "adjcloseprice", "adjustedcloseprice", "closeadj"),
+        *("closeadjusted", "adjprice", "adjustedprice", "adjprc"),
+        *("調整後終値", "調整済終値", "調整済み終値", "調整終値", "終値調整", "終値調整値", "終値調整後", "修正後終値"),
+    ),
+    "limit_up": ("limitup", "ul", "upperlimit", "uplimit", "limitupprice", "ストップ高", "値幅上限", "涨停价"),
+    "limit_down": ("limitdown", "ll", "lowerlimit", "downlimit", "limitdownprice", "ストップ安", "値幅下限", "跌停价"),
+    "sector": ("sector", "s33nm", "sector33", "sector33name", "sector33codename", "33sectorname", "業種"),
     "market": ("market", "mktnm", "marketname", "marketcodename", "市場"),
+    "time": ("time", "時刻"),
 }
+# Taken only where no other column has the meaning: beside an amount, a turnover is a rate.
+_SECOND_CHOICE = {"turnover": "turnover_value"}
 _CANONICAL = {alias: name for name, aliases in _ALIASES.items() for alias in aliases}
 
 
-def column_map(found: Sequence[str], explicit: Mapping[str, str] | None = None, *, source: str) -> dict[str, str]:
+def recognised(name: str) -> str | None:
+    """Return our name of a source's column, None when it is not recognised."""
+    bare = _bare(name)
+    if bare.startswith("adjcloseadjusted"):  # Yahoo's page appends the explanation of the column to its name
+        return "adj_close"
+    return _CANONICAL.get(bare) or _SECOND_CHOICE.get(bare)
+
+
+def column_map(
+    found: Sequence[str],
+    explicit: Mapping[str, str | None] | None = None,
+    *,
+    source: str,
+    needed: Sequence[str] = REQUIRED,
+) -> dict[str, str]:
     """Decide which column of a source is which column of the daily bars.
 
-    A column named in `explicit` is taken as written there; the others are recognised without
-    regard to case, spaces and punctuation (`Adj Close`, `adj_close` and `AdjC` are one name).
+    A column named in `explicit` is taken as written there, and left out where its name is None; the
+    others are recognised without regard to case, spaces and punctuation (`Adj Close`, `adj_close`
+    and `AdjC` are one name).
 
     Args:
         found: Column names of the source, in file order.
-        explicit: The user's map, their name to ours, or None.
+        explicit: The user's map, their name to ours or to None, or None.
         source: File or table name for messages.
+        needed: Our names that must be there.
 
     Returns:
         Their name to our name, for the recognised columns only, in file order.
@@ -85,14 +98,16 @@ def column_map(found: Sequence[str], explicit: Mapping[str, str] | None = None, 
         ValueError: A mapped column is not in the source, a target is not one of ours, two columns
             mean the same, or a required column is missing.
     """
-    mapping = _checked_explicit(found, explicit or {}, source)
-    written = set(mapping.values())
-    for name in found:
-        ours = _CANONICAL.get(_bare(name))
-        if name not in mapping and ours is not None and ours not in written:
-            mapping[name] = ours
+    explicit = explicit or {}
+    mapping = _checked_explicit(found, explicit, source)
+    open_names = {name: recognised(name) for name in found if name not in explicit}
+    for second in (False, True):
+        written = set(mapping.values())
+        for name, ours in open_names.items():
+            if ours is not None and ours not in written and second == (_bare(name) in _SECOND_CHOICE):
+                mapping[name] = ours
     _reject_ambiguous(mapping, found, source)
-    missing = [name for name in REQUIRED if name not in mapping.values()]
+    missing = [name for name in needed if name not in mapping.values()]
     if missing:
         raise ValueError(
             f"{source}: no column for {', '.join(missing)}; found {_listed(found)}. {_how_to_map(missing[0])}"
@@ -106,23 +121,25 @@ def unknown_columns(found: Iterable[str], mapping: Mapping[str, str]) -> list[st
 
 
 def _bare(name: str) -> str:
-    return "".join(character for character in str(name).lower() if character.isalnum())
+    plain = unicodedata.normalize("NFKC", str(name)).lower()  # full-width letters are letters
+    return "".join(character for character in plain if character.isalnum())
 
 
-def _checked_explicit(found: Sequence[str], explicit: Mapping[str, str], source: str) -> dict[str, str]:
+def _checked_explicit(found: Sequence[str], explicit: Mapping[str, str | None], source: str) -> dict[str, str]:
     absent = [name for name in explicit if name not in found]
     if absent:
         raise ValueError(
             f"{source}: the column map names {_listed(absent)}, which the file does not have; "
             f"found {_listed(found)}. Correct `columns:` in the catalog entry."
         )
-    foreign = [ours for ours in explicit.values() if ours not in (*REQUIRED, *OPTIONAL)]
+    chosen = {name: ours for name, ours in explicit.items() if ours is not None}
+    foreign = [ours for ours in chosen.values() if ours not in (*REQUIRED, *OPTIONAL)]
     if foreign:
         raise ValueError(
             f"{source}: the column map leads to {_listed(foreign)}, which daily bars do not have; "
-            f"choose from {_listed((*REQUIRED, *OPTIONAL))}."
+            f"choose from {_listed((*REQUIRED, *OPTIONAL))}, or null to leave the column out."
         )
-    return dict(explicit)
+    return chosen
 
 
 def _reject_ambiguous(mapping: Mapping[str, str], found: Sequence[str], source: str) -> None:

@@ -1,5 +1,6 @@
 """Raw bars of any source become daily bars: parsed, sorted, unique, cleaned and counted."""
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,18 @@ from gogooku_kedro.market.bar_columns import (
     column_map,
     unknown_columns,
 )
-from gogooku_kedro.market.parsing import CodeStyle, first_rows, parse_codes, parse_dates, parse_flags, parse_numbers
-from gogooku_kedro.market.quality import SPARSE, IssueLog, data_hash, missing_stock_days, thin_sessions
+from gogooku_kedro.market.given_factors import GivenFactors, events_of, events_of_cumulative, is_cumulative
+from gogooku_kedro.market.parsing import CodeStyle, first_rows, parse_codes, parse_limits, parse_numbers
+from gogooku_kedro.market.quality import SPARSE, IssueLog, data_hash, missing_stock_days, summary, thin_sessions
 from gogooku_kedro.market.rules import apply_price_rules, drop_duplicates
-from gogooku_kedro.market.sessions import keep_sessions
+from gogooku_kedro.market.sessions import drop_untraded_dates, keep_sessions
+from gogooku_kedro.market.stamps import clock_minutes, refuse_intraday, session_stamps
 from gogooku_kedro.market.universe import labels_as_of, other_products, parse_listed_issues
+from gogooku_kedro.market.values import traded_value
 from gogooku_kedro.typing import FloatArray
+
+_LEVEL = "adj_level"  # a cumulative adj_factor, until it is turned into events
+logger = logging.getLogger(__name__)
 
 
 def standardise_bars(
@@ -33,13 +40,16 @@ def standardise_bars(
     code_style: CodeStyle = "auto",
     calendar: str | None = None,
     max_move: float = 0.5,
+    split_like_jumps: bool = True,
     common_stock_only: bool = True,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Turn the bars of any source into daily bars and say what was wrong with them.
 
     Nothing is filled: an impossible value becomes NaN by the rule in `quality.RULES`, and a row
     without prices stays, because the issue was listed. Row t of the result depends on raw rows up
-    to t only. Event factors come from adj_factor, else from adj_close, else they are 1.0.
+    to t only, given the format of the source (how it states zones, events and values), which is decided
+    once from all of it and told in the notes. Event factors come from adj_factor, else from adj_close,
+    else they are 1.0. What was done is logged at INFO.
 
     Args:
         raw_bars: J-Quants V2 or canonical names; `attrs["source"]` names it in messages.
@@ -49,8 +59,9 @@ def standardise_bars(
             for a US file with UTC stamps.
         code_style: "auto", "tse" or "as_is"; see `parsing.parse_codes`.
         calendar: exchange_calendars name, such as "XTKS"; rows on other dates are dropped.
-            None: every date of the source is a session.
+            None: every date of the source on which somebody trades is a session.
         max_move: Moves beyond it are counted as invalid jumps, a fraction.
+        split_like_jumps: Whether moves inside it near a split ratio are counted as invalid jumps too.
         common_stock_only: Leave out what `listed_issues` calls ETF, REIT or other product.
 
     Returns:
@@ -66,9 +77,12 @@ def standardise_bars(
     source = str(raw_bars.attrs.get("source", "raw_bars"))
     log, notes = IssueLog(), list[str]()
     mapping = column_map([str(name) for name in raw_bars.columns], source=source)
-    bars = _parse(raw_bars, mapping, source=source, timezone=timezone, code_style=code_style)
+    notes += raw_bars.attrs.get("notes", [])
+    bars = _parse(raw_bars, mapping, notes, source=source, timezone=timezone, code_style=code_style)
     bars = _place(bars, log, source=source)
     bars = drop_duplicates(bars, log, source=source)
+    if "adj_factor" in bars and _stated_as_level(bars):
+        bars = bars.rename(columns={"adj_factor": _LEVEL})
     bars = keep_sessions(bars, log, notes, calendar=calendar)
     known = None
     if listed_issues is not None and len(listed_issues):
@@ -80,19 +94,19 @@ def standardise_bars(
             f"{source}: none of the {len(bars)} rows has a price and a volume above 0 (or a high "
             "above its low). Check that 'close' and 'volume' are mapped to the right columns."
         )
-    if "turnover_value" not in mapping.values():
-        # Decided by the column, not by its values: whether later rows hold any must not matter.
-        notes.append("turnover_value: close x volume; the source has none")
-        bars = bars.assign(turnover_value=bars["close"] * bars["volume"])
-    bars = _with_factors(bars, log, notes)
+    bars = drop_untraded_dates(bars, log, notes, calendar=calendar)
+    bars = bars.assign(turnover_value=traded_value(bars, notes, stated="turnover_value" in mapping.values()))
+    bars = _with_factors(bars, log, notes, source=source)
     bars = _with_labels(bars, known, log, notes)
-    _count_over_time(bars, log, max_move)
+    _count_over_time(bars, log, max_move, split_like_jumps)
     daily_bars = bars[list(DAILY_BARS)]
     not_used = [
         *raw_bars.attrs.get("unknown_columns", []),
         *unknown_columns(raw_bars.columns, mapping),
     ]
     report = _report(daily_bars, source=source, rows_in=len(raw_bars), not_used=not_used, log=log, notes=notes)
+    for line in summary(report):
+        logger.info("%s", line)
     daily_bars.attrs["source"] = source
     return daily_bars, report
 
@@ -100,6 +114,7 @@ def standardise_bars(
 def _parse(
     raw: pd.DataFrame,
     mapping: dict[str, str],
+    notes: list[str],
     *,
     source: str,
     timezone: str,
@@ -107,16 +122,24 @@ def _parse(
 ) -> pd.DataFrame:
     theirs = {ours: name for name, ours in mapping.items()}
     raw = raw.reset_index(drop=True)
+    stamps = session_stamps(raw[theirs["date"]], source=source, timezone=timezone)
+    notes += [stamps.note] if stamps.note else []
     columns: dict[str, Any] = {
-        "date": parse_dates(raw[theirs["date"]], source=source, timezone=timezone),
+        "date": stamps.dates,
         "code": parse_codes(raw[theirs["code"]], source=source, code_style=code_style),
     }
+    minute = clock_minutes(raw[theirs["time"]]) if "time" in theirs else stamps.minute
+    refuse_intraday(pd.DataFrame(columns), minute, source=source)
     for name in NUMBERS:
         if name in theirs:
             columns[name] = parse_numbers(raw[theirs[name]], source=source)
     columns.setdefault("turnover_value", np.nan)
     for name in FLAGS:
-        columns[name] = parse_flags(raw[theirs[name]], source=source) if name in theirs else False
+        if name not in theirs:
+            columns[name] = False
+            continue
+        columns[name], price = parse_limits(raw[theirs[name]], side=name, bars=columns, source=source)
+        notes += [f"{name}: a price in this source; the flag is where the day's prices reach it"] if price else []
     for name in LABELS:
         if name in theirs:
             label = raw[theirs[name]].astype("str").str.strip()
@@ -150,19 +173,28 @@ def _keep_common_stock(bars: pd.DataFrame, known: pd.DataFrame, log: IssueLog) -
     return bars[~other].reset_index(drop=True)
 
 
-def _with_factors(bars: pd.DataFrame, log: IssueLog, notes: list[str]) -> pd.DataFrame:
-    if "adj_factor" in bars:
-        given = bars["adj_factor"].to_numpy()
-        log.record("adj_factor_not_positive", bars, given <= 0)
-        notes.append("adj_factor: as the source gives it")
-        return bars.assign(adj_factor=np.where(given > 0, given, 1.0))
+def _by_issue(bars: pd.DataFrame) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the row order by issue and date, and the issue number of each row in that order."""
+    issue, _ = pd.factorize(bars["code"], sort=True)
+    order = np.lexsort((bars["date"].to_numpy(), issue))
+    return order, issue[order]
+
+
+def _stated_as_level(bars: pd.DataFrame) -> bool:
+    order, issue = _by_issue(bars)
+    return is_cumulative(issue, bars["adj_factor"].to_numpy()[order])
+
+
+def _with_factors(bars: pd.DataFrame, log: IssueLog, notes: list[str], *, source: str) -> pd.DataFrame:
+    order, issue = _by_issue(bars)
+    back = np.argsort(order)
+    close = bars["close"].to_numpy()[order]
+    if _LEVEL in bars or "adj_factor" in bars:
+        return _with_given_factors(bars, log, notes, source=source)
     if "adj_close" not in bars:
         notes.append("adj_factor: 1.0 throughout; the source has neither adj_factor nor adj_close")
         return bars.assign(adj_factor=1.0)
-    issue, _ = pd.factorize(bars["code"], sort=True)
-    order = np.lexsort((bars["date"].to_numpy(), issue))
-    derived = factors_from_adj_close(issue[order], bars["close"].to_numpy()[order], bars["adj_close"].to_numpy()[order])
-    back = np.argsort(order)
+    derived = factors_from_adj_close(issue, close, bars["adj_close"].to_numpy()[order])
     bars = bars.assign(adj_factor=derived.factor[back])
     log.record("adj_factor_unsnapped", bars, derived.unsnapped[back])
     log.record("adj_factor_contradicted", bars, derived.contradicted[back])
@@ -170,6 +202,53 @@ def _with_factors(bars: pd.DataFrame, log: IssueLog, notes: list[str]) -> pd.Dat
     events = int((derived.factor != 1).sum())
     notes.append(f"adj_factor: {events} events derived from steps of adj_close / close")
     return bars
+
+
+_CONVENTIONS = {
+    "ex_date": "as the source gives it",
+    "row_before": "the source states events on the row before the ex-date; each is moved to the issue's next row",
+    "inverse": "the source states new shares per old one; the inverse is taken",
+    "inverse_row_before": "the source states new shares per old one on the row before the ex-date; inverted and moved",
+    "cumulative": "cumulative in this source; its steps become events, those of cash dividends are left out",
+    "adjusted_already": "cumulative in this source, whose prices do not move at its steps: they are adjusted already",
+}
+
+
+def _with_given_factors(bars: pd.DataFrame, log: IssueLog, notes: list[str], *, source: str) -> pd.DataFrame:
+    order, issue = _by_issue(bars)
+    back = np.argsort(order)
+    close = bars["close"].to_numpy()[order]
+    cumulative = _LEVEL in bars
+    stated = bars[_LEVEL if cumulative else "adj_factor"].to_numpy()
+    log.record("adj_factor_not_positive", bars, stated <= 0)
+    level = np.where(stated > 0, stated, np.nan if cumulative else 1.0)[order]
+    given = events_of_cumulative(issue, close, level) if cumulative else events_of(issue, close, level)
+    if not given.fits:
+        _refuse_factors(bars, given, back, source)
+    if given.convention.endswith("row_before"):
+        log.record("adj_factor_shifted", bars, given.factor[back] != 1)
+    log.record("adj_factor_contradicted", bars, given.contradicted[back])
+    log.record("adj_factor_ignored", bars, given.ignored[back])
+    events = int((given.factor != 1).sum())
+    count = "" if given.convention == "ex_date" else f" ({events} events)"
+    notes.append(f"adj_factor: {_CONVENTIONS[given.convention]}{count}")
+    return bars.assign(adj_factor=given.factor[back])
+
+
+def _refuse_factors(bars: pd.DataFrame, given: GivenFactors, back: NDArray[np.intp], source: str) -> None:
+    previous = bars.groupby("code")["close"].shift().to_numpy()
+    rows = np.flatnonzero(given.contradicted[back])[:5]
+    shown = "; ".join(
+        f"{bars['date'].iloc[row]:%Y-%m-%d} {bars['code'].iloc[row]} factor {given.stated[back][row]:g}, "
+        f"close {previous[row]:g} to {bars['close'].iloc[row]:g}"
+        for row in rows
+    )
+    form = "cumulative adj_factor" if given.convention == "cumulative" else "adj_factor"
+    raise ValueError(
+        f"{source}: {form} does not fit the prices at {given.misfits:.0%} of its events, neither on their own row nor "
+        f"one row later: {shown}. Correct the dates of the events; where the prices are adjusted already, leave the "
+        "column out in the catalog entry: columns: {'THEIR_NAME': null}"
+    )
 
 
 def _with_labels(bars: pd.DataFrame, known: pd.DataFrame | None, log: IssueLog, notes: list[str]) -> pd.DataFrame:
@@ -186,16 +265,15 @@ def _with_labels(bars: pd.DataFrame, known: pd.DataFrame | None, log: IssueLog, 
     return bars
 
 
-def _count_over_time(bars: pd.DataFrame, log: IssueLog, max_move: float) -> None:
+def _count_over_time(bars: pd.DataFrame, log: IssueLog, max_move: float, split_like_jumps: bool) -> None:
     """Count jumps, missing stock-days and thin sessions."""
-    issue, _ = pd.factorize(bars["code"], sort=True)
-    order = np.lexsort((bars["date"].to_numpy(), issue))
+    order, issue = _by_issue(bars)
     ratio = np.full(len(bars), np.nan)
-    ratio[order] = _price_ratio(issue[order], bars.iloc[order])
+    ratio[order] = _price_ratio(issue, bars.iloc[order])
     jump, like_split = beyond(ratio, max_move), split_like(ratio)
     log.record("jump_split_like", bars, jump & like_split)
     log.record("jump_other", bars, jump & ~like_split)
-    log.record("jump_near_half", bars, ~jump & like_split & (ratio < 1))
+    log.record("jump_near_half", bars, ~jump & like_split & split_like_jumps)
     missing_stock_days(bars, log)
     session, _ = pd.factorize(bars["date"], sort=True)
     traded = bars["close"].notna().to_numpy()

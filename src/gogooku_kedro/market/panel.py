@@ -1,5 +1,6 @@
 """The market as a panel: daily bars on a (date, code) grid with causal adjustment."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -10,12 +11,18 @@ from numpy.typing import NDArray
 from gogooku_kedro.exchange import tse
 from gogooku_kedro.market.adjustment import chain_link, previous_priced
 from gogooku_kedro.market.bar_columns import DAILY_BARS, FLAGS, LABELS, PRICES, UNKNOWN
+from gogooku_kedro.market.cleaning import standardise_bars
 from gogooku_kedro.market.parsing import parse_dates, parse_numbers
+from gogooku_kedro.market.price_files import long_table
 from gogooku_kedro.market.quality import thin_sessions
 from gogooku_kedro.market.sessions import days_to_next_session
 from gogooku_kedro.typing import Array, BoolArray, FloatArray, TextArray
 
 PriceLimits = Literal["tse", "none"]
+
+_SPLITS_WITHIN_HALF = (1.2, 1.25, 1.3, 1.4, 1.5, 5 / 3)  # new shares per old one
+_NEAR_SPLIT = 0.03  # of the log, as `split_like`
+_ROUNDING = 1e-6
 
 
 class _Grid:
@@ -58,14 +65,16 @@ def build_panel(
     max_move: float = 0.5,
     price_limits: PriceLimits = "none",
     calendar: str | None = None,
+    split_like_jumps: bool = True,
 ) -> xr.Dataset:
     """Put daily bars on a (date, code) grid, with causally adjusted prices and returns.
 
     Adjustment is forward-anchored: adj_close[t] = close[t] / Π_{s<=t} adj_factor[s] (volume is
     multiplied), so an issue's first price is its unit and a later split leaves the past as it was.
-    A move of more than `max_move` from the last traded adjusted close is an invalid jump: ret_1d is
-    missing there and the adjusted level is chain-linked across it, as if the return were 0. Values
-    at t depend on rows up to t only, bit for bit.
+    A move of more than `max_move` from the last traded adjusted close is an invalid jump, and so is one
+    near a split ratio without an event; with `price_limits` a fall below the lower limit near a split
+    within half (3:2, 5:4) is one as well. ret_1d is missing there and the adjusted level is chain-linked
+    across it, as if the return were 0. Values at t depend on rows up to t only, bit for bit.
 
     Args:
         daily_bars: Columns of `columns.DAILY_BARS`, unique on date and code.
@@ -73,9 +82,11 @@ def build_panel(
             equal-weighted mean of ret_1d.
         max_move: Largest valid one-day move, a fraction. An open, high or low further than this
             from its own close is missing; `attrs["far_from_close"]` counts them.
-        price_limits: `tse` adds the band of the Tokyo table (`tse.limit_width`).
+        price_limits: `tse` adds the band of the Tokyo table (`tse.limit_width`), and flags the sessions
+            whose high or low is base price ± width, where the source has no such flag.
         calendar: exchange_calendars name; adds the days to the next session, which a file of bars
             does not know.
+        split_like_jumps: Whether a move near 2:1, 3:1, ... or an inverse is an invalid jump.
 
     Returns:
         (date, code) float32, NaN = did not trade or unknown: open, high, low, close (raw yen),
@@ -100,7 +111,9 @@ def build_panel(
     far = _drop_far_from_close(prices, max_move)
 
     event = np.cumprod(grid.dense("adj_factor", absent=1.0), axis=0)
-    link, jump = chain_link(close / event, max_move)
+    limits = _limits(close, event) if price_limits == "tse" else {}
+    impossible = _leaves_the_band(close, limits) if limits and split_like_jumps else None
+    link, jump = chain_link(close / event, max_move, invalid=impossible, split_like_jumps=split_like_jumps)
     fields: dict[str, Any] = dict(prices)
     fields |= {f"adj_{name}": price / event * link for name, price in prices.items()}
     fields["volume"] = grid.dense("volume")
@@ -108,13 +121,15 @@ def build_panel(
     fields["turnover_value"] = grid.dense("turnover_value")
     ret_1d = _one_day_return(close / event, jump)
     fields["ret_1d"] = ret_1d
-    if price_limits == "tse":
-        fields |= _limits(close, event)
+    fields |= limits
     exact = {f"exact_{name}": fields[f"adj_{name}"] for name in ("open", "close")}
     fields = {name: values.astype(np.float32) for name, values in fields.items()} | exact
     traded = ~np.isnan(close)
     fields |= {"traded": traded, "listed": grid.listed(), "invalid_jump": jump}
     fields |= {name: grid.flag(name) for name in FLAGS}
+    if limits:
+        fields["limit_up"] |= _at_limit(prices["high"], limits, side=1)
+        fields["limit_down"] |= _at_limit(prices["low"], limits, side=-1)
 
     index_return, index_source = _index_return(market_index, grid.dates, ret_1d)
     panel = xr.Dataset(
@@ -127,6 +142,33 @@ def build_panel(
     if calendar is not None:
         panel["days_to_next_session"] = ("date", days_to_next_session(calendar, grid.dates))
     return panel.assign_coords({name: ("code", grid.first_known(name)) for name in LABELS})
+
+
+def market_from_bars(
+    bars: pd.DataFrame,
+    *,
+    columns: Mapping[str, str | None] | None = None,
+    timezone: str = "Asia/Tokyo",
+    calendar: str | None = None,
+    max_move: float = 0.5,
+    price_limits: PriceLimits = "none",
+) -> tuple[xr.Dataset, dict[str, Any]]:
+    """Return the panel and the quality report of a table of bars in memory.
+
+    Args:
+        bars: One row per date and code, in columns or in the index, or the wide table of yfinance.
+        columns: Their name to ours, or to None for a column to leave out.
+        timezone: As for `standardise_bars`.
+        calendar: As for `standardise_bars`.
+        max_move: As for `build_panel`.
+        price_limits: As for `build_panel`.
+
+    Raises:
+        ValueError: A column or value cannot be read; names it.
+    """
+    table = long_table(bars, columns)
+    daily_bars, report = standardise_bars(table, timezone=timezone, calendar=calendar, max_move=max_move)
+    return build_panel(daily_bars, max_move=max_move, price_limits=price_limits, calendar=calendar), report
 
 
 def _check(daily_bars: pd.DataFrame, max_move: float) -> None:
@@ -166,6 +208,23 @@ def _limits(close: FloatArray, event: NDArray[np.floating[Any]]) -> dict[str, Fl
         "limit_width": tse.limit_width(np.clip(known, None, tse.HIGHEST_BASE)),
         "next_limit_width": tse.limit_width(np.clip(close, None, tse.HIGHEST_BASE)),
     }
+
+
+def _at_limit(price: FloatArray, limits: dict[str, FloatArray], *, side: int) -> BoolArray:
+    """Sessions whose high (side 1) or low (side -1) is the limit price, which is rounded to a tick."""
+    limit = limits["limit_base"] + side * limits["limit_width"]
+    beyond_limit = side * (price - limit)
+    return (beyond_limit >= -_ROUNDING * limit) & (beyond_limit < tse.tick_size(price, fine=False))
+
+
+def _leaves_the_band(close: FloatArray, limits: dict[str, FloatArray]) -> BoolArray:
+    """Falls below the lower limit that a split without an event would make."""
+    base, width = limits["limit_base"], limits["limit_width"]
+    outside = close < base - width - tse.tick_size(close, fine=False)
+    outside[1:] &= ~np.isnan(close[:-1])  # the base after sessions without a trade is not the last close
+    distance = [np.abs(np.log(close / base * ratio)) for ratio in _SPLITS_WITHIN_HALF]
+    near: BoolArray = outside & (np.min(distance, axis=0) <= _NEAR_SPLIT)
+    return near
 
 
 def _one_day_return(adj_close: FloatArray, jump: BoolArray) -> FloatArray:

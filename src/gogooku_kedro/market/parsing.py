@@ -1,6 +1,8 @@
 """Values of a source's columns as dates, codes, numbers and flags, or an error showing the rows."""
 
 import re
+import unicodedata
+from collections.abc import Mapping
 from typing import Literal, cast
 
 import numpy as np
@@ -8,22 +10,28 @@ import pandas as pd
 
 from gogooku_kedro.typing import BoolArray
 
+_FLAGS = 0.9  # share of zeros and ones that makes a column of flags
 CodeStyle = Literal["auto", "tse", "as_is"]
 
-_MISSING = ("", "-", "--", "na", "n/a", "nan", "null", "none", "#n/a", "nat", "<na>")
+MISSING_TEXT = ("", "na", "n/a", "nan", "null", "none", "#n/a", "nat", "<na>")
+_DASHES = re.compile(r"[-\u2010-\u2015\u2212\u30fc\u2500]+")  # a lone dash of any width means: no value
 _THOUSANDS = r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d*)?"
-_YEAR_FIRST = re.compile(r"(\d{4})([-/.]?)(\d{1,2})\2(\d{1,2})(?:[T ].*)?")
+_YEAR_FIRST = re.compile(r"(\d{4})([-/.]?)(\d{1,2})\2(\d{1,2})(?:[T (].*)?")
+_JAPANESE = re.compile(r"(\d{4})年\s*(\d{1,2})月\s*(\d{1,2})日")
 _UTC_OFFSET = re.compile(r".*\d{2}:\d{2}.*(?:Z|[+-]\d{2}:?\d{2})")
+_ZERO_OFFSET = re.compile(r".*(?:Z|[+-]00:?00)")
+_SPREADSHEET_TEXT = re.compile(r"^(?:'(?=.)|=\"(?=.*\"$))(.*?)\"?$")  # '1301 and ="1301" keep a code text
+_WHOLE = re.compile(r"(\d+)\.0+")
 _TSE_CODE = re.compile(r"([1-9][0-9A-Z][0-9][0-9A-Z])([0-9]?)(?:\.(?:T|JP))?")
 
 
 def parse_dates(values: pd.Series, *, source: str, timezone: str = "Asia/Tokyo", column: str = "date") -> pd.Series:
     """Return the local session date of every stamp as datetime64[ns], NaT where absent.
 
-    - A stamp with a time zone or UTC offset is converted to `timezone` and its date taken there.
-    - A stamp without one is local already: its date part is the session.
-    - Text must put the year first (2024-01-04, 2024/1/4, 20240104, with or without a time);
-      whole numbers are read as YYYYMMDD. 01/02/2024 is refused because its order is unknown.
+    - A stamp in UTC is converted to `timezone` and its date taken there.
+    - A stamp with another zone or offset, or with none, is local already: its date part is the session.
+    - Text must put the year first (2024-01-04, 2024/1/4, 20240104, 2024年1月4日, with or without a
+      time); whole numbers are read as YYYYMMDD. 01/02/2024 is refused because its order is unknown.
 
     Args:
         values: Text, date, datetime or whole-number stamps.
@@ -36,7 +44,9 @@ def parse_dates(values: pd.Series, *, source: str, timezone: str = "Asia/Tokyo",
     """
     positions, distinct = pd.factorize(values)
     if isinstance(values.dtype, pd.DatetimeTZDtype):
-        stamps = pd.DatetimeIndex(distinct).tz_convert(timezone).tz_localize(None).normalize()
+        aware = pd.DatetimeIndex(distinct)
+        aware = aware.tz_convert(timezone) if str(aware.tz) in ("UTC", "UTC+00:00") else aware
+        stamps = aware.tz_localize(None).normalize()
     elif pd.api.types.is_datetime64_dtype(values.dtype):
         stamps = pd.DatetimeIndex(distinct).normalize()
     else:
@@ -57,7 +67,8 @@ def parse_dates(values: pd.Series, *, source: str, timezone: str = "Asia/Tokyo",
 def parse_codes(values: pd.Series, *, source: str, code_style: CodeStyle = "auto") -> pd.Series:
     """Return issue codes as text, missing where absent.
 
-    Whole numbers become their digits (7203.0 is '7203'). Tokyo codes get the five characters of
+    Whole numbers become their digits (7203.0 and '7203.0' are '7203'); NA, NAN, NULL, TRUE and 1E5 are
+    codes, and so are leading zeros. Tokyo codes get the five characters of
     J-Quants: `.T` or `.JP` is cut off and a four-character code gets the '0' of the ordinary share
     ('7203', 7203, '7203.T' and '72030' are '72030'; '130A' is '130A0').
 
@@ -94,7 +105,8 @@ def parse_codes(values: pd.Series, *, source: str, code_style: CodeStyle = "auto
 def parse_numbers(values: pd.Series, *, source: str) -> pd.Series:
     """Return a column as float64, NaN where absent.
 
-    Blank text, '-', 'NA', 'null' and the like are absent; '1,234.5' is 1234.5.
+    Blank text, dashes of any width, 'NA', 'null' and the like are absent; '1,234.5' is 1234.5, and
+    full-width digits are digits.
 
     Raises:
         ValueError: A value is no finite number; the first five are shown with their rows.
@@ -104,7 +116,7 @@ def parse_numbers(values: pd.Series, *, source: str) -> pd.Series:
         bad = np.isinf(numbers.to_numpy())
     else:
         blank = _is_blank(values)
-        text = values.astype("str").str.strip().mask(pd.Series(blank, index=values.index))
+        text = plain_text(values).mask(pd.Series(blank, index=values.index))
         numbers = pd.to_numeric(text, errors="coerce").astype("float64")
         unread = numbers.isna().to_numpy() & ~blank
         if unread.any():
@@ -137,6 +149,39 @@ def parse_flags(values: pd.Series, *, source: str) -> pd.Series:
     return pd.Series(true, index=values.index, name=values.name)
 
 
+def parse_limits(values: pd.Series, *, side: str, bars: Mapping[str, pd.Series], source: str) -> tuple[pd.Series, bool]:
+    """Return whether each session touched its limit, and whether the column holds limit prices.
+
+    A column of prices is told from flags by its values: all above 0 and near the close. The flag is
+    then where the high reaches the upper limit, or the low the lower one.
+
+    Args:
+        values: Flags as for `parse_flags`, or limit prices.
+        side: `limit_up` or `limit_down`.
+        bars: Parsed high, low and close of the same rows.
+        source: File or table name for messages.
+
+    Raises:
+        ValueError: Values that are neither flags nor prices; the first five are shown.
+    """
+    price = pd.to_numeric(plain_text(values).str.replace(",", "", regex=False), errors="coerce").astype("float64")
+    close = bars["close"]
+    up = side == "limit_up"
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = (price / close).where((price > 0) & (close > 0)).dropna()
+    stated = price.dropna()
+    flags = stated.isin([0.0, 1.0])
+    if stated.empty or flags.mean() > _FLAGS or ratio.empty or not _beside_close(float(ratio.median()), up):
+        return parse_flags(values, source=source), False
+    extreme = bars["high"] if up else bars["low"]
+    reached = extreme >= price * (1 - 1e-6) if up else extreme <= price * (1 + 1e-6)
+    return reached & (price > 0), True
+
+
+def _beside_close(ratio: float, up: bool) -> bool:
+    return 1.0 < ratio < 4.0 if up else 0.0 < ratio < 1.0
+
+
 def first_rows(values: pd.Series, bad: BoolArray) -> str:
     """Return the first five bad values with their row numbers (0 is the first row of data)."""
     rows = np.flatnonzero(bad)[:5]
@@ -144,20 +189,31 @@ def first_rows(values: pd.Series, bad: BoolArray) -> str:
     return ", ".join(f"row {row}: {value!r}" for row, value in zip(rows, shown, strict=True))
 
 
+def plain_text(values: pd.Series) -> pd.Series:
+    """Return values as stripped text in which full-width digits, letters and signs are plain ones."""
+    positions, distinct = pd.factorize(values)
+    plain = [unicodedata.normalize("NFKC", str(value)).strip().replace("\u2212", "-") for value in distinct]
+    table = np.array([*plain, np.nan], dtype=object)  # position -1 is the last one: absent
+    return pd.Series(table[positions], index=values.index, name=values.name, dtype="str")
+
+
 def _is_blank(values: pd.Series) -> BoolArray:
     if pd.api.types.is_numeric_dtype(values.dtype):
         return cast(BoolArray, values.isna().to_numpy())
-    text = values.astype("str").str.strip().str.lower()
-    return cast(BoolArray, (values.isna() | text.isin(_MISSING)).to_numpy(dtype=bool))
+    positions, distinct = pd.factorize(values)
+    texts = [unicodedata.normalize("NFKC", str(value)).strip().lower() for value in distinct]
+    blank = [text in MISSING_TEXT or _DASHES.fullmatch(text) is not None for text in texts]
+    return np.array([*blank, True])[positions]
 
 
 def _one_date(value: object, timezone: str) -> pd.Timestamp:
-    text = f"{value:.0f}" if isinstance(value, float) else str(value).strip()
+    text = f"{value:.0f}" if isinstance(value, float) else unicodedata.normalize("NFKC", str(value)).strip()
+    text = _JAPANESE.sub(r"\1-\2-\3", text)
     parts = _YEAR_FIRST.fullmatch(text)
     if parts is None or (parts.group(2) == "" and len(text) < 8):
         return cast(pd.Timestamp, pd.NaT)
     try:
-        if _UTC_OFFSET.fullmatch(text):
+        if _UTC_OFFSET.fullmatch(text) and _ZERO_OFFSET.fullmatch(text):
             return pd.Timestamp(text).tz_convert(timezone).tz_localize(None).normalize()
         return pd.Timestamp(int(parts.group(1)), int(parts.group(3)), int(parts.group(4)))
     except ValueError:  # no such day, for example 2023-02-29
@@ -167,5 +223,11 @@ def _one_date(value: object, timezone: str) -> pd.Timestamp:
 def _code_text(value: object) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    text = str(value).strip()
-    return "" if text.lower() in ("", "nan", "none", "null") else text
+    if isinstance(value, bool | np.bool_):
+        return str(value).upper()  # the ticker TRUE, which a reader took for a truth value
+    text = unicodedata.normalize("NFKC", str(value)).strip()
+    text = _SPREADSHEET_TEXT.sub(r"\1", text)
+    whole = _WHOLE.fullmatch(text)
+    if whole is not None:
+        return whole.group(1)
+    return "" if text in ("", "nan", "none", "null", "None", "<NA>") else text

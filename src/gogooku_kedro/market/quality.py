@@ -17,8 +17,11 @@ MEDIAN_SESSIONS = 20
 RULES = {
     "empty_row": "dropped: neither price nor volume, and no date or no code",
     "exact_duplicate": "one kept, the repetitions dropped",
+    "repeated_bar": "the last kept: the same prices again, with another volume or label",
+    "restated_bar": "the last kept: the same bar in another scale, restated after a split",
     "conflicting_duplicate": "none kept: the stock-day stays as one row without prices",
     "not_a_session": "dropped: the calendar has no session on that date",
+    "nobody_traded": "dropped: no issue has a price on that date and no calendar calls it a session",
     "not_common_stock": "dropped: listed_issues says ETF, REIT or other product",
     "no_prices": "did not trade: row kept, prices and volume missing",
     "close_missing": "did not trade: the other prices are dropped",
@@ -38,11 +41,12 @@ RULES = {
     "far_from_close": "open, high or low more than max_move from the close: missing in the panel",
     "adj_factor_not_positive": "factor 1.0; a move beyond max_move becomes an invalid jump",
     "adj_factor_unsnapped": "factor kept as adj_close has it, though it is no simple ratio",
-    "adj_factor_contradicted": "factor 1.0: adj_close moves by more than half, the raw close less",
+    "adj_factor_shifted": "moved to the issue's next row: the source states events one row early",
+    "adj_factor_contradicted": "factor 1.0: the adjusted price moves more than the raw close does",
     "adj_factor_ignored": "factor 1.0: step of adj_close/close below 5-10% (rounding, dividend)",
     "jump_split_like": "invalid_jump in the panel: a split without a factor (within 3%)",
     "jump_other": "invalid_jump in the panel: move beyond max_move",
-    "jump_near_half": "kept as a return: a fall just inside max_move, within 3% of a 1:2 split",
+    "jump_near_half": "invalid_jump in the panel: a fall just inside max_move, within 3% of a 1:2 split",
     "missing_stock_day": "left missing: no row between the first and last row of the issue",
     "thin_date": "kept and flagged: fewer than 50% of the median of the previous 20 sessions",
     "sparse_date": "kept: fewer than 90% of the median of the previous 20 sessions",
@@ -88,6 +92,45 @@ def _row_text(row: dict[Any, Any]) -> str:
     date = row["date"]
     day = "no date" if pd.isna(date) else f"{date:%Y-%m-%d}"
     return " ".join([day, str(row["code"]), *fields])
+
+
+def summary(report: dict[str, Any]) -> list[str]:
+    """Return the report in a few lines for the terminal: sizes, what was done, what was not used."""
+    issues = {name: issue["rows"] for name, issue in report["issues"].items() if issue["rows"]}
+    done = {
+        "dropped": (
+            *("empty_row", "exact_duplicate", "repeated_bar", "restated_bar"),
+            *("not_a_session", "nobody_traded", "not_common_stock"),
+        ),
+        "made missing": (
+            "conflicting_duplicate",
+            "close_missing",
+            "close_not_positive",
+            "zero_volume",
+            "far_from_close",
+        ),
+        "events shifted": ("adj_factor_shifted",),
+        "invalid jumps": ("jump_split_like", "jump_other", "jump_near_half"),
+    }
+    counts = ", ".join(f"{word} {sum(issues.get(name, 0) for name in names):,}" for word, names in done.items())
+    largest = sorted(issues, key=lambda name: -issues[name])[:3]
+    lines = [
+        f"bars of {report['source']}: {report['rows_in']:,} rows in, {report['rows_out']:,} out, "
+        f"{report['codes']:,} codes, {report['sessions']:,} sessions {report['from']} to {report['to']}",
+        f"{counts}; more in the quality report (catalog entry quality_report)",
+    ]
+    lines += [f"{name}: {issues[name]:,} rows, {report['issues'][name]['rule']}" for name in largest]
+    shown = [text.split(" open=")[0] for text in _jump_examples(report)]
+    lines += [f"invalid jumps, the first: {', '.join(shown)}"] if shown else []
+    lines += (
+        [f"columns not used: {', '.join(map(str, report['unknown_columns']))}"] if report["unknown_columns"] else []
+    )
+    return [*lines, *report["notes"]]
+
+
+def _jump_examples(report: dict[str, Any]) -> list[str]:
+    names = ("jump_split_like", "jump_near_half", "jump_other")
+    return [text for name in names for text in report["issues"].get(name, {}).get("examples", [])][:EXAMPLES]
 
 
 def trailing_median(counts: IntArray) -> FloatArray:

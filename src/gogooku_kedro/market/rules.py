@@ -3,19 +3,28 @@
 import numpy as np
 import pandas as pd
 
+from gogooku_kedro.market.adjustment import split_like
 from gogooku_kedro.market.bar_columns import PRICES
 from gogooku_kedro.market.quality import IssueLog
 from gogooku_kedro.typing import BoolArray, FloatArray
 
 _ROUNDING = 1e-6  # relative: prices that went through float32 are not out of order
 _MOST_CONFLICTS = 0.01
+_SAME_SHAPE = 0.0005  # of price over close: one bar in two scales
+_ROUNDED_SHAPE = 0.005  # the same where the scales are far apart and the prices rounded
+_OTHER_SCALE = 0.05
+_STEADY_SCALE = 0.002  # of the log ratio from one session to the next
+_STEADY_SHARE = 0.8
+_CROSS_SECTION = 5  # stock-days of a session that make one
 
 
 def drop_duplicates(bars: pd.DataFrame, log: IssueLog, *, source: str) -> pd.DataFrame:
     """Return bars with one row per date and code.
 
-    Repetitions of a whole row are dropped. Rows of one stock-day that differ are all distrusted:
-    the stock-day stays as one row without prices, with the adjustment factor of the first.
+    Repetitions of a whole row are dropped. Of rows with the same prices the last is kept (a volume
+    stated again), and so it is of rows with the same prices in another scale (a history restated
+    after a split). Other rows of one stock-day are all distrusted: the stock-day stays as one row
+    without prices, with the adjustment factor of the first.
 
     Args:
         bars: Parsed bars sorted by date and code, in file order within a stock-day.
@@ -23,14 +32,15 @@ def drop_duplicates(bars: pd.DataFrame, log: IssueLog, *, source: str) -> pd.Dat
         source: File or table name for messages.
 
     Raises:
-        ValueError: More than 1% of the rows conflict: the code column is hardly the issue's key.
+        ValueError: More than 1% of the rows conflict: the code column is hardly the issue's key; or
+            most of a session does, which would be lost.
     """
     keys = ["date", "code"]
     repeated = bars.duplicated(keys, keep=False).to_numpy()
     exact = np.zeros(len(bars), dtype=bool)
     exact[repeated] = bars[repeated].duplicated().to_numpy()
     log.record("exact_duplicate", bars, exact)
-    bars = bars[~exact].reset_index(drop=True)
+    bars = _keep_last(bars[~exact].reset_index(drop=True), log, keys)
     conflict = bars.duplicated(keys, keep=False).to_numpy()
     log.record("conflicting_duplicate", bars, conflict)
     if conflict.sum() > max(_MOST_CONFLICTS * len(bars), 20):
@@ -39,9 +49,63 @@ def drop_duplicates(bars: pd.DataFrame, log: IssueLog, *, source: str) -> pd.Dat
             f"{source}: {int(conflict.sum())} rows share date and code with a different row, for "
             f"example {shown}. Map a column that is unique per issue to 'code'."
         )
+    _refuse_lost_session(bars, conflict, source)
     values = [name for name in (*PRICES, "volume", "turnover_value", "adj_close") if name in bars]
     bars.loc[conflict, values] = np.nan
     return bars[~bars.duplicated(keys).to_numpy()].reset_index(drop=True)
+
+
+def _keep_last(bars: pd.DataFrame, log: IssueLog, keys: list[str]) -> pd.DataFrame:
+    """Return bars without earlier rows that state the same bar, in the same or another scale."""
+    rows = bars[bars.duplicated(keys, keep=False)]
+    final = rows.drop_duplicates(keys, keep="last")
+    last = rows[keys].merge(final[[*keys, *PRICES]], on=keys, how="left")[list(PRICES)].to_numpy()
+    own = rows[list(PRICES)].to_numpy()
+    same = ((own == last) | (np.isnan(own) & np.isnan(last))).all(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shape = np.abs((own / own[:, 3:]) / (last / last[:, 3:]) - 1).max(axis=1)
+        far = np.abs(own[:, 3] / last[:, 3] - 1) > _OTHER_SCALE
+        scaled = (shape < np.where(far, _ROUNDED_SHAPE, _SAME_SHAPE)) & ~same
+    scaled &= _same_scale(rows, scaled, own[:, 3] / last[:, 3])
+    flat = own.max(axis=1) == own.min(axis=1)  # one price has no shape: the issue's other rows tell
+    scaled &= ~flat | rows["code"].isin(rows["code"][scaled & ~flat]).to_numpy()
+    earlier = rows.duplicated(keys, keep="last").to_numpy()
+    agree = pd.Series(same | scaled, index=rows.index).groupby([rows[key] for key in keys]).transform("all").to_numpy()
+    for name, kind in (("repeated_bar", same), ("restated_bar", scaled)):
+        where = np.zeros(len(bars), dtype=bool)
+        where[rows.index[earlier & agree & kind]] = True
+        log.record(name, bars, where)
+    kept: pd.DataFrame = bars.drop(index=rows.index[earlier & agree]).reset_index(drop=True)
+    return kept
+
+
+def _same_scale(rows: pd.DataFrame, scaled: BoolArray, scale: FloatArray) -> BoolArray:
+    """Return the rows of issues whose two scales keep their ratio, as no two issues under one code do."""
+    copy = rows.groupby(["date", "code"]).cumcount()
+    known = pd.DataFrame({"code": rows["code"], "copy": copy, "date": rows["date"], "scale": np.log(scale)})[scaled]
+    known = known.sort_values(["code", "copy", "date"])
+    step = known.groupby(["code", "copy"])["scale"].diff().abs()
+    steady = (step < _STEADY_SCALE).astype("float64").mask(step.isna()).groupby(known["code"]).mean()
+    first = known.groupby("code")["scale"].first()
+    alone = split_like(np.exp(first.to_numpy(dtype=np.float64)), _ROUNDED_SHAPE)  # one row has no step
+    kept = steady.fillna(pd.Series(alone.astype(np.float64), index=first.index)) >= _STEADY_SHARE
+    result: BoolArray = rows["code"].isin(kept.index[kept]).to_numpy()
+    return result
+
+
+def _refuse_lost_session(bars: pd.DataFrame, conflict: BoolArray, source: str) -> None:
+    keys = ["date", "code"]
+    lost = bars[conflict].drop_duplicates(keys).groupby("date").size()
+    whole = bars[bars["date"].isin(lost.index)].drop_duplicates(keys).groupby("date").size()
+    gone = lost[(lost >= _CROSS_SECTION) & (2 * lost > whole)]
+    if len(gone):
+        day = gone.index[0]
+        shown = bars.loc[conflict & (bars["date"] == day).to_numpy(), [*keys, "close"]].head(4)
+        rows = ", ".join(f"{row.code} close {row.close:g}" for row in shown.itertuples())
+        raise ValueError(
+            f"{source}: on {day:%Y-%m-%d} {gone.iloc[0]} of {whole[day]} stocks have rows with different prices "
+            f"({rows}); without them the session would be lost. Keep one row per code and session."
+        )
 
 
 def apply_price_rules(bars: pd.DataFrame, log: IssueLog, *, max_move: float) -> pd.DataFrame:

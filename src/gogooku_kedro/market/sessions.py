@@ -5,8 +5,10 @@ import warnings
 import numpy as np
 import pandas as pd
 
-from gogooku_kedro.market.quality import IssueLog
+from gogooku_kedro.market.quality import IssueLog, trailing_median
 from gogooku_kedro.typing import Float32Array
+
+_CROSS_SECTION = 5  # issues from which on a date without a trade is no matter of single halts
 
 
 def keep_sessions(bars: pd.DataFrame, log: IssueLog, notes: list[str], *, calendar: str | None) -> pd.DataFrame:
@@ -19,13 +21,13 @@ def keep_sessions(bars: pd.DataFrame, log: IssueLog, notes: list[str], *, calend
         bars: Parsed bars sorted by date and code.
         log: Where to count.
         notes: Gets a sentence when there is no calendar or sessions have no row at all.
-        calendar: exchange_calendars name, or None: every date of the source is a session.
+        calendar: exchange_calendars name, or None: every date of the source may be a session.
 
     Raises:
         ValueError: The calendar is unknown or does not cover the dates.
     """
     if calendar is None:
-        notes.append("no calendar: every date of the source counts as a session")
+        notes.append("no calendar: every date of the source on which somebody trades counts as a session")
         return bars
     sessions = calendar_sessions(calendar, bars["date"].iloc[0], bars["date"].iloc[-1])
     off = ~bars["date"].isin(sessions).to_numpy()
@@ -36,6 +38,37 @@ def keep_sessions(bars: pd.DataFrame, log: IssueLog, notes: list[str], *, calend
         notes.append(f"{len(absent)} sessions of {calendar} have no row at all: {shown}")
     kept = bars[~off].reset_index(drop=True)
     return _carry_events(bars[off], kept) if "adj_factor" in bars else kept
+
+
+def drop_untraded_dates(bars: pd.DataFrame, log: IssueLog, notes: list[str], *, calendar: str | None) -> pd.DataFrame:
+    """Return the rows without the dates on which nobody traded, unless the calendar calls them sessions.
+
+    A file without calendar is asked for its own sessions: a date is none when no issue has a price on
+    it, though at least five have a row on it or (the median) traded on the sessions before. Its
+    adjustment events take effect on the issues' next rows.
+
+    Args:
+        bars: Bars after the price rules, sorted by date and code.
+        log: Where to count.
+        notes: Gets a sentence when there are such dates.
+        calendar: exchange_calendars name whose sessions stay, or None.
+    """
+    session, dates = pd.factorize(bars["date"], sort=True)
+    traded = np.bincount(session, weights=bars["close"].notna(), minlength=len(dates)).astype(np.int64)
+    listed = np.bincount(session, minlength=len(dates))
+    usual = np.nan_to_num(trailing_median(traded))
+    idle = (traded == 0) & (np.maximum(listed, usual) >= _CROSS_SECTION)
+    if idle.any():
+        shown = ", ".join(f"{day:%Y-%m-%d}" for day in pd.DatetimeIndex(dates)[idle][:5])
+        kept = (
+            "kept as sessions of " + str(calendar) if calendar else "no sessions; set ingestion.calendar to keep them"
+        )
+        notes.append(f"nobody traded on {int(idle.sum())} dates: {shown} ({kept})")
+    log.record("nobody_traded", bars, idle[session] & (calendar is None))
+    if calendar is not None or not idle.any():
+        return bars
+    rest = bars[~idle[session]].reset_index(drop=True)
+    return _carry_events(bars[idle[session]], rest) if "adj_factor" in bars else rest
 
 
 def calendar_sessions(name: str, first: pd.Timestamp, last: pd.Timestamp) -> pd.DatetimeIndex:

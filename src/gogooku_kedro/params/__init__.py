@@ -77,13 +77,15 @@ SplitDate = date | Literal["auto"]
 class IngestionParams(Section):
     """How raw bars become a panel; ``max_move`` is a fraction, ``calendar`` a name of exchange_calendars.
 
-    ``price_limits`` says whose table of daily price limits holds.
+    ``price_limits`` says whose table of daily price limits holds, ``split_like_jumps`` what a move near a split
+    ratio without an event is.
     """
 
     calendar: str | None
     timezone: str
     max_move: PositiveFloat
     price_limits: Literal["tse", "none"]
+    split_like_jumps: Literal["invalid", "return"]
 
 
 class SplitParams(Section):

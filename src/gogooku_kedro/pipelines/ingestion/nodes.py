@@ -14,14 +14,24 @@ def standardise_bars(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Classify and count the dirt of the raw bars, and handle it by written rules."""
     return market.standardise_bars(
-        raw_bars, listed_issues, timezone=params.timezone, calendar=params.calendar, max_move=params.max_move
+        raw_bars,
+        listed_issues,
+        timezone=params.timezone,
+        calendar=params.calendar,
+        max_move=params.max_move,
+        split_like_jumps=params.split_like_jumps == "invalid",
     )
 
 
 def build_panel(daily_bars: pd.DataFrame, market_index: pd.DataFrame, params: IngestionParams) -> xr.Dataset:
     """Arrange the bars as (date, code) with causally adjusted prices."""
     return market.build_panel(
-        daily_bars, market_index, max_move=params.max_move, price_limits=params.price_limits, calendar=params.calendar
+        daily_bars,
+        market_index,
+        max_move=params.max_move,
+        price_limits=params.price_limits,
+        calendar=params.calendar,
+        split_like_jumps=params.split_like_jumps == "invalid",
     )
 
 
