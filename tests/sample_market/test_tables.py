@@ -6,7 +6,7 @@ import pytest
 
 from gogooku_kedro.exchange.calendar import OUTAGES, sessions
 from gogooku_kedro.exchange.tse import SECTORS_33, limit_width
-from gogooku_kedro.sample_market import SampleMarketSettings, generate_sample_market
+from gogooku_kedro.sample_market import SampleMarketSettings, full_profile, generate_sample_market
 
 OUTAGE = pd.Timestamp("2020-10-01")
 PRICES = ["O", "H", "L", "C"]
@@ -146,6 +146,12 @@ def test_same_settings_same_bytes(settings, market, tmp_path):
 def test_another_seed_is_another_market(bars):
     other = generate_sample_market(SampleMarketSettings(**SMALL, seed=99))["bars"]
     assert not other.equals(bars)
+
+
+def test_the_full_profile_is_4000_codes_over_ten_years():
+    full = full_profile(seed=3)
+    assert (full.n_codes, full.seed) == (4_000, 3)
+    assert len(full.sessions) > 2_400
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,26 @@ class SampleMarketSettings(BaseModel):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
+def full_profile(seed: int = 1, signal_strength: float = 1.0) -> SampleMarketSettings:
+    """Settings of a market of full size, for load tests.
+
+    Args:
+        seed: As in `SampleMarketSettings`.
+        signal_strength: As in `SampleMarketSettings`.
+
+    Returns:
+        4,000 codes over ten years (about 9.5 million rows), with 2 replicates behind each bound.
+    """
+    return SampleMarketSettings(
+        n_codes=4_000,
+        start="2013-01-04",
+        end="2022-12-30",
+        seed=seed,
+        signal_strength=signal_strength,
+        replicates=2,
+    )
+
+
 def random_stream(seed: int, replicate: int, purpose: str) -> np.random.Generator:
     """Return a random generator for one purpose, so that one more draw here changes nothing there.
 
