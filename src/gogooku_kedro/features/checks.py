@@ -71,8 +71,9 @@ def check_features(
     Returns:
         Feature to reason, for those that fail the first three checks; and one row per feature and
         horizon: feature, family, horizon, rank_ic (train and valid together), rank_ic_train,
-        rank_ic_valid, days (with an IC), pairs (stock-days behind it), constant_share, missing_share (of the universe), failed_check
-        (reason, or ""). NaN where no session has a rank IC, as for features with one value per date.
+        rank_ic_valid, days (with an IC), pairs (stock-days behind it), constant_share, missing_share (of the
+        universe), failed_check (reason, or ""). NaN where no session has a rank IC, as for features with one
+        value per date.
 
     Raises:
         LeakError: The message names the features, the horizons and the values.
