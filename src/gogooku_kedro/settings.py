@@ -1,8 +1,11 @@
 """Kedro settings of the project: https://docs.kedro.org/en/stable/configure/configuration_basics/."""
 
+from gogooku_kedro.config_files import ConfigLoader
 from gogooku_kedro.hooks import GraphMatchesModel, MlflowRecord, RunRecord, SettingsCheck
 
 HOOKS = (SettingsCheck(), RunRecord(), GraphMatchesModel(), MlflowRecord())
+
+CONFIG_LOADER_CLASS = ConfigLoader
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

@@ -1,12 +1,25 @@
 """Problems of a merged configuration, as sentences that name the YAML path, the value and the fix."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, TypeGuard, get_args
+from typing import Any, Literal, TypeGuard, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from gogooku_kedro.params import SECTIONS, check_top_level
+from gogooku_kedro.columns import HORIZONS
+from gogooku_kedro.params import SECTIONS, FeaturesParams, check_top_level
+
+PLAIN = {
+    "bool_type": "write true or false, without quotes",
+    "dict_type": "write keys and values",
+    "finite_number": "write a finite number",
+    "float_type": "write a number, without quotes",
+    "int_type": "write a whole number, without quotes",
+    "model_type": "write a section, keys and values",
+    "string_type": "write text, in quotes where YAML reads something else",
+    "tuple_type": "write a list, such as [a, b]",
+}
+"""What to write, by pydantic's name of an error; its own sentences speak of Python."""
 
 
 def configuration_problems(parameters: Mapping[str, Any]) -> list[str]:
@@ -28,7 +41,69 @@ def configuration_problems(parameters: Mapping[str, Any]) -> list[str]:
             section.model_validate(parameters[name])
         except ValidationError as error:
             problems += [sentence(name, section, details) for details in error.errors()]
+    return problems or _problems_between_sections(parameters)
+
+
+def _problems_between_sections(parameters: Mapping[str, Any]) -> list[str]:
+    """What a calendar, the features, the graph or another section makes impossible; every section is valid."""
+    settings = {name: section.model_validate(parameters[name]) for name, section in SECTIONS.items()}
+    checks = (
+        lambda: _check_calendar(settings["ingestion"].calendar),
+        lambda: _check_families(settings["features"]),
+        lambda: _check_purge(settings["split"].purge_sessions, settings["labels"].entry),
+        lambda: _check_edge_attributes(settings["model"].gat.edge_attributes),
+    )
+    problems = []
+    for check in checks:
+        try:
+            check()
+        except ValueError as error:
+            problems.append(str(error))
     return problems
+
+
+def _check_calendar(name: str | None) -> None:
+    if name is None:
+        return
+    import exchange_calendars  # noqa: PLC0415 - most of a second
+
+    names = exchange_calendars.get_calendar_names(include_aliases=True)
+    if name not in names:
+        near = "".join(f"did you mean {match!r}? " for match in get_close_matches(name, names, 1))
+        raise ValueError(
+            f"ingestion.calendar: {name!r} is no calendar of exchange_calendars; {near}Write XTKS for Tokyo, or null "
+            f"to take the dates of the file"
+        )
+
+
+def _check_families(features: FeaturesParams) -> None:
+    from gogooku_kedro.features.registry import FAMILIES, check_families  # noqa: PLC0415
+
+    check_families(features.families)
+    for key, named in (("normalisation_of", features.normalisation_of), ("sector_neutral", features.sector_neutral)):
+        unknown = [name for name in named if name not in FAMILIES]
+        if unknown:
+            near = "".join(f"did you mean {match!r}? " for match in get_close_matches(unknown[0], FAMILIES, 1))
+            raise ValueError(f"features.{key}: {unknown} is no family; {near}The families are {', '.join(FAMILIES)}")
+
+
+def _check_purge(purge_sessions: int, entry: Literal["next_open", "close"]) -> None:
+    from gogooku_kedro.labels.split import check_purge  # noqa: PLC0415
+
+    check_purge(purge_sessions, max(HORIZONS), entry)
+
+
+def _check_edge_attributes(names: Sequence[str]) -> None:
+    from gogooku_kedro.graph.build import EDGE_ATTRIBUTES  # noqa: PLC0415
+
+    unknown = [name for name in names if name not in EDGE_ATTRIBUTES]
+    if unknown:
+        raise ValueError(
+            f"model.gat.edge_attributes: {unknown} not in the graph, whose edges have {list(EDGE_ATTRIBUTES)}; name "
+            f"only these"
+        )
+    if len(set(names)) < len(names):
+        raise ValueError(f"model.gat.edge_attributes: {list(names)} has a name twice; name each once")
 
 
 def sentence(name: str, section: type[BaseModel], details: Any) -> str:
@@ -49,7 +124,7 @@ def sentence(name: str, section: type[BaseModel], details: Any) -> str:
         known = _keys(section, parents)
         near = "".join(f"did you mean {match!r}? " for match in get_close_matches(key, known, 1))
         return f"{path}: unknown key; {near}The keys of {'.'.join([name, *parents])} are {', '.join(known)}"
-    return f"{path}: {details['input']!r} is not possible: {details['msg']}"
+    return f"{path}: {details['input']!r} is not possible: {PLAIN.get(details['type'], details['msg'])}"
 
 
 def _keys(section: type[BaseModel], parents: list[str]) -> list[str]:

@@ -1,9 +1,17 @@
 """Who enters a leg, who may stay in it, and what a sector may weigh."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from gogooku_kedro.backtest.targets import best_ranked, cap_sectors, one_hot, portfolio_legs, target_weights
+from gogooku_kedro.backtest.targets import (
+    best_ranked,
+    cap_sectors,
+    one_hot,
+    portfolio_legs,
+    target_weights,
+    worst_ranked,
+)
 from gogooku_kedro.metrics.decile_portfolios import decile_legs
 from gogooku_kedro.metrics.rank_ic import row_ranks
 from tests.backtest.small_market import held_portfolios, one_portfolio, portfolios, random_market, rules
@@ -11,12 +19,27 @@ from tests.backtest.small_market import held_portfolios, one_portfolio, portfoli
 NAN = np.nan
 
 
-@pytest.mark.parametrize("codes", [4, 5, 9, 10, 15, 200])
+@pytest.mark.parametrize("codes", [4, 5, 9, 10, 11, 15, 16, 200, 1001])
 def test_a_tenth_is_the_decile_of_the_metrics(codes: int) -> None:
     score = np.random.default_rng(codes).integers(0, codes, (20, codes)).astype(float)  # with ties
     top, bottom = decile_legs(row_ranks(score))
     np.testing.assert_array_equal(best_ranked(score, share=0.1), top)
-    np.testing.assert_array_equal(best_ranked(-score, share=0.1), bottom)
+    np.testing.assert_array_equal(worst_ranked(score, 0.1), bottom)
+
+
+@pytest.mark.parametrize("codes", [5, 6, 11, 15, 25, 101])
+@pytest.mark.parametrize("share", [0.1, 0.2, 0.3, 0.5])
+def test_a_share_is_the_outer_quantile_of_pandas(codes: int, share: float) -> None:
+    score = np.random.default_rng(codes).permutation(codes).astype(float)
+    of_pandas = pd.qcut(score, [0, share, 1 - share, 1] if share < 0.5 else [0, 0.5, 1], labels=False)
+    np.testing.assert_array_equal(worst_ranked(score[None], share)[0], of_pandas == 0)
+    np.testing.assert_array_equal(best_ranked(score[None], share=share)[0], of_pandas == of_pandas.max())
+
+
+def test_the_middle_stock_of_two_halves_is_in_one_of_them() -> None:
+    assert worst_ranked([[1.0, 2, 3, 4, 5]], 0.5)[0].tolist() == [True, True, True, False, False]
+    assert best_ranked([[1.0, 2, 3, 4, 5]], share=0.5)[0].tolist() == [False, False, False, True, True]
+    assert not worst_ranked([[1.0] * 6], 0.5).any()
 
 
 def test_the_best_three_are_three_and_ties_enter_together_or_not_at_all() -> None:

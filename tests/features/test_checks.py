@@ -1,6 +1,7 @@
 import logging
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from scipy.stats import norm, rankdata
@@ -64,6 +65,53 @@ def test_a_negative_leak_is_caught_too(world):
         check(world, world[1].assign(mirror=mirror))
 
 
+@pytest.fixture(scope="module")
+def wide_market():
+    """A market of 200 stocks, of which a twentieth is a cross-section of ten; honest noise of the same shape."""
+    rng = np.random.default_rng(8)
+    dates = pd.bdate_range("2021-01-04", periods=160).as_unit("ns")
+    coords = {"date": dates, "code": [f"{i}" for i in range(200)], "horizon": [1, 20]}
+    daily = rng.normal(size=(160, 200))
+    ahead = np.stack([daily, pd.DataFrame(daily).rolling(20, min_periods=1).sum()[::-1].to_numpy()], axis=-1)
+    labels = xr.Dataset({"ret": (("date", "code", "horizon"), ahead)}, coords)
+    split = {part: [str(dates[i].date()) for i in span] for part, span in (("train", (0, 99)), ("valid", (100, 159)))}
+    in_universe = xr.DataArray(np.ones((160, 200), bool), {k: coords[k] for k in ("date", "code")})
+    noise = in_universe.copy(data=rng.normal(size=(160, 200)))
+    return None, xr.Dataset({"noise": noise}), in_universe, labels, split
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_leak_known_for_a_twentieth_of_the_stocks_is_caught(wide_market, sign):
+    canary = sign * wide_market[3]["ret"].sel(horizon=1, drop=True)
+    always_the_same = canary.where(np.arange(200)[None] % 20 == 0)
+    others_every_day = canary.where((np.arange(160)[:, None] + np.arange(200)) % 20 == 0)
+    written = r"\+" if sign > 0 else "-"
+    for values in (always_the_same, others_every_day):
+        with pytest.raises(LeakError, match=rf"'canary' \({written}(0\.9\d|1\.00) at 1 sessions\)"):
+            check(wide_market, wide_market[1].assign(canary=values))
+
+
+def test_a_leak_known_on_a_tenth_of_the_days_is_caught(wide_market):
+    canary = wide_market[3]["ret"].sel(horizon=20, drop=True)
+    seldom = canary.where((np.arange(160)[:, None] % 10 == 0) & (np.arange(200) % 10 == 0)[None])
+    with pytest.raises(LeakError, match=r"'canary' \(\+0\.9\d at 20 sessions\)"):
+        check(wide_market, wide_market[1].assign(canary=seldom), on_failure="drop")
+
+
+def test_a_sparse_honest_feature_is_no_leak(wide_market):
+    noise = wide_market[1]["noise"]
+    few = (np.arange(200) % 20 == 0)[None]
+    once = (np.arange(160) % 40 == 0)[:, None]  # four days of ten stocks: a mean of +-0.3 is chance
+    lucky = xr.where(once & few, 0.5 * wide_market[3]["ret"].sel(horizon=1, drop=True) + noise, np.nan)
+    sparse = wide_market[1].assign(sparse=noise.where(few), rare=noise.where(few & once), lucky=lucky)
+    _, report = check(wide_market, sparse, on_failure="drop")
+    seen = report.set_index(["feature", "horizon"])
+    assert seen.loc[("sparse", 1), "pairs"] == 1600
+    assert seen.loc[("rare", 1), "pairs"] == 40
+    assert abs(seen.loc[("sparse", 1), "rank_ic"]) < 0.1
+    assert seen.loc[("lucky", 1), "rank_ic"] > 0.3  # beyond the cap, and no more than chance does
+
+
 def test_the_test_part_is_never_read(world):
     panel, raw, _, labels, split = world
     in_test = xr.DataArray(split_mask(split, panel["date"].values, "test"), dims="date")
@@ -84,11 +132,11 @@ def test_the_rank_ic_equals_the_daily_correlation(world):
     for t in np.flatnonzero(split_mask(split, panel["date"].values, "valid")):
         x, y = raw["rsi_14d"].values[t], labels["ret"].values[t, :, 0]
         inside = in_universe.values[t]
-        ranked = np.zeros(len(x))
-        known = inside & np.isfinite(x)
-        ranked[known] = scores(x[known])
-        pair = inside & np.isfinite(y)
-        daily.append(np.corrcoef(ranked[pair], scores(y[pair]))[0, 1])
+        ranked, of_return = np.full(len(x), np.nan), np.full(len(x), np.nan)
+        known, labelled = inside & np.isfinite(x), inside & np.isfinite(y)
+        ranked[known], of_return[labelled] = scores(x[known]), scores(y[labelled])
+        pair = known & labelled  # a missing value is no value
+        daily.append(np.corrcoef(ranked[pair], of_return[pair])[0, 1])
     found = report.query("feature == 'rsi_14d' and horizon == 1")["rank_ic_valid"].item()
     assert found == pytest.approx(np.mean(daily), abs=1e-5)
 

@@ -1,11 +1,13 @@
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from gogooku_kedro.metrics.decile_portfolios import (
     decile_legs,
     decile_means,
+    decile_numbers,
     long_only,
     long_short,
     long_short_targets,
@@ -24,10 +26,53 @@ def test_each_leg_sums_to_one_and_the_high_score_is_bought() -> None:
     assert np.abs(weights[4:36]).sum() == 0.0
 
 
-@pytest.mark.parametrize(("codes", "leg"), [(5, 1), (9, 1), (10, 1), (15, 2), (200, 20)])
+@pytest.mark.parametrize(("codes", "leg"), [(5, 1), (9, 1), (10, 1), (15, 2), (25, 3), (35, 4), (200, 20), (1005, 101)])
 def test_both_deciles_hold_the_same_number_of_stocks(codes: int, leg: int) -> None:
     top, bottom = decile_legs(row_ranks(np.arange(float(codes))[None]))
     assert (top.sum(), bottom.sum()) == (leg, leg)
+
+
+@pytest.mark.parametrize("codes", [*range(5, 130), 201, 500, 999, 1000, 1001, 1005, 2011])
+def test_deciles_are_those_of_pandas(codes: int) -> None:
+    score = np.random.default_rng(codes).permutation(codes).astype(float)
+    expected = pd.qcut(score, 10, labels=False) + 1
+    ranks = row_ranks(score[None])
+    np.testing.assert_array_equal(decile_numbers(ranks)[0], expected)
+    top, bottom = decile_legs(ranks)
+    np.testing.assert_array_equal(top[0], expected == 10)
+    np.testing.assert_array_equal(bottom[0], expected == 1)
+    means, by_pandas = decile_means(score[None], score[None])[0], pd.Series(score).groupby(expected).mean()
+    np.testing.assert_allclose(means, by_pandas.reindex(range(1, 11)))
+
+
+def test_fifteen_stocks_by_hand() -> None:
+    # Edges at 1.4, 2.8, 4.2, ..., 12.6 stocks from the lowest: two stocks at either end.
+    deciles = decile_numbers(row_ranks(np.arange(15.0)[None]))[0]
+    assert deciles.tolist() == [1, 1, 2, 3, 3, 4, 5, 5, 6, 7, 8, 8, 9, 10, 10]
+
+
+def test_a_stock_on_an_edge_belongs_to_the_decile_below() -> None:
+    deciles = decile_numbers(row_ranks(np.arange(11.0)[None]))[0]
+    assert deciles.tolist() == [1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+
+
+def test_tied_stocks_stay_together_and_a_constant_score_fills_neither_end() -> None:
+    tied = row_ranks(np.array([[0.0, 0, 0, 3, 4, 5, 6, 7, 8, 9, 10, 11, 14, 14, 14]]))
+    top, bottom = decile_legs(tied)
+    # Ranks 2, 2, 2 are 1 of 14 places up, within 1.4; ranks 14 are 13 up, beyond 12.6.
+    assert np.flatnonzero(bottom[0]).tolist() == [0, 1, 2]
+    assert np.flatnonzero(top[0]).tolist() == [12, 13, 14]
+    wide = row_ranks(np.array([[0.0] * 5 + [5.0, 6, 7, 8, 9] + [14.0] * 5]))
+    assert not np.any(decile_legs(wide))  # their mean place is outside the outer deciles
+    assert set(decile_numbers(row_ranks(np.ones((1, 15))))[0]) == {5}
+
+
+def test_a_negated_score_has_the_mirrored_deciles_where_no_stock_is_on_an_edge() -> None:
+    score = np.random.default_rng(3).integers(0, 12, (50, 25)).astype(float)
+    top, bottom = decile_legs(row_ranks(score))
+    below, above = decile_legs(row_ranks(-score))
+    np.testing.assert_array_equal(top, above)
+    np.testing.assert_array_equal(bottom, below)
 
 
 def test_constant_score_and_tiny_universe_hold_nothing() -> None:

@@ -83,7 +83,29 @@ def resolve_variants(params: AblationParams, model: ModelParams) -> list[Variant
             problems.append(str(error))
     if problems:
         raise ValueError("\n".join(problems))
+    _check_effect({variant.name: variant for variant in variants}, params)
     return variants
+
+
+def _check_effect(variants: Mapping[str, Variant], params: AblationParams) -> None:
+    """Refuse variants `on` and `off` whose difference is not the effect of the GAT."""
+    for name, enabled in (("on", True), ("off", False)):
+        found = variants[name].training.model.gat.enabled
+        if found != enabled:
+            raise ValueError(
+                f"ablation.variants.{name}: model.gat.enabled is {str(found).lower()}, so that on minus off would not "
+                f"be what the GAT adds; write {{model: {{gat: {{enabled: {str(enabled).lower()}}}}}}}"
+            )
+    if params.variants["on"].graph != "as_is":
+        raise ValueError(
+            f"ablation.variants.on.graph: {params.variants['on'].graph} is a control, so that on would not have the "
+            f"graph whose effect is measured; write as_is"
+        )
+    if variants["on"].scores != variants["off"].scores:
+        raise ValueError(
+            f"ablation.variants.on.scores: {variants['on'].scores} beside {variants['off'].scores} in off would be "
+            f"part of the difference; write the same in both"
+        )
 
 
 def variant_problems(parameters: Mapping[str, Any]) -> list[str]:

@@ -27,10 +27,15 @@ def universe_mask(panel: xr.Dataset, *, min_history: int) -> xr.DataArray:
     least `min_history` sessions up to and including t.
 
     Raises:
-        ValueError: `min_history` is below 1.
+        ValueError: `min_history` is below 1, or above the number of sessions.
     """
     if min_history < 1:
         raise ValueError(f"features.min_history = {min_history}: give 1 session or more")
+    if min_history > panel.sizes["date"]:
+        raise ValueError(
+            f"features.min_history = {min_history}: the data have {panel.sizes['date']} sessions, so no stock would "
+            f"ever be in the universe; lower it, or provide a longer history"
+        )
     traded = panel["traded"].transpose("date", "code")
     history = traded.cumsum("date")
     in_universe = traded & (history >= min_history) & ~panel["thin_date"]

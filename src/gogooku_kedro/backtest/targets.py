@@ -45,22 +45,37 @@ class Legs:
 def best_ranked(score: ArrayLike, *, share: float | None = None, count: int | None = None) -> BoolArray:
     """Return the stocks (date, code) that rank among the best `share` or the best `count` of a date.
 
-    A stock belongs to it when rank - 1/2 <= share * n, or <= count, with rank 1 the best: tied stocks enter
-    together or stay out together. Dates with fewer than `MIN_PAIRS` scores, or with a constant score,
-    have nobody. With a share of 1/10 these are the legs of `portfolio.decile_legs`.
+    With rank 1 the best, a stock belongs to it when rank - 1 < share * (n - 1), the top quantile of `pandas.qcut`,
+    or rank - 1/2 <= count: tied stocks enter together or stay out together. Dates with fewer than `MIN_PAIRS`
+    scores, or with a constant score, have nobody. A share of 1/10 is the top decile of `decile_legs`.
 
     Args:
         score: (date, code), NaN = not ranked.
         share: Fraction of the ranked stocks.
         count: Number of stocks, instead of a share.
     """
-    scores = np.asarray(score, dtype=np.float64)
-    n = np.isfinite(scores).sum(axis=1)
-    usable = (n >= MIN_PAIRS) & ~is_constant(scores)
-    size = n * share if share is not None else np.full(len(n), count, dtype=np.float64)
-    inside: BoolArray = row_ranks(-scores) - 0.5 <= size[:, None] + _ROUNDING
-    inside &= usable[:, None]
-    return inside
+    before, span, usable = _places(-np.asarray(score, dtype=np.float64))
+    inside: BoolArray = before < share * span - _ROUNDING if share is not None else before + 0.5 <= float(count or 0)
+    return inside & usable
+
+
+def worst_ranked(score: ArrayLike, share: float) -> BoolArray:
+    """Return the stocks (date, code) that rank among the worst `share` of a date.
+
+    With rank 1 the worst, a stock belongs to it when rank - 1 <= share * (n - 1), the bottom quantile of
+    `pandas.qcut`: a stock exactly on the edge is in it, as it is in none of the best. A share of 1/10 is the
+    bottom decile of `decile_legs`. Ties and dates without anybody as in `best_ranked`.
+    """
+    before, span, usable = _places(np.asarray(score, dtype=np.float64))
+    inside: BoolArray = before <= share * span + _ROUNDING
+    return inside & usable
+
+
+def _places(values: FloatArray) -> tuple[FloatArray, FloatArray, BoolArray]:
+    """Stocks below each (date, code), ties by half, out of how many at most, and on which dates it counts."""
+    n = np.isfinite(values).sum(axis=1, keepdims=True)
+    usable = (n >= MIN_PAIRS) & ~is_constant(values)[:, None]
+    return row_ranks(values) - 1.0, n - 1.0, usable
 
 
 def portfolio_legs(portfolio: str, score: FloatArray, loanable: BoolArray, rules: PortfolioParams) -> Legs:
@@ -86,9 +101,9 @@ def portfolio_legs(portfolio: str, score: FloatArray, loanable: BoolArray, rules
     if portfolio != LONG_SHORT:
         raise ValueError(f"portfolio is {portfolio!r}; choose one of {PORTFOLIOS}")
     narrow, wide = rules.decile_share, rules.decile_share * wider
-    worst = -np.where(loanable, score, np.nan)
-    legs = [best_ranked(values, share=share) for values in (score, worst) for share in (narrow, wide)]
-    return _one_portfolio(*legs, hedged=True)
+    long = [best_ranked(score, share=share) for share in (narrow, wide)]
+    short = [worst_ranked(np.where(loanable, score, np.nan), share) for share in (narrow, wide)]
+    return _one_portfolio(*long, *short, hedged=True)
 
 
 def _one_portfolio(*legs: BoolArray, hedged: bool) -> Legs:

@@ -19,6 +19,7 @@ from gogooku_kedro.typing import Array
 logger = logging.getLogger(__name__)
 
 COMPARED = 96  # sessions, spread over train and valid, on which features are compared pairwise
+CHANCE = 4.0  # standard errors of a correlation of 0: what chance alone does not reach among thousands of features
 
 OnFailure = Literal["fail", "drop"]
 
@@ -50,7 +51,9 @@ def check_features(
     of more than `constant_share` of the dates (for a feature with one value per date: over all
     dates). Duplicate: its normalised values correlate by more than `duplicate_correlation`, in
     absolute value, with those of a feature before it. Leak: |mean daily rank IC| with a label above
-    `leak_cap`; a leak always stops the run, whatever `on_failure` says.
+    `leak_cap`, over the stocks that have both, however few of the universe they are; a few stocks on a few
+    dates reach that by chance, so it must also lie beyond four standard errors. A leak always stops the run,
+    whatever `on_failure` says.
 
     Args:
         raw: From `compute_features`; may be opened lazily. The coordinate `sector` (code) when a
@@ -68,8 +71,9 @@ def check_features(
     Returns:
         Feature to reason, for those that fail the first three checks; and one row per feature and
         horizon: feature, family, horizon, rank_ic (train and valid together), rank_ic_train,
-        rank_ic_valid, days (with an IC), constant_share, missing_share (of the universe), failed_check
-        (reason, or ""). NaN where no session has a rank IC, as for features with one value per date.
+        rank_ic_valid, days (with an IC), pairs (stock-days behind it), constant_share, missing_share (of the
+        universe), failed_check (reason, or ""). NaN where no session has a rank IC, as for features with one
+        value per date.
 
     Raises:
         LeakError: The message names the features, the horizons and the values.
@@ -79,7 +83,7 @@ def check_features(
     _check_bounds(leak_cap, constant_share, duplicate_correlation)
     measured = _measure(raw, in_universe, labels, split, manifest["features"], execution)
     report = _report(measured, manifest, labels["horizon"].values)
-    leaks = report[report["rank_ic"].abs() > leak_cap]
+    leaks = report[(report["rank_ic"].abs() > leak_cap) & _beyond_chance(report)]
     if len(leaks):
         raise LeakError(_leak_message(leaks, leak_cap))
     reasons = _reasons(measured, manifest, constant_share, duplicate_correlation)
@@ -100,6 +104,7 @@ class _Measured:
 
     def __init__(self, n_features: int, n_horizons: int, n_sessions: int) -> None:
         self.rank_ic = np.full((n_sessions, n_features, n_horizons), np.nan, dtype=np.float32)
+        self.pairs = np.zeros((n_features, n_horizons))
         self.in_train = np.zeros(n_sessions, dtype=bool)
         self.flat_sessions = np.zeros(n_features)
         self.present = np.zeros(n_features)
@@ -130,7 +135,8 @@ def _measure(
         among = inside[rows]
         x = block_scores(raw, rows, among, ids, entries, over_time, execution.workers)
         known = np.where(among[..., None], ret[rows].values, np.nan)
-        measured.rank_ic[done : done + len(among)] = _rank_ic(x, known)
+        measured.rank_ic[done : done + len(among)], pairs = _rank_ic(x, known)
+        measured.pairs += pairs
         _count(measured, x, among)
         for session in compared.intersection(range(rows.start, rows.stop)):
             scores = np.nan_to_num(x[:, session - rows.start])
@@ -147,22 +153,27 @@ def _runs(sessions: npt.NDArray[np.intp], longest: int) -> list[slice]:
     return [slice(int(part[0]), int(part[-1]) + 1) for part in parts if len(part)]
 
 
-def _rank_ic(x: Array, ret: Array) -> Array:
+def _rank_ic(x: Array, ret: Array) -> tuple[Array, Array]:
     """Correlate the scores `(feature, date, code)` with the ranked `(date, code, horizon)` returns.
 
-    Returns `(date, feature, horizon)`.
+    Every sum is over the stocks that have both. Returns `(date, feature, horizon)`, and the stocks behind it,
+    added over the dates, `(feature, horizon)`.
     """
     ranked = np.moveaxis(gaussian_rank(np.moveaxis(ret, 1, -1)), -1, 1).astype(np.float32)
-    mask = np.isfinite(ranked).astype(np.float32)
-    y, filled = np.nan_to_num(ranked), np.nan_to_num(np.moveaxis(x, 0, 1))
-    n = mask.sum(axis=1)[:, None, :]
-    sum_y, sum_yy = y.sum(axis=1)[:, None, :], (y * y).sum(axis=1)[:, None, :]
-    sum_x, sum_xx = filled @ mask, (filled * filled) @ mask
+    known, y = np.isfinite(ranked).astype(np.float32), np.nan_to_num(ranked)
+    scores = np.moveaxis(x, 0, 1)
+    present = np.isfinite(scores)
+    filled = np.where(present, scores, np.float32(0))
+    # Matrices side by side: what is slow is to read the scores, so that they are read once for several sums.
+    sum_x, sum_xy = np.split(filled @ np.concatenate([known, y], axis=-1), 2, axis=-1)
+    n, sum_y, sum_yy = np.split(present.astype(np.float32) @ np.concatenate([known, y, y * y], axis=-1), 3, axis=-1)
+    sum_xx = np.square(filled, out=filled) @ known
     with np.errstate(divide="ignore", invalid="ignore"):
-        covariance = filled @ y - sum_x * sum_y / n
-        variance_x = sum_xx - sum_x**2 / n
-        ic = covariance / np.sqrt(variance_x * (sum_yy - sum_y**2 / n))
-    return np.where((n >= MIN_CROSS_SECTION) & (variance_x > 1e-6 * n), ic, np.nan)
+        covariance = sum_xy - sum_x * sum_y / n
+        variance_x, variance_y = sum_xx - sum_x**2 / n, sum_yy - sum_y**2 / n
+        ic = covariance / np.sqrt(variance_x * variance_y)
+    usable = (n >= MIN_CROSS_SECTION) & (variance_x > 1e-6 * n) & (variance_y > 1e-6 * n)
+    return np.where(usable, ic, np.nan), np.where(usable, n, 0).sum(axis=0, dtype=np.float64)
 
 
 def _count(measured: _Measured, x: Array, inside: Array) -> None:
@@ -182,7 +193,7 @@ def _count_over_time(
             series = over_time[entry["name"]][sessions]
             varies = np.nanstd(series) > 0 if np.isfinite(series).any() else False
             measured.flat_sessions[position] = 0 if varies else len(sessions)
-            measured.rank_ic[:, position] = np.nan
+            measured.rank_ic[:, position], measured.pairs[position] = np.nan, 0
 
 
 def _reasons(
@@ -222,10 +233,19 @@ def _report(measured: _Measured, manifest: Mapping[str, Any], horizons: Array) -
             "rank_ic_train": _mean(measured.rank_ic[measured.in_train]).ravel(),
             "rank_ic_valid": _mean(measured.rank_ic[~measured.in_train]).ravel(),
             "days": np.isfinite(measured.rank_ic).sum(axis=0).ravel(),
+            "pairs": measured.pairs.astype(np.int64).ravel(),
             "constant_share": np.repeat(measured.flat_sessions / sessions, repeat),
             "missing_share": np.repeat(1 - measured.present / max(measured.cells, 1), repeat),
         }
     )
+
+
+def _beyond_chance(report: pd.DataFrame) -> pd.Series:
+    """Whether a rank IC is further from 0 than chance: Fisher's z, as labels of h sessions overlap h times."""
+    independent = report["pairs"] / report["horizon"]
+    z = np.arctanh(report["rank_ic"].abs().clip(upper=0.999)) * np.sqrt(independent)
+    beyond: pd.Series = z > CHANCE
+    return beyond
 
 
 def _mean(daily: Array) -> Array:

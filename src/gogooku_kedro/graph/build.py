@@ -27,6 +27,7 @@ COLUMNS = (
     "is_lead_lag",
     "lead_correlation",
 )
+EDGE_ATTRIBUTES = COLUMNS[3:]
 
 LOGGER = logging.getLogger(__name__)
 

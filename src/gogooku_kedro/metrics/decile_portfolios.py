@@ -2,6 +2,10 @@
 
 Conventions: a portfolio formed after session t is entered at the label's entry price and earns the
 one-session return of the same entry; weights are set to their target every session.
+
+Deciles are those of `pandas.qcut`: the stock of rank r among n is in decile k when (r - 1) / (n - 1) lies in
+((k - 1) / 10, k / 10], the lowest in the first. Tied stocks share their average rank, so they stay together and
+a negated score ties in the mirrored place; `qcut`, which refuses most ties, would take their lowest rank.
 """
 
 from __future__ import annotations
@@ -37,17 +41,30 @@ class PortfolioReturns:
 def decile_legs(ranks: FloatArray) -> tuple[BoolArray, BoolArray]:
     """Return the members (date, code) of the top and of the bottom decile.
 
-    A stock is in the top decile when (rank - 1/2) / n >= 9/10 and in the bottom one when it is
-    <= 1/10: both hold the same number of stocks, tied stocks enter together, and a constant score
-    fills neither. Dates with fewer than `MIN_PAIRS` ranked stocks have empty legs.
+    These are the deciles 10 and 1 of `decile_numbers`. Without ties they hold the same number of stocks, unless
+    n - 1 is a multiple of 10: a stock exactly on an edge belongs to the decile below it, so the bottom holds one
+    more. Tied stocks enter together, and a constant score fills neither. Dates with fewer than `MIN_PAIRS` ranked
+    stocks have empty legs.
+
+    Args:
+        ranks: (date, code), 1..n per date, NaN = not ranked (`row_ranks`).
+    """
+    decile = decile_numbers(ranks)
+    return decile == N_DECILES, decile == 1
+
+
+def decile_numbers(ranks: FloatArray) -> FloatArray:
+    """Return the decile 1..10 of each stock (date, code), 1 = lowest ranks; NaN = not ranked.
+
+    Dates with fewer than `MIN_PAIRS` ranked stocks have no deciles.
 
     Args:
         ranks: (date, code), 1..n per date, NaN = not ranked (`row_ranks`).
     """
     n = np.isfinite(ranks).sum(axis=1, keepdims=True)
-    usable = n >= MIN_PAIRS
-    tenths = N_DECILES * (ranks - 0.5)
-    return usable & (tenths >= (N_DECILES - 1) * n), usable & (tenths <= n)
+    # The product is exact and the quotient correctly rounded: a stock on an edge is on it here too.
+    decile = np.ceil(N_DECILES * (ranks - 1.0) / np.maximum(n - 1, 1))
+    return np.where(n >= MIN_PAIRS, np.maximum(decile, 1.0), np.nan)
 
 
 def equal_weights(leg: BoolArray) -> FloatArray:
@@ -143,10 +160,8 @@ def decile_means(score: ArrayLike, ret: ArrayLike) -> FloatArray:
     NaN on dates with fewer than `MIN_PAIRS` pairs or a constant score, and for empty deciles.
     """
     scores, returns = matched(score, ret)
-    ranks = row_ranks(scores)
-    n = np.isfinite(ranks).sum(axis=1, keepdims=True)
-    usable = ((n[:, 0] >= MIN_PAIRS) & ~is_constant(scores))[:, None]
-    decile = np.ceil(N_DECILES * (ranks - 0.5) / np.maximum(n, 1))
+    decile = decile_numbers(row_ranks(scores))
+    usable = ~is_constant(scores)[:, None]
     means = np.full((len(scores), N_DECILES), np.nan)
     for k in range(1, N_DECILES + 1):
         inside = usable & (decile == k)

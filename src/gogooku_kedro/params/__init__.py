@@ -4,15 +4,17 @@ What is not written in the configuration is an error, so a section cannot be hal
 cannot be ignored. Messages name the YAML path and the fix. This module knows nothing of torch or Kedro.
 """
 
-from datetime import date
+from datetime import date, datetime, time
 from difflib import get_close_matches
-from typing import Any, Literal
+from typing import Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from gogooku_kedro.params.ablation import AblationParams, GoalsParams, VariantParams
@@ -87,6 +89,19 @@ class IngestionParams(Section):
     price_limits: Literal["tse", "none"]
     split_like_jumps: Literal["invalid", "return"]
 
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            near = "".join(f"did you mean {m!r}? " for m in get_close_matches(name, sorted(available_timezones()), 1))
+            raise ValueError(
+                f"ingestion.timezone: {name!r} is no time zone; {near}Write a name of the IANA database, such as "
+                f"Asia/Tokyo"
+            ) from None
+        return name
+
 
 class SplitParams(Section):
     """Last session of the training and of the validation part; the test part is what follows."""
@@ -99,11 +114,25 @@ class SplitParams(Section):
     @classmethod
     def _is_a_date_or_auto(cls, value: Any, info: ValidationInfo) -> Any:
         try:
-            return value if value == "auto" or isinstance(value, date) else date.fromisoformat(value)
+            if isinstance(value, datetime) and value.time() == time():
+                return value.date()
+            if value == "auto" or (isinstance(value, date) and not isinstance(value, datetime)):
+                return value
+            return date.fromisoformat(value)
         except (TypeError, ValueError):
             raise ValueError(
                 f"split.{info.field_name}: {value!r} is neither a date such as 2021-06-30 nor auto"
             ) from None
+
+    @model_validator(mode="after")
+    def _validation_follows_training(self) -> Self:
+        dated = isinstance(self.train_end, date) and isinstance(self.valid_end, date)
+        if dated and self.valid_end <= self.train_end:  # type: ignore[operator]
+            raise ValueError(
+                f"split.valid_end: {self.valid_end} is not after split.train_end ({self.train_end}); swap them, or "
+                f"write auto"
+            )
+        return self
 
 
 SECTIONS: dict[str, type[Section]] = {

@@ -4,9 +4,9 @@ import hashlib
 import logging
 from collections.abc import Collection, Mapping
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 LOGGER = logging.getLogger(__name__)
 
@@ -20,14 +20,15 @@ def no_effect() -> Any:
 
 
 class Section(BaseModel):
-    """A section of the configuration: complete, free of unknown keys, unchangeable.
+    """A section of the configuration: complete, free of unknown keys, unchangeable, every value of its own type.
 
-    `renamed` maps keys of earlier versions to those of today: they go on working, with a line in the log.
+    A boolean or a quoted number is no number, and no number is infinite or NaN. `renamed` maps keys of earlier
+    versions to those of today: they go on working, with a line in the log.
     """
 
     renamed: ClassVar[Mapping[str, str]] = {}
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -40,6 +41,12 @@ class Section(BaseModel):
                 say_renamed(cls.__name__, old, new)
                 settings[new] = overlaid(settings.get(new), settings.pop(old))
         return settings
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _read_as_yaml_writes(cls, value: Any, info: ValidationInfo) -> Any:
+        """A list is a tuple, and 4.0 or 1e3 a whole number where one is asked for."""
+        return _as_written(value, cls.model_fields[str(info.field_name)].annotation)
 
     def identity(self, *, without: Collection[str] = ()) -> dict[str, Any]:
         """Return the settings of which a change may change a result, as JSON types.
@@ -61,6 +68,16 @@ class Section(BaseModel):
         # What MLflow shows for the section as a whole; its keys have rows of their own (hooks.MlflowRecord).
         digest = hashlib.sha256(self.model_dump_json().encode()).hexdigest()
         return f"{type(self).__name__} {digest[:12]}"
+
+
+def _as_written(value: Any, annotation: Any) -> Any:
+    kinds = {annotation, *get_args(annotation)}
+    if isinstance(value, list) and any(get_origin(kind) is tuple for kind in kinds):
+        inner = next(get_args(kind)[0] for kind in kinds if get_origin(kind) is tuple)
+        return tuple(_as_written(item, inner) for item in value)
+    if isinstance(value, float) and int in kinds and float not in kinds and value.is_integer():
+        return int(value)
+    return value
 
 
 def overlaid(base: Any, changes: Any) -> Any:

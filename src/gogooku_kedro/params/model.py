@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from gogooku_kedro.columns import HORIZONS
+from gogooku_kedro.columns import HORIZONS, quantile_column
 from gogooku_kedro.params.base import Section
 
 LOGGER = logging.getLogger(__name__)
@@ -220,6 +221,15 @@ class ModelParams(Section):
             self.quantiles[0] > 0 and self.quantiles[-1] < 1
         ):
             raise ValueError(f"model.quantiles: {list(self.quantiles)} must increase strictly inside (0, 1)")
+        names = [quantile_column(level, HORIZONS[0]) for level in self.quantiles]
+        twins = [pair for pair in pairwise(zip(self.quantiles, names, strict=True)) if pair[0][1] == pair[1][1]]
+        outside = [level for level in self.quantiles if round(100 * level) in (0, 100)]
+        if twins or outside:
+            levels = [level for level, _ in twins[0]] if twins else outside
+            raise ValueError(
+                f"model.quantiles: {levels} cannot be told apart in column names, which have whole percent "
+                f"({quantile_column(levels[0], HORIZONS[0])}); write levels such as 0.05 and 0.06"
+            )
         return self
 
 

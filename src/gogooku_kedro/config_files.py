@@ -1,0 +1,122 @@
+"""Configuration files that cannot be read, or that nothing reads, as one sentence with the file and the fix."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import click
+from kedro.config import MissingConfigException, OmegaConfigLoader
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException, UnsupportedInterpolationType
+from yaml import YAMLError
+from yaml.error import MarkedYAMLError
+
+KINDS = ("catalog", "credentials", "globals", "logging", "mlflow", "parameters")
+SUFFIXES = (".yml", ".yaml", ".json")
+
+
+class ConfigFileError(click.ClickException, ValueError):
+    """A file of the configuration that is not read as its author meant it; printed without a traceback."""
+
+
+class ConfigLoader(OmegaConfigLoader):
+    """Kedro's loader, whose refusals name the file and the fix; a file with a misspelt name is refused too."""
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        """Return the merged configuration of a kind, such as `parameters`.
+
+        Raises:
+            ConfigFileError: A file cannot be read, or its name is nearly that of one which is.
+        """
+        if key == "parameters" and self._protocol == "file":
+            unread = [sentence for folder in self._folders() for sentence in misnamed_files(folder)]
+            if unread:
+                raise ConfigFileError("\n".join(unread))
+        try:
+            merged: dict[str, Any] = super().__getitem__(key)
+        except MissingConfigException:
+            raise
+        except (YAMLError, OmegaConfBaseException, AttributeError, TypeError, ValueError, OSError) as error:
+            problem = self._problem(key, error)
+            if problem is None:
+                raise
+            raise ConfigFileError(problem) from None
+        return merged
+
+    def _folders(self) -> list[Path]:
+        environments = dict.fromkeys((self.base_env, self.env or self.default_run_env))
+        return [Path(self._get_conf_env_path(environment)) for environment in environments]
+
+    def _problem(self, key: str, error: Exception) -> str | None:
+        """The sentence for an error, None when no file explains it."""
+        patterns = self.config_patterns[key]
+        paths = [path for folder in self._folders() for path in _matching(folder, patterns)]
+        for path in paths:
+            problem = file_problem(path)
+            if problem is not None:
+                return problem
+        if isinstance(error, OmegaConfBaseException):
+            return _interpolation_problem(paths, error)
+        return str(error) if str(error).startswith("Duplicate keys") else None
+
+
+def file_problem(path: Path) -> str | None:
+    """Return why a YAML file cannot be configuration, None when it can."""
+    try:
+        content = OmegaConf.load(path)
+    except UnicodeDecodeError:
+        return f"{path}: not UTF-8; save it in this encoding"
+    except MarkedYAMLError as error:
+        line = f"{path}, line {error.problem_mark.line + 1}" if error.problem_mark else str(path)
+        twice = re.match(r"found duplicate key (.*)", error.problem or "")
+        if twice:
+            return f"{line}: the key {twice[1]!r} is written twice; keep one of them"
+        return f"{line}: {error.problem}; correct the YAML there or in the line above"
+    except (YAMLError, OSError) as error:
+        return f"{path}: {str(error).splitlines()[0]}; write keys and values, such as `model:`"
+    if not isinstance(content, DictConfig):
+        return f"{path}: a list at the root; write keys and values there, such as `model:`"
+    return None
+
+
+def misnamed_files(folder: Path) -> list[str]:
+    """Return a sentence for each file below a folder of the configuration whose name is nearly one that is read.
+
+    Kedro reads by name, so that `paramters.yml` would be left out without a word.
+    """
+    problems = []
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix.lower() in SUFFIXES):
+        inside = path.relative_to(folder)
+        if any(part.startswith(tuple(KINDS)) for part in inside.parts) and path.suffix in SUFFIXES:
+            continue
+        first = re.split(r"[^A-Za-z]", path.stem)[0]
+        near = get_close_matches(first.lower(), KINDS, 1, cutoff=0.75)
+        if near and not inside.as_posix().startswith("."):
+            name = near[0] + path.stem[len(first) :] + path.suffix.lower()
+            problems.append(f"{path}: nothing reads a file of this name; rename it to {name}, or move it elsewhere")
+    return problems
+
+
+def _matching(folder: Path, patterns: list[str]) -> Iterator[Path]:
+    found = {path for pattern in patterns for path in folder.glob(pattern) if path.suffix in SUFFIXES}
+    yield from sorted(path for path in found if path.is_file())
+
+
+def _interpolation_problem(paths: list[Path], error: OmegaConfBaseException) -> str:
+    first, *_ = str(error).splitlines()
+    setting = f"{error.full_key}: " if error.full_key else ""
+    resolver = re.search(r"Unsupported interpolation type (\S+)", first)
+    if isinstance(error, UnsupportedInterpolationType) and resolver:
+        written = "${" + resolver[1] + ":"
+        fix = "write ${runtime_params:data_root,data}, ${globals:key} or the value itself"
+        return f"{_first_with(paths, written)}: {setting}the resolver {resolver[1]!r} is unknown; {fix}"
+    written = "${" + (absent[1] if (absent := re.search(r"key '(.+)' not found", first)) else "")
+    return f"{_first_with(paths, written)}: {setting}{first.rstrip('.')}; correct what stands in ${{...}}"
+
+
+def _first_with(paths: list[Path], text: str) -> Path | str:
+    return next((path for path in paths if text in path.read_text(encoding="utf-8")), "configuration")
