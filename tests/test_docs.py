@@ -37,7 +37,7 @@ every_written_page = pytest.mark.parametrize("page", WRITTEN, ids=lambda page: p
 
 
 def base_parameters() -> DictConfig:
-    """The merged ``conf/base/parameters*.yml``."""
+    """The merged `conf/base/parameters*.yml`."""
     OmegaConf.register_new_resolver("runtime_params", lambda name, default=None: default, replace=True)
     files = sorted((ROOT / "conf" / "base").glob("parameters*.yml"))
     merged = OmegaConf.merge(*[OmegaConf.load(path) for path in files])
@@ -215,7 +215,7 @@ def test_every_package_has_its_api_page():
 
 
 def test_the_python_of_the_readme_runs():
-    (example,) = re.findall(r"(?ms)^```python\n(.*?)^```$", (ROOT / "README.md").read_text())
+    (example,) = re.findall(r"(?ms)^``python\n(.*?)^``$", (ROOT / "README.md").read_text())
     names: dict[str, Any] = {}
     exec(compile(example, "README.md", "exec"), names)
     assert names["daily"].shape == (names["panel"].sizes["date"],)

@@ -101,7 +101,7 @@ def gnn_explainer(part: GraphPart, stock: int, horizon: int, steps: int, seed: i
         seed: Seed of the mask's start.
 
     Returns:
-        `(E,)` in [0, 1]; 0 for edges from which the stock cannot hear.
+        `(E,)` in [0, 1]; 0 for edges that cannot reach the stock.
     """
     algorithm = GNNExplainer(steps, LEARNING_RATE, edge_size=EDGE_SIZE, edge_ent=EDGE_ENTROPY)
     with torch.random.fork_rng(devices=[]):

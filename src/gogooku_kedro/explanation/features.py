@@ -25,7 +25,7 @@ IMPORTANCE_COLUMNS = [
 
 Change = Callable[[DayChunk], DayChunk]
 
-LEVELS = "level channels"
+LEVELS = "raw price channels"
 """Name of what FAN and SAN read, beside the families of features."""
 
 

@@ -35,7 +35,7 @@ class PortfolioReturns:
 
 
 def decile_legs(ranks: FloatArray) -> tuple[BoolArray, BoolArray]:
-    """Return the members (date, code) of the top and of the bottom decile.
+    """Return the stocks (date, code) of the top and of the bottom decile.
 
     A stock is in the top decile when (rank - 1/2) / n >= 9/10 and in the bottom one when it is
     <= 1/10: both hold the same number of stocks, tied stocks enter together, and a constant score
@@ -51,7 +51,7 @@ def decile_legs(ranks: FloatArray) -> tuple[BoolArray, BoolArray]:
 
 
 def equal_weights(leg: BoolArray) -> FloatArray:
-    """Return 1 / (members of the date) for members, else 0 (date, code); an empty leg is 0."""
+    """Return 1 / (stocks of the leg on the date) for its stocks, else 0 (date, code); an empty leg is 0."""
     size = leg.sum(axis=1, keepdims=True)
     weights: FloatArray = leg / np.maximum(size, 1)
     return weights

@@ -91,7 +91,7 @@ def paired_seeds(
 ) -> SeedDifference:
     r"""Compare two variants on the days on which every one of their models was measured.
 
-    The statistic of an variant is that of a single model: mean, or mean over standard deviation, of the daily
+    The statistic of a variant is that of a single model: mean, or mean over standard deviation, of the daily
     values of all its seeds together. A draw takes days in blocks (Politis and Romano, 1994; see
     `block_length`), the same for both variants, and seeds anew for each variant and fold, with replacement:
     a model of fold 2 is another training than that of the same seed in fold 1, and equal seeds of two

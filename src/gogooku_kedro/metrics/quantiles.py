@@ -1,7 +1,7 @@
 """Whether predicted quantiles hold: the share of outcomes below each of them, and whether they cross.
 
 The network's quantiles are of the Gaussian rank of what is learned (`labels.target`: the return, or with
-`labels.residual` its residual) among the members of a date that have a label, not of the return itself.
+`labels.residual` its residual) among the stocks of the universe that have a label on the date, not of the return itself.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ class EpochCheckpoints(Checkpoint):
     """Save every epoch; keep the last `keep` of them and the best by the monitored metric.
 
     An epoch whose metric is not finite, as in a phase without the graph, is never the best. The best
-    epoch is part of the state, so that a restart from any of the files finds the file it speaks of.
+    epoch is part of the state, so that a restart from any of the files finds the file that it names.
 
     Args:
         folder: Folder of the run.
