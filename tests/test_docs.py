@@ -215,7 +215,7 @@ def test_every_package_has_its_api_page():
 
 
 def test_the_python_of_the_readme_runs():
-    (example,) = re.findall(r"(?ms)^``python\n(.*?)^``$", (ROOT / "README.md").read_text())
+    (example,) = re.findall(r"(?ms)^```python\n(.*?)^```$", (ROOT / "README.md").read_text())
     names: dict[str, Any] = {}
     exec(compile(example, "README.md", "exec"), names)
     assert names["daily"].shape == (names["panel"].sizes["date"],)

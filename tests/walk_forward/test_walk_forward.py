@@ -55,10 +55,10 @@ def test_every_fold_predicts_its_test_part_with_every_model(results, splits):
 
 
 def test_the_folds_are_stacked_in_order(results, splits):
-    predictions, members = stacked(results)
-    for table in (predictions, members):
-        assert next(iter(table)) == "fold"
-        spans = table.groupby("fold")["date"].agg(["min", "max"])
+    predictions, by_seed = stacked(results)
+    for stack in (predictions, by_seed):
+        assert next(iter(stack)) == "fold"
+        spans = stack.groupby("fold")["date"].agg(["min", "max"])
         assert spans.astype(str).to_numpy().tolist() == [split["test"] for split in splits]
 
 

@@ -79,7 +79,7 @@ class VariantSeries:
         return any((variant, kind, horizon) in self._rows for horizon in self.horizons)
 
     def compare(self, first: str, second: str, kind: str, horizon: str, name: str) -> SeedDifference:
-        """Compare two variants by one of the `statistics`, on the same days."""
+        """Compare two variants by one of the `statistics`, on the same sessions."""
         statistic = self.statistics[name]
         return paired_seeds(
             self.series(first, kind, horizon, statistic.column),
@@ -138,8 +138,8 @@ def variant_table(daily: pd.DataFrame, runs: pd.DataFrame, series: VariantSeries
         series: The variants of `daily`; `on` must be among them.
 
     Returns:
-        `TABLE_COLUMNS`. rank_ic, rank_icir and sharpe_net are of single models, all seeds and days together, on
-        the days that the variant shares with `on`; rank_ic_se is over sessions and seeds; rank_ic_ensemble is of
+        `TABLE_COLUMNS`. rank_ic, rank_icir and sharpe_net are of single models, all seeds and sessions together, on
+        the sessions that the variant shares with `on`; rank_ic_se is over sessions and seeds; rank_ic_ensemble is of
         the mean rank of all seeds. `…_less_on` = variant - on with the ends of its 95% interval. n_parameters
         is of one model, seconds of all folds and seeds; variants that share a training both name its seconds.
         NaN = not defined.

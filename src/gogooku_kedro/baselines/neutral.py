@@ -68,7 +68,7 @@ def neutralise_factors(
     """Return predictions whose scores are residuals of the market's principal components.
 
     On each date the scores are regressed over the stocks on a constant and the stocks' loadings on
-    `factors` principal components of the past `window` one-day returns, refitted every `cadence` sessions;
+    `factors` principal components of the past `window` one-session returns, refitted every `cadence` sessions;
     what is left is the neutral score. A stock without loadings keeps its score minus the mean score of
     the date. It is what a graph has to beat: taking out what stocks have in common needs no network.
 

@@ -94,7 +94,7 @@ def gnn_explainer(part: GraphPart, stock: int, horizon: int, steps: int, seed: i
     """Mask of GNNExplainer (Ying et al. 2019): the edges that suffice for the score of a stock.
 
     Args:
-        part: Graph part of a model on a day.
+        part: Graph part of a model on a session.
         stock: Position of the stock.
         horizon: Position of the horizon.
         steps: Steps of the optimisation of the mask.

@@ -1,4 +1,4 @@
-"""Portfolios that a score would hold day by day, and what they earn before and after costs.
+"""Portfolios that a score would hold session by session, and what they earn before and after costs.
 
 Conventions: a portfolio formed after session t is entered at the label's entry price and earns the
 one-session return of the same entry; weights are set to their target every session.
@@ -87,7 +87,7 @@ def portfolio_returns(weights: FloatArray, session_return: ArrayLike, cost_bps: 
     Args:
         weights: Held weights (date, code); nothing is held before the first date.
         session_return: One-session entry-to-entry return (date, code), fractions. A position
-            without one earns 0 that day (it could not be marked); a date without any is NaN.
+            without one earns 0 that session (it could not be marked); a date without any is NaN.
         cost_bps: Cost per side in basis points of the notional traded.
 
     Raises:

@@ -8,7 +8,7 @@ from gogooku_kedro.params.base import Section
 
 
 class ExplanationParams(Section):
-    """What is looked at to say what a model learned; `seed` draws days, stocks and permutations.
+    """What is looked at to say what a model learned; `seed` draws sessions, stocks and permutations.
 
     `days` sampled sessions and `edges` on each are for the effects of single edges, `explainer_steps`
     is GNNExplainer's, `gradient_steps` that of integrated gradients.

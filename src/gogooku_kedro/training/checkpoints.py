@@ -32,8 +32,8 @@ def run_key(
     Args:
         fingerprint: `MarketTensors.fingerprint()`.
         feature_hash: Hash of the feature manifest.
-        train: Days of the training part.
-        valid: Days of the validation part.
+        train: Sessions of the training part.
+        valid: Sessions of the validation part.
         model_params: Settings of the model.
         training: Settings of the optimisation, `seed` that of the model.
     """
