@@ -19,7 +19,7 @@ SHOCK, MARKET, SECTOR, BETA_DEVIATION = 0.02, 0.01, 0.005, 0.4
 """Standard deviations of a stock's own shock, of the market's and a sector's return, and of the betas."""
 SECTORS, PERSISTENCE = 10, 0.95
 CORRELATION, THRESHOLD, WINDOW = 0.35, 0.2, 250
-"""Correlation of true peers; an edge is a sample correlation over the window beyond the threshold."""
+"""Correlation of true neighbours; an edge is a sample correlation over the window beyond the threshold."""
 ATTRIBUTES = ("correlation", "abs_correlation", "same_sector", "is_self")
 
 
@@ -43,7 +43,7 @@ class PlantedSettings:
 
     @property
     def spill_over(self) -> float:
-        r"""Return of a stock per unit of its peers' mean shock, :math:`V_{nb} = g^2\sigma^2/k`."""
+        r"""Return of a stock per unit of its neighbours' mean shock, :math:`V_{nb} = g^2\sigma^2/k`."""
         return self.own * float(np.sqrt(((1 + self.gain) ** 2 - 1) * self.peers)) / SHOCK
 
 
@@ -100,7 +100,7 @@ def simulate(settings: PlantedSettings) -> PlantedMarket:
         r_{i,t+1} = b_i' f_{t+1} + a\,x_{it} + g \frac{1}{k}\sum_{j \in P_i} u_{jt} + u_{i,t+1}
 
     with the characteristic :math:`x` an AR(1) of unit variance, shocks :math:`u` that are independent
-    between stocks and days, a market and a sector factor :math:`f`, and :math:`k` true peers
+    between stocks and days, a market and a sector factor :math:`f`, and :math:`k` true neighbours
     :math:`P_i`. `signal_strength` multiplies :math:`a` and :math:`g`.
     """
     s, rng = settings, np.random.default_rng(settings.seed)
@@ -128,7 +128,7 @@ def simulate(settings: PlantedSettings) -> PlantedMarket:
 
 
 def spill_over(market: PlantedMarket) -> Array:
-    """Part of the coming return that the true peers' shocks foretell, `(T, N)`."""
+    """Part of the coming return that the true neighbours' shocks foretell, `(T, N)`."""
     weight = np.zeros((market.settings.stocks,) * 2)
     np.put_along_axis(weight, market.peers, 1 / market.settings.peers, axis=1)
     return market.settings.signal_strength * market.settings.spill_over * (market.shock @ weight.T)
@@ -137,8 +137,8 @@ def spill_over(market: PlantedMarket) -> Array:
 def graph_edges(market: PlantedMarket, graph: Graph = "true") -> pd.DataFrame:
     """Edges as a rolling correlation would give them, anew every `cadence` sessions.
 
-    A stock hears its true peers, as many distractors and itself. Correlations are those of 250 sessions:
-    about 0.35 for true peers, about 0 for any other stock; distractors are such stocks beyond the
+    A stock has edges from its true neighbours, as many distractors and itself. Correlations are those of 250 sessions:
+    about 0.35 for true neighbours, about 0 for any other stock; distractors are such stocks beyond the
     threshold of 0.2 by chance.
 
     Args:

@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.planted_market
 
-`on` hears true peers and distractors; `off` has no GAT; `identity` hears itself, `permuted` the same
-graph under other names, `mean` other stocks at random; `noise` is `on` where nothing is planted.
+`on` has edges from true neighbours and distractors; `off` has no GAT; `identity` has self loops only, `permuted` the
+same graph under other names, `mean` other stocks at random; `noise` is `on` where nothing is planted.
 """
 
 import logging
@@ -81,7 +81,7 @@ PARTS = Parts(train=(10, 800), valid=(801, 950), test=(951, 1200))
 
 
 class VariantResult(NamedTuple):
-    """Daily test rank IC `(days,)`, and how well attention tells true peers (NaN without any)."""
+    """Daily test rank IC `(days,)`, and how well attention tells true neighbours (NaN without any)."""
 
     rank_ic: Array
     attention_auc: float
@@ -117,7 +117,7 @@ def train_variant(
 
 
 def attention_auc(model: ATFTGATFAN, data: MarketTensors, market: PlantedMarket, days: Sequence[int]) -> float:
-    """Chance that a true peer gets more attention than a distractor, mean over days."""
+    """Chance that a true neighbour gets more attention than a distractor, mean over days."""
     is_peer, areas = market.is_peer(), []
     with torch.inference_mode():
         for day in days:
