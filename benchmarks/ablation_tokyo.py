@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.ablation_tokyo FILE FOLDER
 
-``conf/ohlcv`` with a smaller network, fewer features and fewer epochs: 3 seeds, 2 folds, the variants on, off,
+`conf/ohlcv` with a smaller network, fewer features and fewer epochs: 3 seeds, 2 folds, the variants on, off,
 identity and permuted. Data, finished variants and reports stay in FOLDER; a second call goes on where it was.
 """
 

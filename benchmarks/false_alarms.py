@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.false_alarms
 
-Every market is a sample market of its own seed with ``signal_strength: 0``, run by the command line through
-``data`` and ``ablation`` with the settings of ``conf/test``, longer: two seeds, two folds. A figure whose 95%
+Every market is a sample market of its own seed with `signal_strength: 0`, run by the command line through
+`data` and `ablation` with the settings of `conf/test`, longer: two seeds, two folds. A figure whose 95%
 interval does not hold 0 is a false alarm; of 20 there is 1 to be expected, and more than 2 in 8 % of cases.
 """
 

@@ -26,7 +26,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def settings(**changes: Any) -> GraphParams:
-    """``conf/base`` with the window, k and threshold of ``conf/gat_production``."""
+    """`conf/base` with the window, k and threshold of `conf/gat_production`."""
     OmegaConf.register_new_resolver("runtime_params", lambda name, default: default, replace=True)
     written = OmegaConf.merge(
         OmegaConf.load("conf/base/parameters_graph.yml"),
@@ -59,7 +59,7 @@ def snapshot_seconds(window: Window, params: GraphParams, repeats: int = 5) -> f
 
 
 def compare(stocks: int) -> dict[str, Any]:
-    """A snapshot as in base, and its correlations alone beside ``DataFrame.corr``."""
+    """A snapshot as in base, and its correlations alone beside `DataFrame.corr`."""
     window = market(stocks)
     frame = pd.DataFrame(window.returns)
     ours, pandas = (

@@ -17,7 +17,7 @@ Changes = dict[str, dict[str, Any]]
 
 
 def changed_conf(folder: Path, environment: str, changes: Changes) -> Path:
-    """Copy ``conf/`` into a folder, beside it a changed copy of one environment, and return its path."""
+    """Copy `conf/` into a folder, beside it a changed copy of one environment, and return its path."""
     conf = folder / "conf"
     shutil.copytree(CONF, conf, ignore=shutil.ignore_patterns("local"), dirs_exist_ok=True)
     (conf / "local").mkdir(exist_ok=True)

@@ -16,10 +16,10 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def in_turn(first: Callable[[], object], second: Callable[[], object], repeats: int = 5) -> dict[str, float]:
-    """Run both ``repeats`` times in turn after one warm-up.
+    """Run both `repeats` times in turn after one warm-up.
 
     Returns:
-        Median seconds of each, and the median over pairs of ``second / first``.
+        Median seconds of each, and the median over pairs of `second / first`.
     """
     pairs = []
     first(), second()
@@ -50,7 +50,7 @@ def peak_gib() -> float:
 
 
 def write(name: str, rows: list[dict[str, Any]]) -> None:
-    """Print the rows and keep them beside the machine in ``benchmarks/results``."""
+    """Print the rows and keep them beside the machine in `benchmarks/results`."""
     RESULTS.mkdir(exist_ok=True)
     result = {"machine": machine(), "peak_gib": peak_gib(), "rows": rows}
     (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=2))

@@ -1,4 +1,4 @@
-"""The network of ``conf/base`` at other sizes, and random chunks of days for it."""
+"""The network of `conf/base` at other sizes, and random chunks of days for it."""
 
 from pathlib import Path
 
@@ -11,13 +11,13 @@ from gogooku_kedro.params import ModelParams
 from gogooku_kedro.training import DayChunk
 
 CHANNELS, CONTEXT, DEGREE = 5, 35, 12
-"""Level-like channels, features of the market, and edges into a stock with its self loop."""
+"""Raw price channels, features of the market, and edges into a stock with its self loop."""
 
 SETTINGS = Path(__file__).parents[1] / "conf" / "base" / "parameters.yml"
 
 
 def model_params(hidden: int, window: int, feature_size: int = 4) -> ModelParams:
-    """Settings of ``conf/base`` at another width and window, without dropout."""
+    """Settings of `conf/base` at another width and window, without dropout."""
     written = OmegaConf.load(SETTINGS)["model"]
     sizes = {"hidden_size": hidden, "window": window, "dropout": 0.0, "vsn": {"feature_size": feature_size}}
     slices = {"san": {"slices": window // 5}, "gat": {"edge_dropout": 0.0}}
@@ -32,7 +32,7 @@ def network(params: ModelParams, features: int) -> ATFTGATFAN:
 
 
 def chunk(stocks: int, days: int, window: int, features: int) -> DayChunk:
-    """Random days in which every stock is there and hears ``DEGREE`` stocks, itself among them."""
+    """Random days in which every stock is there and has edges from `DEGREE` stocks, itself among them."""
     steps, horizon = days + window - 1, max(HORIZONS)
     stock = torch.arange(stocks)
     source = torch.cat([torch.randint(0, stocks, ((DEGREE - 1) * stocks,)), stock])

@@ -19,16 +19,16 @@ SHOCK, MARKET, SECTOR, BETA_DEVIATION = 0.02, 0.01, 0.005, 0.4
 """Standard deviations of a stock's own shock, of the market's and a sector's return, and of the betas."""
 SECTORS, PERSISTENCE = 10, 0.95
 CORRELATION, THRESHOLD, WINDOW = 0.35, 0.2, 250
-"""Correlation of true peers; an edge is a sample correlation over the window beyond the threshold."""
+"""Correlation of true neighbours; an edge is a sample correlation over the window beyond the threshold."""
 ATTRIBUTES = ("correlation", "abs_correlation", "same_sector", "is_self")
 
 
 @dataclass(frozen=True)
 class PlantedSettings:
-    """A market of ``stocks`` over ``sessions``; ``peers`` is the number of stocks each one follows.
+    """A market of `stocks` over `sessions`; `peers` is the number of stocks each one follows.
 
-    ``own`` is the own signal's standard deviation a day, ``gain`` the share by which knowing the graph
-    raises the best IC, ``cadence`` the sessions between two graphs.
+    `own` is the own signal's standard deviation a day, `gain` the share by which knowing the graph
+    raises the best IC, `cadence` the sessions between two graphs.
     """
 
     stocks: int = 600
@@ -43,7 +43,7 @@ class PlantedSettings:
 
     @property
     def spill_over(self) -> float:
-        r"""Return of a stock per unit of its peers' mean shock, :math:`V_{nb} = g^2\sigma^2/k`."""
+        r"""Return of a stock per unit of its neighbours' mean shock, :math:`V_{nb} = g^2\sigma^2/k`."""
         return self.own * float(np.sqrt(((1 + self.gain) ** 2 - 1) * self.peers)) / SHOCK
 
 
@@ -53,13 +53,13 @@ class PlantedMarket:
 
     Attributes:
         settings: The settings.
-        x: ``(T, N, F)`` features: the characteristic, the stock's shock of the day, and noise.
-        levels: ``(T, N, 2)`` random walks that foretell nothing.
-        own: ``(T, N)`` part of the coming return that the stock's own characteristic foretells.
-        shock: ``(T, N)`` the stock's own shock of the day, which its followers will feel the day after.
-        ret: ``(T, N)`` return of the coming session.
-        peers: ``(N, k)`` the stocks that each stock follows.
-        sector: ``(N,)``.
+        x: `(T, N, F)` features: the characteristic, the stock's shock of the day, and noise.
+        levels: `(T, N, 2)` random walks that foretell nothing.
+        own: `(T, N)` part of the coming return that the stock's own characteristic foretells.
+        shock: `(T, N)` the stock's own shock of the day, which its followers will feel the day after.
+        ret: `(T, N)` return of the coming session.
+        peers: `(N, k)` the stocks that each stock follows.
+        sector: `(N,)`.
     """
 
     settings: PlantedSettings
@@ -73,21 +73,21 @@ class PlantedMarket:
 
     @property
     def dates(self) -> pd.DatetimeIndex:
-        """Sessions ``(T,)``."""
+        """Sessions `(T,)`."""
         return pd.bdate_range("2015-01-05", periods=self.settings.sessions)
 
     @property
     def codes(self) -> pd.Index:
-        """Stocks ``(N,)``."""
+        """Stocks `(N,)`."""
         return pd.Index([f"{i:04d}0" for i in range(self.settings.stocks)], dtype=object)
 
     @property
     def features(self) -> list[str]:
-        """Names of the features ``(F,)``."""
+        """Names of the features `(F,)`."""
         return ["characteristic", "shock", *(f"noise_{i}" for i in range(self.settings.noise_features))]
 
     def is_peer(self) -> npt.NDArray[np.bool_]:
-        """``(N, N)``: the stock of the row follows the stock of the column."""
+        """`(N, N)`: the stock of the row follows the stock of the column."""
         matrix = np.zeros((self.settings.stocks,) * 2, dtype=bool)
         np.put_along_axis(matrix, self.peers, True, axis=1)
         return matrix
@@ -100,8 +100,8 @@ def simulate(settings: PlantedSettings) -> PlantedMarket:
         r_{i,t+1} = b_i' f_{t+1} + a\,x_{it} + g \frac{1}{k}\sum_{j \in P_i} u_{jt} + u_{i,t+1}
 
     with the characteristic :math:`x` an AR(1) of unit variance, shocks :math:`u` that are independent
-    between stocks and days, a market and a sector factor :math:`f`, and :math:`k` true peers
-    :math:`P_i`. ``signal_strength`` multiplies :math:`a` and :math:`g`.
+    between stocks and days, a market and a sector factor :math:`f`, and :math:`k` true neighbours
+    :math:`P_i`. `signal_strength` multiplies :math:`a` and :math:`g`.
     """
     s, rng = settings, np.random.default_rng(settings.seed)
     shape = (s.sessions, s.stocks)
@@ -128,28 +128,28 @@ def simulate(settings: PlantedSettings) -> PlantedMarket:
 
 
 def spill_over(market: PlantedMarket) -> Array:
-    """Part of the coming return that the true peers' shocks foretell, ``(T, N)``."""
+    """Part of the coming return that the true neighbours' shocks foretell, `(T, N)`."""
     weight = np.zeros((market.settings.stocks,) * 2)
     np.put_along_axis(weight, market.peers, 1 / market.settings.peers, axis=1)
     return market.settings.signal_strength * market.settings.spill_over * (market.shock @ weight.T)
 
 
 def graph_edges(market: PlantedMarket, graph: Graph = "true") -> pd.DataFrame:
-    """Edges as a rolling correlation would give them, anew every ``cadence`` sessions.
+    """Edges as a rolling correlation would give them, anew every `cadence` sessions.
 
-    A stock hears its true peers, as many distractors and itself. Correlations are those of 250 sessions:
-    about 0.35 for true peers, about 0 for any other stock; distractors are such stocks beyond the
+    A stock has edges from its true neighbours, as many distractors and itself. Correlations are those of 250 sessions:
+    about 0.35 for true neighbours, about 0 for any other stock; distractors are such stocks beyond the
     threshold of 0.2 by chance.
 
     Args:
         market: The market.
-        graph: ``true`` as above; ``identity`` leaves the self loops and one edge to a distractor, because
-            without any edge the training would rightly refuse to go on; ``permuted`` renames the sources
-            by one random permutation and keeps the attributes; ``mean`` replaces the sources by as many
+        graph: `true` as above; `identity` leaves the self loops and one edge to a distractor, because
+            without any edge the training would rightly refuse to go on; `permuted` renames the sources
+            by one random permutation and keeps the attributes; `mean` replaces the sources by as many
             stocks drawn at random for every graph, a sample of the market's mean.
 
     Returns:
-        Columns ``asof, source, target``, the attributes, and ``true_peer``.
+        Columns `asof, source, target`, the attributes, and `true_peer`.
     """
     rng = np.random.default_rng((market.settings.seed, 1))
     n, k = market.settings.stocks, market.settings.peers
@@ -187,7 +187,7 @@ def tensors(market: PlantedMarket, edges: pd.DataFrame) -> MarketTensors:
 
 
 def attainable(market: PlantedMarket, edges: pd.DataFrame) -> Array:
-    """Best score ``(T, N)`` of one who sees the edges' correlations but not which of them are true."""
+    """Best score `(T, N)` of one who sees the edges' correlations but not which of them are true."""
     n, s = market.settings.stocks, market.settings
     stock = pd.Series(np.arange(n), index=market.codes)
     between = edges[edges["is_self"] == 0]
@@ -205,7 +205,7 @@ def attainable(market: PlantedMarket, edges: pd.DataFrame) -> Array:
 
 
 def closed_form(settings: PlantedSettings) -> dict[str, float]:
-    """Expected rank IC of the best score without (``own``) and with the true graph (``graph``)."""
+    """Expected rank IC of the best score without (`own`) and with the true graph (`graph`)."""
     own, noise = settings.own**2, SHOCK**2 + (BETA_DEVIATION * MARKET) ** 2 + SECTOR**2
     graph = own * (1 + settings.gain) ** 2
     correlation = {"own": np.sqrt(own / (graph + noise)), "graph": np.sqrt(graph / (graph + noise))}
@@ -213,7 +213,7 @@ def closed_form(settings: PlantedSettings) -> dict[str, float]:
 
 
 def oracle(market: PlantedMarket, edges: pd.DataFrame, days: list[int]) -> dict[str, Array]:
-    """Daily rank IC of the best scores on ``days``: ``own``, true ``graph``, ``attainable`` by the edges."""
+    """Daily rank IC of the best scores on `days`: `own`, true `graph`, `attainable` by the edges."""
     scores = {
         "own": market.own,
         "graph": market.own + spill_over(market),

@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.planted_market
 
-``on`` hears true peers and distractors; ``off`` has no GAT; ``identity`` hears itself, ``permuted`` the same
-graph under other names, ``mean`` other stocks at random; ``noise`` is ``on`` where nothing is planted.
+`on` has edges from true neighbours and distractors; `off` has no GAT; `identity` has self loops only, `permuted` the
+same graph under other names, `mean` other stocks at random; `noise` is `on` where nothing is planted.
 """
 
 import logging
@@ -81,14 +81,14 @@ PARTS = Parts(train=(10, 800), valid=(801, 950), test=(951, 1200))
 
 
 class VariantResult(NamedTuple):
-    """Daily test rank IC ``(days,)``, and how well attention tells true peers (NaN without any)."""
+    """Daily test rank IC `(days,)`, and how well attention tells true neighbours (NaN without any)."""
 
     rank_ic: Array
     attention_auc: float
 
 
 def network(variant: str, seed: int, training: Mapping[str, Any], folder: str) -> tuple[ModelParams, TrainingParams]:
-    """Settings of ``conf/base`` with the sizes of this market; ``training`` changes them further."""
+    """Settings of `conf/base` with the sizes of this market; `training` changes them further."""
     model = OmegaConf.merge(OmegaConf.load(CONF / "parameters.yml").model, MODEL)
     model.gat.enabled = variant != "off"
     learning = OmegaConf.merge(
@@ -117,7 +117,7 @@ def train_variant(
 
 
 def attention_auc(model: ATFTGATFAN, data: MarketTensors, market: PlantedMarket, days: Sequence[int]) -> float:
-    """Chance that a true peer gets more attention than a distractor, mean over days."""
+    """Chance that a true neighbour gets more attention than a distractor, mean over days."""
     is_peer, areas = market.is_peer(), []
     with torch.inference_mode():
         for day in days:
@@ -149,8 +149,8 @@ def variant_rows(daily: Mapping[str, Array], areas: Mapping[str, Array]) -> list
     """One row per score: mean rank IC, its standard error, share of the gap, paired differences.
 
     Args:
-        daily: By name, rank IC ``(seeds, days)``.
-        areas: By variant, AUC of the attention ``(seeds,)``.
+        daily: By name, rank IC `(seeds, days)`.
+        areas: By variant, AUC of the attention `(seeds,)`.
     """
     own, graph = daily["own"].mean(), daily["graph"].mean()
     rows: list[dict[str, Any]] = []
@@ -196,13 +196,13 @@ def acceptance(daily: Mapping[str, Array], areas: Mapping[str, Array]) -> list[d
 
 
 def standard_error(series: Array) -> float:
-    """Newey-West standard error of the mean of ``(seeds, days)``, which are independent markets."""
+    """Newey-West standard error of the mean of `(seeds, days)`, which are independent markets."""
     by_day = series.mean(axis=0)
     return float(abs(by_day.mean() / newey_west_t(by_day, newey_west_lag(1))))
 
 
 def paired_t(first: Array, second: Array) -> float:
-    """Newey-West t of the mean daily difference of two ``(seeds, days)``, 0 if they are the same."""
+    """Newey-West t of the mean daily difference of two `(seeds, days)`, 0 if they are the same."""
     t = newey_west_t((first - second).mean(axis=0), newey_west_lag(1))
     return round(float(np.nan_to_num(t)), 1)
 

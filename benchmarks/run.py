@@ -1,4 +1,4 @@
-"""Run every benchmark: ``make bench``."""
+"""Run every benchmark: `make bench`."""
 
 from benchmarks import features_ratio, features_scale, graph_snapshot, token_once, training_step
 

@@ -81,7 +81,7 @@ def costliest(stocks: int, features: int, hidden: int, number: int = 8) -> list[
 
 
 def training_params() -> TrainingParams:
-    """The loss of ``conf/base``."""
+    """The loss of `conf/base`."""
     OmegaConf.register_new_resolver("runtime_params", lambda name, default=None: default, replace=True)
     written = OmegaConf.load(SETTINGS.with_name("parameters_training.yml"))
     settings = OmegaConf.to_container(written["training"], resolve=True)

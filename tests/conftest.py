@@ -22,7 +22,7 @@ ENVIRONMENTS = ("base", "gat_minimal", "gat_production", "ohlcv", "test")
 
 
 class FinishedProcess(NamedTuple):
-    """A finished run: its folder, what it printed, and ``data/`` of the project before and after it."""
+    """A finished run: its folder, what it printed, and `data/` of the project before and after it."""
 
     data_root: Path
     output: str
@@ -53,14 +53,14 @@ def kedro(
 
 
 def config_loader(env: str | None = None, conf: Path = ROOT / "conf", **runtime: Any) -> OmegaConfigLoader:
-    """The configuration of an environment, ``base`` alone without one."""
+    """The configuration of an environment, `base` alone without one."""
     return OmegaConfigLoader(
         str(conf), env="base" if env is None else env, runtime_params=runtime, **CONFIG_LOADER_ARGS
     )
 
 
 def settings_of(env: str | None = None, **changes: Any) -> dict[str, Any]:
-    """Merged parameters; ``changes`` are YAML paths with ``__`` for the dots, ``...`` removes a key."""
+    """Merged parameters; `changes` are YAML paths with `__` for the dots, `...` removes a key."""
     parameters = deepcopy(dict(config_loader(env)["parameters"]))
     for path, value in changes.items():
         *parents, key = path.split("__")

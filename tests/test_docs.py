@@ -38,7 +38,7 @@ every_written_page = pytest.mark.parametrize("page", WRITTEN, ids=lambda page: p
 
 
 def base_parameters() -> DictConfig:
-    """The merged ``conf/base/parameters*.yml``."""
+    """The merged `conf/base/parameters*.yml`."""
     OmegaConf.register_new_resolver("runtime_params", lambda name, default=None: default, replace=True)
     files = sorted((ROOT / "conf" / "base").glob("parameters*.yml"))
     merged = OmegaConf.merge(*[OmegaConf.load(path) for path in files])

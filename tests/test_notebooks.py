@@ -16,7 +16,7 @@ def read(path: Path) -> nbformat.NotebookNode:
 
 
 def pointed_at(notebook: nbformat.NotebookNode, **values: str) -> nbformat.NotebookNode:
-    """The notebook with other values in the cell tagged ``parameters``."""
+    """The notebook with other values in the cell tagged `parameters`."""
     (cell,) = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
     for name, value in values.items():
         cell.source, found = re.subn(rf"(?m)^{name} = \S+", f"{name} = {value!r}", cell.source)

@@ -1,6 +1,6 @@
 """On a market with a known answer the model must find the signal, use the graph, and invent nothing.
 
-The settings are those of ``conf/base`` with fewer epochs: on the default market for the signal, on smaller
+The settings are those of `conf/base` with fewer epochs: on the default market for the signal, on smaller
 ones where nothing is planted.
 """
 

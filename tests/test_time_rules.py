@@ -1,6 +1,6 @@
 """The time rules over the whole flow: nothing dated t knows anything that came after the close of t.
 
-Every raw row after t is changed; panel, features, level channels, graph and scores up to t must stay the same
+Every raw row after t is changed; panel, features, raw price channels, graph and scores up to t must stay the same
 in every bit. Whoever adds a feature, a scaler, a graph or a join finds it covered here, because the test goes
 through the nodes of the pipelines with every family that is registered.
 """

@@ -1,4 +1,4 @@
-"""Run the packaged project: ``python -m gogooku_kedro --pipelines=...``."""
+"""Run the packaged project: `python -m gogooku_kedro --pipelines=...`."""
 
 import sys
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""Every pipeline that ``kedro run --pipelines=NAME`` knows, written out.
+"""Every pipeline that `kedro run --pipelines=NAME` knows, written out.
 
-Explicit on purpose: Kedro's ``find_pipelines`` imports only the folders that a command names, so a sum of
+Explicit on purpose: Kedro's `find_pipelines` imports only the folders that a command names, so a sum of
 pipelines under a name of its own would fail (tests/pipelines/test_registry.py).
 """
 
@@ -25,10 +25,10 @@ def register_pipelines() -> dict[str, Pipeline]:
     """Map names to pipelines.
 
     Returns:
-        The stages, ``data`` (everything before training), ``inference`` (rank the latest session with a
-        stored model), ``explanation`` (what a stored model learned), ``walk_forward`` (train and test fold
-        by fold, on what ``data`` left), ``ablation`` (what the graph network adds, on what ``data`` left)
-        and ``__default__`` (from raw bars to the report).
+        The stages, `data` (everything before training), `inference` (rank the latest session with a
+        stored model), `explanation` (what a stored model learned), `walk_forward` (train and test fold
+        by fold, on what `data` left), `ablation` (what the graph network adds, on what `data` left)
+        and `__default__` (from raw bars to the report).
     """
     stages = {
         "ingestion": ingestion.create_pipeline(),

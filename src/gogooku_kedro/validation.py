@@ -26,7 +26,7 @@ def configuration_problems(parameters: Mapping[str, Any]) -> list[str]:
     """Every problem of a merged configuration, one sentence each; empty when it is valid.
 
     Args:
-        parameters: What the ``parameters*.yml`` of all environments and ``--params`` add up to.
+        parameters: What the `parameters*.yml` of all environments and `--params` add up to.
     """
     problems = []
     try:
@@ -112,7 +112,7 @@ def sentence(name: str, section: type[BaseModel], details: Any) -> str:
     Args:
         name: YAML path of the section.
         section: Its class.
-        details: An entry of ``ValidationError.errors()``.
+        details: An entry of `ValidationError.errors()`.
     """
     *parents, key = (str(part) for part in details["loc"]) if details["loc"] else ("",)
     path = ".".join(part for part in (name, *parents, key) if part)

@@ -16,7 +16,7 @@ from gogooku_kedro.ablation.gat_effect import VariantSeries, gat_effect
 from gogooku_kedro.ablation.scores import ENSEMBLE, KINDS
 from gogooku_kedro.ablation.training import DAILY, RESULTS, SCORES, SUMMARY, FoldMarket, Setting, VariantResult
 from gogooku_kedro.ablation.variants import Training, Variant
-from gogooku_kedro.baselines.neutral import neutralise_factors, neutralise_peers
+from gogooku_kedro.baselines.neutral import neutralise_factors, neutralise_neighbours
 from gogooku_kedro.metrics.daily import daily_metrics
 from gogooku_kedro.training import fit_ensemble
 from gogooku_kedro.walk_forward.refit import Fold
@@ -86,7 +86,7 @@ def finished(history, fold, variants, tmp_path_factory) -> Finished:
 
 
 def seed_scores(root: Path, name: str, finished: Finished) -> pd.DataFrame:
-    """Scores that an variant left below a folder."""
+    """Scores that a variant left below a folder."""
     training = next(variant.training for variant in finished.variants if variant.name == name)
     wanted = {"model": training.model.model_dump(mode="json"), "graph": training.graph}
     for folder in root.iterdir():
@@ -124,7 +124,7 @@ def test_the_numbers_are_those_of_the_evaluation(finished, fold, history):
     factors, panel = finished.setting.evaluation.factors, history.panel.sel(date=fold.features["date"])
     expected = {
         "raw": one,
-        "peer_neutral": neutralise_peers(one, fold.graph_edges),
+        "peer_neutral": neutralise_neighbours(one, fold.graph_edges),
         "pca_neutral": neutralise_factors(one, panel, factors.number, factors.window, factors.cadence),
     }
     for kind, predictions in expected.items():

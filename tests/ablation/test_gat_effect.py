@@ -127,7 +127,7 @@ def test_the_days_that_would_decide_are_those_of_the_formula(effect, daily):
         found, cell = series.compare("on", "off", "raw", "1d", name), effect["1d"][name]
         expected = (2.8 * found.day_deviation / (GOALS[name] * cell["off"])) ** 2
         assert cell["days_to_decide"] == math.ceil(expected)
-    # Noise 0.01 of two models an variant: the daily difference has a deviation of 0.01, the goal is 0.002.
+    # Noise 0.01 of two models a variant: the daily difference has a deviation of 0.01, the goal is 0.002.
     by_hand = (2.8 * 0.01 / 0.002) ** 2
     assert effect["1d"]["rank_ic"]["days_to_decide"] == pytest.approx(by_hand, rel=0.5)
 

@@ -27,7 +27,7 @@ HORIZONS = (1, 5)
 
 @pytest.fixture(scope="module")
 def table() -> pd.DataFrame:
-    """Portfolios of a good, a random and a constant score, and of a oracle, at 0 and 10 bps."""
+    """Portfolios of a good, a random and a constant score, and of an oracle, at 0 and 10 bps."""
     panel, noise = random_market(20, sessions=60)
     labels = make_labels(panel, HORIZONS, "next_open")
     known = labels["ret"].values[: len(noise), :, 0]

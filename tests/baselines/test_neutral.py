@@ -3,7 +3,12 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from gogooku_kedro.baselines.neutral import neutral_versions, neutralise_factors, neutralise_peers, neutralise_sectors
+from gogooku_kedro.baselines.neutral import (
+    neutral_versions,
+    neutralise_factors,
+    neutralise_neighbours,
+    neutralise_sectors,
+)
 
 DAYS = pd.to_datetime(["2024-01-09", "2024-01-10", "2024-01-11"])
 
@@ -38,7 +43,7 @@ def by_code(frame: pd.DataFrame, day: int, column: str = "score_1d") -> dict[str
 
 
 def test_score_is_in_excess_of_the_weighted_peers() -> None:
-    neutral = neutralise_peers(predictions(SCORES), GRAPH)
+    neutral = neutralise_neighbours(predictions(SCORES), GRAPH)
     # A: 1 - (0.3*4 + 0.6*7)/0.9 = -5; B: 4 - 1 = 3; C has only itself: 7 - mean 4 = 3
     assert by_code(neutral, 0) == {"A": -5.0, "B": 3.0, "C": 3.0}
     assert by_code(neutral, 0, "score_5d") == {"A": -10.0, "B": 6.0, "C": 6.0}
@@ -46,30 +51,30 @@ def test_score_is_in_excess_of_the_weighted_peers() -> None:
 
 
 def test_messages_flow_from_source_to_target_only() -> None:
-    neutral = neutralise_peers(predictions(SCORES), edges(("2024-01-01", "C", "B", 1.0)))
+    neutral = neutralise_neighbours(predictions(SCORES), edges(("2024-01-01", "C", "B", 1.0)))
     assert by_code(neutral, 0) == {"A": -3.0, "B": -3.0, "C": 3.0}
 
 
 def test_day_uses_the_last_graph_known_on_that_day() -> None:
     graph = edges(("2024-01-10", "B", "A", 1.0), ("2024-01-11", "C", "A", 1.0))
-    neutral = neutralise_peers(predictions(SCORES), graph)
+    neutral = neutralise_neighbours(predictions(SCORES), graph)
     assert [by_code(neutral, day)["A"] for day in range(3)] == [-3.0, -3.0, -6.0]
     assert [by_code(neutral, day)["B"] for day in range(3)] == [0.0, 0.0, 0.0]
-    before_any_graph = neutralise_peers(predictions({"A": [1.0] * 3, "B": [5.0] * 3}), graph)
+    before_any_graph = neutralise_neighbours(predictions({"A": [1.0] * 3, "B": [5.0] * 3}), graph)
     assert by_code(before_any_graph, 0) == {"A": -2.0, "B": 2.0}
     assert by_code(before_any_graph, 1)["A"] == -4.0
 
 
 def test_peer_without_a_score_is_left_out_of_the_mean() -> None:
     scores = {**SCORES, "C": [7.0, np.nan, 7.0]}
-    neutral = neutralise_peers(predictions(scores), GRAPH)
+    neutral = neutralise_neighbours(predictions(scores), GRAPH)
     assert by_code(neutral, 1)["A"] == pytest.approx(-3.0)
     assert np.isnan(by_code(neutral, 1)["C"])
 
 
 def test_missing_column_is_named() -> None:
     with pytest.raises(ValueError, match="graph_edges lacks the column 'correlation'"):
-        neutralise_peers(predictions(SCORES), GRAPH.drop(columns="correlation"))
+        neutralise_neighbours(predictions(SCORES), GRAPH.drop(columns="correlation"))
 
 
 def factor_market(sessions: int = 80, codes: int = 40) -> xr.Dataset:
@@ -159,7 +164,7 @@ def test_every_model_has_its_neutral_versions() -> None:
     assert list(neutral) == ["date", "code", "split", "score_1d", "score_5d", "model"]
     by_model = dict(list(neutral.groupby("model")))
     for model, rows in (("model", own), ("reversal_1d", rule)):
-        peers = neutralise_peers(rows, graph)
+        peers = neutralise_neighbours(rows, graph)
         expected = {
             "neutral": peers,
             "pca_neutral": neutralise_factors(peers, panel, **settings),

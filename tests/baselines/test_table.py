@@ -28,7 +28,13 @@ from tests.report.report_run import evidence_of
 from tests.walk_forward.conftest import evaluation_params, fold_settings
 
 TOY = Model(
-    "toy", "Toy of one file", "#123456", "learned", "tests.baselines.toy:fit", neutral=("peers",), first_screen=True
+    "toy",
+    "Toy of one file",
+    "#123456",
+    "learned",
+    "tests.baselines.toy:fit",
+    neutral=("neighbours",),
+    first_screen=True,
 )
 NAMES = {"toy", "toy_neutral"}
 HORIZONS = [1, 5, 10, 20]
@@ -132,7 +138,7 @@ def test_names_are_unique_and_every_fit_is_there():
     ("name", "expected"),
     [
         ("ridge", ("ridge", None)),
-        ("ridge_neutral", ("ridge", "peers")),
+        ("ridge_neutral", ("ridge", "neighbours")),
         ("lightgbm_own_pca_neutral", ("lightgbm_own", "pca")),
         ("model_sector_neutral", ("model", "sector")),
     ],

@@ -83,7 +83,7 @@ def real_model(seed: int = 0, **changes: Any) -> nn.Module:
 
 
 def edge_table(asof: pd.Timestamp, edges: dict[tuple[str, str], float]) -> pd.DataFrame:
-    """A graph from ``(source, target) -> correlation``."""
+    """A graph from `(source, target) -> correlation`."""
     source, target = zip(*edges, strict=True)
     own = [float(s == t) for s, t in edges]
     correlation = list(edges.values())

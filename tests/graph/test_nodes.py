@@ -1,4 +1,4 @@
-"""The stage ``graph``: what its nodes write and say."""
+"""The stage `graph`: what its nodes write and say."""
 
 import logging
 

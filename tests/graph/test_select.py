@@ -7,7 +7,7 @@ from gogooku_kedro.graph.select import cap_degree, nearest_in_sector, nearest_ne
 
 
 def symmetric(n, **pairs) -> np.ndarray:
-    """Correlations by pair: ``symmetric(3, p01=0.5)``."""
+    """Correlations by pair: `symmetric(3, p01=0.5)`."""
     matrix = np.eye(n, dtype=np.float32)
     for name, value in pairs.items():
         i, j = int(name[1]), int(name[2])

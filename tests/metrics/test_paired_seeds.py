@@ -75,7 +75,7 @@ def test_the_interval_of_a_planted_gain_holds_it_and_excludes_0():
 
 
 def test_days_that_both_variants_share_cancel():
-    # The common part of a day has a standard deviation of 0.1, an variant's own 0.02.
+    # The common part of a day has a standard deviation of 0.1, a variant's own 0.02.
     found = compare(*variants(1))
     assert found.standard_error < 0.003 < 0.1 / math.sqrt(DAYS)
 

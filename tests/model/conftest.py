@@ -13,7 +13,7 @@ DAYS, STOCKS, FEATURES, CHANNELS, CONTEXT, WINDOW = 3, 6, 5, 2, 3, 6
 
 
 def model_params(**changes: Any) -> ModelParams:
-    """Settings of a small model; ``fan={"enabled": False}`` and the like change a section."""
+    """Settings of a small model; `fan={"enabled": False}` and the like change a section."""
     settings: dict[str, Any] = {
         "hidden_size": 8,
         "window": WINDOW,
@@ -73,7 +73,7 @@ def ring_edges(days: int, stocks: int) -> tuple[Tensor, Tensor]:
 def random_chunk(days: int = DAYS, stocks: int = STOCKS, seed: int = 0, absent: float = 0.0) -> Chunk:
     """A chunk with one stock absent on some days of its window and another without any levels.
 
-    ``absent`` is the share of the other stock-days that are taken out at random.
+    `absent` is the share of the other stock-days that are taken out at random.
     """
     generator = torch.Generator().manual_seed(seed)
     steps = days + WINDOW - 1

@@ -57,7 +57,7 @@ def test_the_message_is_that_of_pyg_called_directly(name):
 
 
 def attend(logit, value, start):
-    """Message and attention, from ``logit(i, j, e)`` (heads) and ``value(j, e)`` (heads, HEAD)."""
+    """Message and attention, from `logit(i, j, e)` (heads) and `value(j, e)` (heads, HEAD)."""
     message, alpha = start.clone(), torch.zeros(EDGE_INDEX.size(1), HEADS)
     for i in range(NODES):
         incoming = (EDGE_INDEX[1] == i).nonzero().flatten().tolist()

@@ -26,7 +26,7 @@ def encoder(seed: int = 0) -> LevelEncoder:
 
 
 def path(seed: int = 0) -> Tensor:
-    """Levels of all sessions that a chunk sees or foresees: ``(L - 1 + D + H, N, C)``."""
+    """Levels of all sessions that a chunk sees or foresees: `(L - 1 + D + H, N, C)`."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(WINDOW - 1 + DAYS + HORIZON, STOCKS, CHANNELS, generator=generator).cumsum(0)
 

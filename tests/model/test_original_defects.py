@@ -41,7 +41,7 @@ class Defect(NamedTuple):
 
 
 def wrap(patch: pytest.MonkeyPatch, owner: type, name: str, defect: Callable[..., Any]) -> None:
-    """Replace a method by ``defect(self, method, *arguments)``."""
+    """Replace a method by `defect(self, method, *arguments)`."""
     method = getattr(owner, name)
     patch.setattr(owner, name, lambda self, *arguments: defect(self, method, *arguments))
 
@@ -167,7 +167,7 @@ def test_a_healthy_model_trains_to_the_end_through_every_phase(market, tmp_path)
 
 
 def test_a_penalty_gives_a_dead_gat_a_gradient_and_the_task_gives_it_none(market, tmp_path, monkeypatch):
-    """What the original took for the repair: ``grad_norm/gat`` > 0 and a GAT nobody listens to."""
+    """What the original took for the repair: `grad_norm/gat` > 0 and a GAT nobody listens to."""
     message_erased(monkeypatch)
     seen = {}
 

@@ -108,7 +108,7 @@ def test_explanation_says_what_was_learned_of_the_planted_market(data_root):
     weights = pd.read_csv(folder / "feature_weights.csv")
     assert weights["weight"].sum() == pytest.approx(1.0)
     importance = pd.read_csv(folder / "family_importance.csv")
-    assert set(importance["family"]) == {*weights["family"], "level channels"}
+    assert set(importance["family"]) == {*weights["family"], "raw price channels"}
 
 
 def test_the_ablation_leaves_the_effect_and_a_child_run_for_every_variant(data_root):

@@ -16,7 +16,7 @@ STAGES = {"ingestion", "features", "graph", "training", "baselines", "evaluation
 
 @pytest.fixture(scope="module")
 def site(finished_run, tmp_path_factory) -> Path:
-    """A static site of the project, whose ``data/`` is the finished run."""
+    """A static site of the project, whose `data/` is the finished run."""
     project = tmp_path_factory.mktemp("viz")
     shutil.copy(ROOT / "pyproject.toml", project)
     shutil.copytree(ROOT / "conf", project / "conf")

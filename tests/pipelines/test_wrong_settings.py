@@ -20,7 +20,7 @@ def refusal(*arguments: str) -> str:
 
 
 def conf_with(folder: Path, change) -> Path:
-    """A copy of the configuration whose ``model.gat`` has been changed."""
+    """A copy of the configuration whose `model.gat` has been changed."""
     conf = Path(shutil.copytree(ROOT / "conf", folder / "conf"))
     file = conf / "base/parameters.yml"
     parameters = yaml.safe_load(file.read_text())

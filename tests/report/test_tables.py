@@ -40,9 +40,9 @@ def test_short_tables_show_the_models_own_neutral_versions_only(labels, predict)
     console.print(summary_table(metrics_of(daily)))
     text = console.export_text()
     assert "…" not in text
-    for shown in ("model ex peers", "model ex factors", "model ex sector", "oracle, no graph", "lightgbm_peers"):
+    for shown in ("model ex neighbours", "model ex factors", "model ex sector", "oracle, no graph", "lightgbm_peers"):
         assert re.search(rf"^ *{shown}  ", text, re.MULTILINE), shown
-    assert "ridge ex peers" not in text
+    assert "ridge ex neighbours" not in text
     traces = [trace.name for trace in cumulative_rank_ic(daily, "1d").data]
     assert "model_pca_neutral" in traces
     assert "ridge_neutral" not in traces

@@ -50,7 +50,7 @@ def tables(seed: int = 0) -> tuple[xr.Dataset, xr.Dataset, pd.DataFrame]:
 
 
 def ring(asof: pd.Timestamp, codes: np.ndarray, step: int) -> pd.DataFrame:
-    """Each stock hears the one ``step`` before it, and itself."""
+    """Each stock hears the one `step` before it, and itself."""
     target = np.concatenate([codes, codes])
     source = np.concatenate([np.roll(codes, step), codes])
     own = (source == target).astype(np.float32)
@@ -141,7 +141,7 @@ def training_params(folder: Path, **changes: Any) -> TrainingParams:
 
 
 class PowerCut(pl.Callback):
-    """Stop the process, as it were, in the middle of an epoch of the model of ``seed``."""
+    """Stop the process, as it were, in the middle of an epoch of the model of `seed`."""
 
     def __init__(self, epoch: int, batch: int = 0, seed: int = 0) -> None:
         self.epoch, self.batch, self.seed = epoch, batch, seed

@@ -168,7 +168,7 @@ def test_a_missing_file_is_named(stored, name):
 def test_members_lie_in_the_folder(stored, names):
     config = json.loads((stored / "config.json").read_text())
     (stored / "config.json").write_text(json.dumps(config | {"members": names}))
-    with pytest.raises(ValueError, match="lists no members such as seed_0"):
+    with pytest.raises(ValueError, match="lists no seed models such as seed_0"):
         Ensemble.load(stored)
 
 

@@ -1,4 +1,4 @@
-"""``training.compile`` changes the speed of a training and nothing else."""
+"""`training.compile` changes the speed of a training and nothing else."""
 
 import shutil
 

@@ -1,7 +1,7 @@
 """On a market whose signal runs along a known graph, the network learns the graph and invents nothing.
 
 On two such markets the network closed 0.92 and 0.93 of the gap between the best rank IC without and with
-the graph. With edge attributes in their own units (see ``EdgeScale``) it had been 0.76 and 0.84, and 0.57 to
+the graph. With edge attributes in their own units (see `EdgeScale`) it had been 0.76 and 0.84, and 0.57 to
 0.84 over five markets. Its controls lay 0 to 1.2 standard errors below the best without the graph.
 """
 

@@ -53,7 +53,7 @@ every_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
 
 
 def cross_sections(days: int = 3, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    """Scores and targets ``(days, 12, 2)``; on the second date some targets are missing."""
+    """Scores and targets `(days, 12, 2)`; on the second date some targets are missing."""
     generator = torch.Generator().manual_seed(seed)
     score, target = (torch.randn(days, STOCKS, 2, generator=generator) for _ in range(2))
     target[1, :5, 0] = NAN

@@ -12,7 +12,7 @@ from gogooku_kedro.baselines import table as models
 from gogooku_kedro.training import fit_ensemble
 from gogooku_kedro.walk_forward import models as fold_models
 from gogooku_kedro.walk_forward import walk_forward as module
-from gogooku_kedro.walk_forward.store import FACTS, MEMBERS, PREDICTIONS, FoldResult, fold_folder
+from gogooku_kedro.walk_forward.store import FACTS, PREDICTIONS, SEED_PREDICTIONS, FoldResult, fold_folder
 from gogooku_kedro.walk_forward.walk_forward import stacked, walk_forward
 from tests.model.conftest import model_params
 from tests.training.conftest import PowerCut, training_params
@@ -55,10 +55,10 @@ def test_every_fold_predicts_its_test_part_with_every_model(results, splits):
 
 
 def test_the_folds_are_stacked_in_order(results, splits):
-    predictions, members = stacked(results)
-    for table in (predictions, members):
-        assert next(iter(table)) == "fold"
-        spans = table.groupby("fold")["date"].agg(["min", "max"])
+    predictions, by_seed = stacked(results)
+    for stack in (predictions, by_seed):
+        assert next(iter(stack)) == "fold"
+        spans = stack.groupby("fold")["date"].agg(["min", "max"])
         assert spans.astype(str).to_numpy().tolist() == [split["test"] for split in splits]
 
 
@@ -111,7 +111,7 @@ def test_what_comes_after_a_fold_changes_no_score_of_it(results, history, splits
     assert_equal(result, results[0])
 
 
-@pytest.mark.parametrize("name", [PREDICTIONS, MEMBERS, FACTS])
+@pytest.mark.parametrize("name", [PREDICTIONS, SEED_PREDICTIONS, FACTS])
 def test_a_damaged_fold_is_named(name, results, tmp_path):
     results[0].save(tmp_path)
     (tmp_path / name).write_bytes(b"{" if name == FACTS else b"PAR1")

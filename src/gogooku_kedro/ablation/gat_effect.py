@@ -30,7 +30,7 @@ LEGEND = {
     "verdict": "met: relative_ci95 lies above goal; not met: below; else undecided",
     "days_to_decide": "test days on which a gain of goal * |off| (of |diff| with goal 0) is told from none: "
     "5%, two-sided, power 80%",
-    "controls": "diff = control - off: what the network adds on a graph that knows nothing; "
+    "controls": "diff = control - off: what the network adds on a graph that is not the market's; "
     "on_less_control = on - control",
     "neutral": "the same for scores without the returns' principal components",
     "peer_neutral": "the same for scores in excess of the peers' on the graph, in every variant",
@@ -71,15 +71,15 @@ class VariantSeries:
         self.folds = int(models["fold"].nunique())
 
     def series(self, variant: str, kind: str, horizon: str, column: str) -> pd.DataFrame:
-        """One daily series of an variant, (fold, date) by seed."""
+        """One daily series of a variant, (fold, date) by seed."""
         return seed_series(self._rows[variant, kind, horizon], column)
 
     def has(self, variant: str, kind: str) -> bool:
-        """Whether an variant has scores of a kind."""
+        """Whether a variant has scores of a kind."""
         return any((variant, kind, horizon) in self._rows for horizon in self.horizons)
 
     def compare(self, first: str, second: str, kind: str, horizon: str, name: str) -> SeedDifference:
-        """Compare two variants by one of the `statistics`, on the same days."""
+        """Compare two variants by one of the `statistics`, on the same sessions."""
         statistic = self.statistics[name]
         return paired_seeds(
             self.series(first, kind, horizon, statistic.column),
@@ -91,7 +91,7 @@ class VariantSeries:
         )
 
     def standard_error(self, variant: str, kind: str, horizon: str) -> float:
-        """Standard error of an variant's mean rank IC over days and seeds."""
+        """Standard error of a variant's mean rank IC over sessions and seeds."""
         own = self.series(variant, kind, horizon, "rank_ic")
         nothing = own.iloc[:, :1] * 0.0
         sessions = horizon_sessions(horizon)
@@ -138,8 +138,8 @@ def variant_table(daily: pd.DataFrame, runs: pd.DataFrame, series: VariantSeries
         series: The variants of `daily`; `on` must be among them.
 
     Returns:
-        `TABLE_COLUMNS`. rank_ic, rank_icir and sharpe_net are of single models, all seeds and days together, on
-        the days that the variant shares with `on`; rank_ic_se is over days and seeds; rank_ic_ensemble is of
+        `TABLE_COLUMNS`. rank_ic, rank_icir and sharpe_net are of single models, all seeds and sessions together, on
+        the sessions that the variant shares with `on`; rank_ic_se is over sessions and seeds; rank_ic_ensemble is of
         the mean rank of all seeds. `…_less_on` = variant - on with the ends of its 95% interval. n_parameters
         is of one model, seconds of all folds and seeds; variants that share a training both name its seconds.
         NaN = not defined.

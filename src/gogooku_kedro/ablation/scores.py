@@ -1,16 +1,16 @@
-"""What the models of an variant score on a test part, as it is and neutralised, measured day by day."""
+"""What the models of a variant score on a test part, as it is and neutralised, measured session by session."""
 
 from __future__ import annotations
 
 import pandas as pd
 import xarray as xr
 
-from gogooku_kedro.baselines.neutral import neutralise_factors, neutralise_peers
+from gogooku_kedro.baselines.neutral import neutralise_factors, neutralise_neighbours
 from gogooku_kedro.metrics.daily import daily_metrics
 from gogooku_kedro.params import EvaluationParams
 
 KINDS = ("raw", "peer_neutral", "pca_neutral")
-"""Scores as they come, less those of the peers on the graph, and without the principal components."""
+"""Scores as they come, less those of the neighbours on the graph, and without the principal components."""
 
 ENSEMBLE = "ensemble"
 """Stands in the place of a seed for the scores of all seeds together."""
@@ -28,9 +28,9 @@ def measure_variant(
 
     Args:
         predictions: Of the ensemble: date, code, split, score_<h>d.
-        seed_predictions: The same of its members, with seed.
+        seed_predictions: The same of its seed models, with seed.
         labels: `ret` (date, code, horizon).
-        graph_edges: The graph as it is, also for an variant that heard another: all variants are neutralised alike.
+        graph_edges: The graph as it is, also for a variant with another one: all variants are neutralised alike.
         panel: `ret_1d`, behind the principal components.
         params: Section `evaluation`.
 
@@ -55,7 +55,7 @@ def _neutralised(
     kind: str, scored: pd.DataFrame, edges: pd.DataFrame, panel: xr.Dataset, params: EvaluationParams
 ) -> pd.DataFrame:
     if kind == "peer_neutral":
-        return neutralise_peers(scored, edges)
+        return neutralise_neighbours(scored, edges)
     if kind == "pca_neutral":
         factors = params.factors
         return neutralise_factors(scored, panel, factors.number, factors.window, factors.cadence)

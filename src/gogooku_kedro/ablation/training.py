@@ -134,7 +134,7 @@ class FoldMarket:
         fold, setting = self.fold, self.setting
         ensemble = self._ensemble(training, market, folder)
         started = time.monotonic()
-        predictions, members = predict_parts(
+        predictions, by_seed = predict_parts(
             ensemble,
             fold.manifest["hash"],
             training.model,
@@ -144,9 +144,9 @@ class FoldMarket:
             self.codes,
             resolve_device(setting.training.device),
         )
-        daily = measure_variant(predictions, members, fold.labels, fold.graph_edges, self.panel, setting.evaluation)
+        daily = measure_variant(predictions, by_seed, fold.labels, fold.graph_edges, self.panel, setting.evaluation)
         seconds = round(ensemble.training["seconds"] + time.monotonic() - started, 1)
-        return VariantResult(daily, members, ensemble.training["n_parameters"], seconds)
+        return VariantResult(daily, by_seed, ensemble.training["n_parameters"], seconds)
 
     def _ensemble(self, training: Training, market: MarketTensors, folder: Path) -> Ensemble:
         fold, models = self.fold, folder / MODELS

@@ -18,7 +18,7 @@ from gogooku_kedro.validation import sentence
 
 @dataclass(frozen=True)
 class Training:
-    """What is trained: settings of the model and the graph that it hears."""
+    """What is trained: settings of the model and the graph that it gets."""
 
     model: ModelParams
     graph: GraphKind
@@ -72,7 +72,7 @@ def resolve_variants(params: AblationParams, model: ModelParams) -> list[Variant
         model: Section `model`, which the variants change.
 
     Raises:
-        ValueError: The settings of an variant are not those of a model, naming `ablation.variants.<name>`; all
+        ValueError: The settings of a variant are not those of a model, naming `ablation.variants.<name>`; all
             problems of all variants together.
     """
     variants, problems = [], []
@@ -132,10 +132,10 @@ def _training(name: str, variant: VariantParams, model: ModelParams) -> Training
         found = [sentence(f"{path}.model", ModelParams, details) for details in error.errors()]
         raise ValueError("\n".join(s if s.startswith(path) else f"{path}: {s}" for s in found)) from None
     if not changed.gat.enabled:
-        return Training(changed, "as_is")  # it hears no graph, whichever there is
+        return Training(changed, "as_is")  # it reads no graph
     if variant.graph != "as_is" and changed.gat.learned_graph.enabled:
         raise ValueError(
-            f"{path}.graph: {variant.graph} with model.gat.learned_graph.enabled: true, which finds the peers "
+            f"{path}.graph: {variant.graph} with model.gat.learned_graph.enabled: true, which finds the neighbours "
             f"again; set {path}.model.gat.learned_graph.enabled: false"
         )
     return Training(changed, variant.graph)

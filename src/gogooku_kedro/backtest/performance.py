@@ -1,7 +1,7 @@
 """Figures of a series of daily returns on a constant notional: equity, drawdown and ratios.
 
 Returns are fractions of a notional that stays the same, so they add up and never compound: 1 plus
-their running sum is the equity. Ratios are annualised unless their name says daily. Missing days are left
+their running sum is the equity. Ratios are annualised unless their name says daily. Missing sessions are left
 out; a figure that does not exist is NaN.
 """
 
@@ -17,7 +17,7 @@ from gogooku_kedro.typing import FloatArray
 
 
 def equity(returns: ArrayLike) -> FloatArray:
-    """Return 1 + the running sum of daily returns (date,); a missing day adds nothing."""
+    """Return 1 + the running sum of daily returns (date,); a missing session adds nothing."""
     curve: FloatArray = 1.0 + np.cumsum(np.nan_to_num(np.asarray(returns, dtype=np.float64), nan=0.0))
     return curve
 
@@ -25,7 +25,7 @@ def equity(returns: ArrayLike) -> FloatArray:
 def drawdown(returns: ArrayLike) -> FloatArray:
     """Return how far the equity lies below its highest value so far (date,), fractions of the notional.
 
-    At least 0; the equity before the first day is 1 and counts as a high.
+    At least 0; the equity before the first session is 1 and counts as a high.
     """
     curve = equity(returns)
     fall: FloatArray = np.maximum.accumulate(np.r_[1.0, curve])[1:] - curve
@@ -33,7 +33,7 @@ def drawdown(returns: ArrayLike) -> FloatArray:
 
 
 def max_drawdown(returns: ArrayLike) -> float:
-    """Return the largest `drawdown`, a fraction of the notional; NaN without a day."""
+    """Return the largest `drawdown`, a fraction of the notional; NaN without a session."""
     values = _present(returns)
     return float(drawdown(values).max()) if len(values) else math.nan
 
@@ -53,7 +53,7 @@ def annual_volatility(returns: ArrayLike, sessions_per_year: float) -> float:
 def sortino(returns: ArrayLike, sessions_per_year: float) -> float:
     """Return mean / downside deviation, annualised; the deviation is sqrt(mean(min(r, 0)^2)).
 
-    NaN with fewer than two days or without a losing day (Sortino and Price, 1994; target 0).
+    NaN with fewer than two sessions or without a losing session (Sortino and Price, 1994; target 0).
     """
     values = _present(returns)
     downside = math.sqrt(np.mean(np.minimum(values, 0.0) ** 2)) if len(values) > 1 else 0.0
@@ -61,13 +61,13 @@ def sortino(returns: ArrayLike, sessions_per_year: float) -> float:
 
 
 def calmar(returns: ArrayLike, sessions_per_year: float) -> float:
-    """Return annual return / largest drawdown, over all days given; NaN without a drawdown."""
+    """Return annual return / largest drawdown, over all sessions given; NaN without a drawdown."""
     deepest = max_drawdown(returns)
     return annual_return(returns, sessions_per_year) / deepest if deepest > 0 else math.nan
 
 
 def hit_days(returns: ArrayLike) -> float:
-    """Return the share of days with a return above 0; NaN without a day."""
+    """Return the share of sessions with a return above 0; NaN without a session."""
     values = _present(returns)
     return float((values > 0.0).mean()) if len(values) else math.nan
 

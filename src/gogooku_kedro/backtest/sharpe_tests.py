@@ -32,7 +32,7 @@ def sharpe_probability(
     Args:
         ratio: Measured daily Sharpe ratio SR.
         threshold: Daily Sharpe ratio SR*.
-        days: Days T behind the measured ratio.
+        days: Sessions T behind the measured ratio.
         skewness: g3 of the daily returns.
         kurtosis: g4 of the daily returns, 3 for a normal distribution.
     """
@@ -44,11 +44,11 @@ def probabilistic_sharpe(returns: ArrayLike, threshold: float = 0.0) -> float:
     """Return `sharpe_probability` of daily returns (date,), with their own skewness and kurtosis.
 
     Args:
-        returns: Fractions; missing days are left out.
+        returns: Fractions; missing sessions are left out.
         threshold: Daily Sharpe ratio.
 
     Returns:
-        NaN with fewer than `MIN_DAYS` days or when the returns do not vary.
+        NaN with fewer than `MIN_DAYS` sessions or when the returns do not vary.
     """
     values = np.asarray(returns, dtype=np.float64)
     values = values[np.isfinite(values)]
@@ -86,8 +86,8 @@ def deflated_sharpe(returns: ArrayLike, deviation: float, trials: int) -> float:
 class SharpeIntervals:
     """Stationary-bootstrap intervals of many series, equal to `significance.bootstrap_sharpe_ci`.
 
-    Series of the same number of days and the same block length share their draws, which are kept as the
-    number of times that each day is drawn.
+    Series of the same number of sessions and the same block length share their draws, which are kept as the
+    number of times that each session is drawn.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class SharpeIntervals:
     def of(self, returns: ArrayLike, horizon: int) -> tuple[float, float]:
         """Return the interval (low, high) of the annualised Sharpe ratio of daily returns (date,).
 
-        (NaN, NaN) with fewer than `MIN_DAYS` days or two blocks, or when the returns do not vary.
+        (NaN, NaN) with fewer than `MIN_DAYS` sessions or two blocks, or when the returns do not vary.
         """
         values = np.asarray(returns, dtype=np.float64)
         values = values[np.isfinite(values)]

@@ -67,7 +67,7 @@ def count_trials(table: pd.DataFrame) -> dict[str, Any]:
     market are no candidates and are left out. Sharpe ratios are daily, of the active return.
 
     The best of K trials is held against what K trials of no skill would spread, the standard error
-    1 / sqrt(T) of a Sharpe ratio of 0 over T days. The observed spread stands beside it; it is no measure
+    1 / sqrt(T) of a Sharpe ratio of 0 over T sessions. The observed spread stands beside it; it is no measure
     of luck here, as rules that surely lose to costs and models that surely win are among the trials.
     """
     candidates = table[~table["model"].isin(models.oracles())]

@@ -50,11 +50,11 @@ def fit_own(context: FitContext) -> pd.DataFrame:
     return fit_trees(context.rows.with_features(own), name="lightgbm_own", seed=context.settings.seed)
 
 
-def fit_peers(context: FitContext) -> pd.DataFrame:
+def fit_neighbours(context: FitContext) -> pd.DataFrame:
     """Return the predictions of `fit_trees` on all features and, of a stock's own ones, the neighbours' means."""
     x, in_universe = context.features["x"], context.features["in_universe"]
-    peers = with_peer_means(x, in_universe, context.graph_edges, own_columns(context.manifest))
-    return fit_trees(context.rows.with_features(peers), name="lightgbm_peers", seed=context.settings.seed)
+    joined = with_peer_means(x, in_universe, context.graph_edges, own_columns(context.manifest))
+    return fit_trees(context.rows.with_features(joined), name="lightgbm_peers", seed=context.settings.seed)
 
 
 def fit_trees(

@@ -66,7 +66,7 @@ def fit(context: FitContext, max_epochs: int = MAX_EPOCHS) -> pd.DataFrame:
 
     Args:
         context: Features, labels, split; a score looks back over at least `window` sessions, at most over
-            `window + 15`. The seed decides weights, dropout and the order of the days.
+            `window + 15`. The seed decides weights, dropout and the order of the sessions.
         max_epochs: Epochs at most.
 
     Returns:

@@ -20,8 +20,8 @@ def with_peer_means(
 ) -> xr.DataArray:
     """Return the features followed by the mean of some of them over each stock's neighbours.
 
-    mean_i = sum_j |c_ij| * x_j / sum_j |c_ij| over the sources j of the edges into i that are members on
-    the date; self loops are left out. Session t uses the last graph with an as-of date up to t and features
+    mean_i = sum_j |c_ij| * x_j / sum_j |c_ij| over the sources j of the edges into i that are in the universe
+    on the date; self loops are left out. Session t uses the last graph with an as-of date up to t and features
     of t, so nothing later is seen. One sparse product a session.
 
     Args:

@@ -1,4 +1,4 @@
-"""Scores without what a stock shares with its peers, with the market's factors, and with its sector."""
+"""Scores without what a stock shares with its neighbours, with the market's factors, and with its sector."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from gogooku_kedro.typing import FloatArray
 logger = logging.getLogger(__name__)
 
 
-def neutralise_peers(predictions: pd.DataFrame, graph_edges: pd.DataFrame) -> pd.DataFrame:
-    """Return predictions whose scores are in excess of the stock's peers.
+def neutralise_neighbours(predictions: pd.DataFrame, graph_edges: pd.DataFrame) -> pd.DataFrame:
+    """Return predictions whose scores are in excess of the stock's neighbours.
 
     neutral_i = score_i - sum_j |c_ij| * score_j / sum_j |c_ij| over the sources j of the edges
-    into i that have a score on the date. A stock without such peers keeps its score minus the
-    mean score of the date.
+    into i that have a score on the date. A stock without such neighbours keeps its score minus
+    the mean score of the date.
 
     Args:
         predictions: date, code, split, score_<h>d (quantile columns are not carried over).
-        graph_edges: asof, source, target, correlation. Day t uses the last asof <= t, never a
-            later graph; days before the first asof have no peers. Self loops are left out.
+        graph_edges: asof, source, target, correlation. Session t uses the last asof <= t, never a
+            later graph; sessions before the first asof have no neighbours. Self loops are left out.
 
     Returns:
         date, code, split, score_<h>d in the row order of `predictions`. A missing score stays NaN.
@@ -57,7 +57,7 @@ def neutralise_peers(predictions: pd.DataFrame, graph_edges: pd.DataFrame) -> pd
     for position in np.unique(last_asof[last_asof >= 0]):
         days = last_asof == position
         block = wide[:, days]
-        excess = block - _peer_mean(block, adjacency[asofs[position]])
+        excess = block - _neighbour_mean(block, adjacency[asofs[position]])
         neutral[:, days] = np.where(np.isfinite(excess), excess, neutral[:, days])
     return _long(predictions, scores, neutral[:, row, column])
 
@@ -68,7 +68,7 @@ def neutralise_factors(
     """Return predictions whose scores are residuals of the market's principal components.
 
     On each date the scores are regressed over the stocks on a constant and the stocks' loadings on
-    `factors` principal components of the past `window` one-day returns, refitted every `cadence` sessions;
+    `factors` principal components of the past `window` one-session returns, refitted every `cadence` sessions;
     what is left is the neutral score. A stock without loadings keeps its score minus the mean score of
     the date. It is what a graph has to beat: taking out what stocks have in common needs no network.
 
@@ -133,14 +133,14 @@ def neutral_versions(
 ) -> pd.DataFrame:
     """Return the neutral versions of every model, as the table of models wants them.
 
-    `<model>_neutral` is without the peers (`neutralise_peers`), `<model>_pca_neutral` without the peers
-    and then the factors (`neutralise_factors`), `<model>_sector_neutral` without the sector
+    `<model>_neutral` is without the neighbours (`neutralise_neighbours`), `<model>_pca_neutral`
+    without the neighbours and then the factors (`neutralise_factors`), `<model>_sector_neutral` without the sector
     (`neutralise_sectors`); the last one is left out, with a line in the log, where no stock of the panel
     has a known sector. A model that is not in the table has all of them.
 
     Args:
         predictions: date, code, split, score_<h>d, model.
-        graph_edges: As for `neutralise_peers`.
+        graph_edges: As for `neutralise_neighbours`.
         panel: `ret_1d` and the coordinate `sector`.
         factors: Principal components.
         window: Sessions of past returns behind the loadings.
@@ -159,8 +159,8 @@ def neutral_versions(
         if not names:
             continue
         distinct, scores = _distinct_scores(rows)
-        peers = neutralise_peers(distinct, graph_edges)
-        versions = {"peers": peers, "pca": neutralise_factors(peers, panel, factors, window, cadence)}
+        excess = neutralise_neighbours(distinct, graph_edges)
+        versions = {"neighbours": excess, "pca": neutralise_factors(excess, panel, factors, window, cadence)}
         if sectors:
             versions["sector"] = neutralise_sectors(distinct, panel)
         frames += [
@@ -201,13 +201,13 @@ def _long(predictions: pd.DataFrame, scores: Sequence[str], values: FloatArray) 
     return out
 
 
-def _peer_mean(block: FloatArray, adjacency: sparse.csr_array) -> FloatArray:
-    """Weighted mean score of the peers, (score, date, code); NaN without a scored peer."""
+def _neighbour_mean(block: FloatArray, adjacency: sparse.csr_array) -> FloatArray:
+    """Weighted mean score of the neighbours, (score, date, code); NaN without a scored one."""
     flat = block.reshape(-1, block.shape[-1]).T
     present = np.isfinite(flat)
     total = adjacency @ np.where(present, flat, 0.0)
     weight = adjacency @ present.astype(np.float64)
     mean = np.full_like(total, np.nan)
     np.divide(total, weight, out=mean, where=weight > 0)
-    peers: FloatArray = mean.T.reshape(block.shape)
-    return peers
+    neighbours: FloatArray = mean.T.reshape(block.shape)
+    return neighbours

@@ -8,7 +8,7 @@ import pandas as pd
 from gogooku_kedro.labels.split import split_mask
 
 KINDS = {"oracle": "graph", "oracle_without_graph": "own"}
-"""Name of the model in the tables -> prefix of its columns in ``oracle_scores``."""
+"""Name of the model in the tables -> prefix of its columns in `oracle_scores`."""
 BOUNDS = {"with_graph": "graph", "without_graph": "own"}
 
 
@@ -22,15 +22,15 @@ def oracle_predictions(
     """Scores of the oracle on exactly the stock-days that the model predicts.
 
     Args:
-        oracle_scores: ``date, code, own_<h>d, graph_<h>d`` for entry at the next open and the same with the
-            suffix ``_close``; an empty table (any real market) has no oracle.
-        predictions: ``date, code, split`` of the model.
+        oracle_scores: `date, code, own_<h>d, graph_<h>d` for entry at the next open and the same with the
+            suffix `_close`; an empty table (any real market) has no oracle.
+        predictions: `date, code, split` of the model.
         split: The split, to keep its parts.
         horizons: In sessions.
-        entry: ``next_open`` or ``close``.
+        entry: `next_open` or `close`.
 
     Returns:
-        Frames ``date, code, split, score_<h>d, model`` for ``oracle`` and ``oracle_without_graph``; an empty
+        Frames `date, code, split, score_<h>d, model` for `oracle` and `oracle_without_graph`; an empty
         list without an oracle or where the market has no signal (its scores are then missing).
     """
     if oracle_scores.empty:
@@ -55,8 +55,8 @@ def oracle_bounds(market_oracle: pd.DataFrame, entry: str) -> dict[str, dict[str
     """Expected rank IC of the oracle per horizon, with and without the graph; None for a real market.
 
     Args:
-        market_oracle: ``entry, horizon, own, graph`` as stored beside the sample market.
-        entry: ``next_open`` or ``close``.
+        market_oracle: `entry, horizon, own, graph` as stored beside the sample market.
+        entry: `next_open` or `close`.
     """
     if market_oracle.empty:
         return None

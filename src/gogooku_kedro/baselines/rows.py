@@ -78,7 +78,7 @@ class FitContext:
 
 @dataclass(frozen=True)
 class PartRows:
-    """Stock days of one part of the split as a row matrix.
+    """Rows, a stock on a session each, of one part of the split as a row matrix.
 
     Attributes:
         x: Normalised features (row, feature) float32.

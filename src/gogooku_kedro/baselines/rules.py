@@ -43,7 +43,7 @@ def _past_return(close: xr.DataArray, sessions: int) -> xr.DataArray:
 
 
 def _predictions(context: FitContext, score: xr.DataArray) -> pd.DataFrame:
-    """Rows of valid and test in the universe; stock days without a score have none."""
+    """Rows of valid and test in the universe; a row without a score is left out."""
     in_universe = context.features["in_universe"].transpose("date", "code")
     scored = in_universe.sel(date=score["date"], code=score["code"]).to_numpy() & np.isfinite(score.to_numpy())
     dates, codes = pd.DatetimeIndex(score["date"].values), score["code"].values.astype(str)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gogooku_kedro.baselines.rows import FitContext
 
 Role = Literal["network", "learned", "rule", "chance", "oracle"]
-Version = Literal["peers", "pca", "sector"]
+Version = Literal["neighbours", "pca", "sector"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class NeutralVersion:
 
 
 VERSIONS: dict[Version, NeutralVersion] = {
-    "peers": NeutralVersion("_neutral", "ex peers", "#56B4E9"),
+    "neighbours": NeutralVersion("_neutral", "ex neighbours", "#56B4E9"),
     "pca": NeutralVersion("_pca_neutral", "ex factors", "#0B3C5D"),
     "sector": NeutralVersion("_sector_neutral", "ex sector", "#7FA6C9"),
 }
@@ -67,7 +67,7 @@ class Model:
     colour: str
     role: Role
     fit: str = ""
-    neutral: tuple[Version, ...] = ("peers", "pca", "sector")
+    neutral: tuple[Version, ...] = ("neighbours", "pca", "sector")
     first_screen: bool = False
     drawn: bool = False
     short_name: str = ""
@@ -98,7 +98,7 @@ MODELS: tuple[Model, ...] = (
         "LightGBM with the neighbours' mean features",
         "#8A3A00",
         "learned",
-        ".lightgbm:fit_peers",
+        ".lightgbm:fit_neighbours",
         first_screen=True,
         drawn=True,
     ),

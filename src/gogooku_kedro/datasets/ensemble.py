@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
 
 class EnsembleDataset(AbstractDataset["Ensemble", "Ensemble"]):
-    """Save and load a :class:`gogooku_kedro.training.Ensemble` in a folder.
+    """Save and load a `gogooku_kedro.training.Ensemble` in a folder.
 
     Args:
-        filepath: Folder that holds ``config.json`` and for every member a folder such as ``seed_0`` with
-            ``weights.safetensors`` and ``config.json``.
+        filepath: Folder that holds `config.json` and for every seed model a folder such as `seed_0` with
+            `weights.safetensors` and `config.json`.
         metadata: Arbitrary metadata, for example the layer in kedro-viz.
     """
 
@@ -37,7 +37,7 @@ class EnsembleDataset(AbstractDataset["Ensemble", "Ensemble"]):
             raise DatasetError(str(error)) from error
 
     def save(self, data: "Ensemble") -> None:
-        """Write weights and configurations, the list of members last: it marks all of them complete."""
+        """Write weights and configurations, the list of seed models last: it marks all of them complete."""
         data.save(self._filepath)
 
     def _exists(self) -> bool:

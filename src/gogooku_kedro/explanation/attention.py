@@ -33,7 +33,7 @@ def attention_pairs(subject: Subject, days: Sequence[int], sectors: "pd.Series[s
 
     Returns:
         One row per pair, a stock's strongest first: `source`, `target`, `attention` (mean over heads,
-        layers, the days on which the pair was connected, and seeds), `lift` (mean of attention times
+        layers, the sessions on which the pair was connected, and seeds), `lift` (mean of attention times
         incoming edges; 1 = uniform), `rank` of the source among the target's (1 = most attention),
         `correlation`, `sign` (-1 moves against, 0 as often as not), `same_sector`, `days` connected,
         `self_attention` of the target, `seed_agreement` (Kendall's W of the seeds' orders of the target's
@@ -139,7 +139,7 @@ def _figures(hit: BoolArray, strength: FloatArray, tops: Sequence[int]) -> dict[
 
 
 def _mean_attention(model: ATFTGATFAN, subject: Subject, days: Sequence[int]) -> pd.DataFrame:
-    """Means over the days of every pair, self loops included, by position of source and target."""
+    """Means over the sessions of every pair, self loops included, by position of source and target."""
     size = len(subject.codes)
     sums = {name: csr_array((size, size), dtype=np.float64) for name in (*MEANS, "days")}
     for day in encode_days(model, subject.market, list(days)):

@@ -94,14 +94,14 @@ def gnn_explainer(part: GraphPart, stock: int, horizon: int, steps: int, seed: i
     """Mask of GNNExplainer (Ying et al. 2019): the edges that suffice for the score of a stock.
 
     Args:
-        part: Graph part of a model on a day.
+        part: Graph part of a model on a session.
         stock: Position of the stock.
         horizon: Position of the horizon.
         steps: Steps of the optimisation of the mask.
         seed: Seed of the mask's start.
 
     Returns:
-        `(E,)` in [0, 1]; 0 for edges from which the stock cannot hear.
+        `(E,)` in [0, 1]; 0 for edges that cannot reach the stock.
     """
     algorithm = GNNExplainer(steps, LEARNING_RATE, edge_size=EDGE_SIZE, edge_ent=EDGE_ENTROPY)
     with torch.random.fork_rng(devices=[]):

@@ -25,7 +25,7 @@ IMPORTANCE_COLUMNS = [
 
 Change = Callable[[DayChunk], DayChunk]
 
-LEVELS = "level channels"
+LEVELS = "raw price channels"
 """Name of what FAN and SAN read, beside the families of features."""
 
 
@@ -157,7 +157,7 @@ class Deal:
     Attributes:
         columns: Positions in `x`, or in the levels.
         of_levels: Whether the columns are raw price channels.
-        entropy: Seed and number of the repeat; the chunk's first day is added to them.
+        entropy: Seed and number of the repeat; the chunk's first session is added to them.
     """
 
     columns: Tensor
@@ -174,7 +174,7 @@ class Deal:
         return chunk._replace(x=x)
 
     def order(self, chunk: DayChunk) -> Tensor:
-        """`(N,)`: whose values each stock receives, known when the first day of the chunk is."""
+        """`(N,)`: whose values each stock receives, known when the first session of the chunk is."""
         first = chunk.present[-chunk.target.size(0)].cpu()
         here, order = first.nonzero().flatten(), torch.arange(len(first))
         rng = np.random.default_rng((*self.entropy, chunk.first_day))
@@ -183,7 +183,7 @@ class Deal:
 
 
 def deal(values: Tensor, present: Tensor, order: Tensor) -> Tensor:
-    """Give every stock the values of another one on the days on which both are present.
+    """Give every stock the values of another one on the sessions on which both are present.
 
     Args:
         values: `(T, N, C)`.

@@ -9,18 +9,18 @@ from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.training.predict import EncodedDay
 
 NODES_AT_A_TIME = 2**15
-"""Stocks, copies of a day counted, that are scored in one pass."""
+"""Stocks, copies of a session counted, that are scored in one pass."""
 
 
 class GraphPart(nn.Module):
-    """Score the stocks of one day from their states, as `model(x, edge_index, edge_attr)`.
+    """Score the stocks of one session from their states, as `model(x, edge_index, edge_attr)`.
 
     That is the call PyG's explainers make. Edges that a model found itself are edges like the others here:
     they are looked up once, and stay when an edge is taken away.
 
     Args:
         model: The model.
-        day: Its encoding of the day.
+        day: Its encoding of the session.
 
     Shapes:
         - **x**: `(N, hidden_size)`
@@ -42,7 +42,7 @@ class GraphPart(nn.Module):
             self.model.gat.learned = None
 
     def forward(self, x: Tensor, edge_index: Tensor, edge_attr: Tensor) -> Tensor:
-        """Return the scores of the day."""
+        """Return the scores of the session."""
         score: Tensor = self.model.rank(x.unsqueeze(0), self.present, edge_index, edge_attr)[0]
         return score[0]
 
@@ -56,7 +56,7 @@ class GraphPart(nn.Module):
         """What each edge adds to the score of its target: the score with it less the score without it.
 
         Every edge is taken away by itself; attention then spreads over those that are left, as it would in
-        a graph without it. Many copies of the day, each without one edge, are scored in one pass.
+        a graph without it. Many copies of the session, each without one edge, are scored in one pass.
 
         Args:
             edges: `(M,)` positions in `edge_index`.
@@ -85,7 +85,7 @@ class GraphPart(nn.Module):
         return max(1, NODES_AT_A_TIME // self.x.size(0))
 
     def _without(self, dropped: Tensor) -> Tensor:
-        """Scores `(B, N, 4)` of `B` copies of the day, copy `b` without the edges `dropped[b]`."""
+        """Scores `(B, N, 4)` of `B` copies of the session, copy `b` without the edges `dropped[b]`."""
         copies, (stocks, _) = dropped.size(0), self.x.shape
         kept = torch.ones(copies, self.edge_index.size(1), dtype=torch.bool, device=self.x.device)
         kept.scatter_(1, dropped, False)

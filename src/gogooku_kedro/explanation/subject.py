@@ -78,13 +78,13 @@ class Subject:
         )
 
     def encoded(self, days: Sequence[int]) -> Iterator[tuple[int, ATFTGATFAN, EncodedDay]]:
-        """Yield seed, model and encoding of every seed model and day, model by model."""
+        """Yield seed, model and encoding of every seed model and session, model by model."""
         for seed, model in zip(self.seeds, self.models, strict=True):
             for day in encode_days(model, self.market, list(days)):
                 yield seed, model, day
 
     def attended(self, model: ATFTGATFAN, day: EncodedDay) -> "AttendedEdges | None":
-        """Return what the stocks of a day attended to, None for a model without graph."""
+        """Return what the stocks of a session attended to, None for a model without graph."""
         with torch.no_grad():
             attention = model.rank(day.hidden, day.present, day.edge_index, day.edge_attr)[2]
         if attention is None:
@@ -94,7 +94,7 @@ class Subject:
 
 
 class AttendedEdges(NamedTuple):
-    """The edges of a day with the attention on them, every array `(E,)`, on the CPU.
+    """The edges of a session with the attention on them, every array `(E,)`, on the CPU.
 
     Attributes:
         source: Position of the neighbour.
@@ -156,5 +156,5 @@ def combined_scores(by_seed: Sequence[Float32Array]) -> Float32Array:
 
 
 def sampled(days: Sequence[int], number: int, rng: np.random.Generator) -> list[int]:
-    """Return `number` of the days, drawn without replacement, in order of time; all where there are no more."""
+    """Return `number` of the sessions, drawn without replacement, in order of time; all where there are no more."""
     return sorted(rng.choice(np.asarray(days), size=min(number, len(days)), replace=False).tolist())

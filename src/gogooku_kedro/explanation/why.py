@@ -1,4 +1,4 @@
-"""Why this stock on this day: score and rank, the features and the neighbours that made them, as text too."""
+"""Why this stock on this session: score and rank, the features and the neighbours that made them, as text too."""
 
 import io
 import math
@@ -60,7 +60,7 @@ class Why:
         median_score: What it would be for a stock that is the median in every feature.
         gap: Largest completeness gap of the seed models' attributions, a fraction; NaN where undefined.
         peers_effect: What all neighbours together add to `own_score`; NaN without graph.
-        features: `feature, family, value` (on the day), `attribution` (sum over the window), the largest
+        features: `feature, family, value` (on the session), `attribution` (sum over the window), the largest
             first.
         families: `family, attribution`, likewise.
         neighbours: `source, attention, lift, correlation, sign, same_sector, effect, score` and recent

@@ -29,7 +29,7 @@ class CheckError(ValueError):
 
 
 class LeakError(CheckError):
-    """A feature predicts a label better than any honest feature could."""
+    """A feature predicts a label better than any feature without a leak could."""
 
 
 def check_features(

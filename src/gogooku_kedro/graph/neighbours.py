@@ -26,7 +26,7 @@ def neighbour_panel(panel: xr.Dataset, edges: pd.DataFrame) -> xr.Dataset:
 
     Returns:
         `(date, code)` float32, NaN before the first graph and where a stock is in none: `neighbour_return`,
-        the mean of the neighbours' one-day returns weighted by |correlation| (with the sign of the
+        the mean of the neighbours' one-session returns weighted by |correlation| (with the sign of the
         correlation; absent neighbours leave the others' weights in proportion), `neighbour_log_volume`, the
         mean of the neighbours' log adjusted volume; `neighbour_count`, the incoming edges; `neighbour_strength`,
         their mean |correlation|; `neighbour_clustering`, the share of pairs of neighbours that have an edge

@@ -14,8 +14,8 @@ def residual_returns(returns: Array, index_return: Array, ids: IntArray, residua
     """Take the common movement out of the returns of one window; nothing outside it is read.
 
     Args:
-        returns: `(window, N)` one-day returns, NaN where absent.
-        index_return: `(window,)` one-day returns of the market index, NaN where absent.
+        returns: `(window, N)` one-session returns, NaN where absent.
+        index_return: `(window,)` one-session returns of the market index, NaN where absent.
         ids: `(N,)` sector of each column, -1 where unknown.
         residual: `none` returns the input; `market` the residual of each column's regression on the
             index; `sector` subtracts from that the mean residual of the other stocks of the sector (a

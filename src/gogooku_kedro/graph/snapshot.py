@@ -18,7 +18,7 @@ class Window(NamedTuple):
 
     codes: TextArray  # (N,)
     sector_ids: IntArray  # (N,), -1 where unknown
-    returns: Array  # (window, N) one-day returns, NaN where absent
+    returns: Array  # (window, N) one-session returns, NaN where absent
     index_return: Array  # (window,), NaN where absent or not needed
 
 

@@ -1,6 +1,6 @@
 """What is left of a forward return after market, sector or PCA factors, all fitted on the past.
 
-Only the label itself looks ahead. Betas and loadings of t come from one-day returns of sessions up to
+Only the label itself looks ahead. Betas and loadings of t come from one-session returns of sessions up to
 t; means and regressions run over the cross-section of t: the stocks that traded on t and have a label.
 """
 
@@ -70,7 +70,7 @@ def residual_target(
 
 
 def market_beta(panel: xr.Dataset, window: int) -> xr.DataArray:
-    """Regress one-day returns on the index return over the last `window` sessions up to t.
+    """Regress one-session returns on the index return over the last `window` sessions up to t.
 
     Returns:
         Slope `(date, code)` float64, bit for bit a matter of its window; NaN where fewer than 80%

@@ -37,7 +37,7 @@ MEANS_OF_DAYS = (
     "score_autocorrelation_h",
     "monotonicity",
 )
-"""Columns whose mean over the days stands in metrics.json under the same name."""
+"""Columns whose mean over the sessions stands in metrics.json under the same name."""
 
 DAILY_COLUMNS = [
     "model",

@@ -1,4 +1,4 @@
-"""Portfolios that a score would hold day by day, and what they earn before and after costs.
+"""Portfolios that a score would hold session by session, and what they earn before and after costs.
 
 Conventions: a portfolio formed after session t is entered at the label's entry price and earns the
 one-session return of the same entry; weights are set to their target every session.
@@ -39,7 +39,7 @@ class PortfolioReturns:
 
 
 def decile_legs(ranks: FloatArray) -> tuple[BoolArray, BoolArray]:
-    """Return the members (date, code) of the top and of the bottom decile.
+    """Return the stocks (date, code) of the top and of the bottom decile.
 
     These are the deciles 10 and 1 of `decile_numbers`. Without ties they hold the same number of stocks, unless
     n - 1 is a multiple of 10: a stock exactly on an edge belongs to the decile below it, so the bottom holds one
@@ -68,7 +68,7 @@ def decile_numbers(ranks: FloatArray) -> FloatArray:
 
 
 def equal_weights(leg: BoolArray) -> FloatArray:
-    """Return 1 / (members of the date) for members, else 0 (date, code); an empty leg is 0."""
+    """Return 1 / (stocks of the leg on the date) for its stocks, else 0 (date, code); an empty leg is 0."""
     size = leg.sum(axis=1, keepdims=True)
     weights: FloatArray = leg / np.maximum(size, 1)
     return weights
@@ -104,7 +104,7 @@ def portfolio_returns(weights: FloatArray, session_return: ArrayLike, cost_bps: 
     Args:
         weights: Held weights (date, code); nothing is held before the first date.
         session_return: One-session entry-to-entry return (date, code), fractions. A position
-            without one earns 0 that day (it could not be marked); a date without any is NaN.
+            without one earns 0 that session (it could not be marked); a date without any is NaN.
         cost_bps: Cost per side in basis points of the notional traded.
 
     Raises:

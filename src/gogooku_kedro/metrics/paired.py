@@ -1,4 +1,4 @@
-"""Two daily series on the same days: a difference, and how sure it is."""
+"""Two daily series on the same sessions: a difference, and how sure it is."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ Statistic = Callable[[FloatArray], float]
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """A statistic of two daily series measured on the same days, and their difference.
+    """A statistic of two daily series measured on the same sessions, and their difference.
 
     Attributes:
         first: Statistic of the first series.
         second: Statistic of the second series.
         difference: first - second.
         relative: difference / |second|, a fraction; NaN when second is 0.
-        t: Newey-West t of the mean daily difference; NaN below `MIN_DAYS` days.
-        p: Its p-value by `mean_p_value`; NaN with too few days for their horizon.
+        t: Newey-West t of the mean daily difference; NaN below `MIN_DAYS` sessions.
+        p: Its p-value by `mean_p_value`; NaN with too few sessions for their horizon.
         low: Lower end of the interval of `difference`.
         high: Upper end.
-        days: Days on which both series are present.
+        days: Sessions on which both series are present.
     """
 
     first: float
@@ -62,16 +62,16 @@ def paired_difference(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> PairedDifference:
-    """Compare two daily series day by day.
+    """Compare two daily series session by session.
 
     The interval of a difference of means is `mean_interval` of the daily differences; that of any other
-    statistic is from stationary-bootstrap draws of the same days for both, see `percentiles`.
+    statistic is from stationary-bootstrap draws of the same sessions for both, see `percentiles`.
 
     Args:
         first: Daily values (date,), e.g. rank IC of the model.
         second: Daily values (date,) on the same dates, e.g. rank IC of a baseline.
         horizon: Label horizon in sessions; sets the lag of t and the shortest block.
-        statistic: Function of one series (days,); the mean unless told (`icir` is another).
+        statistic: Function of one series (sessions,); the mean unless told (`icir` is another).
         replications: Bootstrap draws.
         confidence: Coverage of the interval.
         seed: Seed of the draws.

@@ -1,4 +1,4 @@
-"""Two variants day by day: a difference with an interval over days and over training seeds."""
+"""Two variants session by session: a difference with an interval over sessions and over training seeds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ UNKNOWN, CONFIDENCE = (math.nan, math.nan), 0.95
 
 @dataclass(frozen=True)
 class Statistic:
-    """What is measured on the daily series of single models, days and seeds pooled.
+    """What is measured on the daily series of single models, sessions and seeds pooled.
 
     Attributes:
         column: Daily series.
@@ -37,19 +37,19 @@ class Statistic:
 
 @dataclass(frozen=True)
 class SeedDifference:
-    """A statistic of two variants on the same days.
+    """A statistic of two variants on the same sessions.
 
     Attributes:
         first: Statistic of the first variant.
         second: Statistic of the second variant.
         difference: first - second.
         relative: difference / |second|, a fraction; NaN when second is 0.
-        interval: 95% interval of `difference` over days and seeds, (NaN, NaN) with too few days.
+        interval: 95% interval of `difference` over sessions and seeds, (NaN, NaN) with too few sessions.
         relative_interval: The same of `relative`.
-        day_deviation: Standard deviation of `difference` over resampled days times the root of their
-            number: what one day adds to the evidence, serial correlation included; seeds held fixed.
-        standard_error: Of `difference`, over days and seeds.
-        days: Days on which every model of both variants was measured.
+        day_deviation: Standard deviation of `difference` over resampled sessions times the root of their
+            number: what one session adds to the evidence, serial correlation included; seeds held fixed.
+        standard_error: Of `difference`, over sessions and seeds.
+        days: Sessions on which every model of both variants was measured.
     """
 
     first: float
@@ -89,23 +89,23 @@ def paired_seeds(
     replications: int = 1000,
     seed: int = 0,
 ) -> SeedDifference:
-    r"""Compare two variants on the days on which every one of their models was measured.
+    r"""Compare two variants on the sessions on which every one of their models was measured.
 
-    The statistic of an variant is that of a single model: mean, or mean over standard deviation, of the daily
-    values of all its seeds together. A draw takes days in blocks (Politis and Romano, 1994; see
+    The statistic of a variant is that of a single model: mean, or mean over standard deviation, of the daily
+    values of all its seeds together. A draw takes sessions in blocks (Politis and Romano, 1994; see
     `block_length`), the same for both variants, and seeds anew for each variant and fold, with replacement:
     a model of fold 2 is another training than that of the same seed in fold 1, and equal seeds of two
     networks of different shape share nothing.
 
-    Drawing days already shows how far the means of seeds differ for having been measured on few days;
+    Drawing sessions already shows how far the means of seeds differ for having been measured on few sessions;
     drawing seeds as well would count that three times (Owen, 2007). The weights of the seeds are therefore
     spread as much as gives the mean of :math:`S` seeds the variance :math:`\sigma^2/S`, with the variance
-    between trainings :math:`\sigma^2` = that of the seeds' means less what the days explain, not below 0.
-    One seed says nothing about seeds: the interval is then one over days. Networks of equal shape and seed
+    between trainings :math:`\sigma^2` = that of the seeds' means less what the sessions explain, not below 0.
+    One seed says nothing about seeds: the interval is then one over sessions. Networks of equal shape and seed
     begin alike, and to draw their seeds apart errs on the side of wide intervals.
 
-    Days of one block are no independent evidence: intervals are stretched as in `significance.percentiles`,
-    and deviations by :math:`\sqrt{n/(n-1)}` with :math:`n` the days over the block. Two blocks or less give
+    Sessions of one block are no independent evidence: intervals are stretched as in `significance.percentiles`,
+    and deviations by :math:`\sqrt{n/(n-1)}` with :math:`n` the sessions over the block. Two blocks or less give
     no interval.
 
     Args:
@@ -148,9 +148,9 @@ def paired_seeds(
 
 
 def days_to_decide(day_deviation: float, delta: float) -> int | None:
-    """Return the days on which a true difference of `delta` is found at 5%, two-sided, with power 80%.
+    """Return the sessions on which a true difference of `delta` is found at 5%, two-sided, with power 80%.
 
-    n = (2.8 * deviation / delta)^2, with the deviation of one day's evidence, serial correlation included.
+    n = (2.8 * deviation / delta)^2, with the deviation of one session's evidence, serial correlation included.
 
     Returns:
         None when either number does not exist or `delta` is 0.
@@ -161,7 +161,7 @@ def days_to_decide(day_deviation: float, delta: float) -> int | None:
 
 
 def _on_common_days(first: pd.DataFrame, second: pd.DataFrame) -> tuple[FloatArray, FloatArray, IntArray]:
-    """Values (days, seeds) of both variants and the number of each day's fold, counted from 0."""
+    """Values (sessions, seeds) of both variants and the number of each session's fold, counted from 0."""
     both = pd.concat([first, second], axis=1, keys=["first", "second"], join="inner").dropna()
     folds, _ = pd.factorize(both.index.get_level_values("fold"), sort=True)
     return both["first"].to_numpy(np.float64), both["second"].to_numpy(np.float64), folds.astype(np.int64)
@@ -184,7 +184,7 @@ def _drawn(x: FloatArray, folds: IntArray, counts: FloatArray, rng: np.random.Ge
 
 
 def _spread_of_seeds(x: FloatArray, folds: IntArray, counts: FloatArray) -> float:
-    """Standard deviation between trainings, as a share of that of the seeds' means over drawn days."""
+    """Standard deviation between trainings, as a share of that of the seeds' means over drawn sessions."""
     deviation, seeds = x - x.mean(axis=1, keepdims=True), x.shape[1]
     observed, by_days = [], []
     for fold in range(folds.max() + 1):
@@ -201,7 +201,7 @@ def _spread_of_seeds(x: FloatArray, folds: IntArray, counts: FloatArray) -> floa
 def _statistic(
     x: FloatArray, folds: IntArray, weights: FloatArray, counts: FloatArray, statistic: Statistic
 ) -> FloatArray:
-    """The statistic of every draw (draw,): `counts` says how often a day is in it, `weights` a seed."""
+    """The statistic of every draw (draw,): `counts` says how often a session is in it, `weights` a seed."""
     draws, days = counts.shape
     moments = []
     for values in (x, x**2) if statistic.kind == "ratio" else (x,):

@@ -1,7 +1,8 @@
 """Whether predicted quantiles hold: the share of outcomes below each of them, and whether they cross.
 
 The network's quantiles are of the Gaussian rank of what is learned (`labels.target`: the return, or with
-`labels.residual` its residual) among the members of a date that have a label, not of the return itself.
+`labels.residual` its residual) among the stocks of the universe that have a label on the date,
+not of the return itself.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def quantile_calibration(daily: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Columns `CALIBRATION_COLUMNS`: `share_below`, the mean over dates, `low` and `high`, the ends of
-        its 95% interval over days (`mean_interval`), `crossing`, the mean over dates, and `days` with a
+        its 95% interval over sessions (`mean_interval`), `crossing`, the mean over dates, and `days` with a
         share.
     """
     check_columns(daily, DAILY_QUANTILE_COLUMNS, "daily quantiles")

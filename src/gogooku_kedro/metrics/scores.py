@@ -11,7 +11,7 @@ from gogooku_kedro.typing import BoolArray, FloatArray
 
 
 def coverage(score: ArrayLike, in_universe: BoolArray) -> FloatArray:
-    """Return the share of the date's members that have a score (date,).
+    """Return the share of the date's universe that has a score (date,).
 
     Args:
         score: (date, code), NaN = no score.

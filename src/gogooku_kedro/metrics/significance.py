@@ -12,7 +12,7 @@ from scipy import stats
 from gogooku_kedro.typing import FloatArray, IntArray
 
 MIN_DAYS = 20
-"""Below this number of days no standard error or interval is reported."""
+"""Below this number of sessions no standard error or interval is reported."""
 
 HORIZONS_FOR_INTERVAL = 5
 """Nor is an interval of a mean below this many times the horizon."""
@@ -26,7 +26,7 @@ def newey_west_lag(horizon: int) -> int:
 def newey_west_t(series: ArrayLike, lag: int) -> float:
     """Return the t-value of the mean of a daily series: mean / `newey_west_error`.
 
-    NaN when fewer than `MIN_DAYS` days are present or the series does not vary.
+    NaN when fewer than `MIN_DAYS` sessions are present or the series does not vary.
     """
     values = _present(series)
     error = newey_west_error(values, lag)
@@ -40,11 +40,11 @@ def newey_west_error(series: ArrayLike, lag: int) -> float:
     g_l = sum_t d_t * d_{t-l} / n with d = deviation from the mean (Newey and West, 1987).
 
     Args:
-        series: Daily values (date,); missing days are left out.
+        series: Daily values (date,); missing sessions are left out.
         lag: Largest autocovariance used, in sessions.
 
     Returns:
-        NaN when fewer than `MIN_DAYS` days are present or the series does not vary.
+        NaN when fewer than `MIN_DAYS` sessions are present or the series does not vary.
     """
     values = _present(series)
     n = len(values)
@@ -60,7 +60,7 @@ def newey_west_error(series: ArrayLike, lag: int) -> float:
 def icir(series: ArrayLike) -> float:
     """Return mean / standard deviation of a daily IC series (daily, not annualised).
 
-    NaN when fewer than two days are present or the series does not vary.
+    NaN when fewer than two sessions are present or the series does not vary.
     """
     values = _present(series)
     if len(values) < 2 or np.ptp(values) == 0.0:
@@ -71,7 +71,7 @@ def icir(series: ArrayLike) -> float:
 def sharpe(returns: ArrayLike, sessions_per_year: float) -> float:
     """Return the annualised Sharpe ratio of daily returns (fractions): ICIR * sqrt(sessions).
 
-    NaN when fewer than two days are present or the returns do not vary. No risk-free rate is
+    NaN when fewer than two sessions are present or the returns do not vary. No risk-free rate is
     subtracted: a long-short portfolio finances itself.
     """
     return icir(returns) * math.sqrt(sessions_per_year)
@@ -99,11 +99,11 @@ def bootstrap_sharpe_ci(
 ) -> tuple[float, float]:
     """Return the interval (low, high) of the annualised Sharpe ratio, see `percentiles`.
 
-    Days are drawn in blocks of random length (Politis and Romano, 1994) so that the dependence
+    Sessions are drawn in blocks of random length (Politis and Romano, 1994) so that the dependence
     that an overlapping h-session portfolio carries is kept.
 
     Returns:
-        (NaN, NaN) when fewer than `MIN_DAYS` days or two blocks are present or the returns do not vary.
+        (NaN, NaN) when fewer than `MIN_DAYS` sessions or two blocks are present or the returns do not vary.
     """
     values = _present(returns)
     if len(values) < MIN_DAYS or np.ptp(values) == 0.0:
@@ -119,7 +119,7 @@ def bootstrap_sharpe_ci(
 def mean_interval(series: ArrayLike, horizon: int, confidence: float = 0.95) -> tuple[float, float]:
     """Return the interval (low, high) of the mean of a daily series under serial correlation.
 
-    mean ± t * error with the error and the degrees of freedom of `cosine_error`. Of 240 days without a mean,
+    mean ± t * error with the error and the degrees of freedom of `cosine_error`. Of 240 sessions without a mean,
     labels of 1, 5, 10 and 20 overlapping sessions, it leaves 0 out in 5, 6, 6 and 6% of cases; mean ± 1.96
     Newey-West errors does so in 6, 9, 11 and 15%.
 
@@ -151,11 +151,11 @@ def cosine_error(series: ArrayLike, horizon: int) -> tuple[float, int]:
     least 4.
 
     Args:
-        series: Daily values (date,); missing days are left out.
+        series: Daily values (date,); missing sessions are left out.
         horizon: Sessions that a value overlaps the next ones by, plus 1.
 
     Returns:
-        (NaN, 0) with fewer than `MIN_DAYS` days, fewer than `HORIZONS_FOR_INTERVAL` times the horizon, or
+        (NaN, 0) with fewer than `MIN_DAYS` sessions, fewer than `HORIZONS_FOR_INTERVAL` times the horizon, or
         when the series does not vary.
     """
     values = _present(series)
@@ -169,12 +169,12 @@ def cosine_error(series: ArrayLike, horizon: int) -> tuple[float, int]:
 
 
 def resampled_days(days: int, block: int, replications: int, seed: int) -> IntArray:
-    """Return the positions of the days that stationary-bootstrap draws hold, (replication, days).
+    """Return the positions of the sessions that stationary-bootstrap draws hold, (replication, sessions).
 
-    What is measured day by day on several models is drawn on the same days for all of them.
+    What is measured session by session on several models is drawn on the same sessions for all of them.
 
     Args:
-        days: Number of days.
+        days: Number of sessions.
         block: Mean block in sessions (`block_length`).
         replications: Draws.
         seed: Seed of the draws.
@@ -184,7 +184,7 @@ def resampled_days(days: int, block: int, replications: int, seed: int) -> IntAr
 
 
 def _resampled(values: FloatArray, block: int, replications: int, seed: int) -> FloatArray:
-    """Stationary-bootstrap draws, (replication, days, series)."""
+    """Stationary-bootstrap draws, (replication, sessions, series)."""
     bootstrap = StationaryBootstrap(block, values, seed=seed)
     return np.stack([data[0][0] for data in bootstrap.bootstrap(replications)])
 
@@ -192,15 +192,15 @@ def _resampled(values: FloatArray, block: int, replications: int, seed: int) -> 
 def percentiles(draws: FloatArray, point: float, days: int, block: int, confidence: float) -> tuple[float, float]:
     """Return the interval (low, high) of a statistic from its block-bootstrap draws.
 
-    Days of one block are no independent evidence: n = days / block blocks are. As for any mean of n values,
+    Sessions of one block are no independent evidence: n = sessions / block blocks are. As for any mean of n values,
     the percentiles are stretched about the statistic, by Student's quantile with n - 1 degrees over the
-    normal one and by sqrt(n / (n - 1)). Plain percentiles leave the true mean of 240 days with labels of 5,
+    normal one and by sqrt(n / (n - 1)). Plain percentiles leave the true mean of 240 sessions with labels of 5,
     10 and 20 sessions out in 10, 14 and 18% of cases, stretched ones in 8, 10 and 9%.
 
     Args:
         draws: Statistic of every draw; what is not finite is left out.
         point: Statistic of the data.
-        days: Days of the data.
+        days: Sessions of the data.
         block: Mean block in sessions.
         confidence: Coverage of the interval.
 

@@ -20,7 +20,7 @@ from gogooku_kedro.params import ModelParams
 
 
 class ModelOutput(NamedTuple):
-    """What one forward pass over a chunk of `D` days returns.
+    """What one forward pass over a chunk of `D` sessions returns.
 
     Attributes:
         score: `(D, N, 4)`, high = expected to do better than the cross-section.
@@ -56,7 +56,7 @@ class StockState(NamedTuple):
 
 
 class ATFTGATFAN(nn.Module):
-    r"""Score the cross-section of `N` stocks on `D` consecutive days.
+    r"""Score the cross-section of `N` stocks on `D` consecutive sessions.
 
     .. code-block:: text
 
@@ -68,7 +68,7 @@ class ATFTGATFAN(nn.Module):
     All modules are built here and none in `forward`; an optional part that is switched off is not built,
     except the fusion, which then receives zeros. Setting `graph_enabled` to False sends those zeros through
     a model with a graph, in training as in evaluation, and leaves its parameters as they are. No statistic is
-    taken over days or stocks.
+    taken over sessions or stocks.
 
     Args:
         params: Settings of the model (`model` in `conf/base/parameters.yml`).
@@ -78,7 +78,7 @@ class ATFTGATFAN(nn.Module):
 
     Shapes:
         - **x**: `(D + L - 1, N, F)` normalised features, 0 = missing
-        - **present**: `(D + L - 1, N)` bool, the stock belongs to the cross-section of the day
+        - **present**: `(D + L - 1, N)` bool, the stock belongs to the cross-section of the session
         - **levels**: `(D + L - 1, N, C)`, NaN = absent
         - **context**: `(D + L - 1, M)`, the state of the market on each date
         - **edge_index**: `(2, E)` between nodes `day * N + stock`, row 0 = source
@@ -130,7 +130,7 @@ class ATFTGATFAN(nn.Module):
         edge_index: Tensor,
         edge_attr: Tensor,
     ) -> ModelOutput:
-        """Encode every token once, look back, add the neighbours' message, and score `D` days."""
+        """Encode every token once, look back, add the neighbours' message, and score `D` sessions."""
         state = self.encode(x, present, levels, context)
         days = state.hidden.size(0)
         score, quantiles, graph = self.rank(state.hidden, present[-days:], edge_index, edge_attr)

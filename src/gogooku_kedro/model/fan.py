@@ -9,7 +9,7 @@ def split_by_frequency(x: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
 
     `x_main = irFFT(rFFT(x) * 1_S)` with `S` the `top_k` bins of largest amplitude of each window
     (the constant counts as a bin), `x_residual = x - x_main`: together they are `x` again, on every
-    day of the window. From Ye et al., "Frequency Adaptive Normalization" (NeurIPS 2024), eq. 1-3.
+    session of the window. From Ye et al., "Frequency Adaptive Normalization" (NeurIPS 2024), eq. 1-3.
 
     Args:
         x: `(..., L)` windows; any `L`, odd or even.

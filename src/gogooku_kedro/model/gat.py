@@ -137,7 +137,7 @@ class GraphLayer(nn.Module):
 
 
 class GraphBlock(nn.Module):
-    r"""One to three graph layers over the stocks of each day.
+    r"""One to three graph layers over the stocks of each session.
 
     Between two layers the message joins the states, :math:`h' = \mathrm{LayerNorm}(h + \mathrm{ELU}(m))`;
     the message of the last layer is handed on. All layers share one learned gate of the edges,

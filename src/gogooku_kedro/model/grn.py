@@ -32,7 +32,7 @@ class GatedResidual(nn.Module):
     """Add a gated branch to a trunk and normalise: `LayerNorm(trunk + GLU(branch))`.
 
     The "gate + add + norm" of Lim et al. (2019). Statistics are taken over the width of one token,
-    never over stocks or days, so a token's value cannot depend on what shares its batch.
+    never over stocks or sessions, so a token's value cannot depend on what shares its batch.
 
     Args:
         branch_features: Width of the branch.

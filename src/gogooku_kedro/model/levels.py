@@ -55,7 +55,7 @@ class LevelEncoder(nn.Module):
     """Add what FAN and SAN read from the raw price channels to the stock states.
 
     A window is centred on its own mean and scaled by the training sessions' typical deviation; the mean
-    itself, in units of the channel, goes on beside it. Absent days lie on the window's mean.
+    itself, in units of the channel, goes on beside it. Absent sessions lie on the window's mean.
 
     Args:
         hidden_size: Width of the stock states.
@@ -121,7 +121,7 @@ class LevelEncoder(nn.Module):
         Args:
             forecast: Of the `D * N` windows of a chunk.
             levels_ahead: `(D + H - 1, N, C)` of the sessions that followed, the first one being that
-                after the first day; NaN = absent. Only a loss may read it.
+                after the first session; NaN = absent. Only a loss may read it.
         """
         coming = coming_levels(forecast.centre, levels_ahead, self.path_deviation, self.horizon)
         errors = {}
@@ -141,7 +141,7 @@ def fit_level_scale(levels: Tensor, window: int) -> LevelScale:
 
     Returns:
         Mean and standard deviation of each channel, and the root mean square deviation of a window's
-        days from the window's own mean. A channel that never varies gets 1.
+        sessions from the window's own mean. A channel that never varies gets 1.
     """
     flat = levels.flatten(0, 1)
     mean = flat.nanmean(dim=0)
@@ -156,8 +156,8 @@ def coming_levels(centre: Tensor, levels_ahead: Tensor, path_deviation: Tensor, 
 
     Args:
         centre: `(B, C)` means of the windows seen, see `LevelForecast`.
-        levels_ahead: `(D + H - 1, N, C)`, sessions from the one after the first day on; NaN = absent.
-        path_deviation: `(C,)`, typical deviation of a day from the mean of its window.
+        levels_ahead: `(D + H - 1, N, C)`, sessions from the one after the first session on; NaN = absent.
+        path_deviation: `(C,)`, typical deviation of a session from the mean of its window.
         horizon: Sessions foreseen `H`.
     """
     ahead = levels_ahead.unfold(0, horizon, 1).flatten(0, 1)  # (D*N, C, H)

@@ -8,7 +8,7 @@ SD_FLOOR = 0.05
 
 
 def slice_statistics(x: Tensor, slices: int) -> tuple[Tensor, Tensor, Tensor]:
-    r"""Normalise windows over `slices` equal, non-overlapping slices that cover every day.
+    r"""Normalise windows over `slices` equal, non-overlapping slices that cover every session.
 
     :math:`\tilde x_m = (x_m - \mu_m)/\sigma_m` with mean and (floored) standard deviation of slice `m`.
     From Liu et al., "Adaptive Normalization for Non-stationary Time Series" (NeurIPS 2023), eq. 1.
@@ -58,7 +58,7 @@ class SliceAdaptiveNorm(nn.Module):
         n_channels: Number of raw price channels `C`.
         window: Length of the window `L` in sessions.
         slices: Number of slices `M`; must divide `window`.
-        predictor_size: Hidden width of the predictors, for statistics and for days each.
+        predictor_size: Hidden width of the predictors, for statistics and for sessions each.
         horizon: Sessions to foresee; as many whole slices `M_f` as fit are.
         hidden_size: Width of the output.
 
@@ -96,9 +96,9 @@ class SliceAdaptiveNorm(nn.Module):
 
 
 class StatisticPredictor(nn.Module):
-    """Foresee a statistic of the coming slices from that of the past ones and from the days themselves.
+    """Foresee a statistic of the coming slices from that of the past ones and from the sessions themselves.
 
-    Statistics and days each have a first layer of their own; the second one reads both (Liu et al. 2023,
+    Statistics and sessions each have a first layer of their own; the second one reads both (Liu et al. 2023,
     section 3.2).
 
     Args:

@@ -1,4 +1,4 @@
-"""Banded interpretable attention: each day looks back over its own window, every token encoded once."""
+"""Banded interpretable attention: each session looks back over its own window, every token encoded once."""
 
 import math
 
@@ -9,23 +9,23 @@ from gogooku_kedro.model.grn import GatedResidual
 
 
 class BandedAttention(nn.Module):
-    r"""Interpretable multi-head attention of every day over its own last `window` days.
+    r"""Interpretable multi-head attention of every session over its own last `window` sessions.
 
-    Head `h` weighs the days of the window by :math:`A_h = \mathrm{softmax}(q_h k_h^\top/\sqrt{C} +
+    Head `h` weighs the sessions of the window by :math:`A_h = \mathrm{softmax}(q_h k_h^\top/\sqrt{C} +
     b_{h,\,t-s})`; all heads share one value map, so the mean of the `A_h` *is* the explanation
-    (Lim et al. 2019, eq. 13-16). The query is the last day of the window. Positions are relative, so a
-    token does not know which window it stands in: a chunk of `D` consecutive days needs
+    (Lim et al. 2019, eq. 13-16). The query is the last session of the window. Positions are relative, so a
+    token does not know which window it stands in: a chunk of `D` consecutive sessions needs
     `D + window - 1` token encodings instead of `D * window`, and the result equals the windowed one.
 
     Args:
         hidden_size: Width of tokens and output.
         heads: Number of heads; must divide `hidden_size`.
-        window: Sessions a day looks back over, itself included.
+        window: Sessions a session looks back over, itself included.
         dropout: Dropout of the gated residual.
 
     Shapes:
         - **tokens**: `(D + window - 1, N, hidden_size)`
-        - **present**: `(D + window - 1, N)` bool, False where the stock has no token that day
+        - **present**: `(D + window - 1, N)` bool, False where the stock has no token that session
         - **output**: `(D, N, hidden_size)` and the mean attention `(N, D, D + window - 1)`,
           which is 0 outside the band and, where the stock is present at all, sums to 1
     """
@@ -49,7 +49,7 @@ class BandedAttention(nn.Module):
             self.recency.copy_(-age / memory.unsqueeze(1))
 
     def forward(self, tokens: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
-        """Return each of the last `D` days' summary of its window, and the attention."""
+        """Return each of the last `D` sessions' summary of its window, and the attention."""
         steps, stocks, _ = tokens.shape
         days = steps - self.window + 1
         last = tokens[self.window - 1 :]  # (D, N, d)

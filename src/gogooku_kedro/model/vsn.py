@@ -1,4 +1,4 @@
-"""Which features count: variable selection by stock and day, and a gate by the state of the market."""
+"""Which features count: variable selection by stock and session, and a gate by the state of the market."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Typed settings: every key of ``conf/*/parameters*.yml``, with no defaults and nothing unknown allowed.
+"""Typed settings: every key of `conf/*/parameters*.yml`, with no defaults and nothing unknown allowed.
 
 What is not written in the configuration is an error, so a section cannot be half-written and a misspelt key
 cannot be ignored. Messages name the YAML path and the fix. This module knows nothing of torch or Kedro.
@@ -36,8 +36,8 @@ from gogooku_kedro.params.model import (
     TemporalParams,
     VsnParams,
 )
-from gogooku_kedro.params.research import WalkForwardParams
 from gogooku_kedro.params.training import DebugParams, LossParams, PhaseParams, TrainingParams
+from gogooku_kedro.params.walk_forward import WalkForwardParams
 
 __all__ = [
     "RUNTIME_PARAMETERS",
@@ -77,10 +77,10 @@ SplitDate = date | Literal["auto"]
 
 
 class IngestionParams(Section):
-    """How raw bars become a panel; ``max_move`` is a fraction, ``calendar`` a name of exchange_calendars.
+    """How raw bars become a panel; `max_move` is a fraction, `calendar` a name of exchange_calendars.
 
-    ``price_limits`` says whose table of daily price limits holds, ``split_like_jumps`` what a move near a split
-    ratio without an event is.
+    `price_limits` says whose table of daily price limits holds, `split_like_jumps` what a move near a split ratio
+    without an event is.
     """
 
     calendar: str | None
@@ -152,14 +152,14 @@ SECTIONS: dict[str, type[Section]] = {
 """Top-level sections of the configuration."""
 
 RUNTIME_PARAMETERS = frozenset({"data_root", "ohlcv_path", "signal_strength"})
-"""Keys of ``--params`` that are not sections: where a run reads and writes, and what it reads."""
+"""Keys of `--params` that are not sections: where a run reads and writes, and what it reads."""
 
 
 def check_top_level(names: set[str]) -> None:
     """Refuse a top-level key that no section and no run-time parameter knows.
 
     Args:
-        names: Top-level keys of the merged configuration and of ``--params``.
+        names: Top-level keys of the merged configuration and of `--params`.
 
     Raises:
         ValueError: Naming each unknown key and the closest known one.

@@ -1,4 +1,4 @@
-"""Typed settings of the section ``ablation``."""
+"""Typed settings of the section `ablation`."""
 
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -7,16 +7,16 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from gogooku_kedro.params.base import Section
-from gogooku_kedro.params.research import WalkForwardParams
+from gogooku_kedro.params.walk_forward import WalkForwardParams
 
 REQUIRED_VARIANTS = ("on", "off")
 """The two variants whose difference is the effect of the GAT."""
 
 
 class VariantParams(Section):
-    """What one variant changes: settings of ``model``, the graph it hears, and which of its scores count.
+    """What one variant changes: settings of `model`, the graph it gets, and which of its scores count.
 
-    ``scores: pca_neutral`` takes the principal components out of the variant's finished scores.
+    `scores: pca_neutral` takes the principal components out of the variant's finished scores.
     """
 
     model: dict[str, Any]
@@ -25,7 +25,7 @@ class VariantParams(Section):
 
 
 class GoalsParams(Section):
-    """Gains of ``on`` over ``off``, as a share of what ``off`` reaches; 0 asks for any gain."""
+    """Gains of `on` over `off`, as a share of what `off` reaches; 0 asks for any gain."""
 
     rank_ic: float = Field(ge=0)
     rank_icir: float = Field(ge=0)
@@ -33,7 +33,7 @@ class GoalsParams(Section):
 
 
 class AblationParams(Section):
-    """Variants to train on every fold with every seed; ``walk_forward.folder`` keeps the finished ones."""
+    """Variants to train on every fold with every seed; `walk_forward.folder` keeps the finished ones."""
 
     renamed: ClassVar[Mapping[str, str]] = {"arms": "variants"}
 

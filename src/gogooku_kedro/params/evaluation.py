@@ -1,4 +1,4 @@
-"""Typed settings of the section ``evaluation``."""
+"""Typed settings of the section `evaluation`."""
 
 from typing import Any, Literal, Self
 
@@ -8,7 +8,7 @@ from gogooku_kedro.params.base import Section
 
 
 class FactorsParams(Section):
-    """Principal components that ``pca_neutral`` scores are without; ``window``, ``cadence`` in sessions."""
+    """Principal components that `pca_neutral` scores are without; `window`, `cadence` in sessions."""
 
     number: PositiveInt
     window: PositiveInt
@@ -18,8 +18,8 @@ class FactorsParams(Section):
 class PortfolioParams(Section):
     """Portfolios that are simulated session by session; shares, caps and bands are fractions.
 
-    ``costs_bps`` are basis points per side, ``turnover_cap`` is of the notional of one leg and session,
-    ``participation`` of a stock's 20-session median traded value.
+    `costs_bps` are basis points per side, `turnover_cap` is of the notional of one leg and session,
+    `participation` of a stock's 20-session median traded value.
     """
 
     decile_share: float
@@ -74,7 +74,7 @@ class PortfolioParams(Section):
 
 
 class EvaluationParams(Section):
-    """``cost_bps`` is basis points per side on traded notional, annualisation uses ``sessions_per_year``."""
+    """`cost_bps` is basis points per side on traded notional, annualisation uses `sessions_per_year`."""
 
     cost_bps: float = Field(ge=0)
     sessions_per_year: PositiveInt

@@ -1,4 +1,4 @@
-"""Typed settings of the section ``explanation``."""
+"""Typed settings of the section `explanation`."""
 
 from typing import Literal
 
@@ -8,10 +8,10 @@ from gogooku_kedro.params.base import Section
 
 
 class ExplanationParams(Section):
-    """What is looked at to say what a model learned; ``seed`` draws days, stocks and permutations.
+    """What is looked at to say what a model learned; `seed` draws sessions, stocks and permutations.
 
-    ``days`` sampled sessions and ``edges`` on each are for the effects of single edges, ``explainer_steps``
-    is GNNExplainer's, ``gradient_steps`` that of integrated gradients.
+    `days` sampled sessions and `edges` on each are for the effects of single edges, `explainer_steps`
+    is GNNExplainer's, `gradient_steps` that of integrated gradients.
     """
 
     part: Literal["valid", "test"]

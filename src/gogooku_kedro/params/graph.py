@@ -1,4 +1,4 @@
-"""Typed settings of the section ``graph``."""
+"""Typed settings of the section `graph`."""
 
 from collections.abc import Mapping
 from typing import ClassVar, Literal, Self
@@ -9,7 +9,7 @@ from gogooku_kedro.params.base import Section, no_effect
 
 
 class LeadLagParams(Section):
-    """Edges from stocks that move a session ahead; ``fdr`` is the share of false ones expected."""
+    """Edges from stocks that move a session ahead; `fdr` is the share of false ones expected."""
 
     enabled: bool
     fdr: float = Field(gt=0, lt=1)

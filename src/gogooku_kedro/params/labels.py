@@ -1,4 +1,4 @@
-"""Typed settings of the section ``labels``."""
+"""Typed settings of the section `labels`."""
 
 from typing import Any, Literal, Self, get_args
 
@@ -13,8 +13,8 @@ Residual = Literal["none", "market", "sector", "pca"]
 class LabelsParams(Section):
     """When a position is entered, which labels are missing, and what of a return is learned.
 
-    ``residual`` is one word for all horizons or four in the order 1, 5, 10, 20; ``residual_window`` and
-    ``pca_cadence`` are in sessions.
+    `residual` is one word for all horizons or four in the order 1, 5, 10, 20; `residual_window` and
+    `pca_cadence` are in sessions.
     """
 
     entry: Literal["next_open", "close"]
@@ -48,5 +48,5 @@ class LabelsParams(Section):
         return self
 
     def fitted_sessions(self) -> int:
-        """Sessions of past returns behind the targets: ``residual_window``, 0 when returns are learned."""
+        """Sessions of past returns behind the targets: `residual_window`, 0 when returns are learned."""
         return self.residual_window if set(self.residual) != {"none"} else 0

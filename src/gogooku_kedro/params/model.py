@@ -1,4 +1,4 @@
-"""Typed settings of the section ``model``."""
+"""Typed settings of the section `model`."""
 
 import logging
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ def without_key(section: Any, path: str, reason: str) -> Any:
 
 
 class MarketGateParams(Section):
-    """Gate on the features by the state of the market; a high ``temperature`` keeps it near 1."""
+    """Gate on the features by the state of the market; a high `temperature` keeps it near 1."""
 
     enabled: bool
     temperature: PositiveFloat
@@ -77,7 +77,7 @@ class SanParams(Section):
 
 
 class GatRegularizationParams(Section):
-    """Penalties on the graph attention; zero is legal only with ``enabled: false``."""
+    """Penalties on the graph attention; zero is legal only with `enabled: false`."""
 
     enabled: bool
     edge_weight_penalty: float = Field(ge=0)
@@ -95,7 +95,7 @@ class GatRegularizationParams(Section):
 
 
 class DiffusionParams(Section):
-    """Attention over several hops; ``restart`` is the share of the first hop kept at every further one."""
+    """Attention over several hops; `restart` is the share of the first hop kept at every further one."""
 
     enabled: bool
     hops: int = Field(ge=2)
@@ -103,7 +103,7 @@ class DiffusionParams(Section):
 
 
 class LearnedGraphParams(Section):
-    """Edges to the ``k`` stocks of most similar state; ``penalty`` keeps them smooth and sparse."""
+    """Edges to the `k` stocks of most similar state; `penalty` keeps them smooth and sparse."""
 
     enabled: bool
     k: PositiveInt
@@ -170,7 +170,7 @@ class GatParams(Section):
 
 
 class ModelParams(Section):
-    """ATFT-GAT-FAN: ``hidden_size`` is the total width of every layer, ``window`` is in sessions."""
+    """ATFT-GAT-FAN: `hidden_size` is the total width of every layer, `window` is in sessions."""
 
     hidden_size: PositiveInt
     window: int = Field(ge=2)

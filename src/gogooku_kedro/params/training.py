@@ -1,4 +1,4 @@
-"""Typed settings of the sections ``training`` and ``debug``."""
+"""Typed settings of the sections `training` and `debug`."""
 
 from collections.abc import Collection
 from typing import Any, Literal, Self
@@ -13,7 +13,7 @@ from gogooku_kedro.params.model import Share
 class LossParams(Section):
     """Weights of the terms of the loss, each a mean over dates and horizons; at least one ranks.
 
-    ``fan_weight`` and ``san_weight`` are for the forecasts of the level-like channels.
+    `fan_weight` and `san_weight` are for the forecasts of the raw price channels.
     """
 
     mse_weight: float = Field(ge=0)
@@ -37,9 +37,9 @@ class LossParams(Section):
 
 
 class PhaseParams(Section):
-    """A stretch of training; ``epochs: null`` takes what ``max_epochs`` leaves to the last phase.
+    """A stretch of training; `epochs: null` takes what `max_epochs` leaves to the last phase.
 
-    ``horizon_weights`` weigh the terms of the horizons, ``learning_rate_factor`` the learning rate.
+    `horizon_weights` weigh the terms of the horizons, `learning_rate_factor` the learning rate.
     """
 
     name: str
@@ -61,7 +61,7 @@ class PhaseParams(Section):
 
 
 class TrainingParams(Section):
-    """Optimisation; ``chunk_days`` consecutive sessions of the whole cross-section are one batch."""
+    """Optimisation; `chunk_days` consecutive sessions of the whole cross-section are one batch."""
 
     device: Literal["auto", "cpu", "cuda"]
     devices: PositiveInt
@@ -120,7 +120,7 @@ class TrainingParams(Section):
         return self
 
     def all_seeds(self) -> tuple[int, ...]:
-        """Seeds of the models to train: ``seeds``, or ``seed`` alone where there are none."""
+        """Seeds of the models to train: `seeds`, or `seed` alone where there are none."""
         return self.seeds or (self.seed,)
 
     def identity(self, *, without: Collection[str] = ()) -> dict[str, Any]:
@@ -137,6 +137,6 @@ class TrainingParams(Section):
 
 
 class DebugParams(Section):
-    """What is written beyond the usual; ``gat_verbose`` logs every step of the GAT at DEBUG."""
+    """What is written beyond the usual; `gat_verbose` logs every step of the GAT at DEBUG."""
 
     gat_verbose: bool = no_effect()

@@ -70,8 +70,8 @@ def summarise_key_results(
         daily: Table of `daily_metrics`.
         cost_bps: Cost per side of the net figures, in basis points.
         sessions_per_year: For the Sharpe ratios.
-        returns: Table of `backtest_portfolios`; without it the plain decile portfolio of `daily` is compared.
-        portfolios: portfolio_metrics.json; without it the plain decile portfolio of metrics.json answers.
+        returns: Table of `backtest_portfolios`; without it the decile portfolio of `daily` is compared.
+        portfolios: portfolio_metrics.json; without it the decile portfolio of metrics.json answers.
         effect: gat_effect.json, None where no ablation was run.
         seed_daily: Table of `daily_metrics` of every seed by itself, with a column `seed`.
         replications: Bootstrap draws of an interval.
@@ -173,7 +173,7 @@ def _tradable(metrics: Metrics, portfolios: PortfolioMetrics | None, cost_bps: f
 
 
 def _earnings(plain: ModelMetrics, simulated: Portfolio | None, cost_bps: float) -> Earnings:
-    """Return the simulated portfolio after costs, the plain decile portfolio where none was simulated."""
+    """Return the simulated portfolio after costs, the decile portfolio where none was simulated."""
     ci95, net = plain.sharpe_net_ci, NetPerformance(sharpe_active=plain.sharpe_net)
     if simulated is not None:
         net = simulated.costs[f"{cost_bps:g}"]

@@ -17,6 +17,7 @@ from markupsafe import Markup
 from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 
+from gogooku_kedro.baselines.table import NETWORK
 from gogooku_kedro.report import tables
 from gogooku_kedro.report.cards import Card, answer_cards, effect_cards
 from gogooku_kedro.report.evidence import (
@@ -39,7 +40,7 @@ BELOW = 56
 Drawing = tuple[str, str, Markup]
 """Title, note and HTML of a figure."""
 
-FEW, COLUMN = 5, 90
+FEW, COLUMN = 5, 84
 """A legend of more entries has columns, which are this wide: two of them on a phone."""
 
 
@@ -176,10 +177,10 @@ def _drawing(figure: go.Figure, name: str) -> Drawing:
     above = 30 if copy.layout.annotations else 12
     height = (copy.layout.height or 450) - (copy.layout.margin.t or 80) + above
     copy.update_layout(title=None, margin_t=above, margin_b=BELOW, height=height)
-    entries = {trace.name for trace in copy.data if trace.name}
+    entries = {trace.name for trace in copy.data if trace.name and trace.showlegend is not False}
     columns = COLUMN if len(entries) > FEW else None
     copy.update_layout(legend={"xref": "container", "x": 0.0, "entrywidth": columns, "font_size": 11})
-    copy.for_each_trace(lambda trace: trace.update(name=short_name(trace.name or "")))
+    copy.for_each_trace(lambda trace: trace.update(name=short_name(trace.name or "").removeprefix(f"{NETWORK} ")))
     config = {"responsive": True, "displayModeBar": False, "plotlyServerURL": ""}
     html = to_html(copy, config=config, include_plotlyjs=False, full_html=False, div_id=name)
     return heading, note.removeprefix("<sup>").removesuffix("</sup>"), Markup(html)

@@ -63,7 +63,7 @@ class Universe:
 
 @dataclass(frozen=True)
 class ModelMetrics:
-    """Numbers of one model at one horizon; the Sharpe ratios are of the plain decile portfolio."""
+    """Numbers of one model at one horizon; the Sharpe ratios are of the decile portfolio."""
 
     rank_ic: float | None = shown("rank IC", "+.4f")
     rank_ic_ci: Interval = shown("95% interval", "+.3f", NO_INTERVAL)
@@ -136,7 +136,7 @@ class Portfolio:
 
 @dataclass(frozen=True)
 class Loanable:
-    """Where the stocks that can be sold short come from, and their share of all stock-days."""
+    """Where the stocks that can be sold short come from, and their share of all rows."""
 
     source: str
     share_of_stock_days: float | None = None
@@ -219,7 +219,7 @@ class GatEffect:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A statistic of the model and of a baseline on the same days."""
+    """A statistic of the model and of a baseline on the same sessions."""
 
     model: float | None
     baseline: float | None

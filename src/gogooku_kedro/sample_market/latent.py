@@ -1,4 +1,4 @@
-"""Latent returns of the sample market: factors, shocks with hidden peers, the planted drift."""
+"""Latent returns of the sample market: factors, shocks shared with hidden neighbours, the planted drift."""
 
 from dataclasses import dataclass
 
@@ -15,21 +15,21 @@ from gogooku_kedro.typing import BoolArray, FloatArray
 class LatentMarket:
     """The market without frictions, in log returns; arrays are `(date, code)` unless said.
 
-    `characteristic` x, `own_memory` ũ and `unshared_news` (W ũ - kappa ũ over the listed peers, 0
-    where none is) are known at the close of the session. `variance` has one session more, `(date +
+    `characteristic` x, `own_memory` ũ and `unshared_news` (W ũ - kappa ũ over the listed
+    neighbours, 0 where none is) are known at the close of the session. `variance` has one session more, `(date +
     1, code)`: row t+1 is known at the close of t. `drift` is that of the *next* session at
     `signal_strength` 1, also known at the close. `overnight` and `intraday` are the returns before
     and after the open, without any drift. `shock` is the Gaussian shock u of the session and `tail`
     its independent scale s: their product is the standardised shock of the return.
     `market_overnight` and `market_intraday` are `(date,)`.
 
-    With rho the correlation of u between members of a cluster, sigma_i the long-run volatility:
+    With rho the correlation of u between stocks of a cluster, sigma_i the long-run volatility:
 
         ũ_t = psi ũ_{t-1} + sqrt(1 - psi²) u_t,    x_t = phi x_{t-1} + sqrt(1 - phi²) noise
         drift_{t+1} = sigma_i (a x_t + g (W ũ_t - kappa ũ_t))
         e_t = sigma_t s_t u_t,    sigma²_{t+1} = omega + alpha e_t² + beta sigma_t²
 
-    The part of the peers' news that a stock's own shocks have already shown (kappa) moves nothing any
+    The part of the neighbours' news that a stock's own shocks have already shown (kappa) moves nothing any
     more. Market, sectors and jumps on news are unpredictable, and log returns are symmetric: without
     drift every rank is equally likely.
     """

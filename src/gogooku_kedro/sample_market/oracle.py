@@ -52,14 +52,14 @@ def forward_weight(entry: str, horizon: int, persistence: float, overnight_share
 
 
 def oracle_scores(settings: SampleMarketSettings, universe: Universe, latent: LatentMarket) -> Iterator[OracleScores]:
-    """Yield the Bayes-optimal scores for every entry and horizon, with and without the peer graph.
+    """Yield the Bayes-optimal scores for every entry and horizon, with and without the graph of neighbours.
 
     Both are E[forward drift] / sqrt(v_i + mean v), where v is the forward variance of a code
     without the part that moves all codes alike: with unequal volatilities that ratio, not
-    E[return], orders the expected ranks. With the graph the drift is known; without it the peers'
-    news is replaced by its expectation given the code's own returns (`peer_news_seen_alone`), which
-    hint at it twice: by the shock shared in the cluster, and by the drift that the peers' news has
-    already caused.
+    E[return], orders the expected ranks. With the graph the drift is known; without it the
+    neighbours' news is replaced by its expectation given the code's own returns (`peer_news_seen_alone`), which
+    hint at it twice: by the shock shared in the cluster, and by the drift that the neighbours'
+    news has already caused.
 
     Args:
         settings: The market's settings.

@@ -1,4 +1,4 @@
-"""What a stock's own history says of its hidden peers: a Kalman filter of the spill-over."""
+"""What a stock's own history reveals of its hidden neighbours: a Kalman filter of the spill-over."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from gogooku_kedro.typing import FloatArray
 
 
 def peer_news_seen_alone(settings: SampleMarketSettings, universe: Universe, latent: LatentMarket) -> FloatArray:
-    """Return the expectation of the peers' unshared news W ũ - kappa ũ given the code's own returns to date.
+    """Return the expectation of the neighbours' unshared news W ũ - kappa ũ, given the code's own returns.
 
     A code's idiosyncratic return in units of its current shock scale, less the known effect of its
     characteristic, is
@@ -27,7 +27,7 @@ def peer_news_seen_alone(settings: SampleMarketSettings, universe: Universe, lat
         latent: Its latent returns.
 
     Returns:
-        Conditional mean, `(date, code)`, in units of a shock; 0 where a code has no listed peer.
+        Conditional mean, `(date, code)`, in units of a shock; 0 where a code has no listed neighbour.
     """
     gain = settings.signal_strength * settings.peer_signal
     loading = gain * universe.volatility / (np.sqrt(latent.variance[:-1]) * latent.tail)

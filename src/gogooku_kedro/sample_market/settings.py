@@ -37,11 +37,13 @@ class SampleMarketSettings(BaseModel):
 
     own_signal: float = Field(0.048, description="Drift per unit of the characteristic, in volatilities")
     own_persistence: float = Field(0.93, gt=0, lt=1, description="AR(1) of the characteristic")
-    peer_signal: float = Field(0.119, description="Drift per unit of unshared peer news, in volatilities")
+    peer_signal: float = Field(0.119, description="Drift per unit of the neighbours' unshared news, in volatilities")
     peer_persistence: float = Field(0.85, gt=0, lt=1, description="AR(1) smoothing of past shocks")
-    peer_correlation: float = Field(0.45, gt=0, lt=1, description="Correlation of two peers' shocks")
-    shared_news: float = Field(0.35, ge=0, description="Share of own smoothed shock taken off the peers'")
-    cluster_size: int = Field(7, ge=6, le=8, description="Mean size of a hidden peer cluster: sizes are 6 to 8")
+    peer_correlation: float = Field(0.45, gt=0, lt=1, description="Correlation of two neighbours' shocks")
+    shared_news: float = Field(0.35, ge=0, description="Share of own smoothed shock taken off the neighbours'")
+    cluster_size: int = Field(
+        7, ge=6, le=8, description="Mean size of a cluster of hidden neighbours: sizes are 6 to 8"
+    )
 
     market_volatility: float = Field(0.0095, gt=0)
     sector_volatility: float = Field(0.004, gt=0)
@@ -67,7 +69,7 @@ class SampleMarketSettings(BaseModel):
     def _check_size_and_dates(self) -> Self:
         if not MIN_CODES <= self.n_codes <= MAX_CODES:
             raise ValueError(
-                f"n_codes={self.n_codes}: the peer clusters of 6 to 8 stocks and the code space need "
+                f"n_codes={self.n_codes}: the clusters of 6 to 8 stocks and the code space need "
                 f"{MIN_CODES} to {MAX_CODES} codes"
             )
         if pd.Timestamp(self.end) < pd.Timestamp(self.start):

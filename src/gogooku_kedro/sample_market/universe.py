@@ -1,4 +1,4 @@
-"""The issues of the sample market: what stays fixed about each code, and the hidden peer graph."""
+"""The issues of the sample market: what stays fixed about each code, and the hidden graph of neighbours."""
 
 from dataclasses import dataclass
 

@@ -32,8 +32,8 @@ def run_key(
     Args:
         fingerprint: `MarketTensors.fingerprint()`.
         feature_hash: Hash of the feature manifest.
-        train: Days of the training part.
-        valid: Days of the validation part.
+        train: Sessions of the training part.
+        valid: Sessions of the validation part.
         model_params: Settings of the model.
         training: Settings of the optimisation, `seed` that of the model.
     """
@@ -46,7 +46,7 @@ class EpochCheckpoints(Checkpoint):
     """Save every epoch; keep the last `keep` of them and the best by the monitored metric.
 
     An epoch whose metric is not finite, as in a phase without the graph, is never the best. The best
-    epoch is part of the state, so that a restart from any of the files finds the file it speaks of.
+    epoch is part of the state, so that a restart from any of the files finds the file that it names.
 
     Args:
         folder: Folder of the run.

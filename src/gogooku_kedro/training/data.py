@@ -1,4 +1,4 @@
-"""Feed a Trainer with chunks of consecutive days that already lie in the device's memory."""
+"""Feed a Trainer with chunks of consecutive sessions that already lie in the device's memory."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from gogooku_kedro.training.tensors import DayChunk, MarketTensors
 
 
 class DayChunks(Dataset[DayChunk]):
-    """Chunks of a market; `cuts` holds the first day and the number of days of each."""
+    """Chunks of a market; `cuts` holds the first session and the number of sessions of each."""
 
     def __init__(self, market: MarketTensors, cuts: Sequence[tuple[int, int]], window: int) -> None:
         self.market, self.cuts, self.window = market, list(cuts), window
@@ -36,9 +36,9 @@ class DayChunkDataModule(pl.LightningDataModule):
 
     Args:
         market: The market; moved to the trainer's device once.
-        train: First and last-plus-one day of the training part.
+        train: First and last-plus-one session of the training part.
         valid: The same of the validation part.
-        chunk_days: Days of a chunk `D`.
+        chunk_days: Sessions of a chunk `D`.
         window: Sessions of the model's window `L`.
         seed: Seed of the cuts.
         accumulate: Chunks of one optimiser step in one process `A`.
@@ -74,7 +74,7 @@ class DayChunkDataModule(pl.LightningDataModule):
         return self._loader(self.epoch_cuts(self.trainer.current_epoch, rank, processes))
 
     def epoch_cuts(self, epoch: int, rank: int = 0, processes: int = 1) -> list[tuple[int, int]]:
-        """First day and number of days of the chunks of one process in an epoch.
+        """First session and number of sessions of the chunks of one process in an epoch.
 
         Args:
             epoch: The epoch, counted from 0.
@@ -97,28 +97,28 @@ class DayChunkDataModule(pl.LightningDataModule):
 
 
 def cut_days(start: int, stop: int, days: int, shift: int) -> list[tuple[int, int]]:
-    """Cut `start` to `stop - 1` into chunks, each day into exactly one.
+    """Cut `start` to `stop - 1` into chunks, each session into exactly one.
 
     Args:
-        start: First day.
-        stop: Last day plus one.
-        days: Days of a chunk; the first and the last chunk may be shorter.
-        shift: Days of the first chunk, 0 for a whole one.
+        start: First session.
+        stop: Last session plus one.
+        days: Sessions of a chunk; the first and the last chunk may be shorter.
+        shift: Sessions of the first chunk, 0 for a whole one.
 
     Returns:
-        First day and number of days of each chunk, in order of time.
+        First session and number of sessions of each chunk, in order of time.
     """
     borders = [start, *range(start + (shift or days), stop, days), stop]
     return [(a, b - a) for a, b in pairwise(borders)]
 
 
 def steps_per_epoch(start: int, stop: int, days: int, group: int = 1, max_batches: int | None = None) -> int:
-    """Largest number of optimiser steps that the days `start` to `stop - 1` make in an epoch.
+    """Largest number of optimiser steps that the sessions `start` to `stop - 1` make in an epoch.
 
     Args:
-        start: First day.
-        stop: Last day plus one.
-        days: Days of a chunk.
+        start: First session.
+        stop: Last session plus one.
+        days: Sessions of a chunk.
         group: Chunks of one optimiser step, all processes together.
         max_batches: Chunks of an epoch at most.
     """

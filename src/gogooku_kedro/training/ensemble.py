@@ -227,7 +227,7 @@ class Ensemble:
         """
         names = read_config(folder).get("members")
         if not isinstance(names, list) or not names or not all(map(_is_seed_folder, names)):
-            raise ValueError(f"{folder / CONFIG} lists no members such as seed_0: {TRAIN_AGAIN}")
+            raise ValueError(f"{folder / CONFIG} lists no seed models such as seed_0: {TRAIN_AGAIN}")
         return cls(tuple(SeedModel.load(folder / name) for name in names))
 
 

@@ -55,9 +55,9 @@ def fit_model(
     weights; its checkpoints lie in `training.checkpoint_dir` and are removed when training ends.
 
     Args:
-        market: The market; days outside `train` and `valid` are read only as windows before them.
-        train: Days of the training part.
-        valid: Days of the validation part.
+        market: The market; sessions outside `train` and `valid` are read only as windows before them.
+        train: Sessions of the training part.
+        valid: Sessions of the validation part.
         feature_hash: Hash of the feature manifest, kept with the weights.
         model_params: Settings of the model.
         training: Settings of the optimisation. With `devices` above 1 new processes train, so a script

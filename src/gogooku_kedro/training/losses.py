@@ -1,4 +1,4 @@
-"""Loss terms, each averaged per date first, so that a day with many stocks weighs as much as any other.
+"""Loss terms, each averaged per date first, so that a session with many stocks weighs as much as any other.
 
 Every term is computed in float32, whatever precision the scores come in. A missing label removes the stock
 from its date: what the model says of it changes neither the value nor any gradient.

@@ -1,4 +1,4 @@
-"""The market as a model reads it: its tensors, the names along their axes, and the days of the split."""
+"""The market as a model reads it: its tensors, the names along their axes, and the sessions of the split."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Market:
         manifest: The feature manifest: names, families and hash of the features.
         context: Names of the features that are the context, and not in `x`.
         edges: The graph as a table.
-        parts: First day and last day plus one of `train`, `valid` and `test`; empty without a split.
+        parts: First session and last session plus one of `train`, `valid` and `test`; empty without a split.
     """
 
     tensors: MarketTensors
@@ -36,7 +36,7 @@ class Market:
     parts: Mapping[str, tuple[int, int]]
 
     def days(self, part: str) -> list[int]:
-        """Return the positions of the days of a part of the split."""
+        """Return the positions of the sessions of a part of the split."""
         return list(range(*self.parts[part]))
 
 

@@ -1,4 +1,4 @@
-"""The LightningModule: one step on a chunk of days, every loss term and every figure by name."""
+"""The LightningModule: one step on a chunk of sessions, every loss term and every figure by name."""
 
 import logging
 import math
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 class CrossSectionModule(pl.LightningModule):
-    """Train ATFT-GAT-FAN on chunks of days.
+    """Train ATFT-GAT-FAN on chunks of sessions.
 
     The phase of an epoch (`training.phases`) says whether the graph is on, in training and validation
     alike, how the horizons weigh and what the learning rate is multiplied by.
@@ -66,7 +66,7 @@ class CrossSectionModule(pl.LightningModule):
         return frozenset(idle | ({"quantile_head"} if not self.training_params.loss.quantile_weight else set()))
 
     def forward(self, chunk: DayChunk) -> ModelOutput:
-        """Score a chunk of days."""
+        """Score a chunk of sessions."""
         output: ModelOutput = self.model(
             chunk.x, chunk.present, chunk.levels, chunk.context, chunk.edge_index, chunk.edge_attr
         )

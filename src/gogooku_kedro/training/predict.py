@@ -1,4 +1,4 @@
-"""Score days with one trained model or several, the same way for validation, test and today."""
+"""Score sessions with one trained model or several, the same way for validation, test and today."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -21,15 +21,15 @@ CHUNK_DAYS = 32
 
 
 class EncodedDay(NamedTuple):
-    """What a model knows of each stock on a day before the graph network, and the day's graph.
+    """What a model knows of each stock on a session before the graph network, and the session's graph.
 
     Attributes:
-        day: Position of the day.
+        day: Position of the session.
         hidden: `(1, N, hidden_size)`.
         present: `(1, N)` bool.
         edge_index: `(2, E)` between stocks.
         edge_attr: `(E, A)`.
-        selection: `(N, F)` variable selection weights of the day's tokens, None without a VSN.
+        selection: `(N, F)` variable selection weights of the session's tokens, None without a VSN.
     """
 
     day: int
@@ -46,16 +46,16 @@ def encode_days(
     days: list[int],
     change: Callable[[DayChunk], DayChunk] | None = None,
 ) -> Iterator[EncodedDay]:
-    """Encode the window of every stock on each day, without gradients.
+    """Encode the window of every stock on each session, without gradients.
 
     Windows are encoded in chunks whose borders lie at fixed sessions and whose shape never changes, and
-    every day has a graph of its own: what is known of a day cannot depend, not even in the last bit, on what
+    every session has a graph of its own: what is known of a session cannot depend, not even in the last bit, on what
     comes after it.
 
     Args:
         model: The model, in evaluation mode, on the device of the market.
         market: The market.
-        days: Positions of the days; each needs a whole window before it.
+        days: Positions of the sessions; each needs a whole window before it.
         change: What is done to a chunk before it is encoded; None takes it as it is.
     """
     wanted, anchor = sorted(days), model.window - 1
@@ -76,16 +76,16 @@ def encode_days(
 def predict_days(
     model: ATFTGATFAN, market: MarketTensors, days: list[int], device: str
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """Score the cross-section of each day; nothing of a score depends on what comes after its day.
+    """Score the cross-section of each session; nothing of a score depends on what comes after its session.
 
     Args:
         model: The model, in evaluation mode.
         market: The market.
-        days: Positions of the days; each needs a whole window before it.
+        days: Positions of the sessions; each needs a whole window before it.
         device: `cpu` or `cuda`.
 
     Yields:
-        The day, its scores `(N, 4)` and quantiles `(N, 4, Q)`, on the CPU.
+        The session, its scores `(N, 4)` and quantiles `(N, 4, Q)`, on the CPU.
     """
     model = model.to(device)
     for of in encode_days(model, market.to(torch.device(device)), days):
@@ -103,13 +103,13 @@ def predictions_frame(
     codes: pd.Index,
     device: str,
 ) -> pd.DataFrame:
-    """Predictions of the stocks that belong to the cross-section of each day.
+    """Predictions of the stocks that belong to the cross-section of each session.
 
     Args:
         model: The model, in evaluation mode.
         params: Its settings, for the quantile levels.
         market: The market.
-        parts: Positions of the days by name of the part, for example `{"test": [...]}`.
+        parts: Positions of the sessions by name of the part, for example `{"test": [...]}`.
         dates: Sessions of the market.
         codes: Stocks of the market.
         device: `cpu` or `cuda`.
@@ -154,7 +154,7 @@ def predict_parts(
         feature_hash: Hash of the manifest of the market's features.
         model_params: Settings of the section `model`.
         market: The market.
-        parts: Positions of the days by name of the part, for example `{"test": [...]}`.
+        parts: Positions of the sessions by name of the part, for example `{"test": [...]}`.
         dates: Sessions of the market.
         codes: Stocks of the market.
         device: `cpu` or `cuda`.

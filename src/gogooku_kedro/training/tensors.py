@@ -1,4 +1,4 @@
-"""The market as tensors that stay in the device's memory, cut into chunks of consecutive days."""
+"""The market as tensors that stay in the device's memory, cut into chunks of consecutive sessions."""
 
 import hashlib
 from collections.abc import Sequence
@@ -17,11 +17,11 @@ from gogooku_kedro.labels.target import gaussian_rank_labels
 from gogooku_kedro.typing import Float32Array, IntArray
 
 AHEAD = max(HORIZONS)
-"""Sessions after a day whose levels the model learns to foresee; no more than the longest label."""
+"""Sessions after a session whose levels the model learns to foresee; no more than the longest label."""
 
 
 class DayChunk(NamedTuple):
-    """`D` consecutive days of the whole cross-section with the `L - 1` days before them.
+    """`D` consecutive sessions of the whole cross-section with the `L - 1` sessions before them.
 
     Attributes:
         x: `(D + L - 1, N, F)` normalised features, 0 = missing.
@@ -32,8 +32,8 @@ class DayChunk(NamedTuple):
         edge_attr: `(E, A)`.
         target: `(D, N, 4)` per-date Gaussian ranks of the label, NaN = no label.
         levels_ahead: `(D + H - 1, N, C)` levels from the session after `first_day` to the `H`-th after
-            the last day, NaN = absent or beyond the last session. Label side: only the loss may read it.
-        first_day: Index of the first of the `D` days in the market's sessions.
+            the last session, NaN = absent or beyond the last session. Label side: only the loss may read it.
+        first_day: Index of the first of the `D` sessions in the market's sessions.
     """
 
     x: Tensor
@@ -49,13 +49,13 @@ class DayChunk(NamedTuple):
 
 @dataclass(frozen=True)
 class GraphTensors:
-    """All graphs one after the other, with the graph of every day.
+    """All graphs one after the other, with the graph of every session.
 
     Attributes:
         edge_index: `(2, E)` stock positions, grouped by as-of date.
         edge_attr: `(E, A)`.
         offset: `(G + 1,)`, edges of graph `g` are `offset[g]:offset[g + 1]`.
-        graph_of_day: `(T,)`, last graph whose as-of date is not after the day, -1 = none yet.
+        graph_of_day: `(T,)`, last graph whose as-of date is not after the session, -1 = none yet.
     """
 
     edge_index: Tensor
@@ -68,11 +68,11 @@ class GraphTensors:
         return type(self)(*(getattr(self, f.name).to(device) for f in fields(self)))
 
     def of_days(self, first_day: int, stop_day: int) -> tuple[Tensor, Tensor]:
-        """Edges `(2, E)` between stocks and attributes `(E, A)` of the graphs in force on the days.
+        """Edges `(2, E)` between stocks and attributes `(E, A)` of the graphs in force on the sessions.
 
         Args:
-            first_day: Index of the first day.
-            stop_day: Index of the last day plus one.
+            first_day: Index of the first session.
+            stop_day: Index of the last session plus one.
         """
         graphs = self.graph_of_day[first_day:stop_day]
         graphs = graphs[graphs >= 0]
@@ -82,10 +82,10 @@ class GraphTensors:
         return self.edge_index[:, edges], self.edge_attr[edges]
 
     def edges(self, first_day: int, present: Tensor) -> tuple[Tensor, Tensor]:
-        """Edges of consecutive days between stocks that are present on the day.
+        """Edges of consecutive sessions between stocks that are present on the session.
 
         Args:
-            first_day: Index of the first day.
+            first_day: Index of the first session.
             present: `(D, N)` bool.
 
         Returns:
@@ -116,7 +116,7 @@ class MarketTensors:
 
     Attributes:
         x: `(T, N, F)`.
-        present: `(T, N)` bool, the stock belongs to the cross-section of the day.
+        present: `(T, N)` bool, the stock belongs to the cross-section of the session.
         levels: `(T, N, C)`, NaN = absent.
         context: `(T, M)` features of the market as a whole, 0 = missing.
         target: `(T, N, 4)` per-date Gaussian ranks, NaN = no label.
@@ -169,9 +169,9 @@ class MarketTensors:
         return int(self.present.any(dim=1).nonzero()[-1])
 
     def chunk(self, first_day: int, days: int, window: int) -> DayChunk:
-        """Days `first_day` to `first_day + days - 1` with the window before each of them.
+        """Sessions `first_day` to `first_day + days - 1` with the window before each of them.
 
-        Days beyond the last session are absent stocks, so that every chunk has the same shape. Every chunk
+        Sessions beyond the last session are absent stocks, so that every chunk has the same shape. Every chunk
         is a copy in memory of its own, so that all have the same layout too.
 
         Raises:

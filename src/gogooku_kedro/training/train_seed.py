@@ -38,12 +38,12 @@ NOISE = (
     ".*does not have many workers.*",  # the panel lies in the device's memory: a worker has nothing to do
     ".*Checkpoint directory .* exists.*",
     ".*treespec, LeafSpec.*",  # Lightning's own use of PyTorch
-    ".*recommended to use .*sync_dist=True.*",  # every process validates the same days
+    ".*recommended to use .*sync_dist=True.*",  # every process validates the same sessions
     "Grad strides do not match bucket view strides.*",  # a matter of speed, of small weights
 )
 
 Days = tuple[int, int]
-"""First day and last day plus one, as positions among the market's sessions."""
+"""First session and last session plus one, as positions among the market's sessions."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class Job:
 
     Attributes:
         folder: Folder of the checkpoints, and of the finished model.
-        train: Days of the training part.
-        valid: Days of the validation part.
+        train: Sessions of the training part.
+        valid: Sessions of the validation part.
         feature_hash: Hash of the feature manifest.
         model_params: Settings of the model.
         training: Settings of the optimisation; `seed` is that of the one model.

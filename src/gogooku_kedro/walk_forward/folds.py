@@ -28,7 +28,7 @@ def plan_folds(
 
     Args:
         dates: Sessions in increasing order.
-        candidate_manifest: Manifest before the gates.
+        candidate_manifest: Manifest before the checks.
         params: Section `walk_forward`.
         split: Section `split`; of it the purge.
         labels: Section `labels`.

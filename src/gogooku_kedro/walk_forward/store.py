@@ -15,9 +15,9 @@ from gogooku_kedro.params import EvaluationParams, FeaturesParams, ModelParams, 
 from gogooku_kedro.walk_forward.refit import History
 
 FORMAT = 2
-FACTS, PREDICTIONS, MEMBERS = "fold.json", "predictions.parquet", "seed_predictions.parquet"
+FACTS, PREDICTIONS, SEED_PREDICTIONS = "fold.json", "predictions.parquet", "seed_predictions.parquet"
 MODELS, CHECKPOINTS = "models", "checkpoints"
-FOLDS = ResultFolders("fold", "walk_forward.folder", FACTS, (PREDICTIONS, MEMBERS))
+FOLDS = ResultFolders("fold", "walk_forward.folder", FACTS, (PREDICTIONS, SEED_PREDICTIONS))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""One table over folds: figures of all test days together, of every fold, and how far folds differ."""
+"""One table over folds: figures of all test sessions together, of every fold, and how far folds differ."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def summarise_folds(
         seed: Seed of the draws.
 
     Returns:
-        The numbers of `summarise_metrics` over the days of all folds together, and beside them
+        The numbers of `summarise_metrics` over the sessions of all folds together, and beside them
         `folds` (number of the fold to rank_ic, rank_ic_t, rank_ic_ci, ic, rank_icir, decile_spread,
         sharpe_net, days) and `between_folds` (rank_ic, rank_icir, sharpe_net to std, min, max and
         share_positive over the folds' values). None = does not exist; the standard deviation of a single
@@ -94,7 +94,7 @@ def summarise_folds(
 def summarise_seeds(
     daily: pd.DataFrame, sessions_per_year: float
 ) -> dict[str, dict[str, dict[str, float | int | None]]]:
-    """Return {seed: {horizon: numbers}} over the days of all folds.
+    """Return {seed: {horizon: numbers}} over the sessions of all folds.
 
     Args:
         daily: Table of `measure_seeds`.

@@ -31,7 +31,7 @@ VARIANTS = {
 
 
 def run(tmp_path, chunk=None, training=None, before=lambda model: None, **changes):
-    """Check a new model, sick in the way of ``before``."""
+    """Check a new model, sick in the way of `before`."""
     params = model_params(**changes)
     chunk = chunk or random_chunk(params, seed=0)
     torch.manual_seed(0)

@@ -104,7 +104,7 @@ def summarise_variants(
 def plot_effect(
     ablation_daily_metrics: pd.DataFrame, ablation_table: pd.DataFrame, evaluation: EvaluationParams
 ) -> tuple[go.Figure, go.Figure]:
-    """Draw the difference day by day, and every variant with its interval."""
+    """Draw the difference session by session, and every variant with its interval."""
     from gogooku_kedro.report.figures.effect import cumulative_difference, variant_forest
 
     return cumulative_difference(_series(ablation_daily_metrics, evaluation)), variant_forest(ablation_table)

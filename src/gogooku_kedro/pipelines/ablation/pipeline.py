@@ -14,7 +14,7 @@ FIGURES = ["gat_effect_difference", "gat_effect_variants"]
 
 
 def create_pipeline() -> Pipeline:
-    """Build the stage ``ablation``."""
+    """Build the stage `ablation`."""
     trained = [*HISTORY, SPLITS, GATHERED]
     facts = ["run_record", "quality_report", "params:ablation", SETTINGS, "params:model", "params:training"]
     return stage(

@@ -34,7 +34,7 @@ def measure_seeds(
     model: ModelParams,
     params: EvaluationParams,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Measure what only the network has: the days of every seed by itself, and its quantiles."""
+    """Measure what only the network has: the sessions of every seed by itself, and its quantiles."""
     from gogooku_kedro.metrics.daily import daily_metrics
     from gogooku_kedro.metrics.quantiles import daily_quantiles, quantile_calibration
 
@@ -82,7 +82,7 @@ def summarise_metrics(
     split: dict[str, Any],
     params: EvaluationParams,
 ) -> dict[str, Any]:
-    """Aggregate the days; the test part is read here, once."""
+    """Aggregate the sessions; the test part is read here, once."""
     from gogooku_kedro.metrics.daily import summarise_metrics as aggregate
 
     run = run_record | {

@@ -68,7 +68,7 @@ def plot_figures(
     quantile_calibration: pd.DataFrame,
     training_history: pd.DataFrame,
 ) -> tuple[go.Figure, go.Figure, go.Figure, go.Figure, go.Figure]:
-    """Draw rank IC by day and month, turnover, whether quantiles hold, and the graph in training."""
+    """Draw rank IC by session and month, turnover, whether quantiles hold, and the graph in training."""
     from gogooku_kedro.report.figures import model, portfolio, ranking
 
     return (

@@ -93,7 +93,7 @@ def summarise_folds(
     params: EvaluationParams,
     folds: WalkForwardParams,
 ) -> dict[str, Any]:
-    """Make one table over the folds: all test days together, every fold, and how far folds differ."""
+    """Make one table over the folds: all test sessions together, every fold, and how far folds differ."""
     from gogooku_kedro.walk_forward import table as fold_table
 
     run = {name: run_record[name] for name in ("git_sha", "config_hash", "seeds", "environment")}

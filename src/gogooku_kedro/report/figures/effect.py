@@ -1,4 +1,4 @@
-"""Figures of an ablation: the difference day by day, and every variant beside the model as it is configured."""
+"""Figures of an ablation: the difference session by session, and every variant beside the model as it is configured."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ BAND = "rgba(0, 114, 178, 0.12)"
 def cumulative_difference(series: VariantSeries, kind: str = "raw") -> go.Figure:
     """Return the running sum of the daily rank IC of `on` and the controls less that of `off`.
 
-    The last value divided by the days is the mean difference. The band around 0 holds, on any one day,
+    The last value divided by the sessions is the mean difference. The band around 0 holds, on any one session,
     the sum of `on` less `off` in 95 of 100 markets where there is no difference: 1.96 standard deviations
-    of a day's evidence (serial correlation included, seeds held fixed) times the root of the days so far.
+    of a session's evidence (serial correlation included, seeds held fixed) times the root of the sessions so far.
 
     Args:
         series: The variants.

@@ -32,7 +32,7 @@ def attention_network(pairs: pd.DataFrame, top: int, sector: str | None = None) 
     """Draw whom the stocks of one sector attend to: the `top` pairs of largest lift.
 
     The sector's stocks lie on the inner circle, neighbours of other sectors on the outer one. A line is the
-    thicker the larger the lift; pairs that were connected on fewer than half of the days of the steadiest
+    thicker the larger the lift; pairs that were connected on fewer than half of the sessions of the steadiest
     pair are left out.
 
     Args:

@@ -20,7 +20,6 @@ from gogooku_kedro.report.figures.style import (
     plain_numbers,
 )
 
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 MONITORED = {
     "gat/attention_entropy": "Attention entropy / ln(degree)",
     "gat/effective_neighbours": "Effective neighbours",
@@ -72,7 +71,7 @@ def graph_monitoring(history: pd.DataFrame) -> go.Figure:
 
     Args:
         history: training_history.csv: epoch, seed and the columns `gat/...`; those that a model without
-            graph or without peer neutralisation lacks leave their panel empty.
+            graph or without neutralisation of the score lacks leave their panel empty.
     """
     check_columns(history, ["epoch"], "training_history")
     figure = make_subplots(
@@ -111,17 +110,16 @@ def loss_curves(history: pd.DataFrame) -> go.Figure:
         name: (name, 1, {"color": FALLBACK_COLOUR, "dash": dash})
         for name, dash in zip(losses, ("solid", "dash"), strict=False)
     }
-    curves = [name for name in history.columns if name.startswith("valid/rank_ic_")]
-    for number, name in enumerate(curves):
-        label = f"rank IC {name.removeprefix('valid/rank_ic_')}"
-        styles[name] = (label, 2, {"color": PALETTE[number % len(PALETTE)]})
+    for horizon, colour in HORIZON_COLOURS.items():
+        if (name := f"valid/rank_ic_{horizon}") in history:
+            styles[name] = (f"rank IC {horizon}", 2, {"color": colour})
     for number, (_, epochs) in enumerate(_seeds(history)):
         for name, (label, row, line) in styles.items():
             place = {"row": row, "col": 1}
             _add_epochs(figure, epochs, name, label, legend=number == 0, line=line, marker_size=5, **place)
-    figure.update_yaxes(title="Valid rank IC", row=2, col=1)
+    figure.update_yaxes(title="Validation rank IC", row=2, col=1)
     figure.update_xaxes(title="Epoch", row=2, col=1)
-    styled = lay_out(figure, title="Training loss and rank IC on valid", x=None, y=None)
+    styled = lay_out(figure, title="Training loss and validation rank IC", x=None, y=None)
     return styled.update_yaxes(title="Loss", row=1, col=1)
 
 

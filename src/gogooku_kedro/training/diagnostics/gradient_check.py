@@ -72,11 +72,11 @@ class GradientReport:
 def check_gradients(
     model: ATFTGATFAN, chunk: DayChunk, model_params: ModelParams, training: TrainingParams
 ) -> GradientReport:
-    """Run the four stages on one chunk of days; weights, mode and gradients are put back afterwards.
+    """Run the four stages on one chunk of sessions; weights, mode and gradients are put back afterwards.
 
     Args:
         model: The network, on the device of the chunk.
-        chunk: Days with labels and, if the GAT is enabled, with edges between stocks.
+        chunk: Sessions with labels and, if the GAT is enabled, with edges between stocks.
         model_params: Settings of the model.
         training: Settings of the optimisation; the last phase, which has the graph, is the one checked.
     """
@@ -226,9 +226,9 @@ def _put_back(model: ATFTGATFAN) -> Iterator[None]:
 
 
 def _sensitivity_checks(module: CrossSectionModule, chunk: DayChunk) -> list[Check]:
-    """Hold the scores of the chunk's last day against its inputs, in evaluation mode.
+    """Hold the scores of the chunk's last session against its inputs, in evaluation mode.
 
-    Every day of the window, feature, raw price channel, market feature and neighbour has to move some score.
+    Every session of the window, feature, raw price channel, market feature and neighbour has to move some score.
     """
     model = module.model.eval()
     x, levels, context = (t.clone().requires_grad_() for t in (chunk.x, chunk.levels, chunk.context))
@@ -252,7 +252,7 @@ def _sensitivity_checks(module: CrossSectionModule, chunk: DayChunk) -> list[Che
     ]
     if model.levels is not None:
         seen = torch.zeros_like(levels) if by_level is None else by_level.abs()[-model.window :]
-        seen = seen.nan_to_num(nan=0.0)  # the mean of a window without any day has no gradient
+        seen = seen.nan_to_num(nan=0.0)  # the mean of a window without any session has no gradient
         checks.append(_reaches("every_day_of_the_levels_reaches_the_scores", seen.sum(dim=(1, 2)), "day"))
         checks.append(_reaches("every_channel_reaches_the_scores", seen.sum(dim=(0, 1)), "channel"))
     if context.size(-1):
@@ -265,7 +265,7 @@ def _sensitivity_checks(module: CrossSectionModule, chunk: DayChunk) -> list[Che
 
 def _neighbours(score: Tensor, x: Tensor, chunk: DayChunk) -> Check:
     days, stocks, _ = score.shape
-    source, target = chunk.edge_index - (days - 1) * stocks  # nodes of the last day are 0 ... N - 1
+    source, target = chunk.edge_index - (days - 1) * stocks  # nodes of the last session are 0 ... N - 1
     between = (source >= 0) & (source != target)
     name = "neighbours_reach_the_scores"
     if not between.any():

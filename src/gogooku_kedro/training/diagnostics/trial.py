@@ -1,4 +1,4 @@
-"""An untrained model, and days to try it on: the first of a market, or random numbers where there is none yet."""
+"""An untrained model, and sessions to try it on: the first of a market, or random numbers where there is none yet."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -44,7 +44,7 @@ def first_chunk(
         split: First and last session of every part.
         manifest: The feature manifest.
         params: Settings of the model.
-        days: Days of the chunk.
+        days: Sessions of the chunk.
     """
     first = max(part_range(split, features.indexes["date"], "train")[0], params.window - 1)
     around = {"date": slice(first - params.window + 1, first + days + AHEAD)}
@@ -53,7 +53,7 @@ def first_chunk(
 
 
 def random_chunk(params: ModelParams, seed: int) -> DayChunk:
-    """Return four days of 30 stocks with 16 features, 3 raw price channels and 5 neighbours each.
+    """Return four sessions of 30 stocks with 16 features, 3 raw price channels and 5 neighbours each.
 
     Args:
         params: Settings of the model: its window, the edge attributes, and whether there is market context.

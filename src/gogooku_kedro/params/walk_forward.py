@@ -1,4 +1,4 @@
-"""Typed settings of the section ``walk_forward``."""
+"""Typed settings of the section `walk_forward`."""
 
 from typing import Literal, Self
 
@@ -8,9 +8,9 @@ from gogooku_kedro.params.base import Section, no_effect
 
 
 class WalkForwardParams(Section):
-    """Folds that end with the data; every length is in sessions, ``purge_sessions`` is that of ``split``.
+    """Folds that end with the data; every length is in sessions, `purge_sessions` is that of `split`.
 
-    ``folder`` holds a subfolder for every finished or unfinished fold.
+    `folder` holds a subfolder for every finished or unfinished fold.
     """
 
     scheme: Literal["expanding", "rolling"]
