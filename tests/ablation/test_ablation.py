@@ -135,6 +135,18 @@ def test_the_numbers_are_those_of_the_evaluation(finished, fold, history):
             np.testing.assert_array_equal(found[column], plain[column].loc[found.index], err_msg=kind)
 
 
+def test_the_peers_of_a_control_are_those_of_the_market_and_not_of_its_own_graph(finished, fold):
+    scores = seed_scores(finished.setting.folder, "identity", finished)
+    one = scores[scores["seed"] == 0].drop(columns="seed")
+    expected = daily_metrics(neutralise_peers(one, fold.graph_edges), fold.labels, 10.0)
+    found = finished.daily.query("variant == 'identity' and scores == 'peer_neutral' and seed == '0'")
+    for column in ("rank_ic", "long_short_net"):
+        np.testing.assert_array_equal(found[column], expected[column])
+    own_graph = fold.graph_edges[fold.graph_edges["source"] == fold.graph_edges["target"]]
+    other = daily_metrics(neutralise_peers(one, own_graph), fold.labels, 10.0)
+    assert not np.array_equal(found["rank_ic"], other["rank_ic"], equal_nan=True)
+
+
 def test_controls_have_the_parameters_of_the_model(finished):
     parameters = finished.runs.set_index("variant")["n_parameters"]
     assert parameters["identity"] == parameters["on"] > parameters["off"]

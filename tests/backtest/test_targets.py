@@ -82,6 +82,27 @@ def test_a_held_stock_stays_while_it_ranks_within_the_wider_band() -> None:
     assert members == ["A", "AC", "C"]
 
 
+def test_a_stock_held_short_stays_while_it_ranks_within_the_wider_band() -> None:
+    scores = np.array([np.arange(10.0), [1, 0, 2, 3, 4, 5, 6, 7, 8, 9], [2, 0, 1, 3, 4, 5, 6, 7, 8, 9]])
+    chosen = rules(decile_share=0.1, hysteresis=0.2)
+    legs = portfolio_legs("long_short", scores, np.ones((3, 10), bool), chosen)
+    held = np.zeros((1, 10))
+    members = []
+    for day in range(3):
+        long, short = legs.members(day, held)
+        members.append("".join(np.array(list("ABCDEFGHIJ"))[short[0]]))
+        held = long.astype(float) - short
+    # Day 2: A is second to last of ten, inside the band of two, and stays beside B. Day 3: third to last, and out.
+    assert members == ["A", "AB", "B"]
+
+
+def test_a_stock_held_on_one_side_is_not_kept_on_the_other() -> None:
+    scores = np.arange(10.0)[None]
+    legs = portfolio_legs("long_short", scores, np.ones((1, 10), bool), rules(decile_share=0.1, hysteresis=0.2))
+    long, short = legs.members(0, np.where(np.arange(10) == 8, -1.0, np.where(np.arange(10) == 1, 1.0, 0.0))[None])
+    assert (np.flatnonzero(long).tolist(), np.flatnonzero(short).tolist()) == ([9], [0])
+
+
 def test_the_band_lowers_the_turnover() -> None:
     panel, score = random_market(9)
     for horizon, portfolio in ((1, "long_short"), (5, "long_short"), (1, "long_only")):

@@ -8,7 +8,7 @@ from gogooku_kedro.features import (
     market_columns,
     without,
 )
-from gogooku_kedro.features.manifest import warmup
+from gogooku_kedro.features.manifest import first_session, warmup
 
 SETTINGS = {"normalisation": "gaussian_rank", "normalisation_of": {}, "sector_neutral": (), "clip": 8.0}
 CHOSEN = ["returns", "volume", "regime"]
@@ -83,6 +83,19 @@ def test_neighbours_warm_up_after_the_first_graph(panel):
     assert warmup(manifest_of(panel), 120) == 250
     neighbours = {"features": [{"lookback": 61, "family": "neighbours"}, {"lookback": 100, "family": "returns"}]}
     assert warmup(neighbours, 120) == 181
+
+
+@pytest.mark.parametrize(
+    ("windows", "first"),
+    [
+        # the longest look-back of 250, then the longer of the model's window and the graph's cadence
+        ({"model_window": 20, "graph_cadence": 5, "residual_window": 0}, 270),
+        ({"model_window": 5, "graph_cadence": 20, "residual_window": 270}, 270),
+        ({"model_window": 20, "graph_cadence": 5, "residual_window": 400}, 400),  # targets are residuals from there on
+    ],
+)
+def test_training_begins_when_features_graph_window_and_residual_targets_have_warmed_up(panel, windows, first):
+    assert first_session(manifest_of(panel), graph_window=120, **windows) == first
 
 
 @pytest.mark.parametrize(

@@ -208,6 +208,15 @@ def test_shares_and_dividends_follow_a_split_between_event_and_today():
     same(known(after, "stmt_adj_forecast_dividend", split=split)[8:], [6] * 4)
 
 
+def test_a_filing_on_an_ex_date_states_new_shares_and_one_on_the_day_before_old_ones():
+    split = (6, 3)  # 1:3 on 2024-02-09
+    for day, shares, dividend, first in (("2024-02-08", 1000, 6, 6), ("2024-02-09", 3000, 2, 7)):
+        table = statements(filing(day, "3Q", Y24, Sales=1, ShOutFY=shares, FSales=1, FDivAnn=dividend))
+        unknown = [NAN] * first
+        same(known(table, "stmt_adj_shares", split=split), unknown + [1000] * (12 - first))
+        same(known(table, "stmt_adj_forecast_dividend", split=split), unknown + [6] * (12 - first))
+
+
 def test_figures_are_forgotten_after_200_sessions():
     dates = pd.bdate_range("2023-02-01", periods=230)
     table = statements(

@@ -102,6 +102,21 @@ def test_limit_flags_and_labels_stand_in_the_panel():
     assert panel["sector"].values.tolist() == ["Tech", "n/a"]  # first known, so later ones do not matter
 
 
+def test_the_base_of_the_limits_splits_with_the_price():
+    # 1:2 on the third day; the fourth is halted, with 1:5 on the fifth: 605 / 5 = 121
+    split = issue("AAA", [1000, 1210, 605, NAN, 121, 120], adj_factor=[1, 1, 0.5, 1, 0.2, 1])
+    panel = panel_of(split, price_limits="tse")
+    np.testing.assert_allclose(series(panel, "limit_base"), [NAN, 1000, 605, NAN, 121, 121], rtol=1e-6)
+    np.testing.assert_array_equal(series(panel, "limit_width"), np.float32([NAN, 300, 100, NAN, 50, 50]))
+    np.testing.assert_array_equal(series(panel, "next_limit_width"), np.float32([300, 300, 100, NAN, 50, 50]))
+
+
+def test_the_base_of_the_limits_follows_an_event_on_a_halted_day():
+    panel = panel_of(issue("AAA", [1000, NAN, 510], adj_factor=[1, 0.5, 1]), price_limits="tse")
+    np.testing.assert_allclose(series(panel, "limit_base"), [NAN, NAN, 500])
+    np.testing.assert_array_equal(series(panel, "limit_width"), np.float32([NAN, NAN, 80 + 20]))
+
+
 def test_the_index_is_the_mean_return_without_a_market_index():
     panel = panel_of(issue("AAA", [100, 110, 110]), issue("BBB", [100, 100, NAN]))
     np.testing.assert_allclose(panel["index_return"], [NAN, 0.05, 0], atol=1e-7)

@@ -149,6 +149,24 @@ def test_a_few_blocks_are_trusted_less_than_many():
     assert widths[1] > 1.7 * widths[0]
 
 
+@pytest.mark.parametrize("statistic", [MEAN, ICIR])
+def test_days_are_drawn_in_blocks_of_the_horizon(statistic):
+    one, two = (variant.iloc[:60] for variant in variants(0, gain=0.01))
+    far, near = (compare(one, two, statistic, horizon=h, replications=500) for h in (20, 1))
+    assert far.interval[1] - far.interval[0] > 1.5 * (near.interval[1] - near.interval[0])
+    assert far.standard_error > near.standard_error
+
+
+def test_a_draw_takes_the_same_days_of_both_variants():
+    """The day moves both series together: drawn apart, its noise alone would make the interval ten times as wide."""
+    rng = np.random.default_rng(1)
+    day = rng.normal(0, 0.1, (DAYS, 1))
+    one, two = table(day + 0.01 + rng.normal(0, 0.005, (DAYS, 1))), table(day + rng.normal(0, 0.005, (DAYS, 1)))
+    found = compare(one, two)
+    assert found.interval[1] - found.interval[0] < 0.004
+    assert found.interval[0] < 0.01 < found.interval[1]
+
+
 def test_nothing_is_known_of_one_day():
     one, two = (variant.iloc[:1] for variant in variants(9))
     assert math.isnan(compare(one, two).difference)

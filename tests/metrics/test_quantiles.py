@@ -49,6 +49,18 @@ def test_share_below_counts_the_labelled_stocks_under_their_own_quantile() -> No
     assert second["crossing"].tolist() == [2 / 6, 2 / 6]
 
 
+def test_quantiles_cross_where_any_two_neighbours_do() -> None:
+    ranks = ranks_of(np.linspace(-1.0, 1.0, 6)[None])
+    quantiles = {
+        #           in order, the lower two, the upper two, all equal, turned round, in order
+        "q25_1d": [-0.5, 0.2, -0.5, 0.0, 0.5, -9.0],
+        "q50_1d": [0.0, 0.1, 0.3, 0.0, 0.0, 0.0],
+        "q75_1d": [0.5, 0.5, 0.2, 0.0, -0.5, 9.0],
+    }
+    daily = daily_quantiles(predictions_for(ranks, **quantiles), ranks, (0.25, 0.5, 0.75))
+    assert daily["crossing"].tolist() == [3 / 6] * 3
+
+
 @pytest.fixture(scope="module")
 def calibrated() -> pd.DataFrame:
     """A predictor that knows each stock's distribution, and one that is too sure (half the spread)."""

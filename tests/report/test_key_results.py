@@ -1,12 +1,14 @@
 """key_results.json compares the same sessions and says what it does not know."""
 
+from typing import Any
+
 import pandas as pd
 import pytest
 
 from gogooku_kedro.report.cards import terminal_lines
-from gogooku_kedro.report.key_results import compare_models, summarise_key_results
-from gogooku_kedro.report.results import Metrics, parse
-from tests.report.report_run import COST, RUN, evidence_of
+from gogooku_kedro.report.key_results import _matters, compare_models, summarise_key_results
+from gogooku_kedro.report.results import GatEffect, Metrics, parse
+from tests.report.report_run import COST, RUN, effect, evidence_of
 
 
 def test_model_is_compared_on_the_same_days(daily) -> None:
@@ -36,6 +38,37 @@ def test_months_of_a_rising_and_of_a_falling_universe_are_told_apart(daily) -> N
     assert regimes["down"].months == rows["date"].dt.month.nunique() - 1
     assert regimes["up"].models["model"]["1d"] == pytest.approx(rows.loc[january, "rank_ic"].mean())
     assert regimes["down"].models["model"]["1d"] == pytest.approx(rows.loc[~january, "rank_ic"].mean())
+
+
+def low_of_control(low: float | None, horizon: str = "5d") -> dict[str, Any]:
+    """A control at one horizon, with this lower end of what `on` has more."""
+    return {horizon: {"rank_ic": {"on_less_control_ci95": [low, 0.05]}}}
+
+
+GAIN_WITHOUT_CONTROL = "a gain, but no control was run"
+NO_MORE = "no more than a control graph"
+
+
+@pytest.mark.parametrize(
+    ("controls", "answer"),
+    [
+        ({}, GAIN_WITHOUT_CONTROL),
+        ({"identity": low_of_control(0.001)}, "matters"),
+        ({"identity": low_of_control(0.001), "permuted": low_of_control(0.002)}, "matters"),
+        ({"identity": low_of_control(0.001), "permuted": low_of_control(-0.001)}, NO_MORE),
+        ({"identity": low_of_control(-0.001), "permuted": low_of_control(0.001)}, NO_MORE),
+        ({"identity": low_of_control(0.001), "mean": low_of_control(-0.001)}, NO_MORE),
+        ({"identity": low_of_control(0.001), "pca_neutral": low_of_control(-0.001)}, "no more than neutral scores"),
+        ({"identity": low_of_control(None)}, NO_MORE),
+        ({"identity": low_of_control(0.001, horizon="1d")}, NO_MORE),
+    ],
+)
+def test_the_graph_matters_where_every_control_that_was_asked_for_is_beaten_and_at_least_one_was(
+    controls, answer
+) -> None:
+    found = GatEffect.of(effect() | {"controls": controls})
+    assert _matters(found, "5d") == answer
+    assert _matters(found, "10d") == "undecided"  # no gain over the model without graph, whatever the controls say
 
 
 def test_daily_metrics_without_days_leave_no_answer() -> None:

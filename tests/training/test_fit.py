@@ -79,6 +79,16 @@ def test_the_weights_of_the_best_epoch_are_kept_and_not_the_last(market, model, 
     assert figures["rank_ic"] != pytest.approx(result.history["valid/rank_ic"].iloc[-1], abs=1e-3)
 
 
+def test_the_weights_kept_are_the_averaged_ones_that_were_validated(market, model, tmp_path):
+    result = fit(market, model, training_params(tmp_path, max_epochs=3, ema_decay=0.9))
+    best = result.seed_model.training["best_epoch"]
+    network, days = result.seed_model.build("hash", model), list(range(*VALID))
+    scores = np.stack([score.numpy() for _, score, _ in predict_days(network, market, days, "cpu")])
+    figures = validation_figures(scores, market.target[days].numpy())
+    for name in ("rank_ic", "rank_icir", "rank_ic_1d", "rank_ic_20d"):
+        assert figures[name] == pytest.approx(result.history[f"valid/{name}"][best], abs=1e-5)
+
+
 def test_epochs_without_the_graph_are_neither_kept_nor_counted(market, model, tmp_path):
     settings = training_params(tmp_path, max_epochs=8, patience=1, phases=NO_GRAPH, learning_rate=1e-9)
     result = fit(market, model, settings)

@@ -71,6 +71,18 @@ def test_a_chunk_holds_the_window_before_its_first_day(market):
         market.chunk(first_day=4, days=3, window=6)
 
 
+def test_every_day_of_a_chunk_hears_the_graph_of_its_own_day(market):
+    """Until session 29 a stock hears the first one before it, from 30 on the second."""
+    chunk = market.chunk(first_day=28, days=4, window=6)
+    source, target = (ends[chunk.edge_attr[:, 3] == 0] for ends in chunk.edge_index)
+    day, step = target // STOCKS, (target - source) % STOCKS
+    assert day.bincount().tolist() == [STOCKS] * 4
+    assert [step[day == d].unique().tolist() for d in range(4)] == [[1], [1], [2], [2]]
+    whole_window_before = market.chunk(first_day=30, days=2, window=6)
+    source, target = (ends[whole_window_before.edge_attr[:, 3] == 0] for ends in whole_window_before.edge_index)
+    assert ((target - source) % STOCKS == 2).all()
+
+
 def test_days_after_the_last_session_are_absent():
     market = with_context()
     chunk = market.chunk(first_day=58, days=4, window=6)

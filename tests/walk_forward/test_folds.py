@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gogooku_kedro.labels.split import split_mask
-from gogooku_kedro.walk_forward.folds import walk_forward_splits
+from gogooku_kedro.params import LabelsParams, SplitParams
+from gogooku_kedro.walk_forward.folds import plan_folds, walk_forward_splits
+from tests.graph.conftest import graph_params
 from tests.walk_forward.conftest import plan
 
 DATES = pd.bdate_range("2021-01-04", periods=300)
@@ -50,6 +52,22 @@ def test_a_rolling_fold_trains_on_the_last_sessions_alone():
     ]
     assert [len(positions(split, "train")) for split in splits] == [100, 100]
     assert splits[0]["test"] == ["2021-12-06", "2022-01-14"]
+
+
+@pytest.mark.parametrize(("residual", "first"), [("none", 56), ("market", 90)])
+def test_the_first_fold_begins_when_features_window_and_residual_targets_have_warmed_up(residual, first):
+    labels = {"limit_entry": "missing", "delisting": "missing", "pca_factors": 1, "pca_cadence": 10}
+    labels |= {"entry": "next_open", "residual": residual, "residual_window": 90}
+    (split,) = plan_folds(
+        DATES,
+        {"features": [{"lookback": 50, "family": "returns"}]},
+        plan(folds=1),
+        SplitParams(train_end="auto", valid_end="auto", purge_sessions=21),
+        LabelsParams.model_validate(labels),
+        graph_params(cadence=5),
+        window=6,
+    )
+    assert positions(split, "train")[0] == first
 
 
 def test_the_embargo_widens_both_gaps():

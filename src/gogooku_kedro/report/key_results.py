@@ -44,9 +44,6 @@ SHOWN_HORIZON = "5d"
 BEYOND_LUCK = 0.95
 """A net Sharpe ratio is more than the luck of many trials where its deflated one reaches this."""
 
-CONTROL_GRAPHS = ("identity", "permuted")
-"""Variants of an ablation whose graph has no information: what the graph adds must not be there in them."""
-
 REGIMES = {"up": 1.0, "down": -1.0}
 
 
@@ -208,12 +205,16 @@ def _graph(effect: GatEffect | None, run: RunFacts, trees: Mapping[str, Comparis
 
 
 def _matters(effect: GatEffect, horizon: str) -> str:
-    """Say "matters" for a gain over the model without graph and over every control graph."""
+    """Say "matters" for a gain over the model without graph and over every control of the ablation, at least one."""
     interval = effect.raw.horizons[horizon]["rank_ic"].ci95
-    controls = [effect.raw.controls.get(name, {}) for name in CONTROL_GRAPHS]
-    lows = [of[horizon]["rank_ic"].on_less_control_ci95[0] for of in controls if horizon in of]
-    beaten = all(low is not None and low > 0 for low in lows)
-    positive = "matters" if beaten else "no more than a control graph"
+    lows = {
+        name: of[horizon]["rank_ic"].on_less_control_ci95[0] if horizon in of else None
+        for name, of in effect.raw.controls.items()
+    }
+    unbeaten = {name for name, low in lows.items() if low is None or low <= 0}
+    positive = "matters" if lows else "a gain, but no control was run"
+    if unbeaten:
+        positive = "no more than neutral scores" if unbeaten == {"pca_neutral"} else "no more than a control graph"
     return side_of_zero(interval, positive=positive, negative="harms")
 
 
