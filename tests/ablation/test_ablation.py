@@ -138,12 +138,12 @@ def test_the_numbers_are_those_of_the_evaluation(finished, fold, history):
 def test_the_peers_of_a_control_are_those_of_the_market_and_not_of_its_own_graph(finished, fold):
     scores = seed_scores(finished.setting.folder, "identity", finished)
     one = scores[scores["seed"] == 0].drop(columns="seed")
-    expected = daily_metrics(neutralise_peers(one, fold.graph_edges), fold.labels, 10.0)
+    expected = daily_metrics(neutralise_neighbours(one, fold.graph_edges), fold.labels, 10.0)
     found = finished.daily.query("variant == 'identity' and scores == 'peer_neutral' and seed == '0'")
     for column in ("rank_ic", "long_short_net"):
         np.testing.assert_array_equal(found[column], expected[column])
     own_graph = fold.graph_edges[fold.graph_edges["source"] == fold.graph_edges["target"]]
-    other = daily_metrics(neutralise_peers(one, own_graph), fold.labels, 10.0)
+    other = daily_metrics(neutralise_neighbours(one, own_graph), fold.labels, 10.0)
     assert not np.array_equal(found["rank_ic"], other["rank_ic"], equal_nan=True)
 
 
