@@ -17,6 +17,7 @@ PLAIN = {
     "int_type": "write a whole number, without quotes",
     "model_type": "write a section, keys and values",
     "string_type": "write text, in quotes where YAML reads something else",
+    "too_short": "write at least one",
     "tuple_type": "write a list, such as [a, b]",
 }
 """What to write, by pydantic's name of an error; its own sentences speak of Python."""
@@ -124,7 +125,8 @@ def sentence(name: str, section: type[BaseModel], details: Any) -> str:
         known = _keys(section, parents)
         near = "".join(f"did you mean {match!r}? " for match in get_close_matches(key, known, 1))
         return f"{path}: unknown key; {near}The keys of {'.'.join([name, *parents])} are {', '.join(known)}"
-    return f"{path}: {details['input']!r} is not possible: {PLAIN.get(details['type'], details['msg'])}"
+    value = list(details["input"]) if isinstance(details["input"], tuple) else details["input"]  # as it was written
+    return f"{path}: {value!r} is not possible: {PLAIN.get(details['type'], details['msg'])}"
 
 
 def _keys(section: type[BaseModel], parents: list[str]) -> list[str]:
