@@ -1,6 +1,6 @@
 """Problems of a merged configuration, as sentences that name the YAML path, the value and the fix."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Literal, TypeGuard, get_args
 
@@ -47,8 +47,8 @@ def configuration_problems(parameters: Mapping[str, Any]) -> list[str]:
 
 def _problems_between_sections(parameters: Mapping[str, Any]) -> list[str]:
     """What a calendar, the features, the graph or another section makes impossible; every section is valid."""
-    settings = {name: section.model_validate(parameters[name]) for name, section in SECTIONS.items()}
-    checks = (
+    settings: dict[str, Any] = {name: section.model_validate(parameters[name]) for name, section in SECTIONS.items()}
+    checks: tuple[Callable[[], None], ...] = (
         lambda: _check_calendar(settings["ingestion"].calendar),
         lambda: _check_families(settings["features"]),
         lambda: _check_purge(settings["split"].purge_sessions, settings["labels"].entry),
