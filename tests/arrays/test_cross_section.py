@@ -94,3 +94,7 @@ def test_the_universe_trades_today_on_a_full_session_after_enough_history(panel_
     assert np.flatnonzero(in_universe[:, 2]).tolist() == [9]
     with pytest.raises(ValueError, match="min_history = 0"):
         universe_mask(panel, min_history=0)
+    sessions = panel.sizes["date"]
+    assert not universe_mask(panel, min_history=sessions).isnull().any()
+    with pytest.raises(ValueError, match=rf"min_history = {sessions + 1}: the data have {sessions} sessions"):
+        universe_mask(panel, min_history=sessions + 1)
