@@ -10,7 +10,7 @@ from typing import Any
 import click
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
-from kedro.io import DataCatalog
+from kedro.io import DataCatalog, DatasetError
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
@@ -108,10 +108,9 @@ class RunRecord:
             "environment": run_params.get("env") or "base",
             "seconds": {},
         }
-        if catalog.exists(RECORD):
-            before = catalog.load(RECORD)
-            if before["config_hash"] == record["config_hash"]:
-                record["seconds"] = before["seconds"]
+        before = _stored_record(catalog)
+        if before.get("config_hash") == record["config_hash"]:
+            record["seconds"] = before.get("seconds", {})
         self._record, self._catalog = record, catalog
         catalog.save(RECORD, record)
 
@@ -183,6 +182,16 @@ class MlflowRecord:
             if tracked:
                 publish.log_effect(effect)
             publish.show_effect(effect, paths("gat_effect"))
+
+
+def _stored_record(catalog: DataCatalog) -> dict[str, Any]:
+    """Return the record of the run before; one that cannot be read counts as absent, as it holds no results."""
+    try:
+        before = catalog.load(RECORD) if catalog.exists(RECORD) else {}
+    except DatasetError as error:
+        logger.warning("%s; seconds of earlier stages are left out", error)
+        return {}
+    return before if isinstance(before, dict) else {}
 
 
 def plain_parameters(catalog: DataCatalog) -> dict[str, Any]:
