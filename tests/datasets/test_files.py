@@ -13,6 +13,7 @@ from kedro.io import DataCatalog, DatasetError
 
 from gogooku_kedro import datasets
 from gogooku_kedro.datasets import ParquetDataset
+from gogooku_kedro.datasets.integrity import stored_problems
 from tests.conftest import ENVIRONMENTS, config_loader
 
 
@@ -127,3 +128,13 @@ def test_half_a_file_is_refused_in_one_sentence(tmp_path, kind, half):
     with pytest.raises(DatasetError, match=r"metrics.json is damaged \(.*\); .*--pipelines=evaluation$") as refused:
         getattr(datasets, kind)(filepath=str(tmp_path / "metrics.json")).load()
     assert "\n" not in str(refused.value)
+
+
+def test_verifying_lists_what_is_missing_and_what_is_damaged(tmp_path):
+    paths = {name: tmp_path / f"{name}.json" for name in ("metrics", "split", "gat_effect", "quality_report")}
+    catalog = DataCatalog({name: datasets.JSONDataset(filepath=str(path)) for name, path in paths.items()})
+    catalog.save("metrics", {"test": 1})
+    paths["split"].write_text('{"train": ')
+    missing, damaged = stored_problems(catalog, paths, {"metrics", "split", "quality_report"})
+    assert missing.startswith(f"{paths['quality_report']} does not exist; ")
+    assert damaged.startswith(f"{paths['split']} is damaged (")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 import google_crc32c
+import xarray as xr
 from kedro.framework.project import pipelines
-from kedro.io import DatasetError
+from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from zarr.abc.store import ByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore, WrapperStore
@@ -35,6 +36,31 @@ def damage(path: Path, reason: object) -> DatasetError:
     """Return the refusal of a damaged file; of a reason of several lines the first is told."""
     first_line = str(reason).partition("\n")[0].rstrip(". ")
     return refusal(path, f"is damaged ({first_line})")
+
+
+def stored_problems(catalog: DataCatalog, written: Iterable[str], needed: Collection[str]) -> list[str]:
+    """Read every stored dataset and return what is wrong, one sentence each.
+
+    Args:
+        catalog: The catalog.
+        written: Names of what the pipelines write.
+        needed: Those of them that are missed where they are not there.
+    """
+    found = []
+    for name in sorted(set(written) & set(catalog.keys())):
+        dataset = catalog[name]
+        if isinstance(dataset, MemoryDataset):
+            continue
+        try:
+            if catalog.exists(name):
+                content = dataset.load()
+                if isinstance(content, xr.Dataset):
+                    content.load()
+            elif name in needed:
+                found.append(str(refusal(Path(dataset._describe()["filepath"]), "does not exist")))
+        except DatasetError as error:
+            found.append(str(error).partition("\n")[0])
+    return found
 
 
 class CheckedStore(WrapperStore[LocalStore]):
