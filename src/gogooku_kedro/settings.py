@@ -1,8 +1,9 @@
 """Kedro settings of the project: https://docs.kedro.org/en/stable/configure/configuration_basics/."""
 
-from gogooku_kedro.hooks import GraphMatchesModel, MlflowRecord, RunRecord, SettingsCheck
+from gogooku_kedro.hooks import GraphMatchesModel, MlflowRecord, RunRecord, SettingsCheck, Tracking
 
-HOOKS = (SettingsCheck(), RunRecord(), GraphMatchesModel(), MlflowRecord())
+HOOKS = (SettingsCheck(), RunRecord(), GraphMatchesModel(), Tracking(), MlflowRecord())
+DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow", "kedro_mlflow")  # `Tracking` calls them
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
