@@ -6,7 +6,8 @@ Hooks are kept thin and without state of their own beyond one run; what they che
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 from kedro.framework.context import KedroContext
@@ -18,6 +19,9 @@ from kedro.pipeline.node import Node
 from gogooku_kedro.params import RUNTIME_PARAMETERS, SECTIONS, ModelParams
 from gogooku_kedro.params.base import Section
 from gogooku_kedro.validation import configuration_problems
+
+if TYPE_CHECKING:
+    from gogooku_kedro.artifacts import RootLock
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +68,41 @@ class SettingsCheck:
                 resolve_device(training["device"], training["devices"])
             except ValueError as error:
                 raise SettingsError(str(error)) from error
+
+
+class OneRun:
+    """Keep a second run off the data root."""
+
+    def __init__(self) -> None:
+        self._lock: RootLock | None = None
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(self, catalog: DataCatalog) -> None:
+        """Take the data root, which is where the record of the run lies."""
+        from gogooku_kedro.artifacts import RootLock
+
+        self._release()  # of a run in this process that another hook stopped
+        lock = RootLock(Path(catalog[RECORD]._describe()["filepath"]).parents[1])
+        try:
+            lock.acquire()
+        except BlockingIOError as error:
+            raise SettingsError(str(error)) from error
+        self._lock = lock
+
+    @hook_impl(trylast=True)
+    def after_pipeline_run(self) -> None:
+        """Give it back."""
+        self._release()
+
+    @hook_impl(trylast=True)
+    def on_pipeline_error(self) -> None:
+        """Give it back."""
+        self._release()
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
 
 class GraphMatchesModel:
