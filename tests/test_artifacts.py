@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 
 from gogooku_kedro import artifacts
-from gogooku_kedro.artifacts import ResultFolders, atomic_file, digest, key, remove_leftovers
+from gogooku_kedro.artifacts import ResultFolders, RootLock, atomic_file, digest, key, remove_leftovers
 from gogooku_kedro.params import LabelsParams
 from tests.conftest import settings_of
 
@@ -172,3 +172,33 @@ def test_a_temporary_file_that_is_written_at_this_moment_is_no_leftover(tmp_path
         os.utime(tmp_path / name, (time.time() - age,) * 2)
     assert remove_leftovers(tmp_path) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == [".a.json.1.tmp", "c.json"]
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from gogooku_kedro.artifacts import RootLock
+lock = RootLock(Path(sys.argv[1]))
+lock.acquire()
+print("taken", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_second_run_is_refused_and_one_that_was_killed_is_taken_over(tmp_path):
+    root = tmp_path / "data"
+    command = [sys.executable, "-c", HOLDER, str(root)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "taken\n"
+        message = rf"{root} is written by process {holder.pid}, which started at 20\d\d-.*; wait .* data_root=DIR"
+        with pytest.raises(BlockingIOError, match=message):
+            RootLock(root).acquire()
+        holder.kill()
+    (root / "03_primary").mkdir()
+    left_over = root / "03_primary" / ".graph_edges.parquet.1.tmp"
+    left_over.write_text("half")
+    lock = RootLock(root)
+    lock.acquire()
+    assert not left_over.exists()
+    lock.release()
+    assert [path.name for path in root.iterdir()] == ["03_primary"]

@@ -8,9 +8,9 @@ import pytest
 import torch
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline, node
-from kedro_datasets.json import JSONDataset
 
 from gogooku_kedro import hooks
+from gogooku_kedro.datasets import JSONDataset
 from gogooku_kedro.hooks import GraphMatchesModel, RunRecord, SettingsCheck, SettingsError
 from gogooku_kedro.params import SECTIONS
 from tests.conftest import settings_of
@@ -162,6 +162,11 @@ class TestRunRecord:
         changed = self.run(tmp_path, settings_of(graph__k=9), [step()])
         assert set(changed["seconds"]) == {"training"}
         assert changed["config_hash"] != later["config_hash"]
+
+    @pytest.mark.parametrize("content", ["", '{"config_hash": ', "[]", "{}"])
+    def test_a_record_that_cannot_be_read_counts_as_absent(self, tmp_path, content):
+        (tmp_path / "run_record.json").write_text(content)
+        assert set(self.run(tmp_path, settings_of(), [step()])["seconds"]) == {"training"}
 
     def test_the_seeds_of_an_ensemble_are_those_that_are_trained(self, tmp_path):
         record = self.run(tmp_path, settings_of(training__seeds=[3, 4]))

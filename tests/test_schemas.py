@@ -177,7 +177,7 @@ def test_a_session_of_a_fold_is_measured_once():
 
 def test_the_catalog_refuses_a_bad_table_in_words(tmp_path):
     entry = {
-        "type": "pandas.ParquetDataset",
+        "type": "gogooku_kedro.datasets.ParquetDataset",
         "filepath": str(tmp_path / "daily_bars.parquet"),
         "validator": "gogooku_kedro.schemas.DailyBars",
     }

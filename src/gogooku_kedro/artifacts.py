@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
+from filelock import FileLock, Timeout
 
 from gogooku_kedro import __version__
 from gogooku_kedro.params.base import Section
@@ -63,6 +64,52 @@ def atomic_file(path: Path) -> Iterator[Path]:
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+class RootLock:
+    """A data root is written by one run at a time.
+
+    The operating system frees the lock when its process ends, however that happens; what a killed run left is
+    then taken over, its temporary files are deleted.
+
+    Args:
+        root: The data root.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._owner = root / ".run.json"
+        self._lock = FileLock(root / ".run.lock")
+
+    def acquire(self) -> None:
+        """Take the data root for this process.
+
+        Raises:
+            BlockingIOError: Another run has it; the message names its process and start.
+        """
+        self._root.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            try:
+                owner = json.loads(self._owner.read_text())
+                who = f"process {owner['process']}, which started at {owner['started']}"
+            except (OSError, ValueError, KeyError, TypeError):  # it has just taken the root, or just left it
+                who = "another process"
+            raise BlockingIOError(
+                f"{self._root} is written by {who}; wait for it to end, or give another --params data_root=DIR"
+            ) from error
+        for folder in (self._root, *self._root.glob("*/")):
+            remove_leftovers(folder, older_than=0)
+        started = time.strftime("%Y-%m-%d %H:%M:%S")
+        with atomic_file(self._owner) as unfinished:
+            unfinished.write_text(json.dumps({"process": os.getpid(), "started": started}))
+
+    def release(self) -> None:
+        """Give the data root back."""
+        self._owner.unlink(missing_ok=True)
+        Path(self._lock.lock_file).unlink(missing_ok=True)
+        self._lock.release()
 
 
 def remove_leftovers(folder: Path, older_than: float = LEFTOVER_SECONDS) -> int:

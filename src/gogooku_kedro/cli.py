@@ -1,4 +1,4 @@
-"""Project commands beside Kedro's own: validate-config, check-gradients, explain, document-features."""
+"""Project commands beside Kedro's own: validate-config, check-gradients, explain, verify, document-features."""
 
 from __future__ import annotations
 
@@ -104,6 +104,26 @@ def explain(
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     click.echo(json.dumps(why.as_dict(top), indent=2) if as_json else render(why, top))
+
+
+@cli.command(name="verify")
+@of_an_environment
+@click.option("--params", default="", callback=_split_params, help="As of kedro run: data_root=DIR.")
+def verify(env: str | None, conf_source: str | None, params: dict[str, Any]) -> None:
+    """Read every file that a run writes: one line for each that is missing or damaged, and exit code 1."""
+    loader = _configuration(env, conf_source, params)
+    from kedro.framework.project import pipelines
+    from kedro.io import DataCatalog
+
+    from gogooku_kedro.datasets.integrity import stored_problems
+
+    written = {name: pipeline.all_outputs() for name, pipeline in pipelines.items()}
+    found = stored_problems(
+        DataCatalog.from_config(loader["catalog"]), set().union(*written.values()), written["__default__"]
+    )
+    if found:
+        raise click.ClickException("\n".join(found))
+    click.secho("every file is there and as it was written", fg="green")
 
 
 @cli.command(name="document-features")

@@ -5,18 +5,23 @@ Hooks are kept thin and without state of their own beyond one run; what they che
 
 import logging
 import time
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
-from kedro.io import DataCatalog
+from kedro.io import DataCatalog, DatasetError
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from gogooku_kedro.params import RUNTIME_PARAMETERS, SECTIONS, ModelParams
 from gogooku_kedro.params.base import Section
 from gogooku_kedro.validation import configuration_problems
+
+if TYPE_CHECKING:
+    from gogooku_kedro.artifacts import RootLock
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +70,41 @@ class SettingsCheck:
                 raise SettingsError(str(error)) from error
 
 
+class OneRun:
+    """Keep a second run off the data root."""
+
+    def __init__(self) -> None:
+        self._lock: RootLock | None = None
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(self, catalog: DataCatalog) -> None:
+        """Take the data root, which is where the record of the run lies."""
+        from gogooku_kedro.artifacts import RootLock
+
+        self._release()  # of a run in this process that another hook stopped
+        lock = RootLock(Path(catalog[RECORD]._describe()["filepath"]).parents[1])
+        try:
+            lock.acquire()
+        except BlockingIOError as error:
+            raise SettingsError(str(error)) from error
+        self._lock = lock
+
+    @hook_impl(trylast=True)
+    def after_pipeline_run(self) -> None:
+        """Give it back."""
+        self._release()
+
+    @hook_impl(trylast=True)
+    def on_pipeline_error(self) -> None:
+        """Give it back."""
+        self._release()
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+
 class GraphMatchesModel:
     """Hold the GAT's settings against the graph that is about to reach it."""
 
@@ -108,10 +148,9 @@ class RunRecord:
             "environment": run_params.get("env") or "base",
             "seconds": {},
         }
-        if catalog.exists(RECORD):
-            before = catalog.load(RECORD)
-            if before["config_hash"] == record["config_hash"]:
-                record["seconds"] = before["seconds"]
+        before = _stored_record(catalog)
+        if before.get("config_hash") == record["config_hash"]:
+            record["seconds"] = before.get("seconds", {})
         self._record, self._catalog = record, catalog
         catalog.save(RECORD, record)
 
@@ -138,6 +177,62 @@ class RunRecord:
         self._catalog.save(RECORD, self._record)
 
 
+class Tracking:
+    """kedro-mlflow's hooks, which here take no run down: see `gogooku_kedro.tracking`."""
+
+    def __init__(self) -> None:
+        self._given_up = False
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Make the database, and set MLflow up."""
+        from gogooku_kedro.tracking import prepare_database
+
+        self._given_up = False
+        loader: Any = context.config_loader
+        loader.config_patterns.setdefault("mlflow", ["mlflow*", "mlflow*/**", "**/mlflow*"])
+        self._attempt(lambda: prepare_database(loader["mlflow"]["server"]["mlflow_tracking_uri"]))
+        self._call("after_context_created", context=context)
+
+    @hook_impl
+    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Open the MLflow run."""
+        self._call("before_pipeline_run", run_params=run_params, pipeline=pipeline, catalog=catalog)
+
+    @hook_impl
+    def before_node_run(self, node: Node, catalog: DataCatalog, inputs: dict[str, Any], is_async: bool) -> None:
+        """Log the parameters of a node."""
+        self._call("before_node_run", node=node, catalog=catalog, inputs=inputs, is_async=is_async)
+
+    @hook_impl
+    def after_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Close the MLflow run."""
+        self._call("after_pipeline_run", run_params=run_params, pipeline=pipeline, catalog=catalog)
+
+    @hook_impl
+    def on_pipeline_error(
+        self, error: Exception, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
+    ) -> None:
+        """Close the MLflow run as failed."""
+        self._call("on_pipeline_error", error=error, run_params=run_params, pipeline=pipeline, catalog=catalog)
+
+    def _call(self, name: str, **arguments: Any) -> None:
+        from kedro_mlflow.framework.hooks.mlflow_hook import mlflow_hook
+
+        self._attempt(lambda: getattr(mlflow_hook, name)(**arguments))
+
+    def _attempt(self, step: Callable[[], Any]) -> None:
+        if self._given_up:
+            return
+        try:
+            step()
+        except Exception as error:  # of a database, a server or a disk: none of them is worth a run
+            from gogooku_kedro.tracking import give_up
+
+            self._given_up = True
+            give_up(error)
+
+
 class MlflowRecord:
     """Write parameters row by row and the final metrics to the MLflow run, if one is open."""
 
@@ -147,42 +242,48 @@ class MlflowRecord:
         import mlflow
 
         from gogooku_kedro.report.publish import flatten
+        from gogooku_kedro.tracking import track
 
-        if mlflow.active_run() is not None:
-            parameters = plain_parameters(catalog)
-            settings = {k: v for k, v in parameters.items() if k in SECTIONS or k in RUNTIME_PARAMETERS}
-            mlflow.log_params({k: str(v)[:500] for k, v in flatten(settings).items()})
+        parameters = plain_parameters(catalog)
+        settings = {k: v for k, v in parameters.items() if k in SECTIONS or k in RUNTIME_PARAMETERS}
+        track(mlflow.log_params, {k: str(v)[:500] for k, v in flatten(settings).items()})
 
     @hook_impl(tryfirst=True)
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Log what was measured and written, and print the short table, the answers and where the files are."""
-        import mlflow
-
         from gogooku_kedro.baselines.oracle import oracle_bounds
         from gogooku_kedro.pipelines.report.nodes import FIGURES
         from gogooku_kedro.report import publish
+        from gogooku_kedro.tracking import track
 
         def paths(*names: str) -> dict[str, str]:
             return {name: catalog[name]._describe()["filepath"] for name in names}
 
-        written, tracked = pipeline.all_outputs(), mlflow.active_run() is not None
+        written = pipeline.all_outputs()
         for name in (name for name in MEASURED if name in written):
             metrics, entry = catalog.load(name), plain_parameters(catalog)["labels"]["entry"]
-            if tracked:
-                publish.log_metrics(metrics, name.removesuffix("metrics").rstrip("_"))
+            track(publish.log_metrics, metrics, name.removesuffix("metrics").rstrip("_"))
             oracle = oracle_bounds(catalog.load("market_oracle"), entry)
             publish.show_metrics(metrics, oracle, entry, paths(name))
         if written >= PAGES:
             key_results = catalog.load("key_results")
-            if tracked:
-                figures = {name: catalog.load(name) for name in FIGURES if catalog.exists(name)}
-                publish.log_report(key_results, catalog.load("report"), catalog.load("model_card"), figures)
+            figures = {name: catalog.load(name) for name in FIGURES if catalog.exists(name)}
+            track(publish.log_report, key_results, catalog.load("report"), catalog.load("model_card"), figures)
             publish.show_answers(key_results, paths("report", "model_card"))
         if "gat_effect" in written:
             effect = catalog.load("gat_effect")
-            if tracked:
-                publish.log_effect(effect)
+            track(publish.log_effect, effect)
             publish.show_effect(effect, paths("gat_effect"))
+
+
+def _stored_record(catalog: DataCatalog) -> dict[str, Any]:
+    """Return the record of the run before; one that cannot be read counts as absent, as it holds no results."""
+    try:
+        before = catalog.load(RECORD) if catalog.exists(RECORD) else {}
+    except DatasetError as error:
+        logger.warning("%s; seconds of earlier stages are left out", error)
+        return {}
+    return before if isinstance(before, dict) else {}
 
 
 def plain_parameters(catalog: DataCatalog) -> dict[str, Any]:

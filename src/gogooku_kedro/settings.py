@@ -1,9 +1,10 @@
 """Kedro settings of the project: https://docs.kedro.org/en/stable/configure/configuration_basics/."""
 
 from gogooku_kedro.config_files import ConfigLoader
-from gogooku_kedro.hooks import GraphMatchesModel, MlflowRecord, RunRecord, SettingsCheck
+from gogooku_kedro.hooks import GraphMatchesModel, MlflowRecord, OneRun, RunRecord, SettingsCheck, Tracking
 
-HOOKS = (SettingsCheck(), RunRecord(), GraphMatchesModel(), MlflowRecord())
+HOOKS = (OneRun(), SettingsCheck(), RunRecord(), GraphMatchesModel(), Tracking(), MlflowRecord())
+DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow", "kedro_mlflow")  # `Tracking` calls them
 
 CONFIG_LOADER_CLASS = ConfigLoader
 

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from kedro.framework.project import configure_project
 from kedro.io import DatasetError
 
 from gogooku_kedro.datasets import ZarrDataset
@@ -113,9 +114,65 @@ def test_the_old_panel_stays_until_the_last_block(store, tmp_path):
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["panel.zarr"]
 
 
+def pieces(folder):
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != ".checksums.json")
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("save", ["whole", "blocks"])
+def test_every_piece_that_is_missing_changed_or_cut_off_is_refused(tmp_path, lazy, save):
+    configure_project("gogooku_kedro")
+    folder = tmp_path / "panel.zarr"
+    store = ZarrDataset(filepath=str(folder), lazy=lazy)
+    for each in [small_panel()] if save == "whole" else blocks():
+        store.save(each)
+    whole = store.load().compute()
+    of_the_store = [path for path in pieces(folder) if path.name not in {".zgroup", ".zattrs", ".zarray"}]
+    assert len(of_the_store) >= 6  # the metadata of all in one, two coordinates, three variables
+    for piece in of_the_store:
+        content = piece.read_bytes()
+        for damaged in (None, content[:-1], bytes([content[0] ^ 4]) + content[1:], b""):
+            piece.unlink() if damaged is None else piece.write_bytes(damaged)
+            with pytest.raises(DatasetError, match=r"panel.zarr is damaged \(piece .*\); .*=ingestion$"):
+                store.load().compute()
+        piece.write_bytes(content)
+    xr.testing.assert_identical(store.load().compute(), whole)
+
+
+def test_a_lazy_store_with_a_damaged_piece_gives_the_others(tmp_path):
+    folder = tmp_path / "panel.zarr"
+    store = ZarrDataset(filepath=str(folder), lazy=True)
+    for block in blocks():
+        store.save(block)
+    lazy = store.load()
+    (folder / "ret" / "1.0").unlink()
+    first_session = {"date": [0]}
+    xr.testing.assert_identical(
+        lazy[["ret"]].isel(first_session).compute(), assemble(blocks())[["ret"]].isel(first_session)
+    )
+    with pytest.raises(DatasetError, match=r"piece ret/1.0 is missing"):
+        lazy["ret"].compute()
+
+
+def test_checksums_that_are_missing_damaged_or_of_another_store_are_refused(store, tmp_path):
+    store.save(small_panel())
+    folder = tmp_path / "deep" / "panel.zarr"
+    other = folder.rename(folder.with_name("labels.zarr"))
+    with pytest.raises(DatasetError, match=r"labels.zarr is damaged \(it was written as panel.zarr\)"):
+        ZarrDataset(filepath=str(other)).load()
+    folder = other.rename(folder)
+    (folder / ".checksums.json").write_text("{")
+    with pytest.raises(DatasetError, match="its checksums cannot be read"):
+        store.load()
+    (folder / ".checksums.json").unlink()
+    with pytest.raises(DatasetError, match="it has no checksums"):
+        store.load()
+
+
 def test_an_absent_store_and_another_type_are_refused(store):
+    configure_project("gogooku_kedro")
     assert not store.exists()
-    with pytest.raises(DatasetError, match=r"panel.zarr does not exist; run the stage"):
+    with pytest.raises(DatasetError, match=r"panel.zarr does not exist; .* kedro run --pipelines=ingestion$"):
         store.load()
     with pytest.raises(DatasetError, match=r"stores an xarray.Dataset, not DataFrame"):
         store.save(pd.DataFrame())

@@ -6,26 +6,37 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gogooku_kedro.datasets.empty_table import EmptyTableDataset
     from gogooku_kedro.datasets.ensemble import EnsembleDataset
+    from gogooku_kedro.datasets.files import CSVDataset, FigureDataset, JSONDataset, ParquetDataset, TextDataset
     from gogooku_kedro.datasets.ohlcv_file import OhlcvFileDataset
     from gogooku_kedro.datasets.optional import OptionalDataset
     from gogooku_kedro.datasets.sample_market import SampleMarketDataset
     from gogooku_kedro.datasets.zarr_panel import ZarrDataset
 
 __all__ = [
+    "CSVDataset",
     "EmptyTableDataset",
     "EnsembleDataset",
+    "FigureDataset",
+    "JSONDataset",
     "OhlcvFileDataset",
     "OptionalDataset",
+    "ParquetDataset",
     "SampleMarketDataset",
+    "TextDataset",
     "ZarrDataset",
 ]
 
 _MODULES = {
+    "CSVDataset": "files",
     "EmptyTableDataset": "empty_table",
     "EnsembleDataset": "ensemble",
+    "FigureDataset": "files",
+    "JSONDataset": "files",
     "OhlcvFileDataset": "ohlcv_file",
     "OptionalDataset": "optional",
+    "ParquetDataset": "files",
     "SampleMarketDataset": "sample_market",
+    "TextDataset": "files",
     "ZarrDataset": "zarr_panel",
 }
 

@@ -41,7 +41,7 @@ class EmptyTableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         """
         raise DatasetError(
             f"EmptyTableDataset stands for an absent table and cannot store {len(data)} rows. "
-            "Use pandas.ParquetDataset in the catalog entry instead."
+            "Use gogooku_kedro.datasets.ParquetDataset in the catalog entry instead."
         )
 
     def _exists(self) -> bool:

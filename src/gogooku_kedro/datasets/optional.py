@@ -26,7 +26,7 @@ class OptionalDataset(AbstractDataset[Any, Any]):
         gat_effect:
           type: gogooku_kedro.datasets.OptionalDataset
           filepath: data/08_reporting/gat_effect.json
-          dataset: {type: json.JSONDataset, save_args: {indent: 2}}
+          dataset: {type: gogooku_kedro.datasets.JSONDataset, save_args: {indent: 2}}
     """
 
     def __init__(self, *, filepath: str, dataset: str | dict[str, Any], metadata: dict[str, Any] | None = None) -> None:

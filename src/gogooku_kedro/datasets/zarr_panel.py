@@ -11,6 +11,7 @@ import zarr
 from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import TablePreview
 
+from gogooku_kedro.datasets.integrity import CheckedStore, refusal
 from gogooku_kedro.market.blocks import PanelBlock, PanelFrame
 
 _FORMAT = 2  # has text of fixed length in its specification; version 3 has not, and warns
@@ -24,6 +25,8 @@ class ZarrDataset(AbstractDataset[xr.Dataset | PanelBlock, xr.Dataset]):
 
     A node that yields `PanelBlock`s saves one after the other as they finish; the store is swapped
     with the last one.
+
+    The store holds a checksum of every piece. What is read is checked, a lazy store piece by piece as it is read.
 
     Args:
         filepath: Folder of the store, by convention ending in `.zarr`.
@@ -45,12 +48,11 @@ class ZarrDataset(AbstractDataset[xr.Dataset | PanelBlock, xr.Dataset]):
         """Return the stored Dataset.
 
         Raises:
-            DatasetError: The store is not there.
+            DatasetError: The store is not there or damaged.
         """
         if not self._exists():
-            raise DatasetError(f"{self._filepath} does not exist; run the stage that writes it first.")
-        panel: xr.Dataset = xr.open_zarr(self._filepath, chunks=None)
-        panel = _with_fixed_text(panel).drop_encoding()
+            raise refusal(self._filepath, "does not exist")
+        panel = _with_fixed_text(self._open()).drop_encoding()
         return panel if self._lazy else panel.load()
 
     def save(self, data: xr.Dataset | PanelBlock) -> None:
@@ -65,10 +67,12 @@ class ZarrDataset(AbstractDataset[xr.Dataset | PanelBlock, xr.Dataset]):
         if not isinstance(data, xr.Dataset):
             raise DatasetError(f"{self._filepath} stores an xarray.Dataset, not {type(data).__name__}.")
         data = _with_fixed_text(data.drop_encoding())
-        self._filepath.parent.mkdir(parents=True, exist_ok=True)
+        self._remove_leftovers()
         fresh = self._beside("new")
         try:
-            data.to_zarr(fresh, mode="w", zarr_format=_FORMAT, consolidated=True)
+            store = CheckedStore.new(fresh, self._filepath)
+            data.to_zarr(store, mode="w", zarr_format=_FORMAT, consolidated=True)
+            store.finish()
             self._swap(fresh)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
@@ -76,17 +80,17 @@ class ZarrDataset(AbstractDataset[xr.Dataset | PanelBlock, xr.Dataset]):
     def _save_block(self, block: PanelBlock) -> None:
         fresh = self._beside("new")
         if block.number == 0:
-            self._filepath.parent.mkdir(parents=True, exist_ok=True)
-            for left_over in self._filepath.parent.glob(f".{self._filepath.name}.new-*"):
-                shutil.rmtree(left_over)
-            _create(fresh, block.frame)
-        store = zarr.open_group(fresh, mode="r+")
+            self._remove_leftovers()
+            self._fresh = CheckedStore.new(fresh, self._filepath)
+            _create(self._fresh, block.frame)
+        group = zarr.open_group(self._fresh, mode="r+")
         for name, values in block.values.items():
-            array = store[name]
+            array = group[name]
             assert isinstance(array, zarr.Array)
             array[block.region(name)] = values
         if block.number == block.count - 1:
-            zarr.consolidate_metadata(fresh)
+            zarr.consolidate_metadata(self._fresh)
+            self._fresh.finish()
             self._swap(fresh)
 
     def preview(self, nrows: int = 40) -> TablePreview:
@@ -95,11 +99,18 @@ class ZarrDataset(AbstractDataset[xr.Dataset | PanelBlock, xr.Dataset]):
         Args:
             nrows: Largest number of variables shown.
         """
-        panel = xr.open_zarr(self._filepath, chunks=None)
+        panel = self._open()
         names = [*panel.coords, *panel.data_vars][:nrows]
         rows = [_described(panel[name]) for name in names]
         columns = ["variable", "dimensions", "shape", "dtype", "present"]
         return TablePreview({"index": list(range(len(rows))), "columns": columns, "data": rows})
+
+    def _open(self) -> xr.Dataset:
+        try:
+            panel: xr.Dataset = xr.open_zarr(CheckedStore.stored(self._filepath), chunks=None, consolidated=True)
+        except DatasetError as error:  # xarray adds lines about the variable it was decoding
+            raise DatasetError(str(error).partition("\n")[0]) from error
+        return panel
 
     def _swap(self, fresh: Path) -> None:
         old = self._beside("old")
@@ -107,6 +118,13 @@ class ZarrDataset(AbstractDataset[xr.Dataset | PanelBlock, xr.Dataset]):
             os.replace(self._filepath, old)
         os.replace(fresh, self._filepath)
         shutil.rmtree(old, ignore_errors=True)
+
+    def _remove_leftovers(self) -> None:
+        """Make the folder, and delete what a save that was killed left in it."""
+        self._filepath.parent.mkdir(parents=True, exist_ok=True)
+        for role in ("new", "old"):
+            for left_over in self._filepath.parent.glob(f".{self._filepath.name}.{role}-*"):
+                shutil.rmtree(left_over, ignore_errors=True)
 
     def _beside(self, role: str) -> Path:
         return self._filepath.with_name(f".{self._filepath.name}.{role}-{os.getpid()}")
@@ -118,7 +136,7 @@ class ZarrDataset(AbstractDataset[xr.Dataset | PanelBlock, xr.Dataset]):
         return {"filepath": str(self._filepath), "lazy": self._lazy}
 
 
-def _create(store: Path, frame: PanelFrame) -> None:
+def _create(store: CheckedStore, frame: PanelFrame) -> None:
     """Write coordinates, and variables without values: a piece that no block fills is absent."""
     coords = _with_fixed_text(xr.Dataset(coords=dict(frame.coords), attrs=dict(frame.attrs)))
     coords.to_zarr(store, mode="w", zarr_format=_FORMAT, consolidated=False)

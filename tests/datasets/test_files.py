@@ -1,0 +1,140 @@
+"""Files that are damaged in every way are refused, with the command that makes them anew."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import pyarrow.parquet as pq
+import pytest
+from kedro.framework.project import configure_project, pipelines
+from kedro.io import DataCatalog, DatasetError
+
+from gogooku_kedro import datasets
+from gogooku_kedro.datasets import ParquetDataset
+from gogooku_kedro.datasets.integrity import stored_problems
+from tests.conftest import ENVIRONMENTS, config_loader
+
+
+@pytest.fixture(autouse=True)
+def _project():
+    configure_project("gogooku_kedro")
+
+
+@pytest.fixture
+def table():
+    return pd.DataFrame({"code": [f"{n:04d}0" for n in range(1_000)], "score": np.linspace(-1, 1, 1_000)})
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "deep" / "predictions.parquet"
+
+
+@pytest.fixture
+def stored(file, table):
+    dataset = ParquetDataset(filepath=str(file))
+    dataset.save(table)
+    return dataset
+
+
+def flip(file, byte, bit=0):
+    content = bytearray(file.read_bytes())
+    content[byte] ^= 1 << bit
+    file.write_bytes(bytes(content))
+
+
+def test_a_table_comes_back_as_it_was(stored, table):
+    pd.testing.assert_frame_equal(stored.load(), table)
+
+
+def test_a_bit_of_a_page_that_changed_is_refused_with_the_command_that_writes_the_table(stored, file, table):
+    column = pq.ParquetFile(file).metadata.row_group(0).column(1)
+    middle = column.dictionary_page_offset + column.total_compressed_size // 2
+    flip(file, middle)
+    with pytest.raises(DatasetError) as refused:
+        stored.load()
+    sentence = str(refused.value)
+    assert sentence.startswith(f"{file} is damaged (")
+    assert sentence.endswith("kedro run --pipelines=training")
+    assert "\n" not in sentence
+    flip(file, middle)
+    pd.testing.assert_frame_equal(stored.load(), table)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+def test_a_table_that_is_cut_off_is_refused(stored, file, share):
+    content = file.read_bytes()
+    file.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(DatasetError, match=r"predictions.parquet is damaged \("):
+        stored.load()
+
+
+def test_an_absent_table_is_named_with_the_command_that_writes_it(file):
+    with pytest.raises(DatasetError, match=r"predictions.parquet does not exist; .*--pipelines=training$"):
+        ParquetDataset(filepath=str(file)).load()
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_every_stored_dataset_is_called_like_its_file_and_made_by_a_pipeline(env):
+    catalog = DataCatalog.from_config(config_loader(env, ohlcv_path="prices.csv")["catalog"])
+    made = set().union(*(pipeline.all_outputs() for pipeline in pipelines.values()))
+    for name in set(catalog.keys()) & made:
+        path = getattr(catalog[name], "_filepath", None)
+        if path is not None and name != "ensemble":
+            assert str(path).rpartition("/")[2].partition(".")[0] == name
+
+
+CONTENTS = {
+    "CSVDataset": pd.DataFrame({"a": [1, 2]}),
+    "FigureDataset": go.Figure(layout={"title": {"text": "one"}}),
+    "JSONDataset": {"rank_ic": 0.05},
+    "ParquetDataset": pd.DataFrame({"a": [1, 2]}),
+    "TextDataset": "<html>",
+}
+
+
+@pytest.mark.parametrize("kind", CONTENTS)
+def test_a_file_is_replaced_as_a_whole(tmp_path, kind, monkeypatch):
+    dataset = getattr(datasets, kind)(filepath=str(tmp_path / "made" / "file"))
+    dataset.save(CONTENTS[kind])
+    first = dataset.load()
+    assert str(first) == str(CONTENTS[kind])
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        dataset.save(CONTENTS[kind])
+    assert str(dataset.load()) == str(first)
+    assert [path.name for path in (tmp_path / "made").iterdir()] == ["file"]
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
+def test_what_a_killed_save_left_is_removed_by_the_next(tmp_path):
+    left_over = tmp_path / ".facts.json.1.tmp"
+    left_over.write_text("{")
+    os.utime(left_over, (0, 0))
+    datasets.JSONDataset(filepath=str(tmp_path / "facts.json")).save({})
+    assert [path.name for path in tmp_path.iterdir()] == ["facts.json"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "half"), [("JSONDataset", '{"a": '), ("FigureDataset", '{"data": ['), ("CSVDataset", "")]
+)
+def test_half_a_file_is_refused_in_one_sentence(tmp_path, kind, half):
+    (tmp_path / "metrics.json").write_text(half)
+    with pytest.raises(DatasetError, match=r"metrics.json is damaged \(.*\); .*--pipelines=evaluation$") as refused:
+        getattr(datasets, kind)(filepath=str(tmp_path / "metrics.json")).load()
+    assert "\n" not in str(refused.value)
+
+
+def test_verifying_lists_what_is_missing_and_what_is_damaged(tmp_path):
+    paths = {name: tmp_path / f"{name}.json" for name in ("metrics", "split", "gat_effect", "quality_report")}
+    catalog = DataCatalog({name: datasets.JSONDataset(filepath=str(path)) for name, path in paths.items()})
+    catalog.save("metrics", {"test": 1})
+    paths["split"].write_text('{"train": ')
+    missing, damaged = stored_problems(catalog, paths, {"metrics", "split", "quality_report"})
+    assert missing.startswith(f"{paths['quality_report']} does not exist; ")
+    assert damaged.startswith(f"{paths['split']} is damaged (")
