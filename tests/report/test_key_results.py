@@ -8,7 +8,7 @@ import pytest
 from gogooku_kedro.report.cards import terminal_lines
 from gogooku_kedro.report.key_results import _matters, compare_models, summarise_key_results
 from gogooku_kedro.report.results import GatEffect, Metrics, parse
-from tests.report.report_run import COST, RUN, effect, evidence_of
+from tests.report.report_run import COST, RUN, effect, evidence_of, metrics_of
 
 
 def test_model_is_compared_on_the_same_days(daily) -> None:
@@ -69,6 +69,14 @@ def test_the_graph_matters_where_every_control_that_was_asked_for_is_beaten_and_
     found = GatEffect.of(effect() | {"controls": controls})
     assert _matters(found, "5d") == answer
     assert _matters(found, "10d") == "undecided"  # no gain over the model without graph, whatever the controls say
+
+
+def test_the_first_screen_is_of_the_test_part_alone(daily) -> None:
+    settings = {"cost_bps": COST, "sessions_per_year": 245, "replications": 50}
+    metrics = metrics_of(daily)
+    earlier = daily.assign(split="valid", date=daily["date"] - pd.Timedelta(days=200), rank_ic=-0.9)
+    both = summarise_key_results(metrics, pd.concat([earlier, daily]), **settings)
+    assert both.better == summarise_key_results(metrics, daily, **settings).better
 
 
 def test_daily_metrics_without_days_leave_no_answer() -> None:

@@ -153,6 +153,17 @@ def test_the_noise_of_a_chunk_depends_on_seed_epoch_and_day_alone(market, model,
     assert max(len(values) for values in drawn.values()) > 2
 
 
+def test_the_noise_of_a_model_is_that_of_its_own_seed(market, model, tmp_path):
+    class Noise(pl.Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
+            entropy = np.random.SeedSequence((1, trainer.current_epoch, batch.first_day))
+            drawn.append((torch.random.initial_seed() % 2**64, int(entropy.generate_state(1, np.uint64)[0])))
+
+    drawn: list[tuple[int, int]] = []
+    fit(market, model, training_params(tmp_path, seed=1, max_epochs=1, max_batches=1), Noise())
+    assert drawn[0][0] == drawn[0][1]
+
+
 def test_the_test_part_is_never_read_in_training(market, model, tmp_path):
     settings, train = training_params(tmp_path), (12, VALID[1] - AHEAD)
     first = fit_model(market, train, VALID, "hash", model, settings)
