@@ -36,6 +36,7 @@ from gogooku_kedro.report.results import (
     PortfolioMetrics,
     Regime,
     RunFacts,
+    RunIdentity,
     Tradable,
     horizon_names,
 )
@@ -85,7 +86,7 @@ def summarise_key_results(
     )
     better = {name: replace(cell, sharpe_net=ratios.get(name)) for name, cell in compare_models(test).items()}
     return KeyResults(
-        run=RunFacts(run.git_sha, run.config_hash, run.data_hash, run.environment),
+        run=RunIdentity(run.git_sha, run.config_hash, run.data_hash, run.environment),
         horizon=SHOWN_HORIZON if SHOWN_HORIZON in names else next(iter(names), None),
         better=Better(REFERENCE, better, _others(test)),
         tradable=_tradable(metrics, portfolios, cost_bps),

@@ -28,13 +28,19 @@ def shown(heading: str, spec: str, default: Any = None) -> Any:
 
 
 @dataclass(frozen=True)
-class RunFacts:
-    """What identifies a run: `run` of every file."""
+class RunIdentity:
+    """What identifies a run: `run` of every file has it."""
 
     git_sha: str | None = None
     config_hash: str | None = None
     data_hash: str | None = None
     environment: str = "base"
+
+
+@dataclass(frozen=True)
+class RunFacts(RunIdentity):
+    """What identifies a run, and how it was computed: `run` of metrics.json."""
+
     seed: int | None = None
     seeds: tuple[int, ...] = ()
     device: str | None = None
@@ -305,7 +311,7 @@ class Regime:
 class KeyResults:
     """key_results.json: the numbers of the first screen, of the test part."""
 
-    run: RunFacts
+    run: RunIdentity
     horizon: str | None
     better: Better
     tradable: Tradable
