@@ -152,7 +152,7 @@ class ResultFolders:
         (folder / self.facts).unlink(missing_ok=True)
         for name, table in zip(self.tables, tables, strict=True):
             with atomic_file(folder / name) as unfinished:
-                table.to_parquet(unfinished, index=False)
+                table.to_parquet(unfinished, index=False, write_page_checksum=True)
         with atomic_file(folder / self.facts) as unfinished:
             unfinished.write_text(json.dumps(facts, indent=2))
 
@@ -164,7 +164,7 @@ class ResultFolders:
         """
         try:
             facts: dict[str, Any] = json.loads((folder / self.facts).read_text())
-            return facts, [pd.read_parquet(folder / name) for name in self.tables]
+            return facts, [pd.read_parquet(folder / name, page_checksum_verification=True) for name in self.tables]
         except (OSError, ValueError) as error:
             raise ValueError(
                 f"{self.setting}: the finished {self.kind} in {folder} cannot be read ({error}); remove that "

@@ -43,6 +43,18 @@ def test_other_settings_replace_the_tables(tmp_path, generations):
     pd.testing.assert_frame_equal(first, again)
 
 
+def test_a_market_whose_settings_are_cut_off_is_generated_again_and_a_changed_table_is_refused(tmp_path, generations):
+    first = dataset(tmp_path).load()
+    (tmp_path / "settings.json").write_text('{"hash": ')
+    pd.testing.assert_frame_equal(dataset(tmp_path).load(), first)
+    assert len(generations) == 2
+    content = bytearray((tmp_path / "bars.parquet").read_bytes())
+    content[len(content) // 2] ^= 8
+    (tmp_path / "bars.parquet").write_bytes(bytes(content))
+    with pytest.raises(DatasetError, match=r"bars.parquet is damaged \(.*\); remove .* to generate the market again"):
+        dataset(tmp_path).load()
+
+
 def test_an_unfinished_market_is_generated_again(tmp_path, generations):
     dataset(tmp_path).load()
     (tmp_path / "settings.json").unlink()

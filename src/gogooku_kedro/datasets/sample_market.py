@@ -86,7 +86,13 @@ class SampleMarketDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         with _GENERATION:
             if self._stored_hash() != settings.hash:
                 self._generate(settings)
-        frame = pd.read_parquet(self._file(self._table))
+        try:
+            frame = pd.read_parquet(self._file(self._table), page_checksum_verification=True)
+        except (OSError, ValueError) as error:
+            reason = str(error).partition("\n")[0]
+            raise DatasetError(
+                f"{self._file(self._table)} is damaged ({reason}); remove {self._folder} to generate the market again"
+            ) from error
         frame.attrs["source"] = f"sample market, {self._file(self._table)}"
         return frame
 
@@ -130,7 +136,7 @@ class SampleMarketDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         marker.unlink(missing_ok=True)
         for table, frame in generate_sample_market(settings).items():
             written = self._folder / f".{table}.parquet.tmp"
-            frame.to_parquet(written, index=False)
+            frame.to_parquet(written, index=False, write_page_checksum=True)
             written.replace(self._file(table))
         written = self._folder / f".{_SETTINGS_FILE}.tmp"
         written.write_text(json.dumps({"hash": settings.hash, "settings": settings.model_dump()}, indent=2) + "\n")
@@ -140,7 +146,10 @@ class SampleMarketDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         marker = self._folder / _SETTINGS_FILE
         if not marker.exists() or not all(self._file(table).exists() for table in TABLES):
             return None
-        stored: str | None = json.loads(marker.read_text()).get("hash")
+        try:
+            stored: str | None = json.loads(marker.read_text())["hash"]
+        except (ValueError, KeyError, TypeError):  # cut off: the market is generated again
+            return None
         return stored
 
     def _file(self, table: str) -> Path:
