@@ -548,6 +548,54 @@ MUTATIONS = {
         "test = daily\n    ratios",
         "tests/report/test_key_results.py::test_the_first_screen_is_of_the_test_part_alone",
     ),
+    "the attention of one seed stands for all": Mutation(
+        "explanation/attention.py",
+        'means = by_seed.groupby(PAIR).agg({**dict.fromkeys(MEANS, "mean"), "days": "max"})',
+        'means = by_seed.groupby(PAIR).agg({**dict.fromkeys(MEANS, "first"), "days": "max"})',
+        "tests/explanation/test_attention_pairs.py::test_attention_is_the_mean_over_the_seeds",
+    ),
+    "the gain in Sharpe is before costs": Mutation(
+        "report/key_results.py",
+        '["test", LONG_SHORT, cost_bps]',
+        '["test", LONG_SHORT, returns["cost_bps"].min()]',
+        "tests/report/test_key_results.py::test_the_gain_in_sharpe_is_that_of_the_portfolios_after_costs",
+    ),
+    "luck is called skill": Mutation(
+        "report/key_results.py",
+        "net.deflated_sharpe < BEYOND_LUCK",
+        "net.deflated_sharpe > BEYOND_LUCK",
+        "tests/report/test_cards.py::test_a_sharpe_ratio_that_many_trials_explain_is_not_good_news[0.94-open-True]",
+    ),
+    "the peers' score is added": Mutation(
+        "model/heads.py",
+        "return score - torch.sigmoid(self.strength) * neighbours",
+        "return score + torch.sigmoid(self.strength) * neighbours",
+        "tests/model/test_gat.py::test_neutralisation_takes_half_of_the_peers_mean_at_the_start",
+    ),
+    "quantiles may cross": Mutation(
+        "model/heads.py",
+        "return steps.cumsum(dim=-1)",
+        "return raw",
+        "tests/model/test_blocks.py::test_quantiles_increase_for_any_input",
+    ),
+    "attention sees later days": Mutation(
+        "model/temporal.py",
+        "inside = (age >= 0) & (age < self.window)",
+        "inside = age < self.window",
+        "tests/model/test_token_once.py::test_token_once_encoding_equals_one_window_at_a_time[vsn+fan+san+gat-0]",
+    ),
+    "every edge is positive": Mutation(
+        "model/gat.py",
+        "return torch.where(correlation < 0, -1.0, 1.0)",
+        "return torch.ones_like(correlation)",
+        "tests/model/test_gat.py::test_the_sign_of_an_edge_is_that_of_its_correlation",
+    ),
+    "self loops are dropped": Mutation(
+        "model/gat.py",
+        "kept = is_self | (torch.rand",
+        "kept = (torch.rand",
+        "tests/model/test_gat.py::test_edge_dropout_spares_self_loops",
+    ),
 }
 
 

@@ -43,6 +43,21 @@ def test_attention_lift_and_rank_are_those_of_the_hand(three):
     assert list(pairs["source_sector"]) == ["Foods", "Banks", "Foods"]
 
 
+class Uniform(HandMade):
+    """Hears all neighbours alike."""
+
+    def rank(self, hidden, present, edge_index, edge_attr):
+        return super().rank(hidden, present, edge_index, torch.ones_like(edge_attr))
+
+
+def test_attention_is_the_mean_over_the_seeds(three):
+    of = subject(HandMade([0.0] * 4, [0.0] * 4), Uniform([0.0] * 4, [0.0] * 4), data=three)
+    pairs = attention_pairs(of, DAYS, sectors(of.codes)).set_index(["source", "target"])
+    expected = {(B, A): (3 / 8 + 1 / 3) / 2, (C, A): (1 / 8 + 1 / 3) / 2, (A, B): 1 / 2}
+    assert pairs["attention"].to_dict() == pytest.approx(expected)
+    assert pairs.loc[(B, A), "lift"] == pytest.approx((9 / 8 + 1) / 2)
+
+
 def test_a_day_on_which_a_neighbour_is_absent_does_not_count(three):
     features, labels, edges = three
     features["in_universe"][20:25, 1] = False
