@@ -218,6 +218,9 @@ def test_the_fingerprint_sees_every_number():
     before_context = market.fingerprint()
     market.context[5, 0] += 1e-6
     assert market.fingerprint() != before_context
+    border = market.graph.offset.clone()
+    border[1] -= 1  # the last edge of the first graph belongs to the second
+    assert replace(market, graph=replace(market.graph, offset=border)).fingerprint() != market.fingerprint()
     edges.loc[edges.index[3], "correlation"] += 1e-6
     assert market_tensors(*tables()[:2], edges, ATTRIBUTES).fingerprint() != before
 

@@ -200,7 +200,7 @@ class MarketTensors:
         """SHA-256 over every number the model can see; equal markets have equal fingerprints."""
         digest = hashlib.sha256()
         tensors = [self.x, self.present, self.levels, self.context, self.target]
-        tensors += [self.graph.edge_index, self.graph.edge_attr, self.graph.graph_of_day]
+        tensors += [self.graph.edge_index, self.graph.edge_attr, self.graph.offset, self.graph.graph_of_day]
         for tensor in tensors:
             digest.update(np.ascontiguousarray(tensor.cpu().numpy()).data)
         return digest.hexdigest()
