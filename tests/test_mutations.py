@@ -94,8 +94,8 @@ MUTATIONS = {
     ),
     "the peers of a control are those of its own graph": Mutation(
         "ablation/training.py",
-        "measure_variant(predictions, members, fold.labels, fold.graph_edges, self",
-        "measure_variant(predictions, members, fold.labels, control_graph(fold.graph_edges, training.graph, 1), self",
+        "measure_variant(predictions, by_seed, fold.labels, fold.graph_edges, self",
+        "measure_variant(predictions, by_seed, fold.labels, control_graph(fold.graph_edges, training.graph, 1), self",
         "tests/ablation/test_ablation.py::test_the_peers_of_a_control_are_those_of_the_market_and_not_of_its_own_graph",
     ),
     "loanable is read on the session after the decision": Mutation(
@@ -256,7 +256,7 @@ MUTATIONS = {
     ),
     "factors without peers are called both": Mutation(
         "baselines/neutral.py",
-        '"pca": neutralise_factors(peers, panel',
+        '"pca": neutralise_factors(excess, panel',
         '"pca": neutralise_factors(distinct, panel',
         "tests/baselines/test_neutral.py::test_every_model_has_its_neutral_versions",
     ),
@@ -599,13 +599,39 @@ MUTATIONS = {
 }
 
 
+EVERY_RUN = {
+    "rank IC with the sign flipped",
+    "the portfolio buys what it should sell",
+    "labels shifted by one session",
+    "costs ignored",
+    "no purge before labels of 20 sessions",
+    "test rows in the scaler",
+    "the epoch is chosen on the test part",
+    "extreme labels dropped when testing",
+}
+"""Faults that are tried in every run of the tests; the others with `-m slow`, a quarter of an hour."""
+
+
+CASES = [
+    pytest.param(mutation, id=name, marks=[] if name in EVERY_RUN else [pytest.mark.slow])
+    for name, mutation in MUTATIONS.items()
+]
+
+
 @pytest.mark.parametrize("mutation", MUTATIONS.values(), ids=MUTATIONS.keys())
+def test_a_fault_names_a_line_and_a_test_that_exist(mutation: Mutation):
+    text = (ROOT / "src" / "gogooku_kedro" / mutation.file).read_text()
+    assert text.count(mutation.line) == 1, f"{mutation.file} holds {mutation.line!r} not exactly once"
+    file, _, name = mutation.noticed_by.partition("::")
+    assert f"def {name.partition('[')[0]}(" in (ROOT / file).read_text()
+
+
+@pytest.mark.parametrize("mutation", CASES)
 def test_a_test_turns_red(mutation: Mutation, tmp_path: Path):
     source = tmp_path / "src"
     shutil.copytree(ROOT / "src" / "gogooku_kedro", source / "gogooku_kedro")
     file = source / "gogooku_kedro" / mutation.file
     text = file.read_text()
-    assert text.count(mutation.line) == 1, f"{mutation.file} holds {mutation.line!r} not exactly once"
     file.write_text(text.replace(mutation.line, mutation.becomes))
     options = ["--no-cov", "-x", "-p", "no:cacheprovider"]
     command = [sys.executable, "-m", "pytest", *options, mutation.noticed_by]
