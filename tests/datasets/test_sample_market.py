@@ -105,7 +105,7 @@ def test_saving_is_refused(tmp_path):
     ("wrong", "message"),
     [
         ({"table": "prices"}, "table='prices' is unknown: choose one of bars, listed_issues"),
-        ({"n_codes": 8}, "n_codes=8: the clusters of 6 to 8 stocks"),
+        ({"n_codes": 8}, "n_codes=8: the peer clusters of 6 to 8 stocks"),
         ({"end": "2018-01-01"}, "end=2018-01-01 lies before start=2019-01-04"),
         ({"signal_strength": -1}, "signal_strength: Input should be greater than or equal to 0"),
     ],

@@ -69,7 +69,7 @@ class SampleMarketSettings(BaseModel):
     def _check_size_and_dates(self) -> Self:
         if not MIN_CODES <= self.n_codes <= MAX_CODES:
             raise ValueError(
-                f"n_codes={self.n_codes}: the clusters of 6 to 8 stocks and the code space need "
+                f"n_codes={self.n_codes}: the peer clusters of 6 to 8 stocks and the code space need "
                 f"{MIN_CODES} to {MAX_CODES} codes"
             )
         if pd.Timestamp(self.end) < pd.Timestamp(self.start):
