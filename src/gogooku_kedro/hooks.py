@@ -248,6 +248,14 @@ class MlflowRecord:
         settings = {k: v for k, v in parameters.items() if k in SECTIONS or k in RUNTIME_PARAMETERS}
         track(mlflow.log_params, {k: str(v)[:500] for k, v in flatten(settings).items()})
 
+    @hook_impl
+    def after_node_run(self, outputs: dict[str, Any], catalog: DataCatalog) -> None:
+        """Print what the ingestion made of the raw bars."""
+        if "quality_report" in outputs:
+            from gogooku_kedro.report.publish import show_ingestion
+
+            show_ingestion(outputs["quality_report"], paths(catalog, "quality_report"))
+
     @hook_impl(tryfirst=True)
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Log what was measured and written, and print the short table, the answers and where the files are."""
@@ -256,24 +264,30 @@ class MlflowRecord:
         from gogooku_kedro.report import publish
         from gogooku_kedro.tracking import track
 
-        def paths(*names: str) -> dict[str, str]:
-            return {name: catalog[name]._describe()["filepath"] for name in names}
-
         written = pipeline.all_outputs()
         for name in (name for name in MEASURED if name in written):
             metrics, entry = catalog.load(name), plain_parameters(catalog)["labels"]["entry"]
             track(publish.log_metrics, metrics, name.removesuffix("metrics").rstrip("_"))
             oracle = oracle_bounds(catalog.load("market_oracle"), entry)
-            publish.show_metrics(metrics, oracle, entry, paths(name))
+            publish.show_metrics(metrics, oracle, entry, paths(catalog, name))
         if written >= PAGES:
             key_results = catalog.load("key_results")
-            figures = {name: catalog.load(name) for name in FIGURES if catalog.exists(name)}
-            track(publish.log_report, key_results, catalog.load("report"), catalog.load("model_card"), figures)
-            publish.show_answers(key_results, paths("report", "model_card"))
+
+            def log_report() -> None:  # reads the figures where the run is tracked only
+                figures = {name: catalog.load(name) for name in FIGURES if catalog.exists(name)}
+                publish.log_report(key_results, catalog.load("report"), catalog.load("model_card"), figures)
+
+            track(log_report)
+            publish.show_answers(key_results, paths(catalog, "report", "model_card"))
         if "gat_effect" in written:
             effect = catalog.load("gat_effect")
             track(publish.log_effect, effect)
-            publish.show_effect(effect, paths("gat_effect"))
+            publish.show_effect(effect, paths(catalog, "gat_effect"))
+
+
+def paths(catalog: DataCatalog, *names: str) -> dict[str, str]:
+    """Return where the files of datasets are."""
+    return {name: catalog[name]._describe()["filepath"] for name in names}
 
 
 def _stored_record(catalog: DataCatalog) -> dict[str, Any]:

@@ -260,6 +260,13 @@ def test_the_log_is_short_and_free_of_warnings(finished_process: FinishedProcess
     assert len(lines) <= 2 + 5 + 2 + EPOCHS, "\n".join(lines)
 
 
+def test_the_terminal_says_what_the_ingestion_did_and_where_the_whole_report_is(finished_process, finished_run):
+    output, report = finished_process.output, finished_run / "02_intermediate/quality_report.json"
+    rows = json.loads(report.read_text())["rows_in"]
+    assert output.count(f"bars.parquet: {rows:,} rows in, ") == 1
+    assert f"quality_report: {report}" in output
+
+
 @pytest.fixture(scope="module")
 def mlflow_run(finished_run: Path):
     with sqlite3.connect(finished_run / "mlflow.db") as database:

@@ -1,6 +1,5 @@
 """Raw bars of any source become daily bars: parsed, sorted, unique, cleaned and counted."""
 
-import logging
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from gogooku_kedro.market.bar_columns import (
 )
 from gogooku_kedro.market.given_factors import GivenFactors, events_of, events_of_cumulative, is_cumulative
 from gogooku_kedro.market.parsing import CodeStyle, first_rows, parse_codes, parse_limits, parse_numbers
-from gogooku_kedro.market.quality import SPARSE, IssueLog, data_hash, missing_stock_days, summary, thin_sessions
+from gogooku_kedro.market.quality import SPARSE, IssueLog, data_hash, missing_stock_days, thin_sessions
 from gogooku_kedro.market.rules import apply_price_rules, drop_duplicates
 from gogooku_kedro.market.sessions import drop_untraded_dates, keep_sessions
 from gogooku_kedro.market.stamps import clock_minutes, refuse_intraday, session_stamps
@@ -29,7 +28,6 @@ from gogooku_kedro.market.values import traded_value
 from gogooku_kedro.typing import FloatArray
 
 _LEVEL = "adj_level"  # a cumulative adj_factor, until it is turned into events
-logger = logging.getLogger(__name__)
 
 
 def standardise_bars(
@@ -105,8 +103,6 @@ def standardise_bars(
         *unknown_columns(raw_bars.columns, mapping),
     ]
     report = _report(daily_bars, source=source, rows_in=len(raw_bars), not_used=not_used, log=log, notes=notes)
-    for line in summary(report):
-        logger.info("%s", line)
     daily_bars.attrs["source"] = source
     return daily_bars, report
 

@@ -1,5 +1,6 @@
 """The market as a panel: daily bars on a (date, code) grid with causal adjustment."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -14,9 +15,11 @@ from gogooku_kedro.market.bar_columns import DAILY_BARS, FLAGS, LABELS, PRICES, 
 from gogooku_kedro.market.cleaning import standardise_bars
 from gogooku_kedro.market.parsing import parse_dates, parse_numbers
 from gogooku_kedro.market.price_files import long_table
-from gogooku_kedro.market.quality import thin_sessions
+from gogooku_kedro.market.quality import summary, thin_sessions
 from gogooku_kedro.market.sessions import days_to_next_session
 from gogooku_kedro.typing import Array, BoolArray, FloatArray, TextArray
+
+logger = logging.getLogger(__name__)
 
 PriceLimits = Literal["tse", "none"]
 
@@ -168,6 +171,8 @@ def market_from_bars(
     """
     table = long_table(bars, columns)
     daily_bars, report = standardise_bars(table, timezone=timezone, calendar=calendar, max_move=max_move)
+    for line in summary(report):
+        logger.info("%s", line)
     return build_panel(daily_bars, max_move=max_move, price_limits=price_limits, calendar=calendar), report
 
 

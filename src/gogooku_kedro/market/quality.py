@@ -1,6 +1,7 @@
 """What was wrong with the bars of a source, counted and said in words."""
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -94,7 +95,7 @@ def _row_text(row: dict[Any, Any]) -> str:
     return " ".join([day, str(row["code"]), *fields])
 
 
-def summary(report: dict[str, Any]) -> list[str]:
+def summary(report: Mapping[str, Any]) -> list[str]:
     """Return the report in a few lines for the terminal: sizes, what was done, what was not used."""
     issues = {name: issue["rows"] for name, issue in report["issues"].items() if issue["rows"]}
     done = {
@@ -128,7 +129,7 @@ def summary(report: dict[str, Any]) -> list[str]:
     return [*lines, *report["notes"]]
 
 
-def _jump_examples(report: dict[str, Any]) -> list[str]:
+def _jump_examples(report: Mapping[str, Any]) -> list[str]:
     names = ("jump_split_like", "jump_near_half", "jump_other")
     return [text for name in names for text in report["issues"].get(name, {}).get("examples", [])][:EXAMPLES]
 

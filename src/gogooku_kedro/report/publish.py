@@ -13,6 +13,7 @@ from rich.table import Table
 
 from gogooku_kedro.baselines.table import NETWORK
 from gogooku_kedro.columns import sorted_horizons
+from gogooku_kedro.market.quality import summary
 from gogooku_kedro.report.cards import effect_cards, terminal_lines
 from gogooku_kedro.report.evidence import entry_rule
 from gogooku_kedro.report.figures.style import model_order
@@ -21,6 +22,11 @@ from gogooku_kedro.report.names import short_name, shown_models
 from gogooku_kedro.report.provenance import command
 from gogooku_kedro.report.results import GatEffect, KeyResults, Metrics, ModelMetrics, horizon_names, parse
 from gogooku_kedro.report.tables import ORACLE_ROWS, PLAIN, Oracle
+
+
+def show_ingestion(quality_report: Mapping[str, Any], files: Mapping[str, str]) -> None:
+    """Print what the ingestion read, dropped, shifted and made missing, and where the whole report is."""
+    _print(summary(quality_report), files)
 
 
 def show_metrics(metrics: Mapping[str, Any], oracle: Oracle | None, entry: str, files: Mapping[str, str]) -> None:

@@ -195,8 +195,10 @@ def test_a_ticker_may_be_spelt_as_a_field_is(tmp_path):
 
 
 @pytest.mark.parametrize("table", [bars(), bars().set_index(["Date", "Code"]), wide("field"), wide("code")])
-def test_a_table_in_memory_is_a_market(table):
-    panel, report = market_from_bars(table)
+def test_a_table_in_memory_is_a_market(table, caplog):
+    with caplog.at_level("INFO", logger="gogooku_kedro"):
+        panel, report = market_from_bars(table)
+    assert "60 rows in, 60 out" in caplog.text
     assert is_the_market(panel)
     assert report["rows_out"] == 60
 

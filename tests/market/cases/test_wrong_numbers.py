@@ -1,7 +1,5 @@
 """What once gave a wrong return without a word: now the right one, none, or one sentence."""
 
-import logging
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +7,7 @@ import pytest
 from gogooku_kedro.backtest.fills import TradableMarket
 from gogooku_kedro.labels.returns import Status, forward_returns
 from gogooku_kedro.market import build_panel, standardise_bars
+from gogooku_kedro.report.publish import show_ingestion
 
 from .made_up import CODES, DAYS, PRICES, SPLIT_DAY, at, bars, split_bars
 
@@ -121,13 +120,14 @@ def test_adjusted_closes_are_recognised_by_every_spelling(name):
     np.testing.assert_allclose(returns(panel, "14120")[SPLIT_DAY], RETURN_OF_THE_SPLIT_DAY, rtol=1e-5)
 
 
-def test_unused_columns_and_jumps_are_named_on_the_terminal(caplog):
-    with caplog.at_level(logging.INFO, logger="gogooku_kedro"):
-        panel, report = ingest(split_bars().assign(Remark="x", Yield=1.0))
+def test_unused_columns_and_jumps_are_named_on_the_terminal(capsys):
+    panel, report = ingest(split_bars().assign(Remark="x", Yield=1.0))
+    show_ingestion(report, {})
+    printed = capsys.readouterr().out
     assert report["unknown_columns"] == ["Remark", "Yield"]
-    assert "columns not used: Remark, Yield" in caplog.text
-    assert "60 rows in, 60 out, 6 codes, 10 sessions 2020-06-01 to 2020-06-12" in caplog.text
-    assert "invalid jumps, the first: 2020-06-08 14120" in caplog.text  # 2025 / 4040 is 0.501
+    assert "columns not used: Remark, Yield" in printed
+    assert "60 rows in, 60 out, 6 codes, 10 sessions 2020-06-01 to 2020-06-12" in printed
+    assert "invalid jumps, the first: 2020-06-08 14120" in printed  # 2025 / 4040 is 0.501
     assert report["issues"]["jump_near_half"]["rows"] == 1
     assert np.isnan(returns(panel, "14120")[SPLIT_DAY])
     assert panel["invalid_jump"].sum() == 1
