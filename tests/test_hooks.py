@@ -133,11 +133,11 @@ class TestGraphMatchesModel:
 
 
 class TestRunRecord:
-    def run(self, folder, parameters, nodes=(), env="test"):
+    def run(self, folder, parameters, nodes=(), env="test", **runtime_params):
         record = RunRecord()
         stored = JSONDataset(filepath=str(folder / "run_record.json"))
         catalog = catalog_of(parameters, run_record=stored)
-        record.before_pipeline_run({"env": env}, catalog)
+        record.before_pipeline_run({"env": env, "runtime_params": runtime_params}, catalog)
         for each in nodes:
             record.before_node_run(each)
             record.after_node_run(each)
@@ -147,7 +147,7 @@ class TestRunRecord:
     def test_it_holds_what_ran_and_the_seconds_of_every_stage(self, tmp_path):
         nodes = [step("train_model"), step("predict_scores"), step("fit_ridge", namespace="evaluation")]
         record = self.run(tmp_path, settings_of(training__seed=7), nodes)
-        assert set(record) == {"git_sha", "config_hash", "seed", "seeds", "environment", "seconds"}
+        assert set(record) == {"git_sha", "config_hash", "seed", "seeds", "environment", "preset", "seconds"}
         assert (record["seed"], record["seeds"], record["environment"]) == (7, [7], "test")
         assert {stage: set(seconds) for stage, seconds in record["seconds"].items()} == {
             "training": {"train_model", "predict_scores"},
@@ -173,7 +173,11 @@ class TestRunRecord:
         assert record["seeds"] == [3, 4]
 
     def test_a_run_without_environment_is_one_of_base(self, tmp_path):
-        assert self.run(tmp_path, settings_of(), env=None)["environment"] == "base"
+        record = self.run(tmp_path, settings_of(), env=None)
+        assert (record["environment"], record["preset"]) == ("base", "none")
+
+    def test_the_preset_of_the_command_line_is_in_it(self, tmp_path):
+        assert self.run(tmp_path, settings_of(), preset="production")["preset"] == "production"
 
 
 def test_the_config_hash_follows_results_and_not_places():

@@ -41,15 +41,18 @@ def cli() -> None:
 
 @cli.command(name="validate-config")
 @of_an_environment
-def validate_config(env: str | None, conf_source: str | None) -> None:
+@click.option("--params", default="", callback=_split_params, help="As of kedro run: preset=production.")
+def validate_config(env: str | None, conf_source: str | None, params: dict[str, Any]) -> None:
     """Check every setting that can be checked without running a pipeline."""
-    parameters = _checked_parameters(_configuration(env, conf_source, {}))
+    parameters = _checked_parameters(_configuration(env, conf_source, params))
     from gogooku_kedro.ablation.variants import variant_problems
 
     problems = variant_problems(parameters)
     if problems:
         raise click.ClickException("\n".join(problems))
-    click.secho(f"configuration of environment {env or 'base'} is valid", fg="green")
+    preset = parameters.get("preset", "none")
+    size = "" if preset == "none" else f" with preset {preset}"
+    click.secho(f"configuration of environment {env or 'base'}{size} is valid", fg="green")
 
 
 @cli.command(name="check-gradients")

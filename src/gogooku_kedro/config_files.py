@@ -15,6 +15,8 @@ from omegaconf.errors import OmegaConfBaseException, UnsupportedInterpolationTyp
 from yaml import YAMLError
 from yaml.error import MarkedYAMLError
 
+from gogooku_kedro.params import PRESETS
+
 KINDS = ("catalog", "credentials", "globals", "logging", "mlflow", "parameters")
 SUFFIXES = (".yml", ".yaml", ".json")
 
@@ -24,7 +26,11 @@ class ConfigFileError(click.ClickException, ValueError):
 
 
 class ConfigLoader(OmegaConfigLoader):
-    """Kedro's loader, whose refusals name the file and the fix; a file with a misspelt name is refused too."""
+    """Kedro's loader, whose refusals name the file and the fix; a file with a misspelt name is refused too.
+
+    Parameters may name a `preset`, whose values then lie directly under the place that names it: under `--params`
+    and over every file when the command line does, under the environment's own keys and over `base` when a file does.
+    """
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Return the merged configuration of a kind, such as `parameters`.
@@ -36,8 +42,11 @@ class ConfigLoader(OmegaConfigLoader):
             unread = [sentence for folder in self._folders() for sentence in misnamed_files(folder)]
             if unread:
                 raise ConfigFileError("\n".join(unread))
+        given = key in self  # set by the caller, who then knows what it holds
         try:
             merged: dict[str, Any] = super().__getitem__(key)
+            if key == "parameters" and not given and merged.get("preset") in PRESETS:
+                merged = self._with_preset(merged["preset"])
         except MissingConfigException:
             raise
         except (YAMLError, OmegaConfBaseException, AttributeError, TypeError, ValueError, OSError) as error:
@@ -47,6 +56,22 @@ class ConfigLoader(OmegaConfigLoader):
             raise ConfigFileError(problem) from None
         return merged
 
+    def _with_preset(self, preset: str) -> dict[str, Any]:
+        folder = self._get_conf_env_path(PRESETS[preset])
+        if not self._fs.isdir(Path(folder).as_posix()):
+            raise ConfigFileError(f"preset: {preset} reads {folder}, which is not there; copy it from the project")
+        environments = [self.base_env, self.env or self.default_run_env]
+        named_by_command = "preset" in (self.runtime_params or {})
+        environments.insert(2 if named_by_command else 1, PRESETS[preset])
+        layers = [  # each with --params over it
+            self.load_and_merge_dir_config(
+                self._get_conf_env_path(environment), self.config_patterns["parameters"], "parameters", set()
+            )
+            for environment in dict.fromkeys(environments)
+        ]
+        merged: dict[str, Any] = OmegaConf.to_container(OmegaConf.merge(*layers))  # type: ignore[assignment]
+        return merged
+
     def _folders(self) -> list[Path]:
         environments = dict.fromkeys((self.base_env, self.env or self.default_run_env))
         return [Path(self._get_conf_env_path(environment)) for environment in environments]
@@ -54,7 +79,8 @@ class ConfigLoader(OmegaConfigLoader):
     def _problem(self, key: str, error: Exception) -> str | None:
         """The sentence for an error, None when no file explains it."""
         patterns = self.config_patterns[key]
-        paths = [path for folder in self._folders() for path in _matching(folder, patterns)]
+        presets = [Path(self._get_conf_env_path(name)) for name in PRESETS.values()] if key == "parameters" else []
+        paths = [path for folder in [*self._folders(), *presets] for path in _matching(folder, patterns)]
         for path in paths:
             problem = file_problem(path)
             if problem is not None:

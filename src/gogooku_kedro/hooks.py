@@ -146,6 +146,7 @@ class RunRecord:
             "seed": parameters["training"]["seed"],
             "seeds": parameters["training"]["seeds"] or [parameters["training"]["seed"]],
             "environment": run_params.get("env") or "base",
+            "preset": (run_params.get("runtime_params") or {}).get("preset", "none"),
             "seconds": {},
         }
         before = _stored_record(catalog)

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeGuard, get_args
 from pydantic import BaseModel, ValidationError
 
 from gogooku_kedro.columns import HORIZONS
-from gogooku_kedro.params import SECTIONS, FeaturesParams, check_top_level
+from gogooku_kedro.params import SECTIONS, FeaturesParams, check_preset, check_top_level
 
 PLAIN = {
     "bool_type": "write true or false, without quotes",
@@ -30,10 +30,11 @@ def configuration_problems(parameters: Mapping[str, Any]) -> list[str]:
         parameters: What the `parameters*.yml` of all environments and `--params` add up to.
     """
     problems = []
-    try:
-        check_top_level(set(parameters))
-    except ValueError as error:
-        problems.append(str(error))
+    for check in (lambda: check_top_level(set(parameters)), lambda: check_preset(parameters.get("preset", "none"))):
+        try:
+            check()
+        except ValueError as error:
+            problems.append(str(error))
     for name, section in SECTIONS.items():
         if name not in parameters:
             problems.append(f"{name}: the section is missing; write it in conf/base/parameters*.yml")

@@ -41,7 +41,7 @@ def test_an_environment_is_valid(env):
 
 
 def test_base_writes_every_field_and_no_other():
-    expected = {name for name in SECTIONS}
+    expected = {"preset", *SECTIONS}
     for name, section in SECTIONS.items():
         expected |= fields(section, f"{name}.")
     assert keys(config_loader()["parameters"]) == expected

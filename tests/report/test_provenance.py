@@ -14,6 +14,8 @@ def test_an_artefact_that_does_not_say_of_what_data_it_is_counts_as_of_other_dat
     assert provenance.origin(run, unknown) == provenance.OTHER_DATA
     assert provenance.origin(run, run) == provenance.HERE
     assert provenance.command("ablation", RunFacts(environment="ohlcv")).endswith("ablation --env ohlcv")
+    large = RunFacts(environment="ohlcv", preset="production")
+    assert provenance.command("ablation", large).endswith("ablation --env ohlcv --params preset=production")
 
 
 def test_the_commit_is_unknown_outside_a_checkout(tmp_path, monkeypatch):

@@ -40,6 +40,7 @@ from gogooku_kedro.params.training import DebugParams, LossParams, PhaseParams, 
 from gogooku_kedro.params.walk_forward import WalkForwardParams
 
 __all__ = [
+    "PRESETS",
     "RUNTIME_PARAMETERS",
     "SECTIONS",
     "AblationParams",
@@ -70,6 +71,7 @@ __all__ = [
     "VariantParams",
     "VsnParams",
     "WalkForwardParams",
+    "check_preset",
     "check_top_level",
 ]
 
@@ -151,8 +153,11 @@ SECTIONS: dict[str, type[Section]] = {
 }
 """Top-level sections of the configuration."""
 
-RUNTIME_PARAMETERS = frozenset({"data_root", "ohlcv_path", "signal_strength"})
-"""Keys of `--params` that are not sections: where a run reads and writes, and what it reads."""
+RUNTIME_PARAMETERS = frozenset({"data_root", "ohlcv_path", "signal_strength", "preset"})
+"""Keys of `--params` that are not sections: where a run reads and writes, what it reads, and its size."""
+
+PRESETS = {"minimal": "gat_minimal", "production": "gat_production"}
+"""Sizes that go with every environment, each with the folder of `conf` that holds its values."""
 
 
 def check_top_level(names: set[str]) -> None:
@@ -175,3 +180,14 @@ def check_top_level(names: set[str]) -> None:
             f"unknown top-level parameter {', '.join(hints)}: the sections are "
             f"{', '.join(SECTIONS)} and --params also takes {', '.join(sorted(RUNTIME_PARAMETERS))}"
         )
+
+
+def check_preset(preset: Any) -> None:
+    """Refuse a size that is none of `PRESETS`.
+
+    Raises:
+        ValueError: Naming the sizes.
+    """
+    if preset != "none" and str(preset) not in PRESETS:
+        near = "".join(f"did you mean {match!r}? " for match in get_close_matches(str(preset), PRESETS, 1))
+        raise ValueError(f"preset: {preset!r} is no size; {near}Write none, {' or '.join(PRESETS)}")

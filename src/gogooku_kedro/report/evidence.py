@@ -79,7 +79,7 @@ def run_facts(metrics: Metrics, manifest: Mapping[str, Any], quality: Mapping[st
         "Git": (run.git_sha or EN_DASH)[:13],
         "Config hash": (run.config_hash or EN_DASH)[:12],
         "Data hash": (run.data_hash or EN_DASH)[:12],
-        "Environment": run.environment,
+        "Environment": run.environment + ("" if run.preset == "none" else f", preset {run.preset}"),
         "Seeds": ", ".join(_seeds(run)),
         "Device": run.device or EN_DASH,
         "Parameters": format_number(run.n_parameters, ",d"),

@@ -36,7 +36,8 @@ def usable(state: str) -> bool:
 def command(pipeline: str, run: RunFacts) -> str:
     """Return the command that runs a pipeline in the environment of a run."""
     environment = "" if run.environment == "base" else f" --env {run.environment}"
-    return f"kedro run --pipelines={pipeline}{environment}"
+    preset = "" if run.preset == "none" else f" --params preset={run.preset}"
+    return f"kedro run --pipelines={pipeline}{environment}{preset}"
 
 
 def remark(pipeline: str, found: RunFacts | None, run: RunFacts) -> str | None:

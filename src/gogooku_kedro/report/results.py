@@ -39,8 +39,9 @@ class RunIdentity:
 
 @dataclass(frozen=True)
 class RunFacts(RunIdentity):
-    """What identifies a run, and how it was computed: `run` of metrics.json."""
+    """What identifies a run, and how it was computed: `run` of metrics.json; `preset` is that of the command line."""
 
+    preset: str = "none"
     seed: int | None = None
     seeds: tuple[int, ...] = ()
     device: str | None = None
