@@ -115,10 +115,15 @@ def _debug_lines(wanted: bool) -> Iterator[None]:
         logger_of_steps.setLevel(before)
 
 
-def _build(market: MarketTensors, job: Job) -> ATFTGATFAN:
-    params = job.model_params
+def build_model(market: MarketTensors, train: Days, params: ModelParams) -> ATFTGATFAN:
+    """Return an untrained model, its scales those of the training part of a market."""
     model = ATFTGATFAN(params, *market_sizes(market))
-    model.fit_scales(market.levels[slice(*job.train)], *market.graph.of_days(*job.train))
+    model.fit_scales(market.levels[slice(*train)], *market.graph.of_days(*train))
+    return model
+
+
+def _build(market: MarketTensors, job: Job) -> ATFTGATFAN:
+    model = build_model(market, job.train, job.model_params)
     if job.training.compile:  # in place: the names of the weights stay as they are
         model.compile(dynamic=True)
     return model
