@@ -49,4 +49,5 @@ def chunk(stocks: int, days: int, window: int, features: int) -> DayChunk:
         target=torch.randn(days, stocks, len(HORIZONS)),
         levels_ahead=torch.randn(days + horizon - 1, stocks, CHANNELS).cumsum(0),
         first_day=window - 1,
+        days=days,
     )

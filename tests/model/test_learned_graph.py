@@ -22,6 +22,14 @@ def example():
     return graph, h, present, torch.tensor(PAIRS).T, torch.rand(len(PAIRS), 2)
 
 
+def existing(edge_index, attributes):
+    """The edges there are; the others of a list of constant length go from the padding node to itself."""
+    exists = edge_index[1] < DAYS * STOCKS
+    assert (edge_index[:, ~exists] == DAYS * STOCKS).all()
+    assert (attributes[~exists] == 0).all()
+    return edge_index[:, exists], attributes[exists]
+
+
 def cosine(graph, a, b):
     """Mean over perspectives, number by number."""
     cosines = []
@@ -45,6 +53,8 @@ def picks_by_hand(graph, h, present):
 def test_the_most_similar_present_stocks_of_the_date_are_picked():
     graph, h, present, edge_index, edge_attr = example()
     joined, attributes, _ = graph(h, present, edge_index, edge_attr)
+    assert joined.size(1) == len(PAIRS) + DAYS * STOCKS * K
+    joined, attributes = existing(joined, attributes)
     edges = [tuple(edge) for edge in joined.T.tolist()]
     picks = picks_by_hand(graph, h, present)
     assert len(set(edges)) == len(edges), "an edge stands twice"
@@ -55,7 +65,7 @@ def test_the_most_similar_present_stocks_of_the_date_are_picked():
 
 def test_old_edges_keep_their_attributes_and_new_ones_have_none_but_similarity():
     graph, h, present, edge_index, edge_attr = example()
-    joined, attributes, _ = graph(h, present, edge_index, edge_attr)
+    joined, attributes = existing(*graph(h, present, edge_index, edge_attr)[:2])
     assert joined[:, :3].equal(edge_index)
     assert attributes[:3, :2].equal(edge_attr)
     assert (attributes[3:, :2] == 0).all()
@@ -80,7 +90,8 @@ def test_small_cross_sections_have_as_many_picks_as_they_can():
     nothing = torch.zeros(2, 0, dtype=torch.int64), torch.zeros(0, 2)
     two = torch.zeros_like(present)
     two[0, :2] = True
-    joined, _, penalty = graph(h, two, *nothing)
+    joined, attributes, penalty = graph(h, two, *nothing)
+    joined, _ = existing(joined, attributes)
     assert sorted(joined.T.tolist()) == [[0, 1], [1, 0]]
     assert penalty.isfinite()
     joined, attributes, penalty = graph(h[:, :1], present[:, :1], *nothing)
@@ -91,9 +102,11 @@ def test_small_cross_sections_have_as_many_picks_as_they_can():
 
 def test_a_date_does_not_depend_on_the_others():
     graph, h, present, edge_index, edge_attr = example()
-    together, attributes, _ = graph(h, present, edge_index, edge_attr)
+    together, attributes = existing(*graph(h, present, edge_index, edge_attr)[:2])
     for day in (1, 2):
         alone, its_attributes, _ = graph(h[day:][:1], present[day:][:1], edge_index[:, :0], edge_attr[:0])
+        exists = alone[1] < STOCKS
+        alone, its_attributes = alone[:, exists], its_attributes[exists]
         on_day = together[1] // STOCKS == day
         assert (alone + day * STOCKS).equal(together[:, on_day])
         torch.testing.assert_close(its_attributes, attributes[on_day])

@@ -11,8 +11,9 @@ import xarray as xr
 from gogooku_kedro.labels.split import split_mask, split_sessions
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.training import MarketTensors, market_tensors
-from gogooku_kedro.training.data import cut_days, steps_per_epoch
+from gogooku_kedro.training.data import DayChunks, cut_days, steps_per_epoch
 from gogooku_kedro.training.module import CrossSectionModule
+from gogooku_kedro.training.tensors import existing
 from tests.training import conftest as tiny
 from tests.training.conftest import ATTRIBUTES, CHANNELS, FEATURES, SESSIONS, STOCKS, tables, training_params
 
@@ -45,7 +46,7 @@ def test_a_day_uses_the_last_graph_not_after_it(market):
 
 
 def test_edges_of_a_chunk_are_block_diagonal_and_leave_absent_stocks_out(market):
-    edge_index, edge_attr = market.graph.edges(19, market.present[19:21])
+    edge_index, edge_attr = existing(*market.graph.edges(19, market.present[19:21]), n_nodes=2 * STOCKS)
     day_of_edge = edge_index // STOCKS
     assert (day_of_edge[0] == day_of_edge[1]).all()
     first = edge_index[:, day_of_edge[0] == 0]
@@ -58,9 +59,75 @@ def test_edges_of_a_chunk_are_block_diagonal_and_leave_absent_stocks_out(market)
 
 
 def test_before_the_first_graph_there_are_no_edges(market):
-    edge_index, edge_attr = market.graph.edges(3, market.present[3:6])
+    edge_index, edge_attr = existing(*market.graph.edges(3, market.present[3:6]), n_nodes=3 * STOCKS)
     assert (edge_index // STOCKS == 2).all()  # only the third day, session 5, has a graph
     assert edge_attr.size(1) == len(ATTRIBUTES)
+
+
+def test_a_list_of_edges_has_a_constant_length_and_is_never_cut():
+    features, labels, edges = tables()
+    fewer = edges["asof"] == edges["asof"].max()
+    edges = edges[~(fewer & (fewer.cumsum() <= 3))]  # the second graph, in force from session 30 on
+    market = market_tensors(features, labels, edges, ATTRIBUTES)
+    graph, most = market.graph, 2 * STOCKS
+    assert graph.edges_of_day[[4, 5, 29, 30]].tolist() == [0, most, most, most - 3]
+    assert (graph.most_edges(0, 30), graph.most_edges(30, 60), graph.most_edges(0, 5)) == (most, most - 3, 0)
+    present = market.present[28:32]
+    short = existing(*graph.edges(28, present), n_nodes=4 * STOCKS)
+    edge_index, edge_attr = graph.edges(28, present, most + 5)
+    assert edge_index.shape == (2, 4 * (most + 5))
+    for ours, theirs in zip(existing(edge_index, edge_attr, 4 * STOCKS), short, strict=True):
+        assert ours.equal(theirs)
+    filling = edge_index[1] == 4 * STOCKS
+    assert filling.view(4, -1).sum(dim=1).tolist() == [5, 5, 8, 8]
+    assert (edge_index[0, filling] == 4 * STOCKS).all()
+    assert (edge_attr[filling] == 0).all()
+    assert graph.edges(30, market.present[30:31], most - 3)[0].size(1) == most - 3
+    with pytest.raises(
+        ValueError, match=f"a session from 28 on has {most} edges, and its list has room for {most - 3}"
+    ):
+        graph.edges(28, present, most - 3)
+
+
+def test_the_chunks_of_a_part_have_one_shape_and_the_days_that_fill_them_are_empty(market, model):
+    cuts = [(12, 2), (14, 5), (19, 3)]
+    chunks = list(DayChunks(market, cuts, 5, model.window, (12, 22)))
+    shapes = [[value.shape for value in chunk if isinstance(value, torch.Tensor)] for chunk in chunks]
+    assert shapes[0] == shapes[1] == shapes[2]
+    assert [chunk.days for chunk in chunks] == [2, 5, 3]
+    short, steps = chunks[0], model.window - 1 + 2
+    assert short.x[:steps].equal(market.x[14 - steps : 14])
+    assert (short.x[steps:] == 0).all()
+    assert not short.present[steps:].any()
+    assert short.levels[steps:].isnan().all()
+    assert short.target[2:].isnan().all()
+    torch.testing.assert_close(short.levels_ahead[: AHEAD + 1], market.levels[13 : 14 + AHEAD], equal_nan=True)
+    assert short.levels_ahead[AHEAD + 1 :].isnan().all()
+    exact = market.chunk(12, 2, model.window)
+    in_short = existing(short.edge_index, short.edge_attr, 5 * STOCKS)
+    for ours, theirs in zip(in_short, existing(exact.edge_index, exact.edge_attr, 2 * STOCKS), strict=True):
+        assert ours.equal(theirs)
+
+
+def test_empty_days_change_neither_the_loss_nor_its_gradient(market, model, tmp_path):
+    module = CrossSectionModule(
+        ATFTGATFAN(model, FEATURES, CHANNELS, n_context=0), model, training_params(tmp_path), 1
+    ).double()
+    module.eval()
+    results = []
+    for chunk in (market.chunk(12, 2, model.window), market.chunk(12, 5, model.window, counted=2)):
+        doubles = {name: getattr(chunk, name).double() for name in ("x", "levels", "context", "edge_attr")}
+        module.zero_grad()
+        output = module(chunk._replace(**doubles))
+        terms = module.loss_terms(output, chunk)
+        torch.stack(list(terms.values())).sum().backward()
+        gradients = {name: p.grad.clone() for name, p in module.named_parameters() if p.grad is not None}
+        results.append((output.score[:2], terms, gradients))
+    (score, terms, gradients), (padded_score, padded_terms, padded_gradients) = results
+    torch.testing.assert_close(padded_score, score, rtol=1e-10, atol=1e-12)
+    assert {"mse", "ic", "quantile", "fan", "san", "gat_entropy", "gat_edge"} <= terms.keys()
+    torch.testing.assert_close(padded_terms, terms, rtol=1e-5, atol=1e-7)  # losses are float32
+    torch.testing.assert_close(padded_gradients, gradients, rtol=1e-4, atol=1e-7)
 
 
 def test_a_chunk_holds_the_window_before_its_first_day(market):

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.training.predict import EncodedDay
+from gogooku_kedro.training.tensors import existing
 
 NODES_AT_A_TIME = 2**15
 """Stocks, copies of a session counted, that are scored in one pass."""
@@ -36,9 +37,8 @@ class GraphPart(nn.Module):
         self.model = deepcopy(model).requires_grad_(False).eval()
         if self.model.gat is not None and self.model.gat.learned is not None:
             with torch.no_grad():
-                self.edge_index, self.edge_attr, _ = self.model.gat.learned(
-                    day.hidden.float(), day.present, day.edge_index, day.edge_attr
-                )
+                joined = self.model.gat.learned(day.hidden.float(), day.present, day.edge_index, day.edge_attr)
+            self.edge_index, self.edge_attr = existing(*joined[:2], n_nodes=day.present.numel())
             self.model.gat.learned = None
 
     def forward(self, x: Tensor, edge_index: Tensor, edge_attr: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from gogooku_kedro.model.convolution import in_degree
 from gogooku_kedro.params import ModelParams
 from gogooku_kedro.training import Ensemble, GraphTensors, Market, MarketTensors
 from gogooku_kedro.training.predict import EncodedDay, encode_days
-from gogooku_kedro.training.tensors import graph_tensors
+from gogooku_kedro.training.tensors import existing, graph_tensors
 from gogooku_kedro.typing import Float32Array, FloatArray, IntArray
 
 MASK = "missing_"
@@ -89,8 +89,9 @@ class Subject:
             attention = model.rank(day.hidden, day.present, day.edge_index, day.edge_attr)[2]
         if attention is None:
             return None
-        _, facts = self.facts.edges(day.day, day.present.cpu())
-        return AttendedEdges.of(attention, facts, day.present.size(1))
+        n_stocks = day.present.size(1)
+        _, facts = existing(*self.facts.edges(day.day, day.present.cpu()), n_stocks)
+        return AttendedEdges.of(attention, facts, n_stocks)
 
 
 class AttendedEdges(NamedTuple):
@@ -119,11 +120,12 @@ class AttendedEdges(NamedTuple):
         """Take the figures out of a model's attention; `facts` are of the first edges."""
         source, target = attended.edge_index.cpu()
         attention = attended.alpha.double().mean(dim=1).cpu()
-        lift = attention * in_degree(attended.edge_index, n_stocks).cpu()[target]
+        lift = attention * in_degree(attended.edge_index, n_stocks + 1).cpu()[target]
         known = torch.full((len(source), facts.size(1)), torch.nan, dtype=torch.float64)
         known[: len(facts)] = facts.cpu().double()
         arrays = (source, target, attention, lift, attended.sign.double().cpu(), *known.unbind(dim=1))
-        return cls(*(array.numpy() for array in arrays))
+        exists = target < n_stocks
+        return cls(*(array[exists].numpy() for array in arrays))
 
 
 def feature_names(manifest: Mapping[str, Any], context: Sequence[str]) -> pd.DataFrame:

@@ -81,7 +81,8 @@ class ATFTGATFAN(nn.Module):
         - **present**: `(D + L - 1, N)` bool, the stock belongs to the cross-section of the session
         - **levels**: `(D + L - 1, N, C)`, NaN = absent
         - **context**: `(D + L - 1, M)`, the state of the market on each date
-        - **edge_index**: `(2, E)` between nodes `day * N + stock`, row 0 = source
+        - **edge_index**: `(2, E)` between nodes `day * N + stock`, row 0 = source; an edge from `D * N` to `D * N`
+          fills the list up to a constant length and is none
         - **edge_attr**: `(E, edge_dim)`
         - **output**: `ModelOutput`
     """
@@ -155,7 +156,7 @@ class ATFTGATFAN(nn.Module):
         Args:
             hidden: `(D, N, d)`.
             present: `(D, N)` bool.
-            edge_index: `(2, E)` between nodes `day * N + stock`.
+            edge_index: `(2, E)` between nodes `day * N + stock`, `D * N` where there is no edge.
             edge_attr: `(E, edge_dim)`.
 
         Returns:

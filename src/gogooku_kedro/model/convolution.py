@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch_geometric.nn import GATConv, GATv2Conv, GINEConv, MessagePassing, SAGEConv, TransformerConv
 from torch_geometric.utils import scatter
 
@@ -163,6 +164,11 @@ class AttentionDiffusion(nn.Module):
 
 def in_degree(edge_index: Tensor, n_nodes: int) -> Tensor:
     """Number of incoming edges of every node, `(n_nodes,)` in float32; the self loop counts."""
-    ones = torch.ones(edge_index.size(1), device=edge_index.device)
+    ones = torch.ones_like(edge_index[1], dtype=torch.float32)
     degree: Tensor = scatter(ones, edge_index[1], dim=0, dim_size=n_nodes)
     return degree
+
+
+def with_padding_node(x: Tensor) -> Tensor:
+    """Values `(N + 1, C)` of the nodes `(N, C)` and of the padding node behind them, which has zeros."""
+    return F.pad(x, (0, 0, 0, 1))

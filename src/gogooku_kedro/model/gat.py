@@ -8,7 +8,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch_geometric.utils import scatter
 
-from gogooku_kedro.model.convolution import EPSILON, AttentionDiffusion, NeighbourSum, graph_convolution, in_degree
+from gogooku_kedro.model.convolution import (
+    EPSILON,
+    AttentionDiffusion,
+    NeighbourSum,
+    graph_convolution,
+    in_degree,
+    with_padding_node,
+)
 from gogooku_kedro.model.learned_graph import ATTRIBUTES as LEARNED_ATTRIBUTES
 from gogooku_kedro.model.learned_graph import LearnedGraph
 
@@ -16,14 +23,17 @@ from gogooku_kedro.model.learned_graph import LearnedGraph
 class GraphAttention(NamedTuple):
     """Attention of one forward pass, before any dropout of its own.
 
+    Edges that were dropped, and the filling of a list of constant length, are self loops of the padding node,
+    which stands behind the stocks of the last session; what is said of attention is said of the other edges.
+
     Attributes:
-        edge_index: `(2, E)`, row 0 the source (neighbour), row 1 the destination; the edges that were
-            used, without the dropped ones and with those of a learned graph.
+        edge_index: `(2, E)`, row 0 the source (neighbour), row 1 the destination; those of the market, then
+            those of a learned graph.
         alpha: `(E, layers * heads)`, layer by layer; in each column the weights of a destination's incoming
             edges sum to 1.
         gate: `(E,)` in (0, 1), the learned gate of each edge; 1 where the network has none.
         sign: `(E,)`, -1 where source and destination move against each other, else 1.
-        is_self: `(E,)` bool, True for self loops.
+        is_self: `(E,)` bool, True for self loops, the padding node's among them.
         similarity_penalty: Scalar, regulariser of the learned graph; 0 without one.
     """
 
@@ -143,8 +153,9 @@ class GraphBlock(nn.Module):
     the message of the last layer is handed on. All layers share one learned gate of the edges,
     :math:`g_{ij} = \mathrm{sigmoid}(\mathrm{MLP}(e_{ij}))`. Self loops belong to the graph, no layer adds
     any. Edges are dropped once, *before* attention is computed, so the weights of a destination always sum
-    to 1. Everything is computed in float32, under autocast too, because bfloat16 is too coarse for a softmax over
-    edges.
+    to 1. A dropped edge becomes a self loop of the padding node `D * N`, as do the edges that fill a list up to
+    a constant length: shapes do not depend on the numbers. Everything is computed in float32, under autocast too,
+    because bfloat16 is too coarse for a softmax over edges.
 
     Args:
         conv: Convolution of the layers, see `graph_convolution`.
@@ -161,7 +172,7 @@ class GraphBlock(nn.Module):
     Shapes:
         - **h**: `(D, N, hidden_size)`
         - **present**: `(D, N)` bool
-        - **edge_index**: `(2, E)` between nodes `day * N + stock`, row 0 = source
+        - **edge_index**: `(2, E)` between nodes `day * N + stock`, row 0 = source; `D * N` is the padding node
         - **edge_attr**: `(E, len(edge_attributes))`
         - **output**: message `(D, N, hidden_size)` and `GraphAttention`
     """
@@ -195,7 +206,7 @@ class GraphBlock(nn.Module):
     ) -> tuple[Tensor, GraphAttention]:
         """Return the message each stock receives and the attention that weighed it."""
         with torch.autocast(h.device.type, enabled=False):
-            return self._messages(h.float(), present, edge_index, edge_attr)
+            return self._messages(h.to(torch.promote_types(h.dtype, torch.float32)), present, edge_index, edge_attr)
 
     def _messages(
         self, h: Tensor, present: Tensor, edge_index: Tensor, edge_attr: Tensor
@@ -203,7 +214,7 @@ class GraphBlock(nn.Module):
         penalty = h.new_zeros(())
         if self.learned is not None:
             edge_index, edge_attr, penalty = self.learned(h, present, edge_index, edge_attr)
-        edge_index, edge_attr = self._drop(edge_index, edge_attr)
+        edge_index, edge_attr = self._drop(edge_index, edge_attr, padding=present.numel())
         sign = edge_sign(edge_attr, self.edge_attributes)
         is_self = edge_index[0] == edge_index[1]
         edge_attr = self.scale(edge_attr, is_self)
@@ -211,21 +222,21 @@ class GraphBlock(nn.Module):
         if self.edge_gate is not None:
             gate = torch.sigmoid(self.edge_gate(edge_attr)).squeeze(-1)  # (E,)
 
-        state, alphas = h.flatten(0, 1), []
+        state, alphas = with_padding_node(h.flatten(0, 1)), []
         for depth, layer in enumerate(self.layers):
             message, alpha = layer(state, edge_index, edge_attr, gate * sign)
             alphas.append(alpha)
             if depth < len(self.between):
                 state = self.between[depth](state + F.elu(message))
         attention = GraphAttention(edge_index, torch.cat(alphas, dim=1), gate, sign, is_self, penalty)
-        return message.unflatten(0, present.shape), attention
+        return message[:-1].unflatten(0, present.shape), attention
 
-    def _drop(self, edge_index: Tensor, edge_attr: Tensor) -> tuple[Tensor, Tensor]:
+    def _drop(self, edge_index: Tensor, edge_attr: Tensor, padding: int) -> tuple[Tensor, Tensor]:
         if not self.training or self.edge_dropout == 0:
             return edge_index, edge_attr
         is_self = edge_index[0] == edge_index[1]
         kept = is_self | (torch.rand(is_self.shape, device=is_self.device) >= self.edge_dropout)
-        return edge_index[:, kept], edge_attr[kept]
+        return torch.where(kept, edge_index, padding), torch.where(kept.unsqueeze(-1), edge_attr, 0.0)
 
 
 def edge_sign(edge_attr: Tensor, attributes: Sequence[str]) -> Tensor:
@@ -260,13 +271,14 @@ def normalised_entropy(attention: GraphAttention, n_nodes: int) -> Tensor:
 
     Args:
         attention: Attention before dropout.
-        n_nodes: Number of nodes `N`.
+        n_nodes: Number of nodes `N`, without the padding node.
 
     Returns:
-        `(M, layers * heads)` in float32, for the `M` destinations with two or more incoming edges.
+        `(N, layers * heads)` in float32; NaN for destinations with fewer than two incoming edges.
     """
     entropy, degree = _entropy(attention, n_nodes)
-    return entropy / degree.log().unsqueeze(-1)
+    normalised = entropy / degree.clamp_min(2).log().unsqueeze(-1)
+    return torch.where((degree >= 2).unsqueeze(-1), normalised, torch.nan)
 
 
 def effective_neighbours(attention: GraphAttention, n_nodes: int) -> Tensor:
@@ -277,18 +289,17 @@ def effective_neighbours(attention: GraphAttention, n_nodes: int) -> Tensor:
 
     Args:
         attention: Attention before dropout.
-        n_nodes: Number of nodes `N`.
+        n_nodes: Number of nodes `N`, without the padding node.
 
     Returns:
-        `(M, layers * heads)` in float32, for the `M` destinations with two or more incoming edges.
+        `(N, layers * heads)` in float32; NaN for destinations with fewer than two incoming edges.
     """
-    return _entropy(attention, n_nodes)[0].exp()
+    entropy, degree = _entropy(attention, n_nodes)
+    return torch.where((degree >= 2).unsqueeze(-1), entropy.exp(), torch.nan)
 
 
 def _entropy(attention: GraphAttention, n_nodes: int) -> tuple[Tensor, Tensor]:
     alpha = attention.alpha.float()
     surprise = -alpha * (alpha + EPSILON).log()
-    entropy = scatter(surprise, attention.edge_index[1], dim=0, dim_size=n_nodes)
-    degree = in_degree(attention.edge_index, n_nodes)
-    several = degree >= 2
-    return entropy[several], degree[several]
+    entropy = scatter(surprise, attention.edge_index[1], dim=0, dim_size=n_nodes + 1)
+    return entropy[:-1], in_degree(attention.edge_index, n_nodes + 1)[:-1]

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch_geometric.utils import scatter
 
-from gogooku_kedro.model.convolution import EPSILON, NeighbourSum
+from gogooku_kedro.model.convolution import EPSILON, NeighbourSum, with_padding_node
 from gogooku_kedro.model.gat import GraphAttention
 
 
@@ -83,7 +83,7 @@ class ScoreNeutralisation(nn.Module):
         """Return the scores, less a share of their neighbours' scores."""
         target = attention.edge_index[1]
         weight = attention.alpha.mean(dim=1) * attention.gate * ~attention.is_self
-        total = scatter(weight, target, dim=0, dim_size=score.size(0))
-        share = weight / (total[target] + EPSILON) * attention.sign
-        neighbours: Tensor = self.neighbours(score, attention.edge_index, share)
-        return score - torch.sigmoid(self.strength) * neighbours
+        total = scatter(weight, target, dim=0, dim_size=score.size(0) + 1)
+        share = weight / (total.index_select(0, target) + EPSILON) * attention.sign
+        neighbours: Tensor = self.neighbours(with_padding_node(score), attention.edge_index, share)
+        return score - torch.sigmoid(self.strength) * neighbours[:-1]

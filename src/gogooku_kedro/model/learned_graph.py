@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch_geometric.utils import scatter
 
-from gogooku_kedro.model.convolution import EPSILON, in_degree
+from gogooku_kedro.model.convolution import EPSILON, with_padding_node
 
 ATTRIBUTES = ("similarity", "is_learned")
 """Edge attributes that `LearnedGraph` appends, in this order."""
@@ -41,6 +41,9 @@ class LearnedGraph(nn.Module):
     It trains the perspectives alone and takes the states as they are: similarity is to follow the states,
     and a penalty on the states themselves would make the stocks alike.
 
+    A pick that there is not (an absent stock's, or one that is an edge already) is a self loop of the padding node
+    `D * N`: the number of edges depends on `k` and the number of edges given alone.
+
     To choose, the similarities of one date are a dense `(N, N)` product, made date by date and not kept: at
     no time is there more than one of them in memory.
 
@@ -52,10 +55,10 @@ class LearnedGraph(nn.Module):
     Shapes:
         - **h**: `(D, N, hidden_size)`
         - **present**: `(D, N)` bool; an absent stock is nobody's neighbour and picks none
-        - **edge_index**: `(2, E)` between nodes `day * N + stock`
+        - **edge_index**: `(2, E)` between nodes `day * N + stock`; `D * N` is the padding node
         - **edge_attr**: `(E, A)`
-        - **output**: edges `(2, E')`, attributes `(E', A + 2)`, the old edges first and in their order,
-          and the regulariser, a scalar
+        - **output**: edges `(2, E + D * N * min(k, N - 1))` and their attributes, `A + 2` of each, the old edges
+          first and in their order, and the regulariser, a scalar
     """
 
     def __init__(self, hidden_size: int, k: int, perspectives: int) -> None:
@@ -67,15 +70,16 @@ class LearnedGraph(nn.Module):
         self, h: Tensor, present: Tensor, edge_index: Tensor, edge_attr: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return the joined edges, their attributes and the regulariser."""
-        views = self._views(h)
+        views, padding = self._views(h), present.numel()
         picks = _nearest(views.detach(), present, self.k)
-        old, picked = (target * present.numel() + source for source, target in (edge_index, picks))
-        new = picks[:, ~torch.isin(picked, old)]
+        old, picked = (target * (padding + 1) + source for source, target in (edge_index, picks))
+        new = torch.where(_among(picked, old), padding, picks)
         joined = torch.cat([edge_index, new], dim=1)
         similarity = edge_products(views, joined)
 
-        others = torch.cat([edge_attr, edge_attr.new_zeros(new.size(1), edge_attr.size(1))])
-        is_learned = torch.cat([torch.isin(old, picked), old.new_ones(new.size(1), dtype=torch.bool)])
+        others = F.pad(edge_attr, (0, 0, 0, new.size(1)))
+        is_learned = torch.cat([_among(old, picked), torch.ones_like(picked, dtype=torch.bool)])
+        is_learned &= joined[1] < padding
         attributes = torch.stack([similarity, is_learned.to(similarity.dtype)], dim=-1)
         of_fixed_states = edge_products(self._views(h.detach()), joined)
         penalty = similarity_penalty(of_fixed_states, h.detach(), joined)
@@ -95,17 +99,16 @@ def similarity_penalty(similarity: Tensor, h: Tensor, edge_index: Tensor) -> Ten
         h: `(D, N, d)` states.
         edge_index: `(2, E)`.
     """
-    between = edge_index[0] != edge_index[1]
-    edge_index, weight = edge_index[:, between], (1 + similarity[between]) / 2
-    if not edge_index.size(1):
-        return similarity.new_zeros(())
     source, target = edge_index
-    norm = h.square().mean(dim=-1).flatten()
+    between = (source != target).to(h.dtype)
+    edges, weight = between.sum().clamp_min(1), between * (1 + similarity) / 2
+    norm = with_padding_node(h.square().mean(dim=-1).flatten().unsqueeze(-1)).squeeze(-1)
     distance = norm[source] + norm[target] - 2 * edge_products(h, edge_index) / h.size(-1)  # per channel
-    smooth = (weight * distance.clamp_min(0)).mean() / 2
-    degree = in_degree(edge_index, norm.size(0))
-    strength = scatter(weight, target, dim=0, dim_size=norm.size(0))[degree > 0] / degree[degree > 0]
-    penalty: Tensor = smooth - (strength + EPSILON).log().mean() + weight.square().mean()
+    smooth = (weight * distance.clamp_min(0)).sum() / edges / 2
+    degree, strength = (scatter(w, target, dim=0, dim_size=norm.size(0)) for w in (between, weight))
+    mean = torch.where(degree > 0, strength / degree.clamp_min(1) + EPSILON, 1.0)
+    connected = -mean.log().sum() / (degree > 0).sum().clamp_min(1)
+    penalty: Tensor = smooth + connected + weight.square().sum() / edges
     return penalty
 
 
@@ -122,12 +125,18 @@ class EdgeProducts(torch.autograd.Function):
         - **output**: `(E,)`
     """
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, states: Tensor, edge_index: Tensor) -> Tensor:
+    def forward(states: Tensor, edge_index: Tensor) -> Tensor:
         """Return the products."""
-        ctx.save_for_backward(states, edge_index)
         blocks = edge_index.split(_block(states), dim=1)
         return torch.cat([(states[source] * states[target]).sum(dim=-1) for source, target in blocks])
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        """Keep the states and the edges."""
+        ctx.save_for_backward(*inputs)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
@@ -142,8 +151,8 @@ class EdgeProducts(torch.autograd.Function):
 
 
 def edge_products(states: Tensor, edge_index: Tensor) -> Tensor:
-    """Inner products `(E,)` of the states `(D, N, C)` at both ends of the edges."""
-    products: Tensor = EdgeProducts.apply(states.flatten(0, 1), edge_index)  # type: ignore[no-untyped-call]
+    """Inner products `(E,)` of the states `(D, N, C)` at both ends of the edges; 0 at the padding node."""
+    products: Tensor = EdgeProducts.apply(with_padding_node(states.flatten(0, 1)), edge_index)  # type: ignore[no-untyped-call]
     return products
 
 
@@ -157,9 +166,16 @@ def _nearest(views: Tensor, present: Tensor, k: int) -> Tensor:
     picks = []
     for day in range(days):
         similarity = views[day] @ views[day].T
-        similarity.add_(torch.where(present[day], 0.0, -torch.inf)).fill_diagonal_(-torch.inf)
-        highest, source = similarity.topk(min(k, stocks - 1), dim=1)  # (N, k)
+        possible = present[day] & (stock != stock.T)
+        highest, source = similarity.masked_fill(~possible, -torch.inf).topk(min(k, stocks - 1), dim=1)  # (N, k)
         chosen = highest.isfinite() & present[day].unsqueeze(1)
-        target = stock.expand_as(source)
-        picks.append(torch.stack([source[chosen], target[chosen]]) + day * stocks)
+        ends = torch.stack([source, stock.expand_as(source)]) + day * stocks
+        picks.append(torch.where(chosen, ends, days * stocks).flatten(1))
     return torch.cat(picks, dim=1)
+
+
+def _among(keys: Tensor, others: Tensor) -> Tensor:
+    """Whether each key is one of the others; unlike `torch.isin` without a size that depends on the numbers."""
+    ordered = others.sort().values
+    place = torch.searchsorted(ordered, keys.contiguous())
+    return F.pad(ordered, (0, 1), value=-1)[place] == keys

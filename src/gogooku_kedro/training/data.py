@@ -12,17 +12,29 @@ from gogooku_kedro.training.tensors import DayChunk, MarketTensors
 
 
 class DayChunks(Dataset[DayChunk]):
-    """Chunks of a market; `cuts` holds the first session and the number of sessions of each."""
+    """Chunks of a part of a market, all of one shape.
 
-    def __init__(self, market: MarketTensors, cuts: Sequence[tuple[int, int]], window: int) -> None:
-        self.market, self.cuts, self.window = market, list(cuts), window
+    Args:
+        market: The market.
+        cuts: First session and number of sessions of each chunk; a short one is filled up with empty sessions.
+        days: Sessions of a chunk `D`.
+        window: Sessions of a window `L`.
+        part: First and last-plus-one session of the part; the longest list of edges on one of them is the
+            length of all. A part does not depend on the edges of another, not even in its padding.
+    """
+
+    def __init__(
+        self, market: MarketTensors, cuts: Sequence[tuple[int, int]], days: int, window: int, part: tuple[int, int]
+    ) -> None:
+        self.market, self.cuts, self.days, self.window = market, list(cuts), days, window
+        self.edges = market.graph.most_edges(*part)
 
     def __len__(self) -> int:
         return len(self.cuts)
 
     def __getitem__(self, index: int) -> DayChunk:
-        first_day, days = self.cuts[index]
-        return self.market.chunk(first_day, days, self.window)
+        first_day, counted = self.cuts[index]
+        return self.market.chunk(first_day, self.days, self.window, counted, self.edges)
 
 
 class DayChunkDataModule(pl.LightningDataModule):
@@ -69,9 +81,9 @@ class DayChunkDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[DayChunk]:
         """Chunks of this epoch for this process, in random order."""
         if self.trainer is None:
-            return self._loader(self.epoch_cuts(0))
+            return self._loader(self.epoch_cuts(0), self.train)
         rank, processes = self.trainer.global_rank, self.trainer.world_size
-        return self._loader(self.epoch_cuts(self.trainer.current_epoch, rank, processes))
+        return self._loader(self.epoch_cuts(self.trainer.current_epoch, rank, processes), self.train)
 
     def epoch_cuts(self, epoch: int, rank: int = 0, processes: int = 1) -> list[tuple[int, int]]:
         """First session and number of sessions of the chunks of one process in an epoch.
@@ -90,10 +102,10 @@ class DayChunkDataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[DayChunk]:
         """Chunks of the validation part, in order of time."""
-        return self._loader(cut_days(*self.valid, self.chunk_days, shift=0)[: self.max_batches])
+        return self._loader(cut_days(*self.valid, self.chunk_days, shift=0)[: self.max_batches], self.valid)
 
-    def _loader(self, cuts: Sequence[tuple[int, int]]) -> DataLoader[DayChunk]:
-        return DataLoader(DayChunks(self.market, cuts, self.window), batch_size=None)
+    def _loader(self, cuts: Sequence[tuple[int, int]], part: tuple[int, int]) -> DataLoader[DayChunk]:
+        return DataLoader(DayChunks(self.market, cuts, self.chunk_days, self.window, part), batch_size=None)
 
 
 def cut_days(start: int, stop: int, days: int, shift: int) -> list[tuple[int, int]]:

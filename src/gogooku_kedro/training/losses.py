@@ -168,14 +168,17 @@ def entropy_penalty(attention: GraphAttention, n_nodes: int) -> Tensor:
 
     A positive weight therefore *raises* the entropy. 0 where no stock has a neighbour.
     """
-    entropy = normalised_entropy(attention, n_nodes)
-    return 1 - entropy.mean() if entropy.numel() else attention.alpha.new_zeros(())
+    return known_mean(1 - normalised_entropy(attention, n_nodes))
 
 
 def edge_weight_penalty(attention: GraphAttention) -> Tensor:
     """Mean gate of the edges between different stocks; a positive weight closes edges. 0 without any."""
-    gate = attention.gate[~attention.is_self].float()
-    return gate.mean() if gate.numel() else gate.new_zeros(())
+    return known_mean(torch.where(attention.is_self, torch.nan, attention.gate.float()))
+
+
+def known_mean(values: Tensor) -> Tensor:
+    """Mean of the values that are not NaN, 0 where none is; the others have no gradient."""
+    return values.nansum() / (~values.isnan()).sum().clamp_min(1)
 
 
 def _known(score: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -92,17 +92,17 @@ class CrossSectionModule(pl.LightningModule):
         output = self(chunk)
         terms = self.loss_terms(output, chunk)
         loss = torch.stack(list(terms.values())).sum()
-        days = chunk.target.size(0)
+        days, stocks, _ = chunk.target.shape
         figures = {f"train/{name}": value for name, value in terms.items()} | {"train/loss": loss}
         figures["train/score_dispersion"] = monitor.score_dispersion(output.score, chunk.present[-days:])
         if self.model.gat is not None:
-            figures |= monitor.graph_figures(output.graph, days * chunk.target.size(1))
+            figures |= monitor.graph_figures(output.graph, days * stocks)
         if self.gat_verbose:
             _log_step(self.global_step, figures | norms)
         if probe:
             figures |= norms
         # Lightning averages the weights over processes as whole numbers, so they are multiples of theirs.
-        self._log(figures, days * self.trainer.world_size)
+        self._log(figures, chunk.days * self.trainer.world_size)
         return loss
 
     def _log(self, figures: dict[str, Tensor], weight: int) -> None:
@@ -185,8 +185,9 @@ class CrossSectionModule(pl.LightningModule):
 
     def validation_step(self, chunk: DayChunk, batch_idx: int) -> None:
         """Keep the scores of a chunk for the metrics of the epoch."""
-        score, days = self(chunk).score, chunk.target.size(0)
-        self._validated.append((score.float().cpu(), chunk.target.float().cpu(), chunk.present[-days:].cpu()))
+        kept = (self(chunk).score, chunk.target, chunk.present[-chunk.target.size(0) :])
+        score, target, present = (values[: chunk.days].cpu() for values in kept)
+        self._validated.append((score.float(), target.float(), present))
 
     def on_validation_epoch_end(self) -> None:
         """Log rank IC and ICIR, the dispersion of the scores, and the monitor."""

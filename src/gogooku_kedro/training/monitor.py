@@ -10,7 +10,7 @@ from gogooku_kedro.columns import HORIZONS
 from gogooku_kedro.metrics.rank_ic import rank_ic
 from gogooku_kedro.metrics.significance import icir
 from gogooku_kedro.model import ATFTGATFAN, GraphAttention, effective_neighbours, normalised_entropy
-from gogooku_kedro.training.losses import edge_weight_penalty
+from gogooku_kedro.training.losses import edge_weight_penalty, known_mean
 from gogooku_kedro.typing import Float32Array, FloatArray
 
 PROBES = 4
@@ -50,15 +50,16 @@ def graph_figures(attention: GraphAttention | None, n_nodes: int) -> dict[str, T
     neighbours = effective_neighbours(attention, n_nodes)
     between = ~attention.is_self
     edges = between.sum().float()
-    reached = torch.zeros(n_nodes, device=between.device).index_fill(0, attention.edge_index[1], 1.0).sum()
+    target = attention.edge_index[1]
+    reached = torch.zeros(n_nodes + 1, device=between.device).index_fill(0, target, 1.0)[:-1].sum()
     values = (
-        _mean(entropy),
+        known_mean(entropy),
         edge_weight_penalty(attention),
         edges,
         (attention.alpha.float().mean(dim=-1) * between).sum() / edges.clamp_min(1),
         edges / reached.clamp_min(1),
-        _mean(neighbours),
-        _mean(attention.gate.float()),
+        known_mean(neighbours),
+        known_mean(torch.where(target < n_nodes, attention.gate.float(), torch.nan)),
     )
     return dict(zip(GRAPH_FIGURES, values, strict=True))
 
@@ -133,10 +134,6 @@ def validation_figures(score: Float32Array, target: Float32Array) -> dict[str, f
     figures = {f"rank_ic_{h}d": mean for h, mean in zip(HORIZONS, means, strict=True)}
     figures |= {f"rank_icir_{h}d": float(np.nan_to_num(r)) for h, r in zip(HORIZONS, ratios, strict=True)}
     return figures | {"rank_ic": float(np.mean(means)), "rank_icir": _nan_mean(np.array(ratios))}
-
-
-def _mean(values: Tensor) -> Tensor:
-    return values.mean() if values.numel() else values.new_zeros(())
 
 
 def _nan_mean(series: FloatArray) -> float:

@@ -14,7 +14,7 @@ from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.params import ModelParams
 from gogooku_kedro.training.ensemble import Ensemble
 from gogooku_kedro.training.market import Market
-from gogooku_kedro.training.tensors import DayChunk, MarketTensors
+from gogooku_kedro.training.tensors import DayChunk, MarketTensors, existing
 from gogooku_kedro.typing import Float32Array, IntArray
 
 CHUNK_DAYS = 32
@@ -69,7 +69,7 @@ def encode_days(
         for day in (d for d in wanted if first <= d < first + CHUNK_DAYS):
             at, present = day - first, market.present[day : day + 1]
             selection = None if state.selection is None else state.selection[at + anchor]
-            edges = market.graph.edges(day, present)
+            edges = existing(*market.graph.edges(day, present), n_nodes=present.numel())
             yield EncodedDay(day, state.hidden[at : at + 1], present, *edges, selection)
 
 

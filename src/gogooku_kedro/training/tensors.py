@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import torch
 import xarray as xr
 from torch import Tensor
+from torch.nn import functional as F
 
 from gogooku_kedro.columns import HORIZONS
 from gogooku_kedro.graph import asof_index
@@ -28,12 +30,14 @@ class DayChunk(NamedTuple):
         present: `(D + L - 1, N)` bool.
         levels: `(D + L - 1, N, C)`, NaN = absent.
         context: `(D + L - 1, M)` features of the market as a whole.
-        edge_index: `(2, E)` between nodes `day * N + stock`.
-        edge_attr: `(E, A)`.
+        edge_index: `(2, D * E)` between nodes `day * N + stock`; from `D * N` to `D * N` where a session has fewer
+            than `E` edges.
+        edge_attr: `(D * E, A)`, 0 there.
         target: `(D, N, 4)` per-date Gaussian ranks of the label, NaN = no label.
         levels_ahead: `(D + H - 1, N, C)` levels from the session after `first_day` to the `H`-th after
             the last session, NaN = absent or beyond the last session. Label side: only the loss may read it.
         first_day: Index of the first of the `D` sessions in the market's sessions.
+        days: How many of the `D` sessions count; those behind them are empty.
     """
 
     x: Tensor
@@ -45,6 +49,7 @@ class DayChunk(NamedTuple):
     target: Tensor
     levels_ahead: Tensor
     first_day: int
+    days: int
 
 
 @dataclass(frozen=True)
@@ -81,29 +86,50 @@ class GraphTensors:
         edges = slice(int(self.offset[graphs[0]]), int(self.offset[graphs[-1] + 1]))
         return self.edge_index[:, edges], self.edge_attr[edges]
 
-    def edges(self, first_day: int, present: Tensor) -> tuple[Tensor, Tensor]:
+    @cached_property
+    def edges_of_day(self) -> IntArray:
+        """Number of edges in force on each session, `(T,)`, in the host's memory whatever the device."""
+        of_graph = np.append(np.diff(self.offset.cpu().numpy()), 0)  # the last one: no graph yet
+        return np.asarray(of_graph[self.graph_of_day.cpu().numpy()])
+
+    def most_edges(self, first_day: int, stop_day: int) -> int:
+        """Largest number of edges in force on one of the sessions."""
+        return int(self.edges_of_day[first_day:stop_day].max(initial=0))
+
+    def edges(self, first_day: int, present: Tensor, length: int | None = None) -> tuple[Tensor, Tensor]:
         """Edges of consecutive sessions between stocks that are present on the session.
+
+        Every session has a list of the same length; what is not an edge in it, for want of edges or because a
+        stock is absent, goes from node `D * N` to itself. No size depends on what is in the device's memory, so
+        nothing is read back from it.
 
         Args:
             first_day: Index of the first session.
             present: `(D, N)` bool.
+            length: Length of the list of a session; None takes the largest number of edges on one of these.
 
         Returns:
-            `edge_index` `(2, E)` between nodes `day * N + stock`, and `edge_attr` `(E, A)`.
+            `edge_index` `(2, D * length)` between nodes `day * N + stock`, and `edge_attr` `(D * length, A)`.
+
+        Raises:
+            ValueError: If a session has more than `length` edges.
         """
         days, stocks = present.shape
+        most = self.most_edges(first_day, first_day + days)
+        length = most if length is None else length
+        if most > length:
+            raise ValueError(f"a session from {first_day} on has {most} edges, and its list has room for {length}")
         graph = self.graph_of_day[first_day : first_day + days]
-        day = torch.arange(len(graph), device=graph.device)[graph >= 0]
-        graph = graph[graph >= 0]
-        start, count = self.offset[graph], self.offset[graph + 1] - self.offset[graph]
-        day_of_edge = day.repeat_interleave(count)
-        within = torch.arange(len(day_of_edge), device=graph.device) - (count.cumsum(0) - count).repeat_interleave(
-            count
-        )
-        edge = start.repeat_interleave(count) + within
-        nodes = self.edge_index[:, edge] + day_of_edge * stocks
-        both = present.flatten()[nodes].all(dim=0)
-        return nodes[:, both], self.edge_attr[edge[both]]
+        graph = F.pad(graph, (0, days - len(graph)), value=-1)
+        start = self.offset[graph.clamp_min(0)]
+        count = torch.where(graph >= 0, self.offset[graph.clamp_min(0) + 1] - start, 0)
+        within = torch.arange(length, device=graph.device)
+        edge = (start.unsqueeze(1) + within).clamp_max(self.edge_attr.size(0) - 1).flatten()  # (D * length,)
+        day = torch.arange(days, device=graph.device).repeat_interleave(length)
+        nodes = self.edge_index.index_select(1, edge) + day * stocks
+        exists = (within < count.unsqueeze(1)).flatten() & present.flatten()[nodes].all(dim=0)
+        attributes = self.edge_attr.index_select(0, edge)
+        return torch.where(exists, nodes, days * stocks), torch.where(exists.unsqueeze(1), attributes, 0.0)
 
 
 @dataclass(frozen=True)
@@ -168,32 +194,47 @@ class MarketTensors:
         """Return the position of the last session that has a cross-section."""
         return int(self.present.any(dim=1).nonzero()[-1])
 
-    def chunk(self, first_day: int, days: int, window: int) -> DayChunk:
+    def chunk(
+        self, first_day: int, days: int, window: int, counted: int | None = None, edges: int | None = None
+    ) -> DayChunk:
         """Sessions `first_day` to `first_day + days - 1` with the window before each of them.
 
         Sessions beyond the last session are absent stocks, so that every chunk has the same shape. Every chunk
         is a copy in memory of its own, so that all have the same layout too.
 
+        Args:
+            first_day: Index of the first session.
+            days: Sessions of the chunk `D`.
+            window: Sessions of a window `L`.
+            counted: How many of the sessions count; those behind them are empty, as if beyond the last session.
+                None counts all.
+            edges: Length of a session's list of edges; None takes the largest number of edges of the market.
+
         Raises:
-            ValueError: If the window would begin before the first session.
+            ValueError: If the window would begin before the first session, or a session has more edges.
         """
         start, stop = first_day - window + 1, first_day + days
+        counted = days if counted is None else counted
+        edges = self.graph.most_edges(0, len(self.present)) if edges is None else edges
+        here = slice(None, first_day + counted)
+        ahead = slice(None, first_day + counted + AHEAD)
         if start < 0:
             raise ValueError(
                 f"day {first_day} has no window of {window} sessions before it; the first usable day is {window - 1}"
             )
-        present = _rows(self.present, start, stop, False)
-        edge_index, edge_attr = self.graph.edges(first_day, present[window - 1 :])
+        present = _rows(self.present[here], start, stop, False)
+        edge_index, edge_attr = self.graph.edges(first_day, present[window - 1 :], edges)
         return DayChunk(
-            _rows(self.x, start, stop, 0.0),
+            _rows(self.x[here], start, stop, 0.0),
             present,
-            _rows(self.levels, start, stop, torch.nan),
-            _rows(self.context, start, stop, 0.0),
+            _rows(self.levels[here], start, stop, torch.nan),
+            _rows(self.context[here], start, stop, 0.0),
             edge_index,
             edge_attr,
-            _rows(self.target, first_day, stop, torch.nan),
-            _rows(self.levels, first_day + 1, stop + AHEAD, torch.nan),
+            _rows(self.target[here], first_day, stop, torch.nan),
+            _rows(self.levels[ahead], first_day + 1, stop + AHEAD, torch.nan),
             first_day,
+            counted,
         )
 
     def fingerprint(self) -> str:
@@ -304,6 +345,15 @@ def _split_context(
 
 def _values(array: xr.DataArray) -> Float32Array:
     return np.ascontiguousarray(array.to_numpy(), dtype=np.float32)
+
+
+def existing(edge_index: Tensor, edge_attr: Tensor, n_nodes: int) -> tuple[Tensor, Tensor]:
+    """Leave what is not an edge out of a list of constant length, see `GraphTensors.edges`.
+
+    The size of the result depends on the numbers: it is for evaluation, not for a training step.
+    """
+    exists = edge_index[1] < n_nodes
+    return edge_index[:, exists], edge_attr[exists]
 
 
 def _rows(values: Tensor, start: int, stop: int, beyond: float | bool) -> Tensor:

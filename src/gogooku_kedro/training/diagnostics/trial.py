@@ -76,6 +76,7 @@ def random_chunk(params: ModelParams, seed: int) -> DayChunk:
         edge_attr=edge_attr,
         target=normal(DAYS, STOCKS, len(HORIZONS)),
         first_day=params.window - 1,
+        days=DAYS,
     )
 
 
