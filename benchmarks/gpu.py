@@ -313,7 +313,7 @@ def measure_epochs(table: Table, size: Size, smoke: bool, file: Path | None) -> 
     seeds = list(range(2 if smoke else 10))
     arms: dict[str, tuple[float, Row]] = {
         "one model": (20.0, {}),
-        f"{len(seeds)} models together": (40.0, {"seeds": seeds}),
+        f"{len(seeds)} models together": (40.0, {"seeds": seeds, "seeds_together": True}),
         "one model, market in host memory": (20.0, {}),
     }
     name = file.name if file is not None else "random market"

@@ -120,6 +120,7 @@ def training_params(folder: Path, **changes: Any) -> TrainingParams:
         "compile": False,
         "seed": 0,
         "seeds": [],
+        "seeds_together": False,
         "max_epochs": 4,
         "patience": 10,
         "monitor_smoothing": 0.0,

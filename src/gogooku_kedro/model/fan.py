@@ -20,7 +20,7 @@ def split_by_frequency(x: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
     """
     spectrum = torch.fft.rfft(x.float(), dim=-1)
     strongest = spectrum.abs().topk(top_k, dim=-1).indices
-    kept = torch.zeros_like(spectrum.real).scatter_(-1, strongest, 1.0)
+    kept = torch.zeros_like(spectrum.real).scatter(-1, strongest, 1.0)
     main = torch.fft.irfft(spectrum * kept, n=x.size(-1), dim=-1).to(x.dtype)
     return main, x - main
 

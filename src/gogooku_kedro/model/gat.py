@@ -16,6 +16,7 @@ from gogooku_kedro.model.convolution import (
     in_degree,
     with_padding_node,
 )
+from gogooku_kedro.model.dropout import random_like, uniform
 from gogooku_kedro.model.learned_graph import ATTRIBUTES as LEARNED_ATTRIBUTES
 from gogooku_kedro.model.learned_graph import LearnedGraph
 
@@ -235,7 +236,7 @@ class GraphBlock(nn.Module):
         if not self.training or self.edge_dropout == 0:
             return edge_index, edge_attr
         is_self = edge_index[0] == edge_index[1]
-        kept = is_self | (torch.rand(is_self.shape, device=is_self.device) >= self.edge_dropout)
+        kept = is_self | (random_like(is_self, uniform) >= self.edge_dropout)
         return torch.where(kept, edge_index, padding), torch.where(kept.unsqueeze(-1), edge_attr, 0.0)
 
 

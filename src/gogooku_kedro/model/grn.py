@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gogooku_kedro.model.dropout import Dropout
+
 
 class GLU(nn.Module):
     r"""Gated linear unit, `sigmoid(W_1 x + b_1) * (W_2 x + b_2)`.
@@ -47,7 +49,7 @@ class GatedResidual(nn.Module):
 
     def __init__(self, branch_features: int, features: int, dropout: float) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.glu = GLU(branch_features, features)
         self.norm = nn.LayerNorm(features)
 

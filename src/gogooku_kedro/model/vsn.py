@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from gogooku_kedro.model.dropout import stacked
 from gogooku_kedro.model.grn import GRN
 
 BLOCK = {"cpu": 512, "cuda": 32_768}
@@ -89,7 +90,7 @@ class VariableSelectionNetwork(nn.Module):
         return mixed + torch.addmm(self.projection_bias, weights, shift), weights
 
     def _mix_block(self, *inputs: Tensor) -> Tensor:
-        if not torch.is_grad_enabled():
+        if not torch.is_grad_enabled() or stacked():  # under vmap nothing can be computed again
             return _mix(*inputs)
         mixed: Tensor = checkpoint(_mix, *inputs, use_reentrant=False, preserve_rng_state=False)
         return mixed

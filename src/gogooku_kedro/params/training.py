@@ -69,6 +69,7 @@ class TrainingParams(Section):
     compile: bool
     seed: int = Field(ge=0)
     seeds: tuple[int, ...]
+    seeds_together: bool | Literal["auto"]
     max_epochs: PositiveInt
     patience: PositiveInt
     monitor_smoothing: float = Share

@@ -60,7 +60,14 @@ class History(pl.Callback):
 
 
 class EpochLog(pl.Callback):
-    """Write one INFO line per epoch."""
+    """Write one INFO line per epoch.
+
+    Args:
+        of: What the line begins with, such as the seed where several models train at a time.
+    """
+
+    def __init__(self, of: str = "") -> None:
+        self.of = of
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log phase, loss, validation rank IC and ICIR, and what the graph does."""
@@ -73,9 +80,10 @@ class EpochLog(pl.Callback):
         if "gat/attention_entropy" in metrics:
             graph = f" | gat entropy {metrics['gat/attention_entropy']:.3f} degree {metrics['gat/degree']:.1f}"
         logger.info(
-            "epoch %d/%s %s | loss %.4f | valid rank IC %+.4f (1d %+.4f, 5d %+.4f, 20d %+.4f), ICIR %+.3f (%s)%s",
+            "epoch %d/%s %s%s | loss %.4f | valid rank IC %+.4f (1d %+.4f, 5d %+.4f, 20d %+.4f), ICIR %+.3f (%s)%s",
             trainer.current_epoch + 1,
             trainer.max_epochs,
+            self.of,
             pl_module.phase.name,
             metrics["train/loss"],
             metrics["valid/rank_ic"],

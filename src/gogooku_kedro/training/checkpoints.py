@@ -2,6 +2,7 @@
 
 import math
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -51,12 +52,18 @@ class EpochCheckpoints(Checkpoint):
     Args:
         folder: Folder of the run.
         keep: Number of the newest epochs that are kept.
+        late: Remove the others when the next epoch begins: until then a restart may need the epoch before.
     """
 
-    def __init__(self, folder: Path, keep: int) -> None:
-        self.folder, self.keep = folder, keep
+    def __init__(self, folder: Path, keep: int, late: bool = False) -> None:
+        self.folder, self.keep, self.late = folder, keep, late
         self.best_epoch: int | None = None
         self.best_score = -math.inf
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Remove what is neither new nor the best, if that waits for the next epoch."""
+        if self.late:
+            self._remove_old(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save the epoch, then remove what is neither new nor the best."""
@@ -64,6 +71,10 @@ class EpochCheckpoints(Checkpoint):
         if math.isfinite(score) and score > self.best_score:
             self.best_epoch, self.best_score = trainer.current_epoch, score
         trainer.save_checkpoint(self.path(trainer.current_epoch), weights_only=False)
+        if not self.late:
+            self._remove_old(trainer)
+
+    def _remove_old(self, trainer: pl.Trainer) -> None:
         if trainer.is_global_zero:
             for old in saved_epochs(self.folder)[: -self.keep]:
                 if self.best_epoch is None or old != self.path(self.best_epoch):
@@ -122,3 +133,17 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 def saved_epochs(folder: Path) -> list[Path]:
     """Checkpoints of a run, the oldest first."""
     return sorted(folder.glob("epoch_*.ckpt"))
+
+
+def common_epochs(folders: Sequence[Path]) -> list[Path | None]:
+    """Checkpoint from which each of several runs that train together goes on, None from the start.
+
+    It is the last epoch that all have saved, at most one behind the newest. Runs further apart did not train
+    together before: each has its newest.
+    """
+    saved = [saved_epochs(folder) for folder in folders]
+    newest = [int(paths[-1].stem.removeprefix("epoch_")) if paths else -1 for paths in saved]
+    if max(newest) - min(newest) > 1:
+        return [paths[-1] if paths else None for paths in saved]
+    name = f"epoch_{min(newest):05d}.ckpt"
+    return [next((path for path in paths if path.name == name), None) for paths in saved]

@@ -1,12 +1,17 @@
 """The machine a run trains on: its device and precision, and large tensors on a CPU without new pages every step."""
 
 import ctypes
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
 import torch
+
+from gogooku_kedro.params import TrainingParams
+
+logger = logging.getLogger(__name__)
 
 Precision = Literal["bf16-mixed", "32-true"]
 
@@ -47,6 +52,22 @@ def resolve_precision(precision: str, device: str) -> Precision:
     if precision == "auto":
         return "bf16-mixed" if device == "cuda" else "32-true"
     return "bf16-mixed" if precision == "bf16-mixed" else "32-true"
+
+
+def resolve_seeds_together(training: TrainingParams) -> bool:
+    """Whether the models of several seeds train in one loop.
+
+    `auto` does so on CUDA, where small models wait for kernels to start, and not on the CPU, where the passes
+    of one model after the other take no longer (`docs/gpu.md`). With several processes each model has them all.
+    """
+    wanted = training.seeds_together
+    if training.devices > 1:
+        if wanted is True:
+            logger.info(
+                "training.seeds_together: true, but training.devices is %d: one after another", training.devices
+            )
+        return False
+    return wanted is True or (wanted == "auto" and resolve_device(training.device) == "cuda")
 
 
 def describe_device(device: str, devices: int = 1) -> str:

@@ -13,11 +13,11 @@ import pandas as pd
 
 from gogooku_kedro.params import ModelParams, TrainingParams
 from gogooku_kedro.training.checkpoints import run_key
-from gogooku_kedro.training.device import resolve_device
+from gogooku_kedro.training.device import resolve_device, resolve_seeds_together
 from gogooku_kedro.training.ensemble import CONFIG, Ensemble, SeedModel
 from gogooku_kedro.training.launch import run_in_processes
 from gogooku_kedro.training.tensors import MarketTensors
-from gogooku_kedro.training.train_seed import FINISHED, HISTORY, Days, Job, train_seed_model
+from gogooku_kedro.training.train_seed import FINISHED, HISTORY, Days, Job, train_seed_model, train_together
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +103,10 @@ def fit_ensemble(
     resolve_device(training.device, training.devices)
     _announce_gat(model_params)
     seeds, fingerprint = training.all_seeds(), market.fingerprint()
-    share = training.time_budget_minutes and training.time_budget_minutes / len(seeds)
+    together = len(seeds) > 1 and resolve_seeds_together(training)
+    share = training.time_budget_minutes
+    if share is not None and not together:
+        share /= len(seeds)
     jobs = []
     for seed in seeds:
         own = training.model_copy(update={"seed": seed, "seeds": (), "time_budget_minutes": share})
@@ -122,7 +125,13 @@ def fit_ensemble(
                 mlflow=_mlflow_run(f"seed_{seed}" if len(seeds) > 1 else ""),
             )
         )
-    results = [_take_or_train(market, job) for job in jobs]
+    to_do = [job for job in jobs if not _is_finished(job)]
+    if together and len(to_do) > 1:
+        train_together(market, to_do)
+    else:
+        for job in to_do:
+            _train_by_itself(market, job)
+    results = [_take(job) for job in jobs]
     for job in jobs:
         shutil.rmtree(job.folder)
     histories = [result.history.assign(seed=seed) for seed, result in zip(seeds, results, strict=True)]
@@ -131,14 +140,23 @@ def fit_ensemble(
     return EnsembleResult(Ensemble(tuple(result.seed_model for result in results)), history)
 
 
-def _take_or_train(market: MarketTensors, job: Job) -> FitResult:
+def _is_finished(job: Job) -> bool:
     finished = job.folder / FINISHED
-    if (finished / CONFIG).exists():
-        logger.info("the model of seed %d is finished already: %s", job.training.seed, finished)
-    elif job.training.devices == 1:
+    if not (finished / CONFIG).exists():
+        return False
+    logger.info("the model of seed %d is finished already: %s", job.training.seed, finished)
+    return True
+
+
+def _train_by_itself(market: MarketTensors, job: Job) -> None:
+    if job.training.devices == 1:
         train_seed_model(market, job)
     else:
         run_in_processes(train_seed_model, market, job, job.training.devices, job.folder)
+
+
+def _take(job: Job) -> FitResult:
+    finished = job.folder / FINISHED
     try:
         seed_model = SeedModel.load(finished)
     except ValueError as error:

@@ -4,14 +4,16 @@ import json
 import logging
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging, Timer, TQDMProgressBar
 from lightning.pytorch.loggers import Logger, MLFlowLogger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
@@ -19,13 +21,20 @@ from lightning.pytorch.strategies import DDPStrategy, Strategy
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.params import ModelParams, TrainingParams
 from gogooku_kedro.training.callbacks import EpochLog, History, Patience, SeedEveryStep
-from gogooku_kedro.training.checkpoints import EpochCheckpoints, PlainCheckpoints, read_checkpoint, saved_epochs
+from gogooku_kedro.training.checkpoints import (
+    EpochCheckpoints,
+    PlainCheckpoints,
+    common_epochs,
+    read_checkpoint,
+    saved_epochs,
+)
 from gogooku_kedro.training.data import DayChunkDataModule, steps_per_epoch
 from gogooku_kedro.training.device import describe_device, freed_memory_kept, resolve_device, resolve_precision
 from gogooku_kedro.training.diagnostics.information_flow import InformationFlow
 from gogooku_kedro.training.ensemble import SeedModel, market_sizes
 from gogooku_kedro.training.module import MONITOR, CrossSectionModule
 from gogooku_kedro.training.tensors import MarketTensors
+from gogooku_kedro.training.together import EpochsTogether, Loop, Seat, SeatedModule
 
 logger = logging.getLogger(__name__)
 for chatty in ("lightning.pytorch", "lightning.fabric", "lightning_fabric"):  # we write one line per epoch
@@ -83,23 +92,56 @@ def train_seed_model(market: MarketTensors, job: Job) -> None:
     Raises:
         ValueError: If no epoch has a metric that is a number, or a checkpoint cannot be read.
     """
+    with _surroundings(job):
+        _train(market, market, job, next(reversed(saved_epochs(job.folder)), None))
+
+
+def train_together(market: MarketTensors, jobs: Sequence[Job]) -> None:
+    """Train the models of several jobs in one loop, each as `train_seed_model` does, but in rounding.
+
+    They differ in their seed alone. Jobs that were cut off in one run go on from the last epoch that all have saved.
+    """
+    device = resolve_device(jobs[0].training.device)
+    on_device, share = market.to(torch.device(device)), 1 / len(jobs)
+    logger.info("%d models train together: seeds %s", len(jobs), [job.training.seed for job in jobs])
+    starts = zip(jobs, common_epochs([job.folder for job in jobs]), strict=True)
+    with _surroundings(jobs[0]):
+        Loop().run([partial(_train, market, on_device, job, last, share) for job, last in starts])
+
+
+def _train(
+    market: MarketTensors,
+    on_device: MarketTensors,
+    job: Job,
+    last: Path | None,
+    share: float = 1.0,
+    seat: Seat | None = None,
+) -> None:
     training = job.training
     pl.seed_everything(training.seed, verbose=False)
-    model = _build(market, job)
+    model = _build(market, job, compiled=training.compile and seat is None)
     group = training.devices * training.accumulate
     steps = steps_per_epoch(*job.train, training.chunk_days, group, training.max_batches)
     steps *= training.max_epochs
-    module = CrossSectionModule(model, job.model_params, training, steps, gat_verbose=job.gat_verbose)
-    history, checkpoints = History(), EpochCheckpoints(job.folder, training.keep_checkpoints)
+    make_module = CrossSectionModule if seat is None else partial(SeatedModule, seat)
+    module = make_module(model, job.model_params, training, steps, gat_verbose=job.gat_verbose)
+    history, checkpoints = History(), EpochCheckpoints(job.folder, training.keep_checkpoints, late=seat is not None)
     budget = training.time_budget_minutes
     timer = Timer(None if budget is None else timedelta(minutes=budget), verbose=False)
-    trainer = _trainer(job, [Patience(training.patience), history, timer, checkpoints])
-    with freed_memory_kept(), _debug_lines(job.gat_verbose):
-        _fit_or_go_on(trainer, module, _data(market, job), job.folder)
+    trainer = _trainer(job, [Patience(training.patience), history, timer, checkpoints], seat)
+    _fit_or_go_on(trainer, module, _data(on_device, job), last)
     if trainer.is_global_zero:
         _load_best(model, checkpoints)
         _say_if_time_is_up(timer, job, len(history.rows), checkpoints)
-        _leave(model, market, job, history, checkpoints, timer)
+        _leave(model, market, job, history, checkpoints, share * timer.time_elapsed())
+
+
+@contextmanager
+def _surroundings(job: Job) -> Iterator[None]:
+    with freed_memory_kept(), _debug_lines(job.gat_verbose), warnings.catch_warnings():
+        for noise in NOISE:
+            warnings.filterwarnings("ignore", noise)
+        yield
 
 
 @contextmanager
@@ -122,9 +164,9 @@ def build_model(market: MarketTensors, train: Days, params: ModelParams) -> ATFT
     return model
 
 
-def _build(market: MarketTensors, job: Job) -> ATFTGATFAN:
+def _build(market: MarketTensors, job: Job, compiled: bool) -> ATFTGATFAN:
     model = build_model(market, job.train, job.model_params)
-    if job.training.compile:  # in place: the names of the weights stay as they are
+    if compiled:  # in place: the names of the weights stay as they are
         model.compile(dynamic=True)
     return model
 
@@ -143,7 +185,7 @@ def _data(market: MarketTensors, job: Job) -> DayChunkDataModule:
     )
 
 
-def _trainer(job: Job, callbacks: list[pl.Callback]) -> pl.Trainer:
+def _trainer(job: Job, callbacks: list[pl.Callback], seat: Seat | None) -> pl.Trainer:
     training = job.training
     device = resolve_device(training.device)
     precision = resolve_precision(training.precision, device)
@@ -153,7 +195,7 @@ def _trainer(job: Job, callbacks: list[pl.Callback]) -> pl.Trainer:
         precision,
         training.max_epochs,
     )
-    interactive = sys.stdout.isatty()
+    interactive = sys.stdout.isatty() and seat is None
     return pl.Trainer(
         accelerator="gpu" if device == "cuda" else "cpu",
         devices=training.devices,
@@ -172,10 +214,11 @@ def _trainer(job: Job, callbacks: list[pl.Callback]) -> pl.Trainer:
         enable_model_summary=False,
         plugins=[PlainCheckpoints()],
         callbacks=[
+            *([] if seat is None else [EpochsTogether(seat)]),
             SeedEveryStep(training.seed),
             EMAWeightAveraging(decay=training.ema_decay),
             InformationFlow(job.isolated),
-            EpochLog(),
+            EpochLog("" if seat is None else f"of seed {training.seed}, "),
             *([TQDMProgressBar(leave=False)] if interactive else []),
             *callbacks,
             *job.callbacks,
@@ -198,14 +241,10 @@ def _first_epoch_to_keep(job: Job) -> int:
     return next(epoch for epoch in epochs if job.training.phase_of(epoch).graph)
 
 
-def _fit_or_go_on(trainer: pl.Trainer, module: CrossSectionModule, data: DayChunkDataModule, folder: Path) -> None:
-    last = next(reversed(saved_epochs(folder)), None)
+def _fit_or_go_on(trainer: pl.Trainer, module: CrossSectionModule, data: DayChunkDataModule, last: Path | None) -> None:
     if last is not None:
         logger.info("going on with the training that was cut off: %s", last)
-    with warnings.catch_warnings():
-        for noise in NOISE:
-            warnings.filterwarnings("ignore", noise)
-        trainer.fit(module, data, ckpt_path=last, weights_only=True)
+    trainer.fit(module, data, ckpt_path=last, weights_only=True)
 
 
 def _say_if_time_is_up(timer: Timer, job: Job, epochs: int, checkpoints: EpochCheckpoints) -> None:
@@ -226,7 +265,7 @@ def _leave(
     job: Job,
     history: History,
     checkpoints: EpochCheckpoints,
-    timer: Timer,
+    seconds: float,
 ) -> None:
     training = job.training
     summary = {
@@ -235,7 +274,7 @@ def _leave(
         "n_parameters": model.n_parameters(),
         "best_epoch": checkpoints.best_epoch,
         "epochs": len(history.rows),
-        "seconds": round(timer.time_elapsed(), 1),
+        "seconds": round(seconds, 1),
     }
     finished = job.folder / FINISHED
     finished.mkdir(exist_ok=True)
