@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-from lightning.pytorch.callbacks import EMAWeightAveraging, Timer, TQDMProgressBar
+from lightning.pytorch.callbacks import Timer, TQDMProgressBar
 from lightning.pytorch.loggers import Logger, MLFlowLogger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.params import ModelParams, TrainingParams
-from gogooku_kedro.training.callbacks import EpochLog, History, Patience, SeedEveryStep
+from gogooku_kedro.training.callbacks import AveragedWeights, EpochLog, History, Patience, SeedEveryStep
 from gogooku_kedro.training.checkpoints import EpochCheckpoints, PlainCheckpoints, read_checkpoint, saved_epochs
 from gogooku_kedro.training.data import DayChunkDataModule, steps_per_epoch
 from gogooku_kedro.training.device import describe_device, freed_memory_kept, resolve_device, resolve_precision
@@ -168,7 +168,7 @@ def _trainer(job: Job, callbacks: list[pl.Callback]) -> pl.Trainer:
         plugins=[PlainCheckpoints()],
         callbacks=[
             SeedEveryStep(training.seed),
-            EMAWeightAveraging(decay=training.ema_decay),
+            AveragedWeights(training.ema_decay),
             InformationFlow(job.isolated),
             EpochLog(),
             *([TQDMProgressBar(leave=False)] if interactive else []),
