@@ -95,7 +95,7 @@ def test_gradient_norms_by_hand_and_the_task_alone_beside_the_total():
     assert {name: float(norm) for name, norm in norms.items()} == {"used": 5.0, "unused": 0.0}
     assert parts.used.weight.grad is None
     (3 * parts.used.weight.sum() + 4 * parts.used.bias.sum() + penalty).backward()
-    norms = monitor.gradient_norms(parts)
+    norms = monitor.gradient_norms(monitor.parameters_by_part(parts))
     assert {name: float(norm) for name, norm in norms.items()} == {"used": 5.0, "unused": 12.0}
 
 

@@ -2,13 +2,15 @@
 
 import logging
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
 import pandas as pd
 import torch
-from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.callbacks import EarlyStopping, WeightAveraging
+from torch import Tensor, nn
 
 from gogooku_kedro.training.module import MONITOR, CrossSectionModule
 
@@ -30,9 +32,59 @@ class SeedEveryStep(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Seed the generators of all devices."""
-        entropy = (self.seed, trainer.current_epoch, int(batch.first_day))
+        entropy = (self.seed, trainer.current_epoch, batch.first_day)
         (state,) = np.random.SeedSequence(entropy).generate_state(1, np.uint64)
         torch.manual_seed(int(state))
+
+
+class AveragedWeights(WeightAveraging):
+    """Exponential moving average of the weights, on the device of the model and without reading anything back.
+
+    Lightning's own callback keeps the average where the model was built, on the CPU, and asks the number of
+    updates of a tensor: on CUDA every weight would be copied to the host in every step.
+
+    Args:
+        decay: Share of the average that an update keeps; the first update takes the weights as they are.
+    """
+
+    def __init__(self, decay: float) -> None:
+        super().__init__()
+        self.decay = decay
+        self._pairs: list[tuple[list[Tensor], list[Tensor]]] = []
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Begin the average on the trainer's device."""
+        self._device, self._pairs = trainer.strategy.root_device, []
+        super().setup(trainer, pl_module, stage)
+
+    @torch.no_grad()
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Update the average after an optimiser step."""
+        if trainer.global_step <= self._latest_update_step:
+            return
+        assert self._average_model is not None
+        first = self._latest_update_step == 0
+        for average, current in self._pairs or self._tensors(self._average_model.module, pl_module):
+            if first or not average[0].is_floating_point():
+                torch._foreach_copy_(average, current)
+            else:
+                torch._foreach_lerp_(average, current, 1 - self.decay)
+        self._average_model.n_averaged += 1
+        self._latest_update_step = trainer.global_step
+
+    def _tensors(self, average: nn.Module, current: nn.Module) -> list[tuple[list[Tensor], list[Tensor]]]:
+        # Parameters and buffers, grouped by type, looked up once: their memory stays what it is in a training.
+        for kind in {tensor.dtype for tensor in _all(average)}:
+            pair = [[t.detach() for t in _all(module) if t.dtype == kind] for module in (average, current)]
+            self._pairs.append((pair[0], pair[1]))
+        return self._pairs
+
+
+def _all(module: nn.Module) -> Iterator[Tensor]:
+    yield from module.parameters()
+    yield from module.buffers()
 
 
 class History(pl.Callback):

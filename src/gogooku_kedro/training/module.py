@@ -53,11 +53,13 @@ class CrossSectionModule(pl.LightningModule):
         self.enter(training.phase_of(0))
         self.smoothed_icir: float | None = None
         self._probes: frozenset[int] = frozenset()
+        self._parts = monitor.parameters_by_part(model)
+        self._means = monitor.EpochMeans()
         self._validated: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def enter(self, phase: PhaseParams) -> None:
         """Begin a phase, with the graph on or off."""
-        self.phase = phase
+        self.phase, self._horizon_weights = phase, torch.tensor(phase.horizon_weights)
         self.model.graph_enabled = phase.graph
 
     def idle_parts(self) -> frozenset[str]:
@@ -96,19 +98,14 @@ class CrossSectionModule(pl.LightningModule):
         figures = {f"train/{name}": value for name, value in terms.items()} | {"train/loss": loss}
         figures["train/score_dispersion"] = monitor.score_dispersion(output.score, chunk.present[-days:])
         if self.model.gat is not None:
-            figures |= monitor.graph_figures(output.graph, days * stocks)
+            graph = monitor.graph_figures(output.graph, days * stocks)
+            figures |= {name: value.to(self.device) for name, value in graph.items()}
         if self.gat_verbose:
             _log_step(self.global_step, figures | norms)
         if probe:
-            figures |= norms
-        # Lightning averages the weights over processes as whole numbers, so they are multiples of theirs.
-        self._log(figures, chunk.days * self.trainer.world_size)
+            self._means.add(norms, chunk.days)
+        self._means.add(figures, chunk.days)
         return loss
-
-    def _log(self, figures: dict[str, Tensor], weight: int) -> None:
-        # A figure that is 0 for want of a graph is made on the CPU, and later ones on the device.
-        figures = {name: value.to(self.device) for name, value in figures.items()}
-        self.log_dict(figures, on_step=False, on_epoch=True, batch_size=weight, sync_dist=True)
 
     def _task_gradient_norms(self, chunk: DayChunk) -> dict[str, Tensor]:
         # In a pass of its own, before that of the loss: a compiled model may not be asked twice for the
@@ -131,8 +128,10 @@ class CrossSectionModule(pl.LightningModule):
             ValueError: If no stock of the chunk has a label of a horizon that counts.
         """
         weights, score, target = self.training_params.loss, output.score, chunk.target
-        horizon_weights = self.levels.new_tensor(self.phase.horizon_weights)
-        if target[..., horizon_weights > 0].isnan().all():
+        horizon_weights = self._weights_on(target.device)
+        if not any(
+            known and weight > 0 for known, weight in zip(chunk.labelled, self.phase.horizon_weights, strict=True)
+        ):
             raise ValueError(
                 f"no label on the chunk of days that begins at {chunk.first_day}, of the horizons with a "
                 f"weight in phase {self.phase.name!r} ({list(self.phase.horizon_weights)})"
@@ -153,6 +152,11 @@ class CrossSectionModule(pl.LightningModule):
             for name, (weight, term) in terms.items()
             if weight > 0
         }
+
+    def _weights_on(self, device: torch.device) -> Tensor:
+        if self._horizon_weights.device != device:  # once in a phase
+            self._horizon_weights = self._horizon_weights.to(device)
+        return self._horizon_weights
 
     def auxiliary_terms(self, output: ModelOutput, chunk: DayChunk) -> dict[str, Tensor]:
         """Terms of the forecasts of the raw price channels, `fan` and `san`."""
@@ -179,25 +183,41 @@ class CrossSectionModule(pl.LightningModule):
         return terms
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Log the gradient norm of every part of the model."""
-        norms = monitor.gradient_norms(self.model)
-        self._log({f"grad_norm/{name}": norm for name, norm in norms.items()}, self.trainer.world_size)
+        """Note the gradient norm of every part of the model."""
+        norms = monitor.gradient_norms(self._parts)
+        self._means.add({f"grad_norm/{name}": norm.to(self.device) for name, norm in norms.items()}, 1)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the norm of all gradients; Lightning's own way refuses the fused optimiser under autocast."""
+        if gradient_clip_val:
+            torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
 
     def validation_step(self, chunk: DayChunk, batch_idx: int) -> None:
         """Keep the scores of a chunk for the metrics of the epoch."""
         kept = (self(chunk).score, chunk.target, chunk.present[-chunk.target.size(0) :])
-        score, target, present = (values[: chunk.days].cpu() for values in kept)
+        score, target, present = (values[: chunk.days] for values in kept)
         self._validated.append((score.float(), target.float(), present))
 
     def on_validation_epoch_end(self) -> None:
-        """Log rank IC and ICIR, the dispersion of the scores, and the monitor."""
-        score, target, present = (torch.cat(parts) for parts in zip(*self._validated, strict=True))
+        """Log the means of the epoch's steps, rank IC and ICIR, the dispersion of the scores, and the monitor."""
+        self.log_dict(self._means.read(self._total))
+        score, target, present = (torch.cat(parts).cpu() for parts in zip(*self._validated, strict=True))
         self._validated = []
         figures = monitor.validation_figures(score.numpy(), target.numpy())
         self.log_dict({f"valid/{name}": value for name, value in figures.items()})
         self.log("valid/score_dispersion", monitor.score_dispersion(score, present).float())
         self.log(MONITOR, self._smooth(figures["rank_icir"]))
         self.log_dict(monitor.neutralisation_figures(self.model))
+
+    def _total(self, sums: Tensor) -> Tensor:
+        total = self.trainer.strategy.reduce(sums, reduce_op="sum")
+        assert isinstance(total, Tensor)
+        return total
 
     def _smooth(self, icir: float) -> float:
         if self.model.gat is not None and not self.phase.graph:
@@ -226,6 +246,7 @@ class CrossSectionModule(pl.LightningModule):
                 {"params": vectors, "weight_decay": 0.0},
             ],
             lr=training.learning_rate,
+            fused=self.device.type == "cuda",
         )
         return {
             "optimizer": optimizer,

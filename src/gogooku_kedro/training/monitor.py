@@ -1,10 +1,11 @@
 """Figures of a training run: the graph at work, gradients by part of the model, quality of the scores."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
 
 from gogooku_kedro.columns import HORIZONS
 from gogooku_kedro.metrics.rank_ic import rank_ic
@@ -25,6 +26,34 @@ GRAPH_FIGURES = (
     "gat/effective_neighbours",
     "gat/gate_mean",
 )
+
+
+class EpochMeans:
+    """Weighted means of figures over the steps of an epoch, summed on the device and read once, at its end."""
+
+    def __init__(self) -> None:
+        self._sums: dict[tuple[str, ...], Tensor] = {}
+        self._weights: dict[tuple[str, ...], float] = {}
+
+    def add(self, figures: Mapping[str, Tensor], weight: float) -> None:
+        """Add the scalars of a step; figures that come together in one step come together in all."""
+        names, values = tuple(figures), torch.stack([value.detach().float() for value in figures.values()])
+        values = values.double() * weight
+        self._sums[names] = values if names not in self._sums else self._sums[names].add_(values)
+        self._weights[names] = self._weights.get(names, 0.0) + weight
+
+    def read(self, total: Callable[[Tensor], Tensor]) -> dict[str, float]:
+        """Return the means and begin anew; `total` adds up a tensor over the processes."""
+        if not self._sums:
+            return {}
+        sums = torch.cat([torch.cat([s, s.new_tensor([self._weights[names]])]) for names, s in self._sums.items()])
+        sums, means = iter(total(sums).tolist()), {}
+        for names in self._sums:
+            of_names = [next(sums) for _ in names]
+            weight = next(sums)
+            means |= {name: value / weight for name, value in zip(names, of_names, strict=True)}
+        self._sums, self._weights = {}, {}
+        return means
 
 
 def probe_batches(batches: int) -> frozenset[int]:
@@ -72,9 +101,13 @@ def neutralisation_figures(model: ATFTGATFAN) -> dict[str, Tensor]:
     return {f"gat/lambda_{h}d": share for h, share in zip(HORIZONS, shares, strict=True)}
 
 
-def gradient_norms(model: nn.Module) -> dict[str, Tensor]:
-    """Norm of the gradient that every part of a model has received, by the part's name."""
-    return {name: norm(p.grad for p in ps) for name, ps in parameters_by_part(model).items()}
+def gradient_norms(parts: Mapping[str, Sequence[nn.Parameter]]) -> dict[str, Tensor]:
+    """Norm of the gradient that every part of a model has received, by the part's name.
+
+    Args:
+        parts: The parameters by part, from `parameters_by_part`.
+    """
+    return {name: norm(p.grad for p in ps) for name, ps in parts.items()}
 
 
 def task_gradient_norms(model: nn.Module, task_loss: Tensor) -> dict[str, Tensor]:
@@ -96,8 +129,7 @@ def parameters_by_part(model: nn.Module) -> dict[str, list[nn.Parameter]]:
 
 def norm(gradients: Iterable[Tensor | None]) -> Tensor:
     """Euclidean norm of gradients taken together; None is no gradient."""
-    squares = [g.detach().float().square().sum() for g in gradients if g is not None]
-    return torch.stack(squares).sum().sqrt() if squares else torch.zeros(())
+    return get_total_norm([g.detach() for g in gradients if g is not None])
 
 
 def score_dispersion(score: Tensor, present: Tensor) -> Tensor:

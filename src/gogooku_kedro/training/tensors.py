@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from gogooku_kedro.columns import HORIZONS
 from gogooku_kedro.graph import asof_index
 from gogooku_kedro.labels.target import gaussian_rank_labels
-from gogooku_kedro.typing import Float32Array, IntArray
+from gogooku_kedro.typing import BoolArray, Float32Array, IntArray
 
 AHEAD = max(HORIZONS)
 """Sessions after a session whose levels the model learns to foresee; no more than the longest label."""
@@ -38,6 +38,7 @@ class DayChunk(NamedTuple):
             the last session, NaN = absent or beyond the last session. Label side: only the loss may read it.
         first_day: Index of the first of the `D` sessions in the market's sessions.
         days: How many of the `D` sessions count; those behind them are empty.
+        labelled: Whether any stock has a label on one of the sessions, by horizon; known without asking the device.
     """
 
     x: Tensor
@@ -50,6 +51,7 @@ class DayChunk(NamedTuple):
     levels_ahead: Tensor
     first_day: int
     days: int
+    labelled: tuple[bool, ...] = (True,) * len(HORIZONS)
 
 
 @dataclass(frozen=True)
@@ -190,6 +192,11 @@ class MarketTensors:
         x[..., self.context_columns] = torch.where(self.present.unsqueeze(-1), self.context.unsqueeze(1), 0.0)
         return replace(self, x=x, context=self.context[:, :0].clone(), context_columns=self.context_columns[:0].clone())
 
+    @cached_property
+    def labelled(self) -> BoolArray:
+        """Whether any stock has a label, `(T, 4)`, in the host's memory whatever the device."""
+        return np.asarray((~self.target.isnan()).any(dim=1).cpu().numpy())
+
     def latest_day(self) -> int:
         """Return the position of the last session that has a cross-section."""
         return int(self.present.any(dim=1).nonzero()[-1])
@@ -235,6 +242,7 @@ class MarketTensors:
             _rows(self.levels[ahead], first_day + 1, stop + AHEAD, torch.nan),
             first_day,
             counted,
+            tuple(map(bool, self.labelled[first_day : first_day + counted].any(axis=0))),
         )
 
     def fingerprint(self) -> str:

@@ -14,13 +14,13 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging, Timer, TQDMProgressBar
+from lightning.pytorch.callbacks import Timer, TQDMProgressBar
 from lightning.pytorch.loggers import Logger, MLFlowLogger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.params import ModelParams, TrainingParams
-from gogooku_kedro.training.callbacks import EpochLog, History, Patience, SeedEveryStep
+from gogooku_kedro.training.callbacks import AveragedWeights, EpochLog, History, Patience, SeedEveryStep
 from gogooku_kedro.training.checkpoints import (
     EpochCheckpoints,
     PlainCheckpoints,
@@ -216,7 +216,7 @@ def _trainer(job: Job, callbacks: list[pl.Callback], seat: Seat | None) -> pl.Tr
         callbacks=[
             *([] if seat is None else [EpochsTogether(seat)]),
             SeedEveryStep(training.seed),
-            EMAWeightAveraging(decay=training.ema_decay),
+            AveragedWeights(training.ema_decay),
             InformationFlow(job.isolated),
             EpochLog("" if seat is None else f"of seed {training.seed}, "),
             *([TQDMProgressBar(leave=False)] if interactive else []),
