@@ -21,6 +21,9 @@ from gogooku_kedro import __version__
 from gogooku_kedro.params.base import Section
 from gogooku_kedro.typing import Array
 
+SEAL = "seal"
+"""Key in the facts of a finished result: name of its folder, hashes of its tables and facts."""
+
 LEFTOVER_SECONDS = 3_600
 """Age at which a temporary file is taken for one whose writer was killed; no file takes that long to write."""
 
@@ -48,6 +51,12 @@ def digest(content: Any) -> str:
     state = hashlib.sha256()
     _feed(state, content)
     return state.hexdigest()[:32]
+
+
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
@@ -154,22 +163,28 @@ class ResultFolders:
             with atomic_file(folder / name) as unfinished:
                 table.to_parquet(unfinished, index=False, write_page_checksum=True)
         with atomic_file(folder / self.facts) as unfinished:
-            unfinished.write_text(json.dumps(facts, indent=2))
+            unfinished.write_text(json.dumps({**facts, SEAL: self._seal(folder, facts)}, indent=2))
 
     def load(self, folder: Path) -> tuple[dict[str, Any], list[pd.DataFrame]]:
         """Return the facts and tables of a finished result.
 
         Raises:
-            ValueError: A file is missing or damaged; the message names the folder and the fix.
+            ValueError: A file is missing, damaged or of another folder; the message names the folder and the fix.
         """
         try:
             facts: dict[str, Any] = json.loads((folder / self.facts).read_text())
+            if facts.pop(SEAL, None) != self._seal(folder, facts):
+                raise ValueError("it is not as it was written, or it was written as another")
             return facts, [pd.read_parquet(folder / name, page_checksum_verification=True) for name in self.tables]
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             raise ValueError(
                 f"{self.setting}: the finished {self.kind} in {folder} cannot be read ({error}); remove that "
                 f"folder to compute the {self.kind} again"
             ) from error
+
+    def _seal(self, folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
+        tables = {name: file_hash(folder / name) for name in self.tables}
+        return {"folder": folder.name, "tables": tables, "facts": digest(facts)}
 
 
 def _feed(state: hashlib._Hash, content: Any) -> None:

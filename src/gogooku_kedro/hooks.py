@@ -5,7 +5,6 @@ Hooks are kept thin and without state of their own beyond one run; what they che
 
 import logging
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,8 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from gogooku_kedro.params import RUNTIME_PARAMETERS, SECTIONS, ModelParams
-from gogooku_kedro.params.base import Section
+from gogooku_kedro.params.base import Section, flatten
+from gogooku_kedro.pipelines.stage import STAGES
 from gogooku_kedro.validation import configuration_problems
 
 if TYPE_CHECKING:
@@ -105,6 +105,26 @@ class OneRun:
             self._lock = None
 
 
+class FitsSettings:
+    """Refuse a run that would read what was made under other settings or inputs, and say of what it writes."""
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Hold what is stored against the settings; `--params stale=allow` insists."""
+        from gogooku_kedro.lineage import Lineage
+
+        self._lineage = Lineage(catalog, plain_parameters(catalog), run_params.get("env") or "base")
+        try:
+            self._lineage.check(self._lineage.read_by(pipeline))
+        except ValueError as error:
+            raise SettingsError(str(error)) from error
+
+    @hook_impl
+    def before_node_run(self, node: Node) -> None:
+        """Tell the datasets that the node saves of what they will be."""
+        self._lineage.announce(node)
+
+
 class GraphMatchesModel:
     """Hold the GAT's settings against the graph that is about to reach it."""
 
@@ -135,19 +155,24 @@ class RunRecord:
         self._started: dict[str, float] = {}
 
     @hook_impl
-    def before_pipeline_run(self, run_params: dict[str, Any], catalog: DataCatalog) -> None:
+    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Begin a record; stages that ran before with the same settings keep their seconds."""
+        from gogooku_kedro.lineage import Lineage
         from gogooku_kedro.report.provenance import git_sha
 
         parameters = plain_parameters(catalog)
+        lineage = Lineage(catalog, parameters)
         record = {
             "git_sha": git_sha(),
             "config_hash": config_hash(parameters),
             "seed": parameters["training"]["seed"],
             "seeds": parameters["training"]["seeds"] or [parameters["training"]["seed"]],
             "environment": run_params.get("env") or "base",
+            "stale": lineage.check(lineage.read_by(pipeline)),
             "seconds": {},
         }
+        if record["stale"]:
+            logger.warning("stale=allow: %s", "; ".join(record["stale"]))
         before = _stored_record(catalog)
         if before.get("config_hash") == record["config_hash"]:
             record["seconds"] = before.get("seconds", {})
@@ -172,26 +197,24 @@ class RunRecord:
     def _record_seconds(self, node: Node) -> None:
         elapsed = time.monotonic() - self._started[node.name]
         stage = node.namespace or "other"
-        nodes = self._record["seconds"].setdefault(stage, {})
-        nodes[node.short_name] = round(elapsed, 2)
+        seconds = self._record["seconds"]
+        seconds.setdefault(stage, {})[node.short_name] = round(elapsed, 2)
+        self._record["seconds"] = {name: seconds[name] for name in (*STAGES, "other") if name in seconds}
         self._catalog.save(RECORD, self._record)
 
 
 class Tracking:
     """kedro-mlflow's hooks, which here take no run down: see `gogooku_kedro.tracking`."""
 
-    def __init__(self) -> None:
-        self._given_up = False
-
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Make the database, and set MLflow up."""
-        from gogooku_kedro.tracking import prepare_database
+        from gogooku_kedro.tracking import attempt, begin, prepare_database
 
-        self._given_up = False
+        begin()
         loader: Any = context.config_loader
         loader.config_patterns.setdefault("mlflow", ["mlflow*", "mlflow*/**", "**/mlflow*"])
-        self._attempt(lambda: prepare_database(loader["mlflow"]["server"]["mlflow_tracking_uri"]))
+        attempt(lambda: prepare_database(loader["mlflow"]["server"]["mlflow_tracking_uri"]))
         self._call("after_context_created", context=context)
 
     @hook_impl
@@ -219,18 +242,9 @@ class Tracking:
     def _call(self, name: str, **arguments: Any) -> None:
         from kedro_mlflow.framework.hooks.mlflow_hook import mlflow_hook
 
-        self._attempt(lambda: getattr(mlflow_hook, name)(**arguments))
+        from gogooku_kedro.tracking import attempt
 
-    def _attempt(self, step: Callable[[], Any]) -> None:
-        if self._given_up:
-            return
-        try:
-            step()
-        except Exception as error:  # of a database, a server or a disk: none of them is worth a run
-            from gogooku_kedro.tracking import give_up
-
-            self._given_up = True
-            give_up(error)
+        attempt(getattr(mlflow_hook, name), **arguments)
 
 
 class MlflowRecord:
@@ -241,7 +255,6 @@ class MlflowRecord:
         """Log every setting under its dotted path; kedro-mlflow would log a typed section as one string."""
         import mlflow
 
-        from gogooku_kedro.report.publish import flatten
         from gogooku_kedro.tracking import track
 
         parameters = plain_parameters(catalog)

@@ -1,9 +1,26 @@
 """Kedro settings of the project: https://docs.kedro.org/en/stable/configure/configuration_basics/."""
 
 from gogooku_kedro.config_files import ConfigLoader
-from gogooku_kedro.hooks import GraphMatchesModel, MlflowRecord, OneRun, RunRecord, SettingsCheck, Tracking
+from gogooku_kedro.hooks import (
+    FitsSettings,
+    GraphMatchesModel,
+    MlflowRecord,
+    OneRun,
+    RunRecord,
+    SettingsCheck,
+    Tracking,
+)
 
-HOOKS = (OneRun(), SettingsCheck(), RunRecord(), GraphMatchesModel(), Tracking(), MlflowRecord())
+# Of hooks that go first, the last of these is called first.
+HOOKS = (
+    OneRun(),
+    FitsSettings(),
+    SettingsCheck(),
+    RunRecord(),
+    GraphMatchesModel(),
+    Tracking(),
+    MlflowRecord(),
+)
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow", "kedro_mlflow")  # `Tracking` calls them
 
 CONFIG_LOADER_CLASS = ConfigLoader

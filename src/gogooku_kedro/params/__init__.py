@@ -151,8 +151,8 @@ SECTIONS: dict[str, type[Section]] = {
 }
 """Top-level sections of the configuration."""
 
-RUNTIME_PARAMETERS = frozenset({"data_root", "ohlcv_path", "signal_strength"})
-"""Keys of `--params` that are not sections: where a run reads and writes, and what it reads."""
+RUNTIME_PARAMETERS = frozenset({"data_root", "ohlcv_path", "signal_strength", "stale"})
+"""Keys of `--params` that are not sections: where a run reads and writes, what it reads, and `stale: allow`."""
 
 
 def check_top_level(names: set[str]) -> None:

@@ -3,6 +3,12 @@
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
+STAGES = (
+    *("ingestion", "graph", "features", "training", "baselines", "evaluation", "report"),
+    *("inference", "walk_forward", "ablation", "explanation"),
+)
+"""In the order in which they run."""
+
 
 def stage(name: str, nodes: list[Node]) -> Pipeline:
     """A pipeline that kedro-viz shows as one box and whose datasets keep their flat names."""
