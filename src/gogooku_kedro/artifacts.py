@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,8 +72,12 @@ def atomic_file(path: Path) -> Iterator[Path]:
     try:
         yield unfinished
         unfinished.replace(path)
+    except OSError as error:
+        error.filename = str(path)  # of a full disk there is none
+        raise
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
 
 
 class RootLock:
@@ -121,17 +126,27 @@ class RootLock:
         self._lock.release()
 
 
+def remove_folder(folder: Path) -> None:
+    """Delete a folder; it is there whole or not at all, as a file of `atomic_file` is."""
+    unused = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    folder.replace(unused)
+    shutil.rmtree(unused, ignore_errors=True)
+
+
 def remove_leftovers(folder: Path, older_than: float = LEFTOVER_SECONDS) -> int:
     """Delete the temporary files in `folder` that are older than `older_than` seconds; return how many there were."""
     return remove_unused(folder, ".*.tmp", older_than)
 
 
 def remove_unused(folder: Path, pattern: str, older_than: float) -> int:
-    """Delete the files of a glob `pattern` that nobody touched for `older_than` seconds; return how many there were."""
+    """Delete what a glob `pattern` finds and nobody touched for `older_than` seconds; return how many there were."""
     oldest = time.time() - older_than
     unused = [path for path in folder.glob(pattern) if path.stat().st_mtime < oldest]
     for path in unused:
-        path.unlink(missing_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
     return len(unused)
 
 

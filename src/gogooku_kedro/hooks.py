@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from kedro.framework.cli.utils import KedroCliError
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog, DatasetError
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
+from gogooku_kedro.console import one_sentence
 from gogooku_kedro.params import RUNTIME_PARAMETERS, SECTIONS, ModelParams
 from gogooku_kedro.params.base import Section, flatten
-from gogooku_kedro.pipelines.stage import STAGES
+from gogooku_kedro.pipelines.stage import in_run_order
 from gogooku_kedro.validation import configuration_problems
 
 if TYPE_CHECKING:
@@ -87,6 +89,9 @@ class OneRun:
             lock.acquire()
         except BlockingIOError as error:
             raise SettingsError(str(error)) from error
+        except OSError as error:
+            problem = f"data_root: {error.filename}: {error.strerror}"
+            raise SettingsError(f"{problem}; give another --params data_root=DIR") from error
         self._lock = lock
 
     @hook_impl(trylast=True)
@@ -123,6 +128,17 @@ class FitsSettings:
     def before_node_run(self, node: Node) -> None:
         """Tell the datasets that the node saves of what they will be."""
         self._lineage.announce(node)
+
+
+class OneSentence:
+    """End a run without a traceback where its error says all there is to know; `kedro --verbose run` shows it."""
+
+    @hook_impl(trylast=True)
+    def on_pipeline_error(self, error: Exception) -> None:
+        """Raise the sentence in place of the error."""
+        sentence = one_sentence(error)
+        if sentence is not None and not (KedroCliError.VERBOSE_ERROR or logger.isEnabledFor(logging.DEBUG)):
+            raise SettingsError(sentence) from error
 
 
 class GraphMatchesModel:
@@ -177,7 +193,10 @@ class RunRecord:
         if before.get("config_hash") == record["config_hash"]:
             record["seconds"] = before.get("seconds", {})
         self._record, self._catalog = record, catalog
-        catalog.save(RECORD, record)
+        try:
+            catalog.save(RECORD, record)
+        except DatasetError as error:
+            raise SettingsError(one_sentence(error) or str(error)) from error
 
     @hook_impl
     def before_node_run(self, node: Node) -> None:
@@ -199,7 +218,7 @@ class RunRecord:
         stage = node.namespace or "other"
         seconds = self._record["seconds"]
         seconds.setdefault(stage, {})[node.short_name] = round(elapsed, 2)
-        self._record["seconds"] = {name: seconds[name] for name in (*STAGES, "other") if name in seconds}
+        self._record["seconds"] = {name: seconds[name] for name in in_run_order(seconds)}
         self._catalog.save(RECORD, self._record)
 
 

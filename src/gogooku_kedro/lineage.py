@@ -24,7 +24,7 @@ from gogooku_kedro.datasets import OhlcvFileDataset, OptionalDataset, SampleMark
 from gogooku_kedro.datasets.integrity import content_hash, read_seal
 from gogooku_kedro.params import SECTIONS
 from gogooku_kedro.params.base import flatten
-from gogooku_kedro.pipelines.stage import STAGES
+from gogooku_kedro.pipelines.stage import in_run_order
 
 READS: Mapping[str, tuple[str, ...]] = {
     "compute_features": ("features.families",),
@@ -156,7 +156,7 @@ class Lineage:
 
     def _refusal(self, found: Collection[Mismatch], names: Collection[str]) -> str:
         again = self._flow.to_outputs(*names) & self._flow.from_nodes(*{mismatch.node for mismatch in found})
-        stages = sorted({str(node.namespace) for node in again.nodes}, key=STAGES.index)
+        stages = in_run_order({str(node.namespace) for node in again.nodes})
         environment = "" if self._environment == "base" else f" --env {self._environment}"
         each = reasons(found)
         more = [f"and {len(each) - SHOWN} more"] if len(each) > SHOWN else []
@@ -188,9 +188,9 @@ class Lineage:
         flat = {key: value for name in names for key, value in self._sections.get(name, {}).items()}
         if node.short_name in READS:
             flat = {key: value for key, value in flat.items() if _is_below(key, READS[node.short_name])}
-        sources = [name for name in names if name not in {*self._makers, *self._sections, RECORD}]
-        for name in sources:
-            flat |= flatten(_source(name, self._catalog[name]))
+        for name in node.inputs:
+            if not (name.startswith("param") or name == RECORD or self._is_artefact(name)):
+                flat |= flatten(_source(name, self._catalog[name]))
         return {key: value for key, value in flat.items() if not _is_below(key, PLACES)}
 
     def _other_settings(self, name: str, made: Mapping[str, Mapping[str, Any]]) -> Iterable[Mismatch]:
@@ -215,6 +215,10 @@ class Lineage:
         if others:
             reason = f"{name} was made from another {', '.join(others)} than is there"
             yield Mismatch(name, self._makers[name].name, reason)
+
+    def _is_artefact(self, name: str) -> bool:
+        dataset = self._catalog[name]
+        return name in self._makers and (isinstance(dataset, MemoryDataset) or hasattr(dataset, "origin"))
 
     def _path(self, name: str) -> Path | None:
         """The file of a stored dataset that is there."""

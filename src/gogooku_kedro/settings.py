@@ -6,12 +6,13 @@ from gogooku_kedro.hooks import (
     GraphMatchesModel,
     MlflowRecord,
     OneRun,
+    OneSentence,
     RunRecord,
     SettingsCheck,
     Tracking,
 )
 
-# Of hooks that go first, the last of these is called first.
+# Of hooks that go first, the last of these is called first; of those that go last, the last.
 HOOKS = (
     OneRun(),
     FitsSettings(),
@@ -20,6 +21,7 @@ HOOKS = (
     GraphMatchesModel(),
     Tracking(),
     MlflowRecord(),
+    OneSentence(),
 )
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow", "kedro_mlflow")  # `Tracking` calls them
 

@@ -74,6 +74,9 @@ class ZarrDataset(Sealed, AbstractDataset[xr.Dataset | PanelBlock, xr.Dataset]):
             data.to_zarr(store, mode="w", zarr_format=_FORMAT, consolidated=True)
             store.finish()
             self._swap(fresh)
+        except OSError as error:
+            error.filename = str(self._filepath)  # of a full disk there is none
+            raise
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
 

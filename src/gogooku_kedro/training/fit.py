@@ -2,7 +2,6 @@
 
 import json
 import logging
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import lightning.pytorch as pl
 import mlflow
 import pandas as pd
 
+from gogooku_kedro.artifacts import remove_folder, remove_leftovers
 from gogooku_kedro.params import ModelParams, TrainingParams
 from gogooku_kedro.training.checkpoints import run_key
 from gogooku_kedro.training.device import resolve_device
@@ -122,9 +122,10 @@ def fit_ensemble(
                 mlflow=_mlflow_run(f"seed_{seed}" if len(seeds) > 1 else ""),
             )
         )
+    remove_leftovers(Path(training.checkpoint_dir))
     results = [_take_or_train(market, job) for job in jobs]
     for job in jobs:
-        shutil.rmtree(job.folder)
+        remove_folder(job.folder)
     histories = [result.history.assign(seed=seed) for seed, result in zip(seeds, results, strict=True)]
     history = pd.concat(histories, ignore_index=True)
     history.insert(0, "seed", history.pop("seed"))
