@@ -166,6 +166,24 @@ def test_a_damaged_result_is_named_with_its_folder_and_the_fix(tmp_path, name, c
         RESULTS.load(tmp_path)
 
 
+def test_a_result_of_another_folder_and_one_that_changed_are_refused(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder, seconds in ((first, 1.5), (second, 2.5)):
+        RESULTS.save(folder, {"seconds": seconds}, [SCORES.assign(score=seconds)])
+    table = (first / "scores.parquet").read_bytes()
+    (first / "scores.parquet").write_bytes((second / "scores.parquet").read_bytes())
+    with pytest.raises(ValueError, match="not as it was written"):
+        RESULTS.load(first)
+    (first / "scores.parquet").write_bytes(table)
+    assert RESULTS.load(first)[0] == {"seconds": 1.5}
+    (first / "fold.json").write_text((first / "fold.json").read_text().replace("1.5", "1.6"))
+    with pytest.raises(ValueError, match="not as it was written"):
+        RESULTS.load(first)
+    second.rename(tmp_path / "third")
+    with pytest.raises(ValueError, match="written as another"):
+        RESULTS.load(tmp_path / "third")
+
+
 def test_a_temporary_file_that_is_written_at_this_moment_is_no_leftover(tmp_path):
     for name, age in [(".a.json.1.tmp", 10), (".b.json.2.tmp", 7200), ("c.json", 7200)]:
         (tmp_path / name).write_text("")

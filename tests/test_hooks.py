@@ -137,7 +137,7 @@ class TestRunRecord:
         record = RunRecord()
         stored = JSONDataset(filepath=str(folder / "run_record.json"))
         catalog = catalog_of(parameters, run_record=stored)
-        record.before_pipeline_run({"env": env, "runtime_params": runtime_params}, catalog)
+        record.before_pipeline_run({"env": env, "runtime_params": runtime_params}, Pipeline([]), catalog)
         for each in nodes:
             record.before_node_run(each)
             record.after_node_run(each)
@@ -147,7 +147,8 @@ class TestRunRecord:
     def test_it_holds_what_ran_and_the_seconds_of_every_stage(self, tmp_path):
         nodes = [step("train_model"), step("predict_scores"), step("fit_ridge", namespace="evaluation")]
         record = self.run(tmp_path, settings_of(training__seed=7), nodes)
-        assert set(record) == {"git_sha", "config_hash", "seed", "seeds", "environment", "preset", "seconds"}
+        expected = {"git_sha", "config_hash", "seed", "seeds", "environment", "preset", "stale", "seconds"}
+        assert set(record) == expected
         assert (record["seed"], record["seeds"], record["environment"]) == (7, [7], "test")
         assert {stage: set(seconds) for stage, seconds in record["seconds"].items()} == {
             "training": {"train_model", "predict_scores"},

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ from filelock import FileLock, Timeout
 from gogooku_kedro import __version__
 from gogooku_kedro.params.base import Section
 from gogooku_kedro.typing import Array
+
+SEAL = "seal"
+"""Key in the facts of a finished result: name of its folder, hashes of its tables and facts."""
 
 LEFTOVER_SECONDS = 3_600
 """Age at which a temporary file is taken for one whose writer was killed; no file takes that long to write."""
@@ -50,6 +54,12 @@ def digest(content: Any) -> str:
     return state.hexdigest()[:32]
 
 
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path to write to; it takes the name `path` when the block ends without an error.
@@ -62,8 +72,12 @@ def atomic_file(path: Path) -> Iterator[Path]:
     try:
         yield unfinished
         unfinished.replace(path)
+    except OSError as error:
+        error.filename = str(path)  # of a full disk there is none
+        raise
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
 
 
 class RootLock:
@@ -112,17 +126,27 @@ class RootLock:
         self._lock.release()
 
 
+def remove_folder(folder: Path) -> None:
+    """Delete a folder; it is there whole or not at all, as a file of `atomic_file` is."""
+    unused = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    folder.replace(unused)
+    shutil.rmtree(unused, ignore_errors=True)
+
+
 def remove_leftovers(folder: Path, older_than: float = LEFTOVER_SECONDS) -> int:
     """Delete the temporary files in `folder` that are older than `older_than` seconds; return how many there were."""
     return remove_unused(folder, ".*.tmp", older_than)
 
 
 def remove_unused(folder: Path, pattern: str, older_than: float) -> int:
-    """Delete the files of a glob `pattern` that nobody touched for `older_than` seconds; return how many there were."""
+    """Delete what a glob `pattern` finds and nobody touched for `older_than` seconds; return how many there were."""
     oldest = time.time() - older_than
     unused = [path for path in folder.glob(pattern) if path.stat().st_mtime < oldest]
     for path in unused:
-        path.unlink(missing_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
     return len(unused)
 
 
@@ -154,22 +178,28 @@ class ResultFolders:
             with atomic_file(folder / name) as unfinished:
                 table.to_parquet(unfinished, index=False, write_page_checksum=True)
         with atomic_file(folder / self.facts) as unfinished:
-            unfinished.write_text(json.dumps(facts, indent=2))
+            unfinished.write_text(json.dumps({**facts, SEAL: self._seal(folder, facts)}, indent=2))
 
     def load(self, folder: Path) -> tuple[dict[str, Any], list[pd.DataFrame]]:
         """Return the facts and tables of a finished result.
 
         Raises:
-            ValueError: A file is missing or damaged; the message names the folder and the fix.
+            ValueError: A file is missing, damaged or of another folder; the message names the folder and the fix.
         """
         try:
             facts: dict[str, Any] = json.loads((folder / self.facts).read_text())
+            if facts.pop(SEAL, None) != self._seal(folder, facts):
+                raise ValueError("it is not as it was written, or it was written as another")
             return facts, [pd.read_parquet(folder / name, page_checksum_verification=True) for name in self.tables]
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             raise ValueError(
                 f"{self.setting}: the finished {self.kind} in {folder} cannot be read ({error}); remove that "
                 f"folder to compute the {self.kind} again"
             ) from error
+
+    def _seal(self, folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
+        tables = {name: file_hash(folder / name) for name in self.tables}
+        return {"folder": folder.name, "tables": tables, "facts": digest(facts)}
 
 
 def _feed(state: hashlib._Hash, content: Any) -> None:

@@ -103,7 +103,7 @@ def explain(
     session = None if date is None else pd.Timestamp(date)
     try:
         catalog = DataCatalog.from_config(loader["catalog"])
-        why = _explained(parameters, catalog, code, session, int(horizon))
+        why = _explained(parameters, catalog, env or "base", code, session, int(horizon))
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     click.echo(json.dumps(why.as_dict(top), indent=2) if as_json else render(why, top))
@@ -113,20 +113,22 @@ def explain(
 @of_an_environment
 @click.option("--params", default="", callback=_split_params, help="As of kedro run: data_root=DIR.")
 def verify(env: str | None, conf_source: str | None, params: dict[str, Any]) -> None:
-    """Read every file that a run writes: one line for each that is missing or damaged, and exit code 1."""
+    """Read every file that a run writes, and hold it against the settings: one line for each finding, exit code 1."""
     loader = _configuration(env, conf_source, params)
+    parameters = _checked_parameters(loader)
     from kedro.framework.project import pipelines
     from kedro.io import DataCatalog
 
     from gogooku_kedro.datasets.integrity import stored_problems
+    from gogooku_kedro.lineage import Lineage, reasons
 
     written = {name: pipeline.all_outputs() for name, pipeline in pipelines.items()}
-    found = stored_problems(
-        DataCatalog.from_config(loader["catalog"]), set().union(*written.values()), written["__default__"]
-    )
+    catalog, every = DataCatalog.from_config(loader["catalog"]), set().union(*written.values())
+    found = stored_problems(catalog, every, written["__default__"])
+    found += reasons(Lineage(catalog, parameters).mismatches(every))
     if found:
         raise click.ClickException("\n".join(found))
-    click.secho("every file is there and as it was written", fg="green")
+    click.secho("every file is there, as it was written, and of these settings", fg="green")
 
 
 @cli.command(name="document-features")
@@ -159,12 +161,13 @@ def _gradient_report(parameters: dict[str, Any], catalog: DataCatalog) -> tuple[
 
 
 def _explained(
-    parameters: dict[str, Any], catalog: DataCatalog, code: str, date: pd.Timestamp | None, horizon: int
+    parameters: dict[str, Any], catalog: DataCatalog, env: str, code: str, date: pd.Timestamp | None, horizon: int
 ) -> Why:
     """Explain the score of a stock with the model and the data that a run has left in the catalog."""
     from kedro.io import DatasetError
 
     from gogooku_kedro.explanation import Subject, explain_stock
+    from gogooku_kedro.lineage import Lineage
     from gogooku_kedro.params import ExplanationParams, ModelParams, TrainingParams
     from gogooku_kedro.training import build_market, resolve_device
 
@@ -174,6 +177,7 @@ def _explained(
         raise ValueError(f"no {', '.join(missing)} yet: run `kedro run --pipelines=data` first")
     if not catalog.exists("ensemble"):
         raise ValueError("no trained model yet: run `kedro run --pipelines=training` first")
+    Lineage(catalog, parameters, env).check([*names, "ensemble"])
     model = ModelParams.model_validate(parameters["model"])
     device = resolve_device(TrainingParams.model_validate(parameters["training"]).device)
     settings = ExplanationParams.model_validate(parameters["explanation"])

@@ -5,19 +5,21 @@ Hooks are kept thin and without state of their own beyond one run; what they che
 
 import logging
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from kedro.framework.cli.utils import KedroCliError
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog, DatasetError
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
+from gogooku_kedro.console import one_sentence
 from gogooku_kedro.params import RUNTIME_PARAMETERS, SECTIONS, ModelParams
-from gogooku_kedro.params.base import Section
+from gogooku_kedro.params.base import Section, flatten
+from gogooku_kedro.pipelines.stage import in_run_order
 from gogooku_kedro.validation import configuration_problems
 
 if TYPE_CHECKING:
@@ -87,6 +89,9 @@ class OneRun:
             lock.acquire()
         except BlockingIOError as error:
             raise SettingsError(str(error)) from error
+        except OSError as error:
+            problem = f"data_root: {error.filename}: {error.strerror}"
+            raise SettingsError(f"{problem}; give another --params data_root=DIR") from error
         self._lock = lock
 
     @hook_impl(trylast=True)
@@ -103,6 +108,37 @@ class OneRun:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+
+
+class FitsSettings:
+    """Refuse a run that would read what was made under other settings or inputs, and say of what it writes."""
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Hold what is stored against the settings; `--params stale=allow` insists."""
+        from gogooku_kedro.lineage import Lineage
+
+        self._lineage = Lineage(catalog, plain_parameters(catalog), run_params.get("env") or "base")
+        try:
+            self._lineage.check(self._lineage.read_by(pipeline))
+        except ValueError as error:
+            raise SettingsError(str(error)) from error
+
+    @hook_impl
+    def before_node_run(self, node: Node) -> None:
+        """Tell the datasets that the node saves of what they will be."""
+        self._lineage.announce(node)
+
+
+class OneSentence:
+    """End a run without a traceback where its error says all there is to know; `kedro --verbose run` shows it."""
+
+    @hook_impl(trylast=True)
+    def on_pipeline_error(self, error: Exception) -> None:
+        """Raise the sentence in place of the error."""
+        sentence = one_sentence(error)
+        if sentence is not None and not (KedroCliError.VERBOSE_ERROR or logger.isEnabledFor(logging.DEBUG)):
+            raise SettingsError(sentence) from error
 
 
 class GraphMatchesModel:
@@ -135,11 +171,13 @@ class RunRecord:
         self._started: dict[str, float] = {}
 
     @hook_impl
-    def before_pipeline_run(self, run_params: dict[str, Any], catalog: DataCatalog) -> None:
+    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Begin a record; stages that ran before with the same settings keep their seconds."""
+        from gogooku_kedro.lineage import Lineage
         from gogooku_kedro.report.provenance import git_sha
 
         parameters = plain_parameters(catalog)
+        lineage = Lineage(catalog, parameters)
         record = {
             "git_sha": git_sha(),
             "config_hash": config_hash(parameters),
@@ -147,13 +185,19 @@ class RunRecord:
             "seeds": parameters["training"]["seeds"] or [parameters["training"]["seed"]],
             "environment": run_params.get("env") or "base",
             "preset": (run_params.get("runtime_params") or {}).get("preset", "none"),
+            "stale": lineage.check(lineage.read_by(pipeline)),
             "seconds": {},
         }
+        if record["stale"]:
+            logger.warning("stale=allow: %s", "; ".join(record["stale"]))
         before = _stored_record(catalog)
         if before.get("config_hash") == record["config_hash"]:
             record["seconds"] = before.get("seconds", {})
         self._record, self._catalog = record, catalog
-        catalog.save(RECORD, record)
+        try:
+            catalog.save(RECORD, record)
+        except DatasetError as error:
+            raise SettingsError(one_sentence(error) or str(error)) from error
 
     @hook_impl
     def before_node_run(self, node: Node) -> None:
@@ -173,26 +217,24 @@ class RunRecord:
     def _record_seconds(self, node: Node) -> None:
         elapsed = time.monotonic() - self._started[node.name]
         stage = node.namespace or "other"
-        nodes = self._record["seconds"].setdefault(stage, {})
-        nodes[node.short_name] = round(elapsed, 2)
+        seconds = self._record["seconds"]
+        seconds.setdefault(stage, {})[node.short_name] = round(elapsed, 2)
+        self._record["seconds"] = {name: seconds[name] for name in in_run_order(seconds)}
         self._catalog.save(RECORD, self._record)
 
 
 class Tracking:
     """kedro-mlflow's hooks, which here take no run down: see `gogooku_kedro.tracking`."""
 
-    def __init__(self) -> None:
-        self._given_up = False
-
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Make the database, and set MLflow up."""
-        from gogooku_kedro.tracking import prepare_database
+        from gogooku_kedro.tracking import attempt, begin, prepare_database
 
-        self._given_up = False
+        begin()
         loader: Any = context.config_loader
         loader.config_patterns.setdefault("mlflow", ["mlflow*", "mlflow*/**", "**/mlflow*"])
-        self._attempt(lambda: prepare_database(loader["mlflow"]["server"]["mlflow_tracking_uri"]))
+        attempt(lambda: prepare_database(loader["mlflow"]["server"]["mlflow_tracking_uri"]))
         self._call("after_context_created", context=context)
 
     @hook_impl
@@ -220,18 +262,9 @@ class Tracking:
     def _call(self, name: str, **arguments: Any) -> None:
         from kedro_mlflow.framework.hooks.mlflow_hook import mlflow_hook
 
-        self._attempt(lambda: getattr(mlflow_hook, name)(**arguments))
+        from gogooku_kedro.tracking import attempt
 
-    def _attempt(self, step: Callable[[], Any]) -> None:
-        if self._given_up:
-            return
-        try:
-            step()
-        except Exception as error:  # of a database, a server or a disk: none of them is worth a run
-            from gogooku_kedro.tracking import give_up
-
-            self._given_up = True
-            give_up(error)
+        attempt(getattr(mlflow_hook, name), **arguments)
 
 
 class MlflowRecord:
@@ -242,7 +275,6 @@ class MlflowRecord:
         """Log every setting under its dotted path; kedro-mlflow would log a typed section as one string."""
         import mlflow
 
-        from gogooku_kedro.report.publish import flatten
         from gogooku_kedro.tracking import track
 
         parameters = plain_parameters(catalog)

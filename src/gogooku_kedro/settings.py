@@ -1,9 +1,28 @@
 """Kedro settings of the project: https://docs.kedro.org/en/stable/configure/configuration_basics/."""
 
 from gogooku_kedro.config_files import ConfigLoader
-from gogooku_kedro.hooks import GraphMatchesModel, MlflowRecord, OneRun, RunRecord, SettingsCheck, Tracking
+from gogooku_kedro.hooks import (
+    FitsSettings,
+    GraphMatchesModel,
+    MlflowRecord,
+    OneRun,
+    OneSentence,
+    RunRecord,
+    SettingsCheck,
+    Tracking,
+)
 
-HOOKS = (OneRun(), SettingsCheck(), RunRecord(), GraphMatchesModel(), Tracking(), MlflowRecord())
+# Of hooks that go first, the last of these is called first; of those that go last, the last.
+HOOKS = (
+    OneRun(),
+    FitsSettings(),
+    SettingsCheck(),
+    RunRecord(),
+    GraphMatchesModel(),
+    Tracking(),
+    MlflowRecord(),
+    OneSentence(),
+)
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow", "kedro_mlflow")  # `Tracking` calls them
 
 CONFIG_LOADER_CLASS = ConfigLoader

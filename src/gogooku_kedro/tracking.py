@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing, suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,14 @@ logger = logging.getLogger(__name__)
 
 SQLITE = "sqlite:///"
 
+_given_up = False
+
 
 def prepare_database(uri: str) -> None:
     """Make the SQLite database of a tracking URI, whole or not at all, or see that it can be written.
 
-    MLflow alone tries a database that it cannot open ten times, and one whose making was cut off for ever.
+    MLflow alone tries a database that it cannot open ten times, and one whose making was cut off for ever. A file
+    that is no database of MLflow is put aside: it keeps its content under another name.
 
     Args:
         uri: Tracking URI; one of another kind is left to MLflow.
@@ -35,40 +39,85 @@ def prepare_database(uri: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = path.with_name(f".{path.name}.lock")
     with FileLock(lock):
+        if path.is_file() and not _is_of_mlflow(path):
+            aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
+            path.replace(aside)
+            logger.warning("%s is no database of MLflow, or half of one: it is called %s now", path, aside.name)
         if not path.exists():
-            from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH  # noqa: PLC0415
-            from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: PLC0415
-
-            with atomic_file(path) as unfinished:
-                new_uri = f"{SQLITE}{unfinished}"
-                store = SqlAlchemyStore(new_uri, DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH)  # type: ignore[no-untyped-call]
-                store.engine.dispose()
-    lock.unlink(missing_ok=True)
+            _make(path)
+        lock.unlink(missing_ok=True)  # while it is held: who waits for it sees that, and takes a new one
     try:
         with closing(sqlite3.connect(path)) as database:
-            database.execute("SELECT version_num FROM alembic_version")
             database.execute("BEGIN IMMEDIATE")
             database.rollback()
     except sqlite3.Error as error:
-        raise OSError(f"{path}: {error}; if it is of no use, remove it") from error
+        raise OSError(f"{path}: {error}") from error
 
 
-def give_up(error: Exception) -> None:
-    """Say that the run is not tracked from here on, and close the MLflow run that is open."""
-    import mlflow  # noqa: PLC0415
+def _make(path: Path) -> None:
+    from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH  # noqa: PLC0415
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: PLC0415
 
-    logger.warning("the run goes on without MLflow: %s", str(error).partition("\n")[0])
-    with suppress(Exception):  # the database may be what is wrong; the run is no longer open in any case
-        mlflow.end_run("FAILED")
+    with atomic_file(path) as unfinished:
+        store = SqlAlchemyStore(f"{SQLITE}{unfinished}", DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH)  # type: ignore[no-untyped-call]
+        store.engine.dispose()
+
+
+def _is_of_mlflow(path: Path) -> bool:
+    """False only for what no wait or permission would mend."""
+    try:
+        with closing(sqlite3.connect(path)) as database:
+            return database.execute("SELECT version_num FROM alembic_version").fetchone() is not None
+    except sqlite3.OperationalError as error:  # locked, or not to be opened
+        return "no such table" not in str(error)
+    except sqlite3.DatabaseError:
+        return False
+
+
+def begin() -> None:
+    """Track again: what ended the tracking of an earlier run of this process need not hold for the next."""
+    global _given_up  # noqa: PLW0603
+    _given_up = False
+
+
+def attempt(step: Callable[..., Any], *arguments: Any, **named: Any) -> None:
+    """Call what tracks a run; the first failure is said, and ends the tracking of the run."""
+    global _given_up  # noqa: PLW0603
+    if _given_up:
+        return
+    try:
+        step(*arguments, **named)
+    except Exception as error:  # of a database, a server or a disk: none of them is worth a run
+        _given_up = True
+        logger.warning("the run goes on without MLflow: %s", str(error).partition("\n")[0])
+        _close_runs("FAILED")
 
 
 def track(log: Callable[..., Any], *arguments: Any) -> None:
-    """Call what logs to the open MLflow run, if there is one; the first failure ends the tracking."""
+    """Call what logs to the open MLflow run, if there is one, as `attempt` does."""
     import mlflow  # noqa: PLC0415
 
-    if mlflow.active_run() is None:
-        return
+    if mlflow.active_run() is not None:
+        attempt(log, *arguments)
+
+
+@contextmanager
+def child_run(name: str) -> Iterator[None]:
+    """Open a run below the open MLflow run, if there is one, while the context is open."""
+    import mlflow  # noqa: PLC0415
+
+    track(lambda: mlflow.start_run(run_name=name, nested=True))
     try:
-        log(*arguments)
-    except Exception as error:  # a database, a server or a disk: none of them is worth a run
-        give_up(error)
+        yield
+    except BaseException:
+        track(mlflow.end_run, "FAILED")
+        raise
+    track(mlflow.end_run)
+
+
+def _close_runs(status: str) -> None:
+    import mlflow  # noqa: PLC0415
+
+    while mlflow.active_run() is not None:
+        with suppress(Exception):  # the database may be what is wrong; the run is no longer open in any case
+            mlflow.end_run(status)

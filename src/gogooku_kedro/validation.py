@@ -35,6 +35,11 @@ def configuration_problems(parameters: Mapping[str, Any]) -> list[str]:
             check()
         except ValueError as error:
             problems.append(str(error))
+    if parameters.get("stale", "allow") != "allow":
+        problems.append(
+            f"stale: {parameters['stale']!r} is not possible: write allow, to read what was made under other settings "
+            f"or inputs, or leave it out"
+        )
     for name, section in SECTIONS.items():
         if name not in parameters:
             problems.append(f"{name}: the section is missing; write it in conf/base/parameters*.yml")

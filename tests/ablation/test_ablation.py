@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from gogooku_kedro.baselines.neutral import neutralise_factors, neutralise_neigh
 from gogooku_kedro.metrics.daily import daily_metrics
 from gogooku_kedro.training import fit_ensemble
 from gogooku_kedro.walk_forward.refit import Fold
+from tests.accidents import contents, killed, writes_of
 from tests.training.conftest import training_params
 from tests.walk_forward.conftest import (
     another_future,
@@ -263,3 +265,31 @@ def test_the_effect_is_computed_from_what_the_variants_leave(finished):
     assert set(effect["neutral"]["controls"]) == {"identity"}
     assert list(effect)[:4] == ["1d", "5d", "10d", "20d"]
     assert effect["1d"]["rank_ic"]["days"] <= 30
+
+
+def test_an_ablation_that_is_killed_at_any_write_ends_as_if_it_had_not_been(history, fold, variants, tmp_path):
+    root, given = tmp_path / "variants", {}
+    setting = setting_in(root, history)
+
+    def fit(market: Any, *arguments: Any, **named: Any) -> Any:
+        key = (market.fingerprint(), arguments[3].gat.enabled)
+        return given[key] if key in given else given.setdefault(key, fit_ensemble(market, *arguments, **named))
+
+    def work() -> None:
+        run_ablation(variants[:2], [fold], 1, setting)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(variant_training, "fit_ensemble", fit)
+        patch.setattr(variant_training.time, "monotonic", lambda: 0.0)
+        work()
+        wanted = contents(root)
+        shutil.rmtree(root)
+        writes = writes_of(work)
+        assert contents(root) == wanted
+        points = [(number, when) for number in range(1, writes + 1) for when in ("before", "after")]
+        assert len(points) >= 20
+        for number, when in points:
+            shutil.rmtree(root)
+            assert killed(work, number, when)
+            work()
+            assert contents(root) == wanted, (number, when)

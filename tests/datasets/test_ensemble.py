@@ -47,8 +47,11 @@ def test_models_come_back_as_they_were_saved(dataset, ensemble):
 
 def test_the_files_are_open_formats(dataset, ensemble, tmp_path):
     dataset.save(ensemble)
-    files = {str(path.relative_to(tmp_path / "model")) for path in tmp_path.rglob("*") if path.is_file()}
+    folder = tmp_path / "model"
+    files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     members = ("seed_1", "seed_12")
+    (seal,) = tmp_path.glob(".*")
+    assert seal.name == ".model.seal.json"
     assert files == {"config.json"} | {
         f"{member}/{name}" for member in members for name in ("weights.safetensors", "config.json")
     }
@@ -74,6 +77,16 @@ def test_a_save_that_breaks_off_leaves_no_model(dataset, ensemble, monkeypatch):
     with pytest.raises(DatasetError, match="no space left"):
         dataset.save(ensemble)
     assert not dataset.exists()
+
+
+def test_models_of_another_training_are_refused(dataset, ensemble, tmp_path):
+    dataset.save(ensemble)
+    other = EnsembleDataset(filepath=str(tmp_path / "other"))
+    other.save(Ensemble(ensemble.seed_models[:1]))
+    shutil.rmtree(tmp_path / "model")
+    shutil.copytree(tmp_path / "other", tmp_path / "model")
+    with pytest.raises(DatasetError, match=r"model is damaged \(it is not as it was written\)"):
+        dataset.load()
 
 
 def test_what_cannot_be_read_is_an_error_of_the_dataset_that_names_the_file(dataset, ensemble, tmp_path):

@@ -105,7 +105,7 @@ def test_a_file_is_replaced_as_a_whole(tmp_path, kind, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         dataset.save(CONTENTS[kind])
     assert str(dataset.load()) == str(first)
-    assert [path.name for path in (tmp_path / "made").iterdir()] == ["file"]
+    assert {path.name for path in (tmp_path / "made").iterdir()} == {"file", ".file.seal.json"}
 
 
 def interrupted(*_):
@@ -117,7 +117,39 @@ def test_what_a_killed_save_left_is_removed_by_the_next(tmp_path):
     left_over.write_text("{")
     os.utime(left_over, (0, 0))
     datasets.JSONDataset(filepath=str(tmp_path / "facts.json")).save({})
-    assert [path.name for path in tmp_path.iterdir()] == ["facts.json"]
+    assert {path.name for path in tmp_path.iterdir()} == {"facts.json", ".facts.json.seal.json"}
+
+
+@pytest.mark.parametrize("kind", CONTENTS)
+def test_every_byte_that_changed_and_every_cut_is_refused(tmp_path, kind):
+    path = tmp_path / "metrics.json"
+    dataset = getattr(datasets, kind)(filepath=str(path))
+    dataset.save(CONTENTS[kind])
+    content = path.read_bytes()
+    steps = range(0, len(content), max(1, len(content) // 40))
+    damaged = [content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :] for at in steps]
+    for changed in [*damaged, *(content[:at] for at in steps), content + b" "]:
+        path.write_bytes(changed)
+        with pytest.raises(DatasetError, match=r"metrics.json is damaged \(.*\); .*--pipelines=evaluation$"):
+            dataset.load()
+    path.write_bytes(content)
+    assert str(dataset.load()) == str(CONTENTS[kind])
+
+
+def test_a_file_under_another_name_and_one_without_a_seal_are_refused(tmp_path):
+    metrics, split = (datasets.JSONDataset(filepath=str(tmp_path / f"{name}.json")) for name in ("metrics", "split"))
+    metrics.save({"rank_ic": 0.05})
+    split.save({"train": []})
+    (tmp_path / "split.json").write_bytes((tmp_path / "metrics.json").read_bytes())
+    with pytest.raises(DatasetError, match=r"split.json is damaged \(it is not as it was written\)"):
+        split.load()
+    (tmp_path / ".split.json.seal.json").write_bytes((tmp_path / ".metrics.json.seal.json").read_bytes())
+    with pytest.raises(DatasetError, match=r"split.json is damaged \(it was written as metrics.json\)"):
+        split.load()
+    for seal in ("", "[]", "{}"):
+        (tmp_path / ".split.json.seal.json").write_text(seal)
+        with pytest.raises(DatasetError, match=r"split.json is damaged \(it has no seal that can be read, .split.json"):
+            split.load()
 
 
 @pytest.mark.parametrize(

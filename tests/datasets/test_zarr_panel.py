@@ -1,4 +1,5 @@
 import inspect
+import shutil
 import warnings
 
 import numpy as np
@@ -51,7 +52,7 @@ def test_saving_replaces_the_store_and_leaves_nothing_beside_it(store, tmp_path)
     assert float(loaded["ret"][0, 0]) == 5
     assert dict(loaded.sizes) == {"date": 2, "code": 1}
     assert "count" not in loaded
-    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["panel.zarr"]
+    assert {path.name for path in (tmp_path / "deep").iterdir()} == {"panel.zarr", ".panel.zarr.seal.json"}
 
 
 def test_a_failed_save_keeps_the_old_panel(store, tmp_path):
@@ -61,7 +62,7 @@ def test_a_failed_save_keeps_the_old_panel(store, tmp_path):
     with pytest.raises(DatasetError, match=r"Invalid attribute"):
         store.save(small_panel(5.0).assign_attrs(not_json=object()))
     xr.testing.assert_identical(store.load(), small_panel())
-    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["panel.zarr"]
+    assert {path.name for path in (tmp_path / "deep").iterdir()} == {"panel.zarr", ".panel.zarr.seal.json"}
 
 
 def test_a_loaded_panel_can_be_saved_over_itself(store):
@@ -99,7 +100,7 @@ def test_blocks_add_up_to_the_panel_that_assembling_them_gives(store, tmp_path):
             store.save(block)
     xr.testing.assert_identical(store.load(), assemble(blocks()))
     assert store.load()["traded"].dtype == bool
-    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["panel.zarr"]
+    assert {path.name for path in (tmp_path / "deep").iterdir()} == {"panel.zarr", ".panel.zarr.seal.json"}
 
 
 def test_the_old_panel_stays_until_the_last_block(store, tmp_path):
@@ -111,7 +112,7 @@ def test_the_old_panel_stays_until_the_last_block(store, tmp_path):
     for block in blocks(7.0):  # the run before broke off: its remains go
         store.save(block)
     assert float(store.load()["ret"][0, 0]) == 7
-    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["panel.zarr"]
+    assert {path.name for path in (tmp_path / "deep").iterdir()} == {"panel.zarr", ".panel.zarr.seal.json"}
 
 
 def pieces(folder):
@@ -161,6 +162,11 @@ def test_checksums_that_are_missing_damaged_or_of_another_store_are_refused(stor
     with pytest.raises(DatasetError, match=r"labels.zarr is damaged \(it was written as panel.zarr\)"):
         ZarrDataset(filepath=str(other)).load()
     folder = other.rename(folder)
+    exchanged = ZarrDataset(filepath=str(tmp_path / "panel.zarr"))
+    exchanged.save(small_panel(5.0))
+    shutil.copy(tmp_path / "panel.zarr/.checksums.json", folder / ".checksums.json")
+    with pytest.raises(DatasetError, match=r"panel.zarr is damaged \(it is not as it was written\)"):
+        store.load()
     (folder / ".checksums.json").write_text("{")
     with pytest.raises(DatasetError, match="its checksums cannot be read"):
         store.load()

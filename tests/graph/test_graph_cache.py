@@ -148,6 +148,15 @@ def test_a_damaged_file_is_named_once_and_built_again(clustered, store, built, c
     assert path.read_bytes() == whole
 
 
+def test_the_graph_of_another_key_is_damage(store, caplog):
+    snapshot = find_edges(window(), PARAMS)
+    store.save("one", snapshot)
+    np.testing.assert_array_equal(store.load("one").source, snapshot.source)
+    store.path("one").rename(store.path("other"))
+    assert store.load("other") is None
+    assert "is damaged (it has another key)" in caplog.text
+
+
 def test_another_archive_under_the_name_of_a_graph_is_damage(store, caplog):
     np.savez(store.path("key"), source=np.arange(3))
     assert store.load("key") is None

@@ -15,8 +15,8 @@ from tests.pipelines.test_registry import MEMORY
 pytestmark = pytest.mark.pipeline
 
 SETTINGS = {
-    "training": ",training.max_epochs=1",
-    "walk_forward": ",training.max_epochs=1",
+    **dict.fromkeys(("training", "inference", "baselines", "evaluation"), ",training.max_epochs=1"),
+    **dict.fromkeys(("walk_forward", "explanation", "report"), ",training.max_epochs=1"),
     "ablation": ",training.max_epochs=1,training.max_batches=3",
 }
 STAGES = (

@@ -100,7 +100,7 @@ def test_the_time_budget_is_shared_out(market, model, tmp_path):
 def test_the_mlflow_metrics_of_several_members_are_told_apart(market, model, tmp_path, monkeypatch):
     prefixes = []
     monkeypatch.setattr(mlflow, "active_run", lambda: SimpleNamespace(info=SimpleNamespace(run_id="r")))
-    monkeypatch.setattr(train_seed, "MLFlowLogger", lambda **given: prefixes.append(given["prefix"]) or False)
+    monkeypatch.setattr(train_seed, "RunLogger", lambda uri, run_id, prefix: prefixes.append(prefix) or False)
     fit(market, model, training_params(tmp_path, seeds=[3, 4], max_epochs=1))
     fit(market, model, training_params(tmp_path, seeds=[5], max_epochs=1))
     assert prefixes == ["seed_3", "seed_4", ""]

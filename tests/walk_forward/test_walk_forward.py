@@ -1,7 +1,10 @@
 """Two folds of a random market, trained for one epoch: what they leave, and what is not done twice."""
 
 import logging
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,11 +12,14 @@ import pandas as pd
 import pytest
 
 from gogooku_kedro.baselines import table as models
+from gogooku_kedro.console import one_sentence
 from gogooku_kedro.training import fit_ensemble
 from gogooku_kedro.walk_forward import models as fold_models
 from gogooku_kedro.walk_forward import walk_forward as module
+from gogooku_kedro.walk_forward.refit import History
 from gogooku_kedro.walk_forward.store import FACTS, PREDICTIONS, SEED_PREDICTIONS, FoldResult, fold_folder
 from gogooku_kedro.walk_forward.walk_forward import stacked, walk_forward
+from tests.accidents import contents, full, killed, writes_of
 from tests.model.conftest import model_params
 from tests.training.conftest import PowerCut, training_params
 from tests.walk_forward.conftest import (
@@ -167,3 +173,67 @@ def test_one_changed_number_is_another_fold(history, splits, tmp_path):
     changed.raw_features["volume_z_20d"].values[200, 3] += 1e-3
     one, other = (fold_folder("root", splits[0], data, settings) for data in (history, changed))
     assert one != other
+
+
+def replayed(patch: pytest.MonkeyPatch, given: dict[str, Any], owner: Any, name: str, key: Callable[..., Any]) -> None:
+    """Let a function give what it gave before for the same key: the writes around it stay, its sums go."""
+    real = getattr(owner, name)
+
+    def give(*arguments: Any, **named: Any) -> Any:
+        which = (name, key(*arguments))
+        if which not in given:
+            given[which] = real(*arguments, **named)
+        return given[which]
+
+    patch.setattr(owner, name, give)
+
+
+def number_of(fold: Any, *_: Any) -> int:
+    return fold.number
+
+
+@pytest.fixture
+def work(history, splits, tmp_path, monkeypatch) -> Callable[[], list[FoldResult]]:
+    """The walk-forward below `tmp_path`; after the first time its models and scores are those of that time."""
+    given: dict[str, Any] = {}
+    replayed(monkeypatch, given, History, "fold", lambda _, number, *__: number)
+    replayed(monkeypatch, given, fold_models, "fit_ensemble", lambda _, train, *__: train)
+    replayed(monkeypatch, given, module, "fold_predictions", number_of)
+    replayed(monkeypatch, given, module, "fold_baselines", number_of)
+    replayed(monkeypatch, given, module, "stack_models", lambda scores, *_: str(scores["date"].min()))
+    monkeypatch.setattr(module.time, "monotonic", lambda: 0.0)
+    root = tmp_path / "folds"
+    return lambda: walk_forward(history, splits, fold_settings(root), root)
+
+
+def test_a_walk_forward_that_is_killed_at_any_write_ends_as_if_it_had_not_been(work, tmp_path):
+    root = tmp_path / "folds"
+    work()
+    wanted = contents(root)
+    shutil.rmtree(root)
+    writes = writes_of(work)
+    assert contents(root) == wanted
+    points = [(number, when) for number in range(1, writes + 1) for when in ("before", "after")]
+    assert len(points) >= 30
+    for number, when in points:
+        shutil.rmtree(root)
+        assert killed(work, number, when)
+        work()
+        assert contents(root) == wanted, (number, when)
+
+
+def test_a_walk_forward_whose_disk_is_full_at_any_write_goes_on_where_it_was(work, tmp_path):
+    root = tmp_path / "folds"
+    work()
+    wanted = contents(root)
+    for number in range(1, writes_of_nothing_there(work, root) + 1):
+        shutil.rmtree(root)
+        sentence = one_sentence(full(work, number))
+        assert "No space left on device; mend that" in sentence
+        work()
+        assert contents(root) == wanted, number
+
+
+def writes_of_nothing_there(work: Callable[[], Any], root: Path) -> int:
+    shutil.rmtree(root)
+    return writes_of(work)

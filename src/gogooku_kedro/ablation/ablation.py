@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import mlflow
@@ -15,6 +14,7 @@ from gogooku_kedro.ablation.scores import ENSEMBLE
 from gogooku_kedro.ablation.training import FoldMarket, Setting, VariantResult
 from gogooku_kedro.ablation.variants import Training, Variant
 from gogooku_kedro.params import ModelParams
+from gogooku_kedro.tracking import child_run, track
 from gogooku_kedro.walk_forward.refit import Fold
 
 logger = logging.getLogger(__name__)
@@ -48,9 +48,9 @@ def run_ablation(
         market = FoldMarket(fold, setting)
         for training, sharing in by_training.items():
             names = ", ".join(variant.name for variant in sharing)
-            with _child_run(f"{names} / fold {fold.number}"):
+            with child_run(f"{names} / fold {fold.number}"):
                 result, reused = market.result(training)
-                _record(names, fold, training, result, setting)
+                track(_record, names, fold, training, result, setting)
             progress.log(f"{names}, fold {fold.number} of {n_folds}", result, reused)
             for variant in sharing:
                 tables.append(_of_variant(variant, fold.number, result.daily))
@@ -81,18 +81,7 @@ class _Progress:
         )
 
 
-@contextmanager
-def _child_run(name: str) -> Iterator[None]:
-    if mlflow.active_run() is None:
-        yield
-    else:
-        with mlflow.start_run(run_name=name, nested=True):
-            yield
-
-
 def _record(names: str, fold: Fold, training: Training, result: VariantResult, setting: Setting) -> None:
-    if mlflow.active_run() is None:
-        return
     settings = _flat(training.model) | {f"split.{part}": str(span) for part, span in fold.split.items()}
     seeds = list(setting.training.all_seeds())
     mlflow.log_params({"variant": names, "fold": fold.number, "graph": training.graph, "seeds": seeds} | settings)

@@ -30,7 +30,7 @@ from gogooku_kedro.training.ensemble import CONFIG
 from gogooku_kedro.training.tensors import graph_tensors
 from gogooku_kedro.walk_forward.refit import Fold
 
-FORMAT = 1
+FORMAT = 2
 SUMMARY, DAILY, SCORES = "summary.json", "daily.parquet", "seed_scores.parquet"
 MODELS, CHECKPOINTS = "models", "checkpoints"
 RESULTS = ResultFolders("variant", "ablation.walk_forward.folder", SUMMARY, (DAILY, SCORES))

@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.io import AbstractDataset, DatasetError
 
+from gogooku_kedro.datasets.integrity import Sealed
+
 if TYPE_CHECKING:
     from gogooku_kedro.training import Ensemble
 
 
-class EnsembleDataset(AbstractDataset["Ensemble", "Ensemble"]):
+class EnsembleDataset(Sealed, AbstractDataset["Ensemble", "Ensemble"]):
     """Save and load a `gogooku_kedro.training.Ensemble` in a folder.
 
     Args:
@@ -32,13 +34,16 @@ class EnsembleDataset(AbstractDataset["Ensemble", "Ensemble"]):
         from gogooku_kedro.training import Ensemble  # noqa: PLC0415  torch: only when a model is read
 
         try:
-            return Ensemble.load(self._filepath)
+            ensemble = Ensemble.load(self._filepath)
         except ValueError as error:
             raise DatasetError(str(error)) from error
+        self._check_seal(self._filepath)
+        return ensemble
 
     def save(self, data: "Ensemble") -> None:
         """Write weights and configurations, the list of seed models last: it marks all of them complete."""
         data.save(self._filepath)
+        self._seal(self._filepath)
 
     def _exists(self) -> bool:
         return (self._filepath / "config.json").exists()

@@ -1,4 +1,4 @@
-"""Datasets of one file: written whole or not at all, and a damaged file is refused in one sentence."""
+"""Datasets of one file: written whole or not at all, sealed, and a damaged file is refused in one sentence."""
 
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
@@ -10,10 +10,10 @@ from kedro.io import DatasetError
 from kedro_datasets import pandas as tables
 
 from gogooku_kedro.artifacts import atomic_file, remove_leftovers
-from gogooku_kedro.datasets.integrity import damage, refusal
+from gogooku_kedro.datasets.integrity import Sealed, damage, refusal
 
 
-class _WholeFile:
+class _WholeFile(Sealed):
     """What the datasets of this module do beside the one that each extends."""
 
     _filepath: PurePosixPath
@@ -24,16 +24,18 @@ class _WholeFile:
         Raises:
             DatasetError: The file is not there or damaged.
         """
+        path = Path(self._filepath)
+        if not path.exists():
+            raise refusal(path, "does not exist")
+        self._check_seal(path)
         try:
             return super().load()  # type: ignore[misc]
         except DatasetError as error:
             match error.__cause__:
-                case FileNotFoundError():
-                    raise refusal(Path(self._filepath), "does not exist") from error
                 case None | PermissionError() | MemoryError():
                     raise
                 case cause:
-                    raise damage(Path(self._filepath), cause) from error
+                    raise damage(path, cause) from error
 
     def save(self, data: Any) -> None:
         """Write the file beside the old one, then replace that; what a killed save left is removed."""
@@ -45,6 +47,7 @@ class _WholeFile:
                 super().save(data)  # type: ignore[misc]
         finally:
             self._filepath = path
+        self._seal(Path(path))
 
 
 class ParquetDataset(_WholeFile, tables.ParquetDataset):  # type: ignore[misc]

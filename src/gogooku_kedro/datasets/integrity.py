@@ -1,4 +1,4 @@
-"""What is read is what was written: checksums of the pieces of a zarr store, and one sentence for a damaged file."""
+"""What is read is what was written: seals, checksums of the pieces of a zarr store, a sentence for a damaged file."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from zarr.abc.store import ByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore, WrapperStore
+
+from gogooku_kedro.artifacts import atomic_file, digest, file_hash
 
 CHECKSUMS = ".checksums.json"
 
@@ -36,6 +38,54 @@ def damage(path: Path, reason: object) -> DatasetError:
     """Return the refusal of a damaged file; of a reason of several lines the first is told."""
     first_line = str(reason).partition("\n")[0].rstrip(". ")
     return refusal(path, f"is damaged ({first_line})")
+
+
+def content_hash(path: Path) -> str:
+    """Return the SHA-256 of a file, of the checksums of a zarr store, or of every file of another folder."""
+    if path.is_dir():
+        checksums = path / CHECKSUMS
+        files = [checksums] if checksums.exists() else sorted(each for each in path.rglob("*") if each.is_file())
+        parts = [(each.relative_to(path).as_posix(), content_hash(each)) for each in files]
+        return digest(parts)
+    return file_hash(path)
+
+
+class Sealed:
+    """Datasets beside whose file lies a seal: its name and hash, and of what it is, where a run wrote it.
+
+    Attributes:
+        origin: Of what the next save will be, as `gogooku_kedro.lineage` says it.
+    """
+
+    origin: dict[str, Any] | None = None
+
+    def _seal(self, path: Path) -> None:
+        facts = {"name": path.name, "sha256": content_hash(path), "origin": self.origin}
+        self.origin = None
+        with atomic_file(_seal_of(path)) as unfinished:
+            unfinished.write_text(json.dumps(facts))
+
+    def _check_seal(self, path: Path) -> None:
+        seal = read_seal(path)
+        if seal is None:
+            raise damage(path, f"it has no seal that can be read, {_seal_of(path).name}")
+        if seal["name"] != path.name:
+            raise damage(path, f"it was written as {seal['name']}")
+        if seal["sha256"] != content_hash(path):
+            raise damage(path, "it is not as it was written")
+
+
+def read_seal(path: Path) -> dict[str, Any] | None:
+    """Return the seal of a stored file; None where there is none that can be read."""
+    try:
+        seal: Any = json.loads(_seal_of(path).read_text())
+    except (OSError, ValueError):
+        return None
+    return seal if isinstance(seal, dict) and seal.keys() >= {"name", "sha256", "origin"} else None
+
+
+def _seal_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.seal.json")
 
 
 def stored_problems(catalog: DataCatalog, written: Iterable[str], needed: Collection[str]) -> list[str]:

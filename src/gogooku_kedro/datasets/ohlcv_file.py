@@ -10,6 +10,8 @@ import pandas as pd
 import pyarrow
 from kedro.io import AbstractDataset, DatasetError
 
+from gogooku_kedro.artifacts import digest
+from gogooku_kedro.datasets.integrity import content_hash
 from gogooku_kedro.market.price_files import CSV, PARQUET, is_price_file, price_files, read_price_files
 
 _HOW = "Name the file on the command line: kedro run --env ohlcv --params ohlcv_path=FILE"
@@ -86,6 +88,12 @@ class OhlcvFileDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
                 f"it must end in one of {', '.join((*CSV, *PARQUET))}."
             )
         return self._filepath
+
+    def identity(self) -> dict[str, Any]:
+        """Return what the bars depend on; without a file, not what is in it."""
+        files = price_files(self._filepath) if self._exists() and self._filepath is not None else []
+        content = {"content": digest([(file.name, content_hash(file)) for file in files])} if files else {}
+        return {"columns": self._columns, "load_args": self._load_args, **content}
 
     def _exists(self) -> bool:
         return self._filepath is not None and any(file.is_file() for file in price_files(self._filepath))

@@ -44,6 +44,15 @@ class OptionalDataset(AbstractDataset[Any, Any]):
         self._wrapped.save(data)
 
     @property
+    def origin(self) -> dict[str, Any] | None:
+        """Of what the next save will be."""
+        return self._wrapped.origin  # type: ignore[attr-defined,no-any-return]
+
+    @origin.setter
+    def origin(self, origin: dict[str, Any] | None) -> None:
+        self._wrapped.origin = origin  # type: ignore[attr-defined]
+
+    @property
     def preview(self) -> Callable[..., Any]:
         """Preview of the wrapped dataset; absent, as an attribute, where there is nothing to show."""
         if not self._exists():

@@ -120,6 +120,10 @@ class SampleMarketDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         frame = pd.read_parquet(file).head(nrows) if file.exists() else pd.DataFrame()
         return TablePreview(json.loads(frame.to_json(orient="split", date_format="iso")))
 
+    def identity(self) -> dict[str, Any]:
+        """Return what the tables depend on."""
+        return SampleMarketSettings.model_construct(**self._arguments).model_dump(mode="json")
+
     def _settings(self) -> SampleMarketSettings:
         try:
             return SampleMarketSettings.model_validate(self._arguments)

@@ -11,13 +11,13 @@ import zarr
 from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import TablePreview
 
-from gogooku_kedro.datasets.integrity import CheckedStore, refusal
+from gogooku_kedro.datasets.integrity import CheckedStore, Sealed, refusal
 from gogooku_kedro.market.blocks import PanelBlock, PanelFrame
 
 _FORMAT = 2  # has text of fixed length in its specification; version 3 has not, and warns
 
 
-class ZarrDataset(AbstractDataset[xr.Dataset | PanelBlock, xr.Dataset]):
+class ZarrDataset(Sealed, AbstractDataset[xr.Dataset | PanelBlock, xr.Dataset]):
     """Store an xarray Dataset; dtypes, text coordinates and attributes come back as they were.
 
     A save writes beside the old store and then swaps the two, so a reader never meets half a panel
@@ -74,6 +74,9 @@ class ZarrDataset(AbstractDataset[xr.Dataset | PanelBlock, xr.Dataset]):
             data.to_zarr(store, mode="w", zarr_format=_FORMAT, consolidated=True)
             store.finish()
             self._swap(fresh)
+        except OSError as error:
+            error.filename = str(self._filepath)  # of a full disk there is none
+            raise
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
 
@@ -106,8 +109,10 @@ class ZarrDataset(AbstractDataset[xr.Dataset | PanelBlock, xr.Dataset]):
         return TablePreview({"index": list(range(len(rows))), "columns": columns, "data": rows})
 
     def _open(self) -> xr.Dataset:
+        store = CheckedStore.stored(self._filepath)
+        self._check_seal(self._filepath)
         try:
-            panel: xr.Dataset = xr.open_zarr(CheckedStore.stored(self._filepath), chunks=None, consolidated=True)
+            panel: xr.Dataset = xr.open_zarr(store, chunks=None, consolidated=True)
         except DatasetError as error:  # xarray adds lines about the variable it was decoding
             raise DatasetError(str(error).partition("\n")[0]) from error
         return panel
@@ -117,6 +122,7 @@ class ZarrDataset(AbstractDataset[xr.Dataset | PanelBlock, xr.Dataset]):
         if self._filepath.exists():
             os.replace(self._filepath, old)
         os.replace(fresh, self._filepath)
+        self._seal(self._filepath)
         shutil.rmtree(old, ignore_errors=True)
 
     def _remove_leftovers(self) -> None:

@@ -12,8 +12,8 @@ from gogooku_kedro.artifacts import atomic_file, key, remove_leftovers, remove_u
 from gogooku_kedro.graph.snapshot import Snapshot, Window
 from gogooku_kedro.params.graph import GraphParams
 
-GRAPH_VERSION = 1
-"""To be raised whenever a change of the code changes the edges of any window."""
+GRAPH_VERSION = 2
+"""To be raised whenever a change of the code changes the edges of any window, or what their file holds."""
 
 KEEP_DAYS = 30
 """Days after its last use at which a stored graph is deleted."""
@@ -72,7 +72,10 @@ class SnapshotCache:
             return None
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                snapshot = Snapshot(**stored)
+                arrays = dict(stored)
+            if str(arrays.pop("key", "")) != key:
+                raise ValueError("it has another key")
+            snapshot = Snapshot(**arrays)
         except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
             LOGGER.warning("graph cache: %s is damaged (%s); its graph is built again", path, error)
             return None
@@ -82,7 +85,7 @@ class SnapshotCache:
     def save(self, key: str, snapshot: Snapshot) -> None:
         """Store a graph under its key; a reader sees the whole file or none."""
         with atomic_file(self.path(key)) as unfinished, unfinished.open("wb") as file:
-            np.savez(file, **snapshot._asdict())
+            np.savez(file, key=key, **snapshot._asdict())
 
     def prune(self, keep_days: float = KEEP_DAYS) -> int:
         """Delete what was not used for `keep_days` days or left unfinished, and return how many files that were."""

@@ -87,6 +87,17 @@ def overlaid(base: Any, changes: Any) -> Any:
     return {**base, **{key: overlaid(base.get(key), value) for key, value in changes.items()}}
 
 
+def flatten(tree: Mapping[Any, Any], separator: str = ".") -> dict[str, Any]:
+    """Turn nested keys into paths, `{"a": {"b": 1}}` into `{"a.b": 1}`."""
+    rows: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            rows |= {f"{key}{separator}{k}": v for k, v in flatten(value, separator).items()}
+        else:
+            rows[str(key)] = value
+    return rows
+
+
 @cache
 def say_renamed(section: str, old: str, new: str) -> None:
     """Warn that an earlier name was used, once a process: settings are validated again and again."""

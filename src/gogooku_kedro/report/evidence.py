@@ -106,7 +106,10 @@ def flat_rows(report: Mapping[str, Any], prefix: str = "") -> list[tuple[str, st
 def limits_of_evidence(evidence: Evidence) -> list[str]:
     """Return sentences saying what the numbers of the page do not show, computed where they can be."""
     synthetic = ["Synthetic market: nothing here says anything about real stocks."]
+    insisted = "Made with stale=allow from what other settings or inputs had made, so that the config hash is not"
+    stale = [f"{insisted} that of every step: {'; '.join(evidence.metrics.run.stale)}."]
     return [
+        *(stale if evidence.metrics.run.stale else []),
         *(synthetic if evidence.oracle is not None else []),
         *_limits_of_days(evidence),
         _limits_of_the_portfolio(evidence),

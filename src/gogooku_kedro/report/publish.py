@@ -14,6 +14,7 @@ from rich.table import Table
 from gogooku_kedro.baselines.table import NETWORK
 from gogooku_kedro.columns import sorted_horizons
 from gogooku_kedro.market.quality import summary
+from gogooku_kedro.params.base import flatten
 from gogooku_kedro.report.cards import effect_cards, terminal_lines
 from gogooku_kedro.report.evidence import entry_rule
 from gogooku_kedro.report.figures.style import model_order
@@ -76,18 +77,7 @@ def log_report(key_results: Mapping[str, Any], report: str, model_card: str, fig
     mlflow.log_text(report, "report.html")
     mlflow.log_text(model_card, "model_card.md")
     for name, figure in figures.items():
-        mlflow.log_figure(figure, f"figures/{name}.html")
-
-
-def flatten(tree: Mapping[Any, Any], separator: str = ".") -> dict[str, Any]:
-    """Turn nested keys into paths, `{"a": {"b": 1}}` into `{"a.b": 1}`."""
-    rows: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            rows |= {f"{key}{separator}{k}": v for k, v in flatten(value, separator).items()}
-        else:
-            rows[str(key)] = value
-    return rows
+        mlflow.log_text(figure.to_html(include_plotlyjs=True), f"figures/{name}.html")  # opens offline
 
 
 def summary_table(metrics: Metrics, oracle: Oracle | None = None, entry: str = "next_open") -> Table:

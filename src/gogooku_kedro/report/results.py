@@ -46,6 +46,7 @@ class RunFacts(RunIdentity):
     seeds: tuple[int, ...] = ()
     device: str | None = None
     n_parameters: int | None = None
+    stale: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 

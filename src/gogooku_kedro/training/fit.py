@@ -2,7 +2,6 @@
 
 import json
 import logging
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import lightning.pytorch as pl
 import mlflow
 import pandas as pd
 
+from gogooku_kedro.artifacts import remove_folder, remove_leftovers
 from gogooku_kedro.params import ModelParams, TrainingParams
 from gogooku_kedro.training.checkpoints import run_key
 from gogooku_kedro.training.device import resolve_device, resolve_seeds_together
@@ -125,6 +125,7 @@ def fit_ensemble(
                 mlflow=_mlflow_run(f"seed_{seed}" if len(seeds) > 1 else ""),
             )
         )
+    remove_leftovers(Path(training.checkpoint_dir))
     to_do = [job for job in jobs if not _is_finished(job)]
     if together and len(to_do) > 1:
         train_together(market, to_do)
@@ -133,7 +134,7 @@ def fit_ensemble(
             _train_by_itself(market, job)
     results = [_take(job) for job in jobs]
     for job in jobs:
-        shutil.rmtree(job.folder)
+        remove_folder(job.folder)
     histories = [result.history.assign(seed=seed) for seed, result in zip(seeds, results, strict=True)]
     history = pd.concat(histories, ignore_index=True)
     history.insert(0, "seed", history.pop("seed"))

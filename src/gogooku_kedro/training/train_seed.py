@@ -15,7 +15,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Timer, TQDMProgressBar
-from lightning.pytorch.loggers import Logger, MLFlowLogger
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 from gogooku_kedro.model import ATFTGATFAN
@@ -33,6 +33,7 @@ from gogooku_kedro.training.device import describe_device, freed_memory_kept, re
 from gogooku_kedro.training.diagnostics.information_flow import InformationFlow
 from gogooku_kedro.training.ensemble import SeedModel, market_sizes
 from gogooku_kedro.training.module import MONITOR, CrossSectionModule
+from gogooku_kedro.training.run_logger import RunLogger
 from gogooku_kedro.training.tensors import MarketTensors
 from gogooku_kedro.training.together import EpochsTogether, Loop, Seat, SeatedModule
 
@@ -287,7 +288,7 @@ def _logger(job: Job) -> Logger | bool:
     if job.mlflow is None:
         return False
     uri, run_id, prefix = job.mlflow
-    return MLFlowLogger(tracking_uri=uri, run_id=run_id, prefix=prefix)
+    return RunLogger(uri, run_id, prefix)
 
 
 def _load_best(model: ATFTGATFAN, checkpoints: EpochCheckpoints) -> None:

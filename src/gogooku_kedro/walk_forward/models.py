@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
 
-import mlflow
 import pandas as pd
 import xarray as xr
 
 from gogooku_kedro.baselines.rows import FitContext, FitSettings
 from gogooku_kedro.baselines.stack import fit_baselines
 from gogooku_kedro.labels.split import part_range
+from gogooku_kedro.tracking import child_run
 from gogooku_kedro.training import Ensemble, MarketTensors, fit_ensemble, model_market, predict_parts, resolve_device
 from gogooku_kedro.training.ensemble import CONFIG
 from gogooku_kedro.walk_forward.refit import Fold
@@ -32,7 +30,7 @@ def fold_ensemble(fold: Fold, market: MarketTensors, settings: FoldSettings, fol
         return Ensemble.load(models)
     dates = fold.features.indexes["date"]
     training = settings.training.model_copy(update={"checkpoint_dir": str(folder / CHECKPOINTS)})
-    with _child_run(f"fold_{fold.number}"):
+    with child_run(f"fold_{fold.number}"):
         result = fit_ensemble(
             market,
             part_range(fold.split, dates, "train"),
@@ -88,10 +86,3 @@ def fold_baselines(
         FitContext(fold.features, fold.labels, panel, fold.graph_edges, fold.split, fold.manifest, own, market)
     )
     return scores[scores["split"] == "test"].reset_index(drop=True)
-
-
-def _child_run(name: str) -> AbstractContextManager[Any]:
-    if mlflow.active_run() is None:
-        return nullcontext()
-    run: AbstractContextManager[Any] = mlflow.start_run(run_name=name, nested=True)
-    return run

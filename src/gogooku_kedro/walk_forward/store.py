@@ -14,7 +14,7 @@ from gogooku_kedro.labels.split import Split
 from gogooku_kedro.params import EvaluationParams, FeaturesParams, ModelParams, TrainingParams
 from gogooku_kedro.walk_forward.refit import History
 
-FORMAT = 2
+FORMAT = 3
 FACTS, PREDICTIONS, SEED_PREDICTIONS = "fold.json", "predictions.parquet", "seed_predictions.parquet"
 MODELS, CHECKPOINTS = "models", "checkpoints"
 FOLDS = ResultFolders("fold", "walk_forward.folder", FACTS, (PREDICTIONS, SEED_PREDICTIONS))

@@ -85,7 +85,7 @@ def summarise_effect(
     """Compare on with off and the controls; hold the gains against the goals."""
     from gogooku_kedro.ablation.gat_effect import gat_effect
 
-    run = {name: run_record[name] for name in ("git_sha", "config_hash", "environment")}
+    run = {name: run_record[name] for name in ("git_sha", "config_hash", "environment", "stale")}
     run |= {"data_hash": quality_report["data_hash"], "cost_bps": evaluation.cost_bps}
     run |= {"hidden_size": model.hidden_size, "window": model.window, "max_epochs": training.max_epochs}
     effect = gat_effect(_series(ablation_daily_metrics, evaluation), params.goals.model_dump())

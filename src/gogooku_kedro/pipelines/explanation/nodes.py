@@ -95,7 +95,7 @@ def plot_explanations(
     """Draw attention of one sector, families by month, what each is worth; note of which run they are."""
     from gogooku_kedro.report.figures import explanation as explanation_figures
 
-    run = {name: run_record[name] for name in ("git_sha", "config_hash", "environment")}
+    run = {name: run_record[name] for name in ("git_sha", "config_hash", "environment", "stale")}
     return (
         explanation_figures.attention_network(attention_pairs, params.top_pairs),
         explanation_figures.weights_by_month(feature_weights_by_month),

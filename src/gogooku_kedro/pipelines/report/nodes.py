@@ -5,6 +5,7 @@ Library code is imported inside the functions, so that listing pipelines stays f
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -96,6 +97,8 @@ def write_report(
     from gogooku_kedro.report.evidence import Evidence
 
     metrics = results.parse(results.Metrics, found["metrics"])
+    stale = dict.fromkeys((*metrics.run.stale, *found["run_record"]["stale"]))  # of the evaluation, and of this run
+    metrics = replace(metrics, run=replace(metrics.run, stale=tuple(stale)))
     walk_forward = found["walk_forward_metrics"]
     folds = None if walk_forward is None else results.parse(results.WalkForward, walk_forward)
     here = folds is not None and provenance.usable(provenance.origin(folds.run, metrics.run))

@@ -18,7 +18,7 @@ DRAWN = ["cumulative_rank_ic", "monthly_rank_ic", "portfolio_turnover", "calibra
 def create_pipeline() -> Pipeline:
     """Build the stage `report`."""
     settings = {"labelling": "params:labels", "model": "params:model", "training": "params:training"}
-    page = settings | {name: name for name in (*FACTS, *STUDIES, *nodes.FIGURES)}
+    page = settings | {name: name for name in (*FACTS, *STUDIES, *nodes.FIGURES, "run_record")}
     return stage(
         "report",
         [

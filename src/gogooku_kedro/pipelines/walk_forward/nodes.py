@@ -96,7 +96,7 @@ def summarise_folds(
     """Make one table over the folds: all test sessions together, every fold, and how far folds differ."""
     from gogooku_kedro.walk_forward import table as fold_table
 
-    run = {name: run_record[name] for name in ("git_sha", "config_hash", "seeds", "environment")}
+    run = {name: run_record[name] for name in ("git_sha", "config_hash", "seeds", "environment", "stale")}
     run |= {"data_hash": quality_report["data_hash"], "cost_bps": params.cost_bps}
     year = params.sessions_per_year
     test = fold_table.summarise_folds(
