@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import inspect
 import io
 import re
 import zipfile
@@ -106,6 +107,9 @@ def read_csv_table(
             decimal signs that may be separators of thousands; names the key of `load_args` to set.
     """
     given = dict(load_args)
+    foreign = sorted(given.keys() - inspect.signature(pd.read_csv).parameters.keys())
+    if foreign:
+        raise ValueError(f"{path}: load_args has {foreign}, which pandas.read_csv does not take; such as sep, encoding")
     text = _decoded(path, given.pop("encoding", None)).replace("\r\n", "\n").replace("\r", "\n")
     given.pop("compression", None)
     separator = given.pop("sep", given.pop("delimiter", None))
@@ -149,7 +153,10 @@ def read_csv_table(
 def _decoded(path: Path, encoding: str | None) -> str:
     data = _bytes(path)
     if encoding is not None:
-        return data.decode(encoding).removeprefix("\ufeff")
+        try:
+            return data.decode(encoding).removeprefix("\ufeff")
+        except LookupError:
+            raise ValueError(f"{path}: load_args has the unknown encoding {encoding!r}; write such as cp932") from None
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16")
     head = data[:1000]
