@@ -43,11 +43,10 @@ def cli() -> None:
 
 @cli.command(name="run", params=list(kedro_run.params))
 @click.option("--verbose", "-v", is_flag=True, help="Show the traceback of a refusal too.")
-@click.pass_context
-def run(context: click.Context, verbose: bool, **arguments: Any) -> Any:
+def run(verbose: bool, **arguments: Any) -> Any:
     """Run the pipeline; what is refused prints one sentence."""
     with refusals_alone(verbose):
-        return context.invoke(kedro_run, **arguments)
+        return click.get_current_context().invoke(kedro_run, **arguments)
 
 
 @cli.command(name="validate-config")
