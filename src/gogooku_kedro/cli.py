@@ -1,4 +1,4 @@
-"""Project commands beside Kedro's own: validate-config, check-gradients, explain, verify, document-features."""
+"""Kedro's run, and project commands beside it: validate-config, check-gradients, explain, verify, document-features."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from kedro.config import AbstractConfigLoader, MissingConfigException
+from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import _split_params
 from kedro.framework.project import settings
 from kedro.framework.startup import bootstrap_project
 
 from gogooku_kedro.columns import HORIZONS
+from gogooku_kedro.refusals import refusals_alone
 from gogooku_kedro.validation import configuration_problems
 
 if TYPE_CHECKING:
@@ -37,6 +39,14 @@ def of_an_environment(command: Command) -> Command:
 @click.group(name="gogooku_kedro")
 def cli() -> None:
     """Commands of gogooku_kedro."""
+
+
+@cli.command(name="run", params=list(kedro_run.params))
+@click.option("--verbose", "-v", is_flag=True, help="Show the traceback of a refusal too.")
+def run(verbose: bool, **arguments: Any) -> Any:
+    """Run the pipeline; what is refused prints one sentence."""
+    with refusals_alone(verbose):
+        return click.get_current_context().invoke(kedro_run, **arguments)
 
 
 @cli.command(name="validate-config")

@@ -153,11 +153,52 @@ def test_text_numbers_are_read_and_blank_text_is_missing():
     np.testing.assert_array_equal(parse_numbers(column, source="f.csv"), expected)
 
 
-@pytest.mark.parametrize("text", ["12,34", "¥100", "1.234,5", "inf", "abc"])
+@pytest.mark.parametrize("text", ["12,34", "¥", "abc12M", "1.2M", "1.234,5", "inf", "abc"])
 def test_a_value_that_is_no_number_is_shown_with_file_column_and_row(text):
     column = pd.Series(["1", text], name="open")
     with pytest.raises(ValueError, match=r"f.csv: column 'open' has 1 values .*row 1: "):
         parse_numbers(column, source="f.csv")
+
+
+def test_currency_signs_and_units_are_left_out_and_amounts_may_be_scaled():
+    prices = pd.Series(["¥1,234", "￥1,234.5", "$12", "-€3", "1,234円", "USD 7"], name="close")
+    assert parse_numbers(prices, source="f.csv").tolist() == [1234, 1234.5, 12, -3, 1234, 7]
+    amounts = pd.Series(["1.2M", "350K", "2b", "12万", "3百万", "1,500株", "7"], name="volume")
+    expected = [1.2e6, 350e3, 2e9, 12e4, 3e6, 1500, 7]
+    np.testing.assert_allclose(parse_numbers(amounts, source="f.csv", scaled=True), expected)
+
+
+@pytest.mark.parametrize(
+    ("stamps", "first"),
+    [
+        (["30/12/2016", "05/01/2017"], "2016-12-30"),
+        (["12/30/2016", "01/05/2017"], "2016-12-30"),
+        (["30.12.2016", "5.1.2017"], "2016-12-30"),
+        (["30-12-2016 00:00:00", "05-01-2017 00:00:00"], "2016-12-30"),
+        (["30-Dec-2016", "5-Jan-2017"], "2016-12-30"),
+        (["Dec 30, 2016", "January 5, 2017"], "2016-12-30"),
+        (["Fri Dec 30, 2016", "Thu Jan 5, 2017"], "2016-12-30"),
+        (["平成28年12月30日", "H29.1.5"], "2016-12-30"),
+        (["令和元年12月30日", "R2/1/6"], "2019-12-30"),
+    ],
+)
+def test_a_date_with_the_year_last_is_read_where_the_column_shows_its_order(stamps, first):
+    assert dates(stamps)[0] == first
+    assert pd.Timestamp(dates(stamps)[1]).month == 1
+
+
+@pytest.mark.parametrize(
+    ("stamps", "sentence"),
+    [
+        (["01/02/2017", "02/02/2017"], r"may be day or month first: row 0: '01/02/2017'.*load_args: {dayfirst: true}"),
+        (["30/12/2016", "01/31/2017"], r"neither all day first nor all month first: row 0: '30/12/2016'"),
+        (["30-Dec-16"], r"not dates with the year in four digits: row 0: '30-Dec-16'.*date_format"),
+        (["30/Foo/2016"], r"not dates"),
+    ],
+)
+def test_a_date_of_unknown_order_names_the_key_to_set(stamps, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        dates(stamps)
 
 
 def test_at_most_five_offending_rows_are_shown():

@@ -2,6 +2,7 @@
 
 import csv
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,6 +16,7 @@ from gogooku_kedro.datasets.integrity import content_hash
 from gogooku_kedro.market.price_files import CSV, PARQUET, is_price_file, price_files, read_price_files
 
 _HOW = "Name the file on the command line: kedro run --env ohlcv --params ohlcv_path=FILE"
+_UNREADABLE = (ValueError, OSError, EOFError, csv.Error, zlib.error, zipfile.BadZipFile, pyarrow.ArrowException)
 
 
 class OhlcvFileDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
@@ -64,7 +66,7 @@ class OhlcvFileDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         path = self._checked_path()
         try:
             return read_price_files(path, self._columns, self._load_args)
-        except (ValueError, OSError, LookupError, csv.Error, zipfile.BadZipFile, pyarrow.ArrowException) as error:
+        except _UNREADABLE as error:
             text = str(error)
             raise DatasetError(text if str(path) in text else f"{path}: {text}") from error
 

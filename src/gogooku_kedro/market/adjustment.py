@@ -13,6 +13,9 @@ _PARTS = (1.05, 1.1, 1.15, 1.2, 1.25, 1.3, 4 / 3, 1.4, 1.5, 1.6, 5 / 3, 1.75, 2.
 _SIMPLE = np.array(sorted((*_WHOLE, *_PARTS)))
 SIMPLE_RATIOS: FloatArray = np.concatenate([1 / _SIMPLE[::-1], _SIMPLE])
 
+# Splits inside max_move that a bar shows: smaller ones (4:3, 5:4) look like a day's move too often.
+_OPENED = np.array([1 / 1.5, 3 / 5, 1.5, 5 / 3])
+
 _EVENT_STEP = np.log(1.1)  # a step of adj_close/close that is no simple ratio counts from here on
 _SMALLEST_EVENT = np.log(1.045)  # below: rounding, or a cash dividend, which is not adjusted for
 _SNAP = 0.02  # of the log ratio: 2.03 is 2, 1.052 is not 1.05
@@ -110,7 +113,12 @@ def previous_priced(price: FloatArray) -> NDArray[np.intp]:
 
 
 def chain_link(
-    adj_close: FloatArray, max_move: float, *, invalid: BoolArray | None = None, split_like_jumps: bool = True
+    adj_close: FloatArray,
+    max_move: float,
+    *,
+    adj_open: FloatArray | None = None,
+    invalid: BoolArray | None = None,
+    split_like_jumps: bool = True,
 ) -> tuple[FloatArray, BoolArray]:
     """Find invalid jumps and the factor that removes them from the price level.
 
@@ -122,8 +130,9 @@ def chain_link(
     Args:
         adj_close: (date, code), adjusted for events, NaN where not traded.
         max_move: Largest valid move, a fraction.
+        adj_open: (date, code), opens of the same scale, for `opened_like_split`, or None.
         invalid: (date, code), further moves that are none of the market's, or None.
-        split_like_jumps: Whether a move near a ratio of whole numbers (`split_like`) is invalid.
+        split_like_jumps: Whether a move near a split ratio (`split_like`, `opened_like_split`) is invalid.
 
     Returns:
         The link (date, code) to multiply adjusted prices by, and the invalid jumps (date, code).
@@ -135,6 +144,7 @@ def chain_link(
     jump = beyond(ratio, max_move)
     if split_like_jumps:
         jump |= split_like(ratio)
+        jump |= False if adj_open is None else opened_like_split(adj_open / last, ratio)
     if invalid is not None:
         jump |= invalid
     with np.errstate(invalid="ignore"):
@@ -165,4 +175,22 @@ def split_like(ratio: FloatArray, tolerance: float = 0.03) -> BoolArray:
     right = np.searchsorted(whole, np.nan_to_num(upward, nan=1.0)).clip(1, len(whole) - 1)
     near = np.minimum(np.abs(upward / whole[right] - 1), np.abs(upward / whole[right - 1] - 1))
     like: BoolArray = near <= tolerance
+    return like
+
+
+def opened_like_split(open_ratio: FloatArray, close_ratio: FloatArray, tolerance: float = 0.03) -> BoolArray:
+    """Return where open and close are both within `tolerance` of a split of 3:2 or 5:3, or an inverse.
+
+    A split is in the first price of the day and stays in the last, which few moves of a market do: of
+    1.5 million stock-days in New York 9 look like it without being one, of 1.3 million in Tokyo none,
+    and all 3 splits of 3:2 there do.
+
+    Args:
+        open_ratio: Open over the previous close; where it is NaN the close decides alone.
+        close_ratio: Close over the previous close; NaN gives False.
+        tolerance: Relative distance, a fraction.
+    """
+    opened = np.where(np.isnan(open_ratio), close_ratio, open_ratio)
+    near = [(np.abs(opened / of - 1) <= tolerance) & (np.abs(close_ratio / of - 1) <= tolerance) for of in _OPENED]
+    like: BoolArray = np.logical_or.reduce(near)
     return like

@@ -15,6 +15,7 @@ OPTIONAL = (
     "time",
 )
 PRICES = ("open", "high", "low", "close")
+AMOUNTS = ("volume", "turnover_value")
 NUMBERS = (*PRICES, "volume", "turnover_value", "adj_factor", "adj_close")
 FLAGS = ("limit_up", "limit_down")
 LABELS = ("sector", "market")

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gogooku_kedro.market.adjustment import beyond, factors_from_adj_close, split_like
+from gogooku_kedro.market.adjustment import beyond, factors_from_adj_close, opened_like_split, split_like
 from gogooku_kedro.market.bar_columns import (
+    AMOUNTS,
     DAILY_BARS,
     FLAGS,
     LABELS,
@@ -128,7 +129,7 @@ def _parse(
     refuse_intraday(pd.DataFrame(columns), minute, source=source)
     for name in NUMBERS:
         if name in theirs:
-            columns[name] = parse_numbers(raw[theirs[name]], source=source)
+            columns[name] = parse_numbers(raw[theirs[name]], source=source, scaled=name in AMOUNTS)
     columns.setdefault("turnover_value", np.nan)
     for name in FLAGS:
         if name not in theirs:
@@ -188,7 +189,10 @@ def _with_factors(bars: pd.DataFrame, log: IssueLog, notes: list[str], *, source
     if _LEVEL in bars or "adj_factor" in bars:
         return _with_given_factors(bars, log, notes, source=source)
     if "adj_close" not in bars:
-        notes.append("adj_factor: 1.0 throughout; the source has neither adj_factor nor adj_close")
+        notes.append(
+            "adj_factor: 1.0 throughout; the source has neither adj_factor nor adj_close, and a split smaller than "
+            "3:2 cannot be told from a return"
+        )
         return bars.assign(adj_factor=1.0)
     derived = factors_from_adj_close(issue, close, bars["adj_close"].to_numpy()[order])
     bars = bars.assign(adj_factor=derived.factor[back])
@@ -270,6 +274,11 @@ def _count_over_time(bars: pd.DataFrame, log: IssueLog, max_move: float, split_l
     log.record("jump_split_like", bars, jump & like_split)
     log.record("jump_other", bars, jump & ~like_split)
     log.record("jump_near_half", bars, ~jump & like_split & split_like_jumps)
+    opened = (bars["open"] / bars["close"]).to_numpy(copy=True)
+    opened[beyond(opened, max_move)] = np.nan  # as the panel leaves it out
+    log.record(
+        "jump_near_part", bars, ~jump & ~like_split & opened_like_split(opened * ratio, ratio) & split_like_jumps
+    )
     missing_stock_days(bars, log)
     session, _ = pd.factorize(bars["date"], sort=True)
     traded = bars["close"].notna().to_numpy()

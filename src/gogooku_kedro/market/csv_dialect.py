@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import inspect
 import io
 import re
 import zipfile
@@ -20,6 +21,7 @@ _TITLE_LINES = 20
 _SAMPLE_LINES = 1000
 _SAMPLE = 2_000_000  # characters
 _FOOT_ROWS = 5
+_UNIT_ROWS = 3
 _NULL_SHARE = 0.2  # of the bytes: text in UTF-16 without a mark
 _TEXT = ("date", "code", "time", *LABELS)
 _NOT_A_NUMBER = ["", "-", "--", "---", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None"]
@@ -41,12 +43,14 @@ class CsvTable:
         names: Column names.
         options: Arguments for `pandas.read_csv` that skip the header.
         notes: What was done to the table, for the quality report; `body` adds to them.
+        dates: `date_format` or `dayfirst` of `load_args`, which hold for the column of dates.
     """
 
     text: str
     names: list[str]
     options: dict[str, Any]
     notes: list[str] = field(default_factory=list)
+    dates: Mapping[str, Any] = field(default_factory=dict)
 
     def body(self, names: Sequence[str], mapping: Mapping[str, str] | None = None) -> pd.DataFrame:
         """Return the columns `names`; text as it stands, numbers where pandas reads them as such.
@@ -68,7 +72,34 @@ class CsvTable:
         frame: pd.DataFrame = pd.read_csv(io.StringIO(self.text), **options)
         frame.columns = frame.columns.astype("str").str.strip()
         table: pd.DataFrame = frame[list(names)]
-        return self._without_foot(table, ours) if mapping else table
+        date = next((name for name in names if ours[name] == "date"), names[0])
+        table = self._without_repeated_header(table, date)
+        table = self._without_foot(self._without_units(table, ours), ours) if mapping else table
+        return table.assign(**{date: _iso(table[date], **self.dates)}) if self.dates else table
+
+    def _without_repeated_header(self, frame: pd.DataFrame, date: str) -> pd.DataFrame:
+        again = frame[date].astype("str").str.strip() == date
+        if date and again.any():
+            self.notes.append(f"left out: the header, repeated in {int(again.sum())} rows")
+            return frame[~again].reset_index(drop=True)
+        return frame
+
+    def _without_units(self, frame: pd.DataFrame, ours: Mapping[str, str | None]) -> pd.DataFrame:
+        """Leave out rows of units, such as 円 and 株, between the header and the first bar."""
+        theirs = [name for name in frame if ours[str(name)] == "date" or ours[str(name)] in PRICES]
+        cells = (
+            frame.head(_UNIT_ROWS)[theirs]
+            .astype("object")
+            .fillna("")
+            .astype("str")
+            .apply(lambda column: column.str.strip())
+        )
+        words = (cells != "").any(axis=1) & ~cells.apply(lambda column: column.str.contains(r"\d")).any(axis=1)
+        units = cells.index[words.astype(int).cumprod().astype(bool)]
+        if len(units):
+            said = "; ".join(" ".join(filter(None, cells.loc[row])) for row in units)
+            self.notes.append(f"left out below the header: {said!r}")
+        return frame.drop(index=units).reset_index(drop=True)
 
     def _without_foot(self, frame: pd.DataFrame, ours: Mapping[str, str | None]) -> pd.DataFrame:
         theirs = {name: column for column, name in ours.items()}
@@ -106,13 +137,17 @@ def read_csv_table(
             decimal signs that may be separators of thousands; names the key of `load_args` to set.
     """
     given = dict(load_args)
+    foreign = sorted(given.keys() - inspect.signature(pd.read_csv).parameters.keys())
+    if foreign:
+        raise ValueError(f"{path}: load_args has {foreign}, which pandas.read_csv does not take; such as sep, encoding")
     text = _decoded(path, given.pop("encoding", None)).replace("\r\n", "\n").replace("\r", "\n")
     given.pop("compression", None)
+    dates = {name: given.pop(name) for name in ("date_format", "dayfirst") if name in given}
     separator = given.pop("sep", given.pop("delimiter", None))
     if {"header", "skiprows", "names"} & given.keys():
         options = {"sep": separator or ",", **given}
         first = pd.read_csv(io.StringIO(text), nrows=0, **options)
-        return CsvTable(text, [str(name).strip() for name in first.columns], options)
+        return CsvTable(text, [str(name).strip() for name in first.columns], options, dates=dates)
     lines = text[:_SAMPLE].split("\n")[: _TITLE_LINES + _SAMPLE_LINES]
     if len(text) > _SAMPLE:
         lines = lines[:-1]
@@ -143,13 +178,25 @@ def read_csv_table(
         **_decimal_sign(path, names, body, separator, given),
         **given,
     }
-    return CsvTable(text, filled, options)
+    return CsvTable(text, filled, options, dates=dates)
+
+
+def _iso(text: pd.Series, *, date_format: str | None = None, dayfirst: bool | None = None) -> pd.Series:
+    """Return dates in text with the year first, those of another form as they are."""
+    if date_format is not None:
+        stamps = pd.to_datetime(text.str.strip(), format=date_format, errors="coerce")
+        return stamps.map(lambda stamp: stamp.isoformat(), na_action="ignore").astype("str").fillna(text)
+    order = r"\4-\3-\1" if dayfirst else r"\4-\1-\3"
+    return text.str.strip().str.replace(r"^(\d{1,2})([-/.])(\d{1,2})\2(\d{4})", order, regex=True)
 
 
 def _decoded(path: Path, encoding: str | None) -> str:
     data = _bytes(path)
     if encoding is not None:
-        return data.decode(encoding).removeprefix("\ufeff")
+        try:
+            return data.decode(encoding).removeprefix("\ufeff")
+        except LookupError:
+            raise ValueError(f"{path}: load_args has the unknown encoding {encoding!r}; write such as cp932") from None
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16")
     head = data[:1000]

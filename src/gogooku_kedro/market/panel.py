@@ -89,7 +89,8 @@ def build_panel(
             whose high or low is base price ± width, where the source has no such flag.
         calendar: exchange_calendars name; adds the days to the next session, which a file of bars
             does not know.
-        split_like_jumps: Whether a move near 2:1, 3:1, ... or an inverse is an invalid jump.
+        split_like_jumps: Whether a move near 2:1, 3:1, ... or an inverse is an invalid jump, and one near
+            3:2 or 5:3 which the open shows already.
 
     Returns:
         (date, code) float32, NaN = did not trade or unknown: open, high, low, close (raw yen),
@@ -116,7 +117,13 @@ def build_panel(
     event = np.cumprod(grid.dense("adj_factor", absent=1.0), axis=0)
     limits = _limits(close, event) if price_limits == "tse" else {}
     impossible = _leaves_the_band(close, limits) if limits and split_like_jumps else None
-    link, jump = chain_link(close / event, max_move, invalid=impossible, split_like_jumps=split_like_jumps)
+    link, jump = chain_link(
+        close / event,
+        max_move,
+        adj_open=prices["open"] / event,
+        invalid=impossible,
+        split_like_jumps=split_like_jumps,
+    )
     fields: dict[str, Any] = dict(prices)
     fields |= {f"adj_{name}": price / event * link for name, price in prices.items()}
     fields["volume"] = grid.dense("volume")

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal, cast
 
 import numpy as np
@@ -16,8 +16,20 @@ CodeStyle = Literal["auto", "tse", "as_is"]
 MISSING_TEXT = ("", "na", "n/a", "nan", "null", "none", "#n/a", "nat", "<na>")
 _DASHES = re.compile(r"[-\u2010-\u2015\u2212\u30fc\u2500]+")  # a lone dash of any width means: no value
 _THOUSANDS = r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d*)?"
+_CURRENCY = r"^([+-]?)\s*(?:[¥￥$€£₩]|JPY|USD|EUR)\s*|\s*(?:円|株|JPY|USD|EUR)$"
+_SCALED = re.compile(r"^([+-]?[\d.,]+)\s*([KMBkmb千万億]|百万)$")
+_SCALES = {"k": 1e3, "m": 1e6, "b": 1e9, "千": 1e3, "万": 1e4, "百万": 1e6, "億": 1e8}
 _YEAR_FIRST = re.compile(r"(\d{4})([-/.]?)(\d{1,2})\2(\d{1,2})(?:[T (].*)?")
 _JAPANESE = re.compile(r"(\d{4})年\s*(\d{1,2})月\s*(\d{1,2})日")
+_ERA = re.compile(r"(令和|平成|昭和|[RHS])\s*(元|\d{1,2})[年./-]\s*(\d{1,2})[月./-]\s*(\d{1,2})日?(.*)")
+_ERA_BEFORE_FIRST = {"令和": 2018, "R": 2018, "平成": 1988, "H": 1988, "昭和": 1925, "S": 1925}
+_YEAR_LAST = re.compile(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4})((?:[T (].*)?)")
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTH_NAMED = re.compile(
+    r"(?:[a-z]{3,9},? )?(?:(?P<first>\d{1,2})(?:st|nd|rd|th)?[- ,]+)?(?P<month>[a-z]{3,9})\.?[- ,]+"
+    r"(?:(?P<second>\d{1,2})(?:st|nd|rd|th)?[- ,]+)?(?P<year>\d{4})",
+    re.IGNORECASE,
+)
 _UTC_OFFSET = re.compile(r".*\d{2}:\d{2}.*(?:Z|[+-]\d{2}:?\d{2})")
 _ZERO_OFFSET = re.compile(r".*(?:Z|[+-]00:?00)")
 _SPREADSHEET_TEXT = re.compile(r"^(?:'(?=.)|=\"(?=.*\"$))(.*?)\"?$")  # '1301 and ="1301" keep a code text
@@ -30,8 +42,10 @@ def parse_dates(values: pd.Series, *, source: str, timezone: str = "Asia/Tokyo",
 
     - A stamp in UTC is converted to `timezone` and its date taken there.
     - A stamp with another zone or offset, or with none, is local already: its date part is the session.
-    - Text must put the year first (2024-01-04, 2024/1/4, 20240104, 2024年1月4日, with or without a
-      time); whole numbers are read as YYYYMMDD. 01/02/2024 is refused because its order is unknown.
+    - Text puts the year first (2024-01-04, 2024/1/4, 20240104, 2024年1月4日, 令和6年1月4日, with or
+      without a time) or names the month (4-Jan-2024); whole numbers are read as YYYYMMDD.
+    - Day or month first, with the year last, is read where the column shows which: 31/12/2023 can only
+      be day first. 01/02/2024 alone is refused because its order is unknown.
 
     Args:
         values: Text, date, datetime or whole-number stamps.
@@ -50,7 +64,10 @@ def parse_dates(values: pd.Series, *, source: str, timezone: str = "Asia/Tokyo",
     elif pd.api.types.is_datetime64_dtype(values.dtype):
         stamps = pd.DatetimeIndex(distinct).normalize()
     else:
-        stamps = pd.DatetimeIndex([_one_date(value, timezone) for value in distinct])
+        order = year_last_order(distinct)
+        if order in ("either", "neither"):
+            _refuse_order(values, order, source, column)
+        stamps = pd.DatetimeIndex([_one_date(_year_first(value, order), timezone) for value in distinct])
     parsed = stamps.as_unit("ns").to_numpy()
     out = np.full(len(values), np.datetime64("NaT"), dtype="datetime64[ns]")
     out[positions >= 0] = parsed[positions[positions >= 0]]
@@ -58,10 +75,57 @@ def parse_dates(values: pd.Series, *, source: str, timezone: str = "Asia/Tokyo",
     bad = np.isnat(out) & (positions >= 0) & (True if blank is None else ~blank)
     if bad.any():
         raise ValueError(
-            f"{source}: column {column!r} has values that are not year-first dates: "
-            f"{first_rows(values, bad)}. Write them as YYYY-MM-DD."
+            f"{source}: column {column!r} has values that are not dates with the year in four digits: "
+            f"{first_rows(values, bad)}. Write them as YYYY-MM-DD, or name their form in the catalog entry of a CSV "
+            'file, such as load_args: {date_format: "%d/%m/%y"}'
         )
     return pd.Series(out, index=values.index, name="date")
+
+
+def year_last_order(values: Iterable[object]) -> str:
+    """Return which order dates with the year last have: `day` or `month` first, `either`, `neither`; "" without such.
+
+    Args:
+        values: Stamps as the source has them.
+    """
+    found = [match for value in values if isinstance(value, str) and (match := _YEAR_LAST.fullmatch(_plain(value)))]
+    if not found:
+        return ""
+    day = all(int(match[3]) <= len(_MONTHS) for match in found)
+    month = all(int(match[1]) <= len(_MONTHS) for match in found)
+    return "either" if day and month else "day" if day else "month" if month else "neither"
+
+
+def _refuse_order(values: pd.Series, order: str, source: str, column: str) -> None:
+    late = values.map(lambda value: _YEAR_LAST.fullmatch(_plain(str(value))) is not None).to_numpy(dtype=bool)
+    what = "may be day or month first" if order == "either" else "are neither all day first nor all month first"
+    raise ValueError(
+        f"{source}: column {column!r} has dates that {what}: {first_rows(values, late)}. Say which in the catalog "
+        "entry of a CSV file, load_args: {dayfirst: true} or {dayfirst: false}, or write them as YYYY-MM-DD."
+    )
+
+
+def _year_first(value: object, order: str) -> object:
+    """Return a date in text with its year first, any other value as it is."""
+    if not isinstance(value, str):
+        return value
+    text = _plain(value)
+    last = _YEAR_LAST.fullmatch(text)
+    if last:
+        day, month = (last[1], last[3]) if order == "day" else (last[3], last[1])
+        return f"{last[4]}-{month}-{day}{last[5]}"
+    era = _ERA.fullmatch(text)
+    if era:
+        year = _ERA_BEFORE_FIRST[era[1]] + (1 if era[2] == "元" else int(era[2]))
+        return f"{year}-{era[3]}-{era[4]}"
+    named = _MONTH_NAMED.fullmatch(text)
+    if named and named["month"][:3].lower() in _MONTHS and bool(named["first"]) != bool(named["second"]):
+        return f"{named['year']}-{_MONTHS.index(named['month'][:3].lower()) + 1}-{named['first'] or named['second']}"
+    return value
+
+
+def _plain(value: str) -> str:
+    return unicodedata.normalize("NFKC", value).strip()
 
 
 def parse_codes(values: pd.Series, *, source: str, code_style: CodeStyle = "auto") -> pd.Series:
@@ -102,11 +166,16 @@ def parse_codes(values: pd.Series, *, source: str, code_style: CodeStyle = "auto
     return pd.Series(table[positions], index=values.index, name="code", dtype="str")
 
 
-def parse_numbers(values: pd.Series, *, source: str) -> pd.Series:
+def parse_numbers(values: pd.Series, *, source: str, scaled: bool = False) -> pd.Series:
     """Return a column as float64, NaN where absent.
 
     Blank text, dashes of any width, 'NA', 'null' and the like are absent; '1,234.5' is 1234.5, and
-    full-width digits are digits.
+    full-width digits are digits. A currency sign or unit is left out ('¥1,234', '1,234円', '500株').
+
+    Args:
+        values: Numbers or text.
+        source: File or table name for messages.
+        scaled: Whether amounts such as 1.2M, 350K or 12万 are numbers, as volumes are written.
 
     Raises:
         ValueError: A value is no finite number; the first five are shown with their rows.
@@ -120,8 +189,13 @@ def parse_numbers(values: pd.Series, *, source: str) -> pd.Series:
         numbers = pd.to_numeric(text, errors="coerce").astype("float64")
         unread = numbers.isna().to_numpy() & ~blank
         if unread.any():
-            clean = text.where(text.str.fullmatch(_THOUSANDS) & unread)
-            numbers = numbers.fillna(clean.str.replace(",", "", regex=False).astype("float64"))
+            bare = text.where(unread).str.replace(_CURRENCY, r"\1", regex=True)
+            unit = bare.str.extract(_SCALED, expand=True) if scaled else None
+            bare = bare if unit is None else unit[0].fillna(bare)
+            whole = bare.where(bare.str.fullmatch(_THOUSANDS)).str.replace(",", "", regex=False)
+            clean = pd.to_numeric(whole.fillna(bare), errors="coerce").astype("float64")
+            scale = 1.0 if unit is None else unit[1].str.lower().map(_SCALES).astype("float64").fillna(1.0)
+            numbers = numbers.fillna(clean * scale)
         bad = (numbers.isna().to_numpy() & ~blank) | np.isinf(numbers.to_numpy())
     if bad.any():
         raise ValueError(

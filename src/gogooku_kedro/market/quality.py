@@ -48,6 +48,7 @@ RULES = {
     "jump_split_like": "invalid_jump in the panel: a split without a factor (within 3%)",
     "jump_other": "invalid_jump in the panel: move beyond max_move",
     "jump_near_half": "invalid_jump in the panel: a fall just inside max_move, within 3% of a 1:2 split",
+    "jump_near_part": "invalid_jump in the panel: open and close both within 3% of a split of 3:2 or 5:3 or an inverse",
     "missing_stock_day": "left missing: no row between the first and last row of the issue",
     "thin_date": "kept and flagged: fewer than 50% of the median of the previous 20 sessions",
     "sparse_date": "kept: fewer than 90% of the median of the previous 20 sessions",
@@ -111,7 +112,7 @@ def summary(report: Mapping[str, Any]) -> list[str]:
             "far_from_close",
         ),
         "events shifted": ("adj_factor_shifted",),
-        "invalid jumps": ("jump_split_like", "jump_other", "jump_near_half"),
+        "invalid jumps": ("jump_split_like", "jump_other", "jump_near_half", "jump_near_part"),
     }
     counts = ", ".join(f"{word} {sum(issues.get(name, 0) for name in names):,}" for word, names in done.items())
     largest = sorted(issues, key=lambda name: -issues[name])[:3]
@@ -130,7 +131,7 @@ def summary(report: Mapping[str, Any]) -> list[str]:
 
 
 def _jump_examples(report: Mapping[str, Any]) -> list[str]:
-    names = ("jump_split_like", "jump_near_half", "jump_other")
+    names = ("jump_split_like", "jump_near_half", "jump_near_part", "jump_other")
     return [text for name in names for text in report["issues"].get(name, {}).get("examples", [])][:EXAMPLES]
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from gogooku_kedro.market.parsing import parse_dates
+from gogooku_kedro.market.parsing import parse_dates, year_last_order
 from gogooku_kedro.typing import IntArray
 
 _SUNDAY_WEEK = (
@@ -55,7 +55,10 @@ def session_stamps(values: pd.Series, *, source: str, timezone: str) -> Stamps:
     minute = _minutes(values)
     off = _off_by_a_day(dates)
     if not off or timezone in _SUNDAY_WEEK:
-        return Stamps(dates, minute, None)
+        order = year_last_order(values.unique()) if values.dtype in ("object", "str") else ""
+        return Stamps(
+            dates, minute, f"date: {order} first, then the year last; the column allows no other" if order else None
+        )
     other, reading = _second_reading(values, timezone)
     if other is not None and not _off_by_a_day(other):
         note = f"date: {reading}, because read otherwise the dates {off}"

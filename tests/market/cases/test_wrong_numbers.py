@@ -139,10 +139,24 @@ def test_a_jump_near_a_split_ratio_is_a_return_where_the_user_says_so():
     np.testing.assert_allclose(returns(panel, "14120")[SPLIT_DAY], 2025 / 4040 - 1, rtol=1e-5)
 
 
-def test_a_fall_below_the_lower_limit_near_three_for_two_is_no_return_in_tokyo():
-    table = split_bars(ratio=1.5)  # 4040 to 2700; the limit is 700 yen away
-    assert np.isnan(returns(ingest(table, price_limits="tse")[0], "14120")[SPLIT_DAY])
-    np.testing.assert_allclose(returns(ingest(table)[0], "14120")[SPLIT_DAY], 2700 / 4040 - 1, rtol=1e-5)
+@pytest.mark.parametrize("ratio", [1.5, 5 / 3, 0.675])
+def test_a_whole_bar_near_three_for_two_is_no_return_and_is_shown(ratio):
+    panel, report = ingest(split_bars(ratio=ratio))
+    assert np.argwhere(panel["invalid_jump"].values).tolist() == [[SPLIT_DAY, 3]]
+    assert np.isnan(returns(panel, "14120")[SPLIT_DAY])
+    assert report["issues"]["jump_near_part"]["examples"][0].startswith("2020-06-08 14120")
+    daily, report = standardise_bars(split_bars(ratio=ratio), split_like_jumps=False)
+    panel = build_panel(daily, split_like_jumps=False)
+    np.testing.assert_allclose(returns(panel, "14120")[SPLIT_DAY], 4050 / ratio / 4040 - 1, rtol=1e-5)
+    assert report["issues"]["jump_near_part"]["rows"] == 0
+
+
+def test_a_fall_of_a_third_within_the_day_is_a_return():
+    table = split_bars(ratio=1.5)
+    table.loc[at(table, "1412", SPLIT_DAY), ["Open", "High"]] = 4000.0
+    panel, _ = ingest(table)
+    np.testing.assert_allclose(returns(panel, "14120")[SPLIT_DAY], 2700 / 4040 - 1, rtol=1e-5)
+    assert np.isnan(returns(ingest(table, price_limits="tse")[0], "14120")[SPLIT_DAY])  # the limit is 700 yen away
 
 
 def test_a_last_session_stated_twice_with_another_volume_keeps_the_last():
