@@ -85,9 +85,8 @@ class Trial:
 def sample_days(trial: Trial, seed: int) -> pd.DataFrame:
     """Run the recipe of `conf/base` on a sample market and measure its test part."""
     folder = trial.market(f"sample_{seed}")
-    market = yaml.safe_load((CONF / "base" / "globals.yml").read_text())["sample_market"] | {"seed": seed}
-    changes = {"globals.yml": {"sample_market": market}, "parameters.yml": trial.changes.get("base", {})}
-    return _measured(folder, "base", changes, "data,training,baselines", "")
+    changes = {"parameters.yml": trial.changes.get("base", {})}
+    return _measured(folder, "base", changes, "data,training,baselines", f"market_seed={seed}")
 
 
 def file_days(trial: Trial, name: str, prices: Path) -> pd.DataFrame:

@@ -151,7 +151,7 @@ SECTIONS: dict[str, type[Section]] = {
 }
 """Top-level sections of the configuration."""
 
-RUNTIME_PARAMETERS = frozenset({"data_root", "ohlcv_path", "signal_strength"})
+RUNTIME_PARAMETERS = frozenset({"data_root", "market_seed", "ohlcv_path", "signal_strength"})
 """Keys of `--params` that are not sections: where a run reads and writes, and what it reads."""
 
 
