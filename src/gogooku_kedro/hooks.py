@@ -344,4 +344,4 @@ def config_hash(parameters: dict[str, Any]) -> str:
     from gogooku_kedro.artifacts import digest
 
     decisive = {name: SECTIONS[name].model_validate(parameters[name]) for name in SECTIONS.keys() - STUDIES}
-    return digest([decisive, parameters.get("signal_strength")])[:16]
+    return digest([decisive, parameters.get("signal_strength"), parameters.get("market_seed")])[:16]

@@ -78,3 +78,9 @@ def test_the_production_template_is_the_full_width_on_cuda():
         "edge_weight_penalty": 0.01,
         "attention_entropy_penalty": 0.001,
     }
+
+
+@pytest.mark.parametrize(("given", "seed"), [({}, 1), ({"market_seed": 7}, 7)])
+def test_another_sample_market_is_drawn_from_the_command_line(given, seed):
+    catalog = config_loader(**given)["catalog"]
+    assert {catalog[name]["seed"] for name in ("raw_bars", "market_oracle", "planted_peers")} == {seed}

@@ -153,8 +153,8 @@ SECTIONS: dict[str, type[Section]] = {
 }
 """Top-level sections of the configuration."""
 
-RUNTIME_PARAMETERS = frozenset({"data_root", "ohlcv_path", "signal_strength", "preset", "stale"})
-"""Keys of `--params` that are not sections: where a run reads and writes, what it reads, its size, and `stale: allow`."""
+RUNTIME_PARAMETERS = frozenset({"data_root", "market_seed", "ohlcv_path", "preset", "signal_strength", "stale"})
+"""Keys of `--params` that are not sections: what a run reads, where, its size, and `stale: allow`."""
 
 PRESETS = {"minimal": "gat_minimal", "production": "gat_production"}
 """Sizes that go with every environment, each with the folder of `conf` that holds its values."""
