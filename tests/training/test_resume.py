@@ -102,7 +102,13 @@ def test_the_run_key_knows_every_setting_that_changes_an_epoch(model, tmp_path):
         *({"data": "other"}, {"features": "other"}, {"train": (13, 40)}, {"seed": 1}, {"max_epochs": 5}),
         *({"accumulate": 2}, {"devices": 2}, {"compile": True}, {"max_batches": 3}, {"chunk_days": 4}),
         *({"monitor_smoothing": 0.5}, {"phases": PHASES}, {"patience": 3}, {"precision": "bf16-mixed"}),
-        *({"ema_decay": 0.5}, {"warmup_share": 0.2}, {"device": "auto"}, {"gradient_clip": 2.0}),
+        *(
+            {"ema_decay": 0.5},
+            {"warmup_share": 0.2},
+            {"device": "auto"},
+            {"gradient_clip": 2.0},
+            {"seeds_together": True},
+        ),
     ]
     keys = {key(), *(key(**change) for change in matters)}
     assert len(keys) == 1 + len(matters)

@@ -69,7 +69,7 @@ class TrainingParams(Section):
     compile: bool
     seed: int = Field(ge=0)
     seeds: tuple[int, ...]
-    seeds_together: bool | Literal["auto"]
+    seeds_together: Literal["auto", True, False]
     max_epochs: PositiveInt
     patience: PositiveInt
     monitor_smoothing: float = Share

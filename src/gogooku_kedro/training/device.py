@@ -54,20 +54,32 @@ def resolve_precision(precision: str, device: str) -> Precision:
     return "bf16-mixed" if precision == "bf16-mixed" else "32-true"
 
 
-def resolve_seeds_together(training: TrainingParams) -> bool:
-    """Whether the models of several seeds train in one loop.
+def resolve_seeds_together(training: TrainingParams, needed: int) -> bool:
+    """Return whether the models of several seeds train in one loop.
 
-    `auto` does so on CUDA, where small models wait for kernels to start, and not on the CPU, where the passes
-    of one model after the other take no longer (`docs/gpu.md`). With several processes each model has them all.
+    `auto` does so on CUDA, where small models wait for kernels to start, if their passes fit into half of the
+    memory that is free; and not on the CPU, where one model after the other takes no longer (`docs/gpu.md`). With
+    several processes each model has them all.
+
+    Args:
+        training: Settings of the training.
+        needed: Bytes that one model keeps for the backward pass, an estimate.
     """
-    wanted = training.seeds_together
+    wanted, seeds = training.seeds_together, len(training.all_seeds())
+    if seeds == 1:
+        return False
     if training.devices > 1:
         if wanted is True:
-            logger.info(
-                "training.seeds_together: true, but training.devices is %d: one after another", training.devices
-            )
+            logger.info("training.seeds_together: true, but training.devices is %d: in turn", training.devices)
         return False
-    return wanted is True or (wanted == "auto" and resolve_device(training.device) == "cuda")
+    if wanted != "auto":
+        return wanted
+    return resolve_device(training.device) == "cuda" and seeds * needed <= free_memory() / 2
+
+
+def free_memory() -> int:
+    """Bytes of the CUDA device that are free."""
+    return int(torch.cuda.mem_get_info()[0])
 
 
 def describe_device(device: str, devices: int = 1) -> str:

@@ -17,6 +17,7 @@ from gogooku_kedro.training.device import resolve_device, resolve_seeds_together
 from gogooku_kedro.training.ensemble import CONFIG, Ensemble, SeedModel
 from gogooku_kedro.training.launch import run_in_processes
 from gogooku_kedro.training.tensors import MarketTensors
+from gogooku_kedro.training.together import pass_bytes
 from gogooku_kedro.training.train_seed import FINISHED, HISTORY, Days, Job, train_seed_model, train_together
 
 logger = logging.getLogger(__name__)
@@ -89,7 +90,8 @@ def fit_ensemble(
     """Train one model for each of `training.all_seeds()`; arguments and errors as of `fit_model`.
 
     A finished seed model waits in `training.checkpoint_dir` for the others, so a run that is cut off later
-    does not train it again. `training.time_budget_minutes` is shared out equally.
+    does not train it again. `training.time_budget_minutes` is shared out equally, except among models that train
+    together (`training.seeds_together`): each equals the model trained alone within rounding.
 
     `isolated` says that the graph is a control with self loops alone. Without it a GAT without neighbours
     stops the training, see `InformationFlow`.
@@ -103,7 +105,7 @@ def fit_ensemble(
     resolve_device(training.device, training.devices)
     _announce_gat(model_params)
     seeds, fingerprint = training.all_seeds(), market.fingerprint()
-    together = len(seeds) > 1 and resolve_seeds_together(training)
+    together = resolve_seeds_together(training, pass_bytes(market, model_params, training.chunk_days))
     share = training.time_budget_minutes
     if share is not None and not together:
         share /= len(seeds)

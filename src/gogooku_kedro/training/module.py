@@ -246,7 +246,7 @@ class CrossSectionModule(pl.LightningModule):
                 {"params": vectors, "weight_decay": 0.0},
             ],
             lr=training.learning_rate,
-            fused=self.device.type == "cuda",
+            fused=True,
         )
         return {
             "optimizer": optimizer,
