@@ -4,7 +4,6 @@ import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -206,7 +205,11 @@ def work(history, splits, tmp_path, monkeypatch) -> Callable[[], list[FoldResult
     return lambda: walk_forward(history, splits, fold_settings(root), root)
 
 
-def test_a_walk_forward_that_is_killed_at_any_write_ends_as_if_it_had_not_been(work, tmp_path):
+SOME_OR_EVERY = pytest.mark.parametrize("step", [11, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "every"])
+
+
+@SOME_OR_EVERY
+def test_a_walk_forward_that_is_killed_at_a_write_ends_as_if_it_had_not_been(work, tmp_path, step):
     root = tmp_path / "folds"
     work()
     wanted = contents(root)
@@ -215,25 +218,22 @@ def test_a_walk_forward_that_is_killed_at_any_write_ends_as_if_it_had_not_been(w
     assert contents(root) == wanted
     points = [(number, when) for number in range(1, writes + 1) for when in ("before", "after")]
     assert len(points) >= 30
-    for number, when in points:
+    for number, when in points[::step]:
         shutil.rmtree(root)
         assert killed(work, number, when)
         work()
         assert contents(root) == wanted, (number, when)
 
 
-def test_a_walk_forward_whose_disk_is_full_at_any_write_goes_on_where_it_was(work, tmp_path):
+@SOME_OR_EVERY
+def test_a_walk_forward_whose_disk_is_full_at_a_write_goes_on_where_it_was(work, tmp_path, step):
     root = tmp_path / "folds"
     work()
     wanted = contents(root)
-    for number in range(1, writes_of_nothing_there(work, root) + 1):
+    shutil.rmtree(root)
+    for number in range(1, writes_of(work) + 1, step):
         shutil.rmtree(root)
         sentence = one_sentence(full(work, number))
         assert "No space left on device; mend that" in sentence
         work()
         assert contents(root) == wanted, number
-
-
-def writes_of_nothing_there(work: Callable[[], Any], root: Path) -> int:
-    shutil.rmtree(root)
-    return writes_of(work)
