@@ -1,4 +1,4 @@
-"""Kedro's run, and project commands beside it: validate-config, check-gradients, explain, verify, document-features."""
+"""Kedro's run, and project commands beside it: validate-config, check-gradients, explain, verify, document-*."""
 
 from __future__ import annotations
 
@@ -148,6 +148,16 @@ def document_features() -> None:
 
     page = Path.cwd() / "docs" / "features.md"
     page.write_text(features_page(), encoding="utf-8")
+    click.secho(f"wrote {page}", fg="green")
+
+
+@cli.command(name="document-rules")
+def document_rules() -> None:
+    """Write the tables of docs/data_rules.md from the rules for bad data."""
+    from gogooku_kedro.market.issue_rules import rules_page
+
+    page = Path.cwd() / "docs" / "data_rules.md"
+    page.write_text(rules_page(page.read_text(encoding="utf-8")), encoding="utf-8")
     click.secho(f"wrote {page}", fg="green")
 
 

@@ -4,8 +4,9 @@ from gogooku_kedro.market.adjustment import DerivedFactors, chain_link, factors_
 from gogooku_kedro.market.bar_columns import DAILY_BARS, OPTIONAL, REQUIRED, column_map
 from gogooku_kedro.market.cleaning import standardise_bars
 from gogooku_kedro.market.events import build_events
+from gogooku_kedro.market.issue_rules import RULES
 from gogooku_kedro.market.panel import build_panel, market_from_bars
-from gogooku_kedro.market.quality import RULES, data_hash, thin_sessions
+from gogooku_kedro.market.quality import data_hash, thin_sessions
 
 __all__ = [
     "DAILY_BARS",

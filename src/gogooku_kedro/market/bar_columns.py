@@ -1,5 +1,6 @@
 """Names of the columns of daily bars: ours, those of common sources, and the map between them."""
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -32,23 +33,29 @@ DAILY_BARS = (
 UNKNOWN = "n/a"
 
 # Lower case, without spaces and punctuation. J-Quants V2 and V1, the JPX competition files, Yahoo, Stooq,
-# Qlib, CRSP and Tushare exports, and the spellings of spreadsheets.
+# Qlib, CRSP, Compustat, Tushare, Bloomberg and Refinitiv exports, and the spellings of spreadsheets.
 _ALIASES: dict[str, tuple[str, ...]] = {
-    "date": ("date", "datetime", "timestamp", "tradedate", "tradingdate", "日付", "日時", "年月日", "取引日", "日期"),
+    "date": (
+        *("date", "datetime", "timestamp", "tradedate", "tradingdate", "exchangedate", "datadate", "t"),
+        *("日付", "日付け", "日時", "年月日", "取引日", "日期"),
+    ),
     "code": (
         *("code", "ticker", "tickers", "symbol", "securitiescode", "securitycode", "localcode", "instrument", "permno"),
         *("tscode", "stockcode", "銘柄コード", "証券コード", "コード", "股票代码"),
     ),
-    "open": ("open", "o", "openprice", "openprc", "始値", "始値円", "开盘"),
-    "high": ("high", "h", "hight", "highprice", "askhi", "高値", "高値円", "最高"),
-    "low": ("low", "l", "lowprice", "bidlo", "安値", "安値円", "最低"),
-    "close": ("close", "c", "closeprice", "prc", "終値", "終値円", "收盘"),
-    "volume": ("volume", "vo", "v", "vol", "出来高", "出来高株", "売買高", "成交量"),
+    "open": ("open", "o", "openprice", "openprc", "pxopen", "prcod", "始値", "始値円", "开盘"),
+    "high": ("high", "h", "hight", "highprice", "askhi", "pxhigh", "high1", "prchd", "高値", "高値円", "最高"),
+    "low": ("low", "l", "lowprice", "bidlo", "pxlow", "low1", "prcld", "安値", "安値円", "最低"),
+    "close": ("close", "c", "closeprice", "prc", "pxlast", "trdprc1", "prccd", "終値", "終値円", "收盘"),
+    "volume": (
+        *("volume", "vo", "v", "vol", "pxvolume", "acvoluns", "cshtrd"),
+        *("出来高", "出来高株", "売買高", "売買高株", "成交量"),
+    ),
     "turnover_value": (
         *("turnovervalue", "va", "amount", "tradedvalue", "tradingvalue", "dollarvolume"),
         *("売買代金", "売買代金円", "売買代金千円", "成交额"),
     ),
-    "adj_factor": ("adjfactor", "adjustmentfactor", "cfacpr", "調整係数", "株式分割調整係数"),
+    "adj_factor": ("adjfactor", "adjustmentfactor", "cfacpr", "ajexdi", "調整係数", "株式分割調整係数"),
     "adj_close": (
         *("adjclose", "adjc", "adjustmentclose", "adjustedclose", "adjcloseprice", "adjustedcloseprice", "closeadj"),
         *("closeadjusted", "adjprice", "adjustedprice", "adjprc"),
@@ -61,7 +68,8 @@ _ALIASES: dict[str, tuple[str, ...]] = {
     "time": ("time", "時刻"),
 }
 # Taken only where no other column has the meaning: beside an amount, a turnover is a rate.
-_SECOND_CHOICE = {"turnover": "turnover_value"}
+_SECOND_CHOICE = {"turnover": "turnover_value", "price": "close", "last": "close", "lastprice": "close"}
+_NUMBERED = re.compile(r"^\d+\. ")  # Alpha Vantage: 4. close
 _CANONICAL = {alias: name for name, aliases in _ALIASES.items() for alias in aliases}
 
 
@@ -107,6 +115,8 @@ def column_map(
         for name, ours in open_names.items():
             if ours is not None and ours not in written and second == (_bare(name) in _SECOND_CHOICE):
                 mapping[name] = ours
+    if "date" not in mapping.values():  # TradingView's stamp is called time
+        mapping |= {name: "date" for name, ours in mapping.items() if ours == "time" and name not in explicit}
     _reject_ambiguous(mapping, found, source)
     missing = [name for name in needed if name not in mapping.values()]
     if missing:
@@ -123,6 +133,7 @@ def unknown_columns(found: Iterable[str], mapping: Mapping[str, str]) -> list[st
 
 def _bare(name: str) -> str:
     plain = unicodedata.normalize("NFKC", str(name)).lower()  # full-width letters are letters
+    plain = _NUMBERED.sub("", plain)
     return "".join(character for character in plain if character.isalnum())
 
 

@@ -44,7 +44,7 @@ def standardise_bars(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Turn the bars of any source into daily bars and say what was wrong with them.
 
-    Nothing is filled: an impossible value becomes NaN by the rule in `quality.RULES`, and a row
+    Nothing is filled: an impossible value becomes NaN by the rule in `issue_rules.RULES`, and a row
     without prices stays, because the issue was listed. Row t of the result depends on raw rows up
     to t only, given the format of the source (how it states zones, events and values), which is decided
     once from all of it and told in the notes. Event factors come from adj_factor, else from adj_close,
@@ -87,7 +87,7 @@ def standardise_bars(
     if listed_issues is not None and len(listed_issues):
         known = parse_listed_issues(listed_issues, timezone=timezone, code_style=code_style)
         bars = _keep_common_stock(bars, known, log) if common_stock_only else bars
-    bars = apply_price_rules(bars, log, max_move=max_move)
+    bars = apply_price_rules(bars, log, max_move=max_move, source=source)
     if not bars["close"].notna().any():
         raise ValueError(
             f"{source}: none of the {len(bars)} rows has a price and a volume above 0 (or a high "

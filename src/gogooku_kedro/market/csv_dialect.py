@@ -99,7 +99,8 @@ class CsvTable:
         if len(units):
             said = "; ".join(" ".join(filter(None, cells.loc[row])) for row in units)
             self.notes.append(f"left out below the header: {said!r}")
-        return frame.drop(index=units).reset_index(drop=True)
+        kept: pd.DataFrame = frame.drop(index=units).reset_index(drop=True)
+        return kept
 
     def _without_foot(self, frame: pd.DataFrame, ours: Mapping[str, str | None]) -> pd.DataFrame:
         theirs = {name: column for column, name in ours.items()}
@@ -142,7 +143,7 @@ def read_csv_table(
         raise ValueError(f"{path}: load_args has {foreign}, which pandas.read_csv does not take; such as sep, encoding")
     text = _decoded(path, given.pop("encoding", None)).replace("\r\n", "\n").replace("\r", "\n")
     given.pop("compression", None)
-    dates = {name: given.pop(name) for name in ("date_format", "dayfirst") if name in given}
+    dates: dict[str, Any] = {name: given.pop(name) for name in ("date_format", "dayfirst") if name in given}
     separator = given.pop("sep", given.pop("delimiter", None))
     if {"header", "skiprows", "names"} & given.keys():
         options = {"sep": separator or ",", **given}
@@ -159,7 +160,7 @@ def read_csv_table(
     names, used = _two_levels(names, rows, above)
     while names and names[-1] == "":  # separators at the end of the header
         names.pop()
-    _reject_twice(path, names)
+    names = _told_apart(path, names, known)
     if len(names) == 1 and len(rows) > 1:
         raise ValueError(
             f"{path}: a table of one column, {names[0][:60]!r}. Name its separator in the catalog entry: "
@@ -241,7 +242,11 @@ def _header(lines: list[str], separators: Sequence[str], known: set[str]) -> tup
 def _two_levels(names: list[str], rows: list[list[str]], above: list[str]) -> tuple[list[str], int]:
     """Return the joined names of a header of fields and codes (yfinance), and the lines it takes."""
     fields = names[1:]
-    if not fields or recognised(names[0]) or any(recognised(name) in (None, "date", "code") for name in set(fields)):
+    if (
+        not fields
+        or recognised(names[0]) in ("date", "code")
+        or any(recognised(name) in (None, "date", "code") for name in set(fields))
+    ):
         return names, 1
     below = [cell.strip() for cell in rows[1]] if len(rows) > 1 else []
     second = len(below) == len(names) and all(below[1:])
@@ -254,13 +259,15 @@ def _two_levels(names: list[str], rows: list[list[str]], above: list[str]) -> tu
     return ["date", *(f"{name}{SEPARATOR}{code}" for name, code in zip(fields, codes[1:], strict=True))], used
 
 
-def _reject_twice(path: Path, names: list[str]) -> None:
+def _told_apart(path: Path, names: list[str], known: set[str]) -> list[str]:
+    """Return the names with repeated ones numbered (two moving averages); repeated names of bars are refused."""
     twice = sorted({name for name in names if name and names.count(name) > 1})
-    if twice:
+    if any(recognised(name) or name in known for name in twice):
         raise ValueError(
             f"{path}: the header has {twice} more than once; found {names}. "
             "Rename them in the file; a column map cannot tell them apart."
         )
+    return [f"{name} ({names[:at].count(name) + 1})" if name in twice else name for at, name in enumerate(names)]
 
 
 def _extra_fields(path: Path, names: list[str], body: list[list[str]]) -> int:

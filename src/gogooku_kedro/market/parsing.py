@@ -34,7 +34,11 @@ _UTC_OFFSET = re.compile(r".*\d{2}:\d{2}.*(?:Z|[+-]\d{2}:?\d{2})")
 _ZERO_OFFSET = re.compile(r".*(?:Z|[+-]00:?00)")
 _SPREADSHEET_TEXT = re.compile(r"^(?:'(?=.)|=\"(?=.*\"$))(.*?)\"?$")  # '1301 and ="1301" keep a code text
 _WHOLE = re.compile(r"(\d+)\.0+")
-_TSE_CODE = re.compile(r"([1-9][0-9A-Z][0-9][0-9A-Z])([0-9]?)(?:\.(?:T|JP))?")
+_TSE_CODE = re.compile(
+    r"(?:(?:TYO|TSE|JP):)?([1-9][0-9A-Z][0-9][0-9A-Z])([0-9]?)(?:\.(?:T|JP|TYO|TSE)|[ -]J[PT](?: EQUITY)?|-TYO)?"
+)
+_EPOCH = re.compile(r"([1-9]\d{8,9})(\d{3})?(?:\.0+)?")  # seconds or milliseconds
+_EPOCH_FROM, _EPOCH_TO = 157_766_400, 1_893_456_000  # 1975 and 2030: later numbers may be YYYYMMDDHH
 
 
 def parse_dates(values: pd.Series, *, source: str, timezone: str = "Asia/Tokyo", column: str = "date") -> pd.Series:
@@ -43,7 +47,8 @@ def parse_dates(values: pd.Series, *, source: str, timezone: str = "Asia/Tokyo",
     - A stamp in UTC is converted to `timezone` and its date taken there.
     - A stamp with another zone or offset, or with none, is local already: its date part is the session.
     - Text puts the year first (2024-01-04, 2024/1/4, 20240104, 2024年1月4日, 令和6年1月4日, with or
-      without a time) or names the month (4-Jan-2024); whole numbers are read as YYYYMMDD.
+      without a time) or names the month (4-Jan-2024); whole numbers are read as YYYYMMDD, of
+      nine digits or more as seconds or milliseconds since 1970.
     - Day or month first, with the year last, is read where the column shows which: 31/12/2023 can only
       be day first. 01/02/2024 alone is refused because its order is unknown.
 
@@ -132,8 +137,8 @@ def parse_codes(values: pd.Series, *, source: str, code_style: CodeStyle = "auto
     """Return issue codes as text, missing where absent.
 
     Whole numbers become their digits (7203.0 and '7203.0' are '7203'); NA, NAN, NULL, TRUE and 1E5 are
-    codes, and so are leading zeros. Tokyo codes get the five characters of
-    J-Quants: `.T` or `.JP` is cut off and a four-character code gets the '0' of the ordinary share
+    codes, and so are leading zeros. Tokyo codes get the five characters of J-Quants: `.T`, `.JP`,
+    ` JP Equity`, `TYO:` and the like are cut off and a four-character code gets the '0' of the ordinary share
     ('7203', 7203, '7203.T' and '72030' are '72030'; '130A' is '130A0').
 
     Args:
@@ -283,6 +288,9 @@ def _is_blank(values: pd.Series) -> BoolArray:
 def _one_date(value: object, timezone: str) -> pd.Timestamp:
     text = f"{value:.0f}" if isinstance(value, float) else unicodedata.normalize("NFKC", str(value)).strip()
     text = _JAPANESE.sub(r"\1-\2-\3", text)
+    epoch = _EPOCH.fullmatch(text)
+    if epoch and _EPOCH_FROM <= int(epoch[1]) < _EPOCH_TO:
+        return pd.Timestamp(int(epoch[1]), unit="s", tz="UTC").tz_convert(timezone).tz_localize(None).normalize()
     parts = _YEAR_FIRST.fullmatch(text)
     if parts is None or (parts.group(2) == "" and len(text) < 8):
         return cast(pd.Timestamp, pd.NaT)

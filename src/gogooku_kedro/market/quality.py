@@ -8,52 +8,13 @@ import numpy as np
 import pandas as pd
 
 from gogooku_kedro.market.bar_columns import FLAGS, LABELS, PRICES
+from gogooku_kedro.market.issue_rules import RULES
 from gogooku_kedro.typing import BoolArray, FloatArray, IntArray
 
 EXAMPLES = 5
 THIN = 0.5  # of the median of the previous sessions: flagged in the panel
 SPARSE = 0.9  # of the same median: reported only
 MEDIAN_SESSIONS = 20
-
-RULES = {
-    "empty_row": "dropped: neither price nor volume, and no date or no code",
-    "exact_duplicate": "one kept, the repetitions dropped",
-    "repeated_bar": "the last kept: the same prices again, with another volume or label",
-    "restated_bar": "the last kept: the same bar in another scale, restated after a split",
-    "conflicting_duplicate": "none kept: the stock-day stays as one row without prices",
-    "not_a_session": "dropped: the calendar has no session on that date",
-    "nobody_traded": "dropped: no issue has a price on that date and no calendar calls it a session",
-    "not_common_stock": "dropped: listed_issues says ETF, REIT or other product",
-    "no_prices": "did not trade: row kept, prices and volume missing",
-    "close_missing": "did not trade: the other prices are dropped",
-    "close_not_positive": "did not trade: all prices and the volume are dropped",
-    "zero_volume": "did not trade (stale quote), unless high > low; then see next",
-    "zero_volume_with_range": "traded: high > low needs trades; prices kept, volume missing",
-    "volume_missing": "prices kept, volume missing",
-    "negative_volume": "prices kept, volume missing",
-    "open_not_positive": "open missing",
-    "high_not_positive": "high missing (close only when open, high and low are 0)",
-    "low_not_positive": "low missing (close only when open, high and low are 0)",
-    "high_below_low": "high and low missing",
-    "close_above_high": "high missing: the close is the official price",
-    "close_below_low": "low missing: the close is the official price",
-    "open_above_high": "open missing",
-    "open_below_low": "open missing",
-    "far_from_close": "open, high or low more than max_move from the close: missing in the panel",
-    "adj_factor_not_positive": "factor 1.0; a move beyond max_move becomes an invalid jump",
-    "adj_factor_unsnapped": "factor kept as adj_close has it, though it is no simple ratio",
-    "adj_factor_shifted": "moved to the issue's next row: the source states events one row early",
-    "adj_factor_contradicted": "factor 1.0: the adjusted price moves more than the raw close does",
-    "adj_factor_ignored": "factor 1.0: step of adj_close/close below 5-10% (rounding, dividend)",
-    "jump_split_like": "invalid_jump in the panel: a split without a factor (within 3%)",
-    "jump_other": "invalid_jump in the panel: move beyond max_move",
-    "jump_near_half": "invalid_jump in the panel: a fall just inside max_move, within 3% of a 1:2 split",
-    "jump_near_part": "invalid_jump in the panel: open and close both within 3% of a split of 3:2 or 5:3 or an inverse",
-    "missing_stock_day": "left missing: no row between the first and last row of the issue",
-    "thin_date": "kept and flagged: fewer than 50% of the median of the previous 20 sessions",
-    "sparse_date": "kept: fewer than 90% of the median of the previous 20 sessions",
-    "sector_changed": "the panel keeps the first known sector of the issue",
-}
 
 
 class IssueLog:
@@ -80,7 +41,7 @@ class IssueLog:
         self._issues[name] = {
             "rows": len(rows),
             "codes": int(bars["code"].iloc[rows].nunique()),
-            "rule": RULES[name],
+            "rule": RULES[name].done.replace("`", ""),
             "examples": [_row_text(row) for row in shown.to_dict("records")],
         }
 

@@ -16,6 +16,8 @@ _OTHER_SCALE = 0.05
 _STEADY_SCALE = 0.002  # of the log ratio from one session to the next
 _STEADY_SHARE = 0.8
 _CROSS_SECTION = 5  # stock-days of a session that make one
+_OUT_OF_ORDER = 0.1  # of the traded rows: no data error, but columns that are not what they are called
+_FEWEST_ROWS = 20
 
 
 def drop_duplicates(bars: pd.DataFrame, log: IssueLog, *, source: str) -> pd.DataFrame:
@@ -108,21 +110,26 @@ def _refuse_lost_session(bars: pd.DataFrame, conflict: BoolArray, source: str) -
         )
 
 
-def apply_price_rules(bars: pd.DataFrame, log: IssueLog, *, max_move: float) -> pd.DataFrame:
+def apply_price_rules(bars: pd.DataFrame, log: IssueLog, *, max_move: float, source: str) -> pd.DataFrame:
     """Return bars with every impossible value missing, nothing filled; each case is counted.
 
     Counts are of the values as the source has them, so one row may count under several names.
-    The written rules are `quality.RULES`.
+    The written rules are `issue_rules.RULES`.
 
     Args:
         bars: Parsed bars, one row per date and code.
         log: Where to count.
         max_move: Largest credible distance of open, high and low from the close, a fraction.
+        source: File or table name for messages.
 
     Returns:
         The same rows; NaN in all of open, high, low, close, volume means: did not trade.
+
+    Raises:
+        ValueError: Open or close are above the high or below the low in more than a tenth of the rows.
     """
     raw = bars
+    _refuse_mixed_columns(raw, source)
     bars = bars.copy()
     untraded = _record_trading(raw, log)
     _record_prices(raw, log)
@@ -145,6 +152,21 @@ def apply_price_rules(bars: pd.DataFrame, log: IssueLog, *, max_move: float) -> 
         far = [np.abs(price / c - 1) > max_move for price in (o, h, low)]
     log.record("far_from_close", bars, np.logical_or.reduce(far))
     return bars
+
+
+def _refuse_mixed_columns(bars: pd.DataFrame, source: str) -> None:
+    o, h, low, c = (bars[name].where(bars[name] > 0).to_numpy() for name in PRICES)
+    whole = ~np.isnan(o + h + low + c)
+    wrong = whole & (_above(low, h) | _above(np.fmax(o, c), h) | _above(low, np.fmin(o, c)))
+    if wrong.sum() <= max(_OUT_OF_ORDER * whole.sum(), _FEWEST_ROWS):
+        return
+    first = bars[wrong].iloc[0]
+    shown = ", ".join(f"{name} {first[name]:g}" for name in PRICES)
+    raise ValueError(
+        f"{source}: in {int(wrong.sum())} of {int(whole.sum())} rows open or close are not between low and high, for "
+        f"example {first['date']:%Y-%m-%d} {first['code']}: {shown}; the columns of prices are probably mixed up. "
+        "Write the map in the catalog entry, their name to ours: columns: {'THEIR_NAME': high, ...}"
+    )
 
 
 def _record_trading(raw: pd.DataFrame, log: IssueLog) -> BoolArray:

@@ -44,35 +44,10 @@ def cumulative(before, after, table=None):
     return table.assign(adj_factor=np.where(late, after, before))
 
 
-@pytest.mark.parametrize(
-    ("table", "said"),
-    [
-        (with_event(0.5, SPLIT_DAY), "as the source gives it"),
-        (with_event(0.5, SPLIT_DAY - 1), "on the row before the ex-date"),
-        (with_event(2.0, SPLIT_DAY), "new shares per old one; the inverse"),
-        (with_event(2.0, SPLIT_DAY - 1), "inverted and moved"),
-        (cumulative(51.67, 103.34), "cumulative"),  # Tushare: close x factor is adjusted
-        (cumulative(2.0, 1.0), "cumulative"),  # CRSP: close / factor is adjusted
-    ],
-)
-def test_an_event_shrinks_the_move_of_its_own_row_however_the_source_states_it(table, said):
-    panel, report = ingest(table)
-    assert said in note(report, "adj_factor:")
-    np.testing.assert_allclose(returns(panel, "14120")[SPLIT_DAY], RETURN_OF_THE_SPLIT_DAY, rtol=1e-5)
-    np.testing.assert_allclose(np.nanmax(np.abs(panel["ret_1d"])), 0.01, rtol=1e-5)  # 1000 to 1010
-    assert not panel["invalid_jump"].any()
-
-
 def test_a_shifted_event_is_counted():
     _, report = ingest(with_event(0.5, SPLIT_DAY - 1))
     assert report["issues"]["adj_factor_shifted"]["rows"] == 1
     assert report["issues"]["adj_factor_shifted"]["examples"][0].startswith("2020-06-08 14120")
-
-
-def test_a_cumulative_factor_of_prices_that_are_adjusted_already_makes_no_event():
-    panel, report = ingest(cumulative(51.67, 103.34, table=bars()))
-    assert "adjusted already" in note(report, "adj_factor:")
-    np.testing.assert_allclose(returns(panel, "14120")[SPLIT_DAY], RETURN_OF_THE_SPLIT_DAY, rtol=1e-5)
 
 
 def test_a_cumulative_factor_with_a_step_of_a_cash_dividend_leaves_the_dividend_out():
@@ -95,29 +70,6 @@ def test_what_is_adjusted_up_to_a_session_does_not_depend_on_what_comes_after(se
     known, _ = ingest(table[table["Date"] <= f"{DAYS[session]:%Y-%m-%d}"].copy())
     for name in ("adj_close", "adj_volume", "ret_1d", "invalid_jump"):
         assert known[name].values.tobytes() == whole[name].values[: session + 1].tobytes(), name
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "調整後終値",
-        "調整後終値*",
-        "終値調整",
-        "終値調整値",
-        "Adj Close*",
-        "Adj Close**",
-        "終値(調整後)",
-        "AdjC",
-        "Adjusted_Close",
-    ],
-)
-def test_adjusted_closes_are_recognised_by_every_spelling(name):
-    table = split_bars()
-    early = (table["Code"] == "1412") & (table["Date"] < f"{DAYS[SPLIT_DAY]:%Y-%m-%d}")
-    table[name] = table["Close"].where(~early, table["Close"] / 2)
-    panel, report = ingest(table)
-    assert report["unknown_columns"] == []
-    np.testing.assert_allclose(returns(panel, "14120")[SPLIT_DAY], RETURN_OF_THE_SPLIT_DAY, rtol=1e-5)
 
 
 def test_unused_columns_and_jumps_are_named_on_the_terminal(capsys):
@@ -175,13 +127,6 @@ def test_a_history_restated_after_a_split_keeps_the_last_and_is_counted():
     panel, report = ingest(pd.concat([old, bars(CODES[1:]), new], ignore_index=True))
     assert report["issues"]["restated_bar"]["rows"] == len(DAYS)
     assert panel["close"].sel(code="13010").values[:2].tolist() == [500.0, 505.0]
-
-
-def test_several_issues_under_one_code_are_no_restated_history():
-    with pytest.raises(
-        ValueError, match=r"rows share date and code with a different row|have rows with different prices"
-    ):
-        ingest(bars().assign(Code="1301"))
 
 
 def test_a_session_that_would_be_lost_to_conflicting_rows_stops_the_run():
