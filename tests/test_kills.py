@@ -12,9 +12,9 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from kedro.runner import SequentialRunner
 
-from gogooku_kedro.console import one_sentence
 from gogooku_kedro.hooks import FitsSettings, OneRun, RunRecord
 from gogooku_kedro.params import SECTIONS
+from gogooku_kedro.refusals import sentence_of
 from tests.accidents import contents, full, killed, writes_of
 from tests.conftest import config_loader, settings_of
 
@@ -128,7 +128,7 @@ def test_a_full_disk_is_one_sentence_and_the_next_run_is_undisturbed(stage, writ
     for number in (writes // 2 + 1, writes):
         stage.empty()
         error = full(stage.run, number)
-        sentence = one_sentence(error)
+        sentence = sentence_of(error)
         assert sentence.startswith(f"{stage.root}/")
         assert (
             "No space left on device; mend that, or give another --params data_root=DIR, and run the same" in sentence

@@ -1,11 +1,7 @@
-"""What the console leaves out: remarks of plugins about code that is not ours, and tracebacks that tell nothing."""
+"""What the console leaves out: remarks of plugins about code that is not ours, at every command."""
 
-import errno
 import logging
-import os
 import warnings
-
-from kedro.io import DatasetError
 
 REMARK = "Add type hints to the `predict` method"
 
@@ -24,23 +20,3 @@ def quieten() -> None:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     for chatty in ("kedro_mlflow", "mlflow", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-
-
-OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO}
-
-
-def one_sentence(error: BaseException) -> str | None:
-    """Return what an error says where that is all there is to know, None where a traceback is of use.
-
-    That is a disk that cannot be written, and a dataset that refuses its file in one line.
-    """
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.errno in OF_THE_DISK:
-            return (
-                f"{cause.filename or 'a file'}: {os.strerror(cause.errno)}; mend that, or give another --params "
-                f"data_root=DIR, and run the same command again: what is finished is kept"
-            )
-        cause = cause.__cause__
-    refused = isinstance(error, DatasetError) and "\n" not in str(error)
-    return str(error) if refused else None

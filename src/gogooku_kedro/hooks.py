@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from kedro.framework.cli.utils import KedroCliError
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog, DatasetError
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
-from gogooku_kedro.console import one_sentence
 from gogooku_kedro.params import RUNTIME_PARAMETERS, SECTIONS, ModelParams
 from gogooku_kedro.params.base import Section, flatten
 from gogooku_kedro.pipelines.stage import in_run_order
@@ -130,17 +128,6 @@ class FitsSettings:
         self._lineage.announce(node)
 
 
-class OneSentence:
-    """End a run without a traceback where its error says all there is to know; `kedro --verbose run` shows it."""
-
-    @hook_impl(trylast=True)
-    def on_pipeline_error(self, error: Exception) -> None:
-        """Raise the sentence in place of the error."""
-        sentence = one_sentence(error)
-        if sentence is not None and not (KedroCliError.VERBOSE_ERROR or logger.isEnabledFor(logging.DEBUG)):
-            raise SettingsError(sentence) from error
-
-
 class GraphMatchesModel:
     """Hold the GAT's settings against the graph that is about to reach it."""
 
@@ -194,10 +181,7 @@ class RunRecord:
         if before.get("config_hash") == record["config_hash"]:
             record["seconds"] = before.get("seconds", {})
         self._record, self._catalog = record, catalog
-        try:
-            catalog.save(RECORD, record)
-        except DatasetError as error:
-            raise SettingsError(one_sentence(error) or str(error)) from error
+        catalog.save(RECORD, record)
 
     @hook_impl
     def before_node_run(self, node: Node) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dis
 import errno
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -16,7 +17,7 @@ _PACKAGE = __name__.partition(".")[0]
 _SPEAKERS = (f"{_PACKAGE}.", "kedro.framework.", "kedro.pipeline.pipeline")  # whose sentences are for the user
 _RAISE = dis.opmap["RAISE_VARARGS"]
 _STATED = (ValueError, RuntimeError, OSError, DatasetError)
-_SURROUNDINGS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO)
 _FAILURES = ("kedro.pipeline.node", *(f"kedro.runner.{kind}_runner" for kind in ("sequential", "thread", "parallel")))
 
 
@@ -65,12 +66,25 @@ def sentence_of(error: BaseException) -> str | None:
     """
     if isinstance(error, click.ClickException):
         return error.message
-    if isinstance(error, OSError) and error.errno in _SURROUNDINGS:
-        return str(error)
+    full = _of_the_disk(error)
+    if full is not None:
+        return (
+            f"{full.filename or 'a file'}: {os.strerror(full.errno or 0)}; mend that, or give another --params "
+            f"data_root=DIR, and run the same command again: what is finished is kept"
+        )
     if isinstance(error, DatasetError) and not _raised_here(error):
         told = error.__cause__ is None or sentence_of(error.__cause__) is not None
         return str(error) if told else None
     return str(error) if isinstance(error, _STATED) and _raised_here(error) else None
+
+
+def _of_the_disk(error: BaseException | None) -> OSError | None:
+    """The error of a disk that cannot be written, itself or behind those that pass it on."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+            return error
+        error = error.__cause__
+    return None
 
 
 def _raised_here(error: BaseException) -> bool:

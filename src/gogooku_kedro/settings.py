@@ -6,7 +6,6 @@ from gogooku_kedro.hooks import (
     GraphMatchesModel,
     MlflowRecord,
     OneRun,
-    OneSentence,
     RunRecord,
     SettingsCheck,
     Tracking,
@@ -21,7 +20,6 @@ HOOKS = (
     GraphMatchesModel(),
     Tracking(),
     MlflowRecord(),
-    OneSentence(),
 )
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow", "kedro_mlflow")  # `Tracking` calls them
 

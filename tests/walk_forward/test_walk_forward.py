@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from gogooku_kedro.baselines import table as models
-from gogooku_kedro.console import one_sentence
+from gogooku_kedro.refusals import sentence_of
 from gogooku_kedro.training import fit_ensemble
 from gogooku_kedro.walk_forward import models as fold_models
 from gogooku_kedro.walk_forward import walk_forward as module
@@ -233,7 +233,7 @@ def test_a_walk_forward_whose_disk_is_full_at_a_write_goes_on_where_it_was(work,
     shutil.rmtree(root)
     for number in range(1, writes_of(work) + 1, step):
         shutil.rmtree(root)
-        sentence = one_sentence(full(work, number))
+        sentence = sentence_of(full(work, number))
         assert "No space left on device; mend that" in sentence
         work()
         assert contents(root) == wanted, number
