@@ -24,7 +24,7 @@ from kedro.pipeline.node import Node
 
 from benchmarks.features_scale import FROM_BARS
 from benchmarks.market import bare_panel
-from benchmarks.measure import peak_gib, write
+from benchmarks.measure import write
 
 SIZES = ((400, 900), (800, 900))
 BARS = ["open", "high", "low", "close", "volume"]
