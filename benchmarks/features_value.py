@@ -40,7 +40,8 @@ def daily_rank_ic(rows: LearningRows, horizon: int, ret: np.ndarray) -> np.ndarr
     """Rank IC of each validation date, scores averaged over the seeds, against the raw return."""
     train, valid = rows.parts["train"], rows.parts["valid"]
     kept = np.isfinite(train.target[:, horizon])
-    score = np.zeros(len(valid.x))
+    learned = np.concatenate([train.x(block) for block in train.blocks])[kept]
+    score = np.zeros(len(valid.day))
     for seed in SEEDS:
         settings = SETTINGS | {
             "feature_fraction": 0.8,
@@ -50,8 +51,8 @@ def daily_rank_ic(rows: LearningRows, horizon: int, ret: np.ndarray) -> np.ndarr
             "min_data_in_leaf": 200,
             "seed": seed,
         }
-        data = lgb.Dataset(train.x[kept], train.target[kept, horizon], params=settings)
-        score += lgb.train(settings, data, num_boost_round=TREES).predict(valid.x)
+        data = lgb.Dataset(learned, train.target[kept, horizon], params=settings)
+        score += valid.scored(lgb.train(settings, data, num_boost_round=TREES).predict)
     grid = np.full(ret.shape[:2], np.nan)
     grid[valid.day, valid.stock] = score
     days = np.unique(valid.day)

@@ -140,3 +140,20 @@ def test_without_a_rank_ic_on_valid_the_last_epoch_is_kept_and_said(caplog):
     test = trained[trained["split"] == "test"]
     score = test.pivot(index="date", columns="code", values="score_1d").reindex(columns=labels["code"].values)
     assert np.nanmean(rank_ic(score, labels["target"].sel(horizon=1)[125:])) > 0.3  # untrained weights find nothing
+
+
+def test_features_of_a_pass_are_the_market_without_a_gate_to_the_last_bit():
+    features, labels = market()
+    x, rng = features["x"].values, np.random.default_rng(1)
+    features["in_universe"][33] = False  # a session without any cross-section
+    x[..., [0, 2]] = rng.normal(size=(SESSIONS, 1, 2))  # one value per date
+    x[~features["in_universe"].values] = 0.0
+    edges = pd.DataFrame({"asof": pd.DatetimeIndex([]), "source": [], "target": []})
+    gated = market_tensors(features, labels, edges, (), ("c", "a"))
+    assert gated.context_columns.tolist() == [2, 0]
+    whole = market_tensors(features, labels, edges, ())
+    for first in (WINDOW - 1, 28, SESSIONS - 3):  # the last pass ends beyond the last session
+        ours = lstm._features(gated, (first, CHUNK_DAYS), WINDOW)
+        assert ours.numpy().tobytes() == whole.chunk(first, CHUNK_DAYS, WINDOW).x.numpy().tobytes()
+    with pytest.raises(ValueError, match="begin at day 5"):
+        lstm._features(gated, (WINDOW - 2, 1), WINDOW)

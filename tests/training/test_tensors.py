@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import xarray as xr
 
 from gogooku_kedro.labels.split import split_mask, split_sessions
 from gogooku_kedro.model import ATFTGATFAN
@@ -317,24 +316,3 @@ def test_every_training_day_lies_in_exactly_one_chunk(shift):
     assert days.tolist() == list(range(12, 40))
     assert max(length for _, length in cuts) <= 5
     assert len(cuts) <= steps_per_epoch(12, 40, 5)
-
-
-def test_with_the_context_in_x_it_is_the_market_without_a_gate_to_the_last_bit():
-    features, labels, edges = tables()
-    x, rng = features["x"].copy(deep=True), np.random.default_rng(1)
-    in_universe = features["in_universe"].to_numpy().copy()
-    in_universe[33] = False  # a session without any cross-section
-    for name in ("a", "c"):  # the first feature and one in the middle have one value per date
-        of_date = rng.normal(size=len(x)).astype(np.float32)
-        x.loc[{"feature": name}] = of_date[:, None]
-    features = features.assign(x=x.where(xr.DataArray(in_universe, dims=("date", "code")), 0.0))
-    features["in_universe"] = (("date", "code"), in_universe)
-    whole = market_tensors(features, labels, edges, ATTRIBUTES)
-    gated = market_tensors(features, labels, edges, ATTRIBUTES, ("c", "a"))
-    assert gated.x.shape[-1] == 2
-    assert gated.context_columns.tolist() == [2, 0]
-    back = gated.with_context_in_x()
-    assert back.x.numpy().tobytes() == whole.x.numpy().tobytes()
-    assert back.context.shape == whole.context.shape
-    assert back.fingerprint() == whole.fingerprint()
-    assert back.with_context_in_x().fingerprint() == whole.fingerprint()

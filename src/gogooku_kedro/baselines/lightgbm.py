@@ -6,15 +6,18 @@ The last two say what the graph is worth to a model without messages.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache, partial
+from typing import Any
 
 import lightgbm as lgb
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gogooku_kedro.baselines.neighbour_means import with_peer_means
-from gogooku_kedro.baselines.rows import SCORED, FitContext, LearningRows, PartRows
+from gogooku_kedro.baselines.neighbour_means import read_with_peer_means
+from gogooku_kedro.baselines.rows import SCORED, FitContext, LearningRows, PartRows, read_features
 from gogooku_kedro.features import graph_columns, own_columns
 from gogooku_kedro.typing import Float32Array
 
@@ -47,13 +50,13 @@ def fit(context: FitContext) -> pd.DataFrame:
 def fit_own(context: FitContext) -> pd.DataFrame:
     """Return the predictions of `fit_trees` without the features made from the graph."""
     own = context.features["x"].drop_sel(feature=list(graph_columns(context.manifest)))
-    return fit_trees(context.rows.with_features(own), name="lightgbm_own", seed=context.settings.seed)
+    return fit_trees(context.rows.with_features(read_features(own)), name="lightgbm_own", seed=context.settings.seed)
 
 
 def fit_neighbours(context: FitContext) -> pd.DataFrame:
     """Return the predictions of `fit_trees` on all features and, of a stock's own ones, the neighbours' means."""
     x, in_universe = context.features["x"], context.features["in_universe"]
-    joined = with_peer_means(x, in_universe, context.graph_edges, own_columns(context.manifest))
+    joined = read_with_peer_means(x, in_universe, context.graph_edges, own_columns(context.manifest))
     return fit_trees(context.rows.with_features(joined), name="lightgbm_peers", seed=context.settings.seed)
 
 
@@ -74,13 +77,14 @@ def fit_trees(
     the labels of valid, averaged over the last 10 rounds, has not risen for `patience` rounds:
     with 1% of signal in the label the squared error turns upwards after a handful of trees,
     while the ranking still improves. The features are binned once for all horizons. Leaves hold
-    at least 200 rows, fewer when there are under 100,000 train rows.
+    at least 200 rows, fewer when there are under 100,000 train rows. Rows are read block by block.
 
     Args:
-        rows: Row matrices of `learning_rows`.
+        rows: From `learning_rows`.
         name: Name in the log.
         seed: Seed of the feature sampling; the same seed gives the same scores.
-        num_threads: Threads of LightGBM.
+        num_threads: Horizons fitted at a time, each in one thread. Threads of LightGBM's own meet after every
+            node of a tree and wait in a loop: beside other work they took nine times as long as a single one.
         max_rounds: Most trees per horizon.
         patience: Rounds without improvement on valid before stopping.
         learning_rate: Shrinkage.
@@ -93,17 +97,16 @@ def fit_trees(
     settings = SETTINGS | {
         "learning_rate": learning_rate,
         "num_leaves": num_leaves,
-        "min_data_in_leaf": min(200, max(5, len(train.x) // 500)),
+        "min_data_in_leaf": min(200, max(5, len(train.day) // 500)),
         "seed": seed,
-        "num_threads": num_threads,
+        "num_threads": 1,
     }
-    binned = lgb.Dataset(train.x, np.zeros(len(train.x)), params=settings).construct()
-    checked = lgb.Dataset(valid.x, np.zeros(len(valid.x)), reference=binned, params=settings)
+    binned = _Binned(_sequences(train), np.zeros(len(train.day)), params=settings).construct()
+    checked = lgb.Dataset(_sequences(valid), np.zeros(len(valid.day)), reference=binned, params=settings)
     checked.construct()
-    scores: dict[str, list[NDArray[np.floating]]] = {part: [] for part in SCORED}
-    chosen = []
-    for k, horizon in enumerate(rows.horizons):
-        booster = lgb.train(
+
+    def fit_horizon(k: int) -> lgb.Booster:
+        return lgb.train(
             settings,
             _labelled(binned, train.target[:, k], settings),
             num_boost_round=max_rounds,
@@ -111,12 +114,61 @@ def fit_trees(
             feval=_valid_correlation(valid, k),
             callbacks=[lgb.early_stopping(patience, verbose=False)],
         )
-        for part, values in scores.items():
-            values.append(np.asarray(booster.predict(rows.parts[part].x, num_threads=num_threads)))
-        quality = valid.mean_rank_ic(scores["valid"][-1], k)
-        chosen.append(f"{quality:+.4f} at {horizon}d ({booster.best_iteration} trees)")
+
+    def scores(boosters: Sequence[lgb.Booster], x: Float32Array) -> NDArray[np.floating]:
+        return np.stack(list(pool.map(lambda each: each.predict(x, num_threads=1), boosters)), axis=1)
+
+    with ThreadPoolExecutor(num_threads) as pool:
+        fitted = list(pool.map(fit_horizon, range(len(rows.horizons))))
+        found = {part: rows.parts[part].scored(partial(scores, fitted)).T for part in SCORED}
+    chosen = [
+        f"{valid.mean_rank_ic(found['valid'][k], k):+.4f} at {horizon}d ({fitted[k].best_iteration} trees)"
+        for k, horizon in enumerate(rows.horizons)
+    ]
     logger.info("%s: valid rank IC %s", name, ", ".join(chosen))
-    return rows.predictions(scores)
+    return rows.predictions({part: list(values) for part, values in found.items()})
+
+
+class _Binned(lgb.Dataset):
+    """A Dataset that is binned from blocks as it would be from one matrix.
+
+    LightGBM leaves `min_data_in_leaf` and `seed` out of the settings when it bins a Sequence, and both take part:
+    the trees would be others.
+    """
+
+    _binning = False
+
+    def construct(self) -> lgb.Dataset:
+        self._binning = self._handle is None
+        try:
+            return super().construct()
+        finally:
+            self._binning = False
+
+    def get_params(self) -> dict[str, Any]:
+        return dict(self.params) if self._binning else super().get_params()
+
+
+class _Block(lgb.Sequence):
+    """A block of rows as LightGBM reads it, twice: some rows for the bins, then all of them."""
+
+    def __init__(self, read: Callable[[int], Float32Array], number: int, rows: int) -> None:
+        self._read, self._number, self._rows = read, number, rows
+        self.batch_size = rows
+
+    def __getitem__(self, index: int | slice | list[int]) -> NDArray[np.floating]:
+        rows = self._read(self._number)[index]
+        return rows if isinstance(index, slice) else rows.astype(np.float64)  # bins are made from double rows only
+
+    def __len__(self) -> int:
+        return self._rows
+
+
+def _sequences(rows: PartRows) -> list[lgb.Sequence]:
+    """The rows in blocks, of which one is in memory at a time."""
+    blocks = rows.blocks
+    read = lru_cache(maxsize=1)(lambda number: rows.x(blocks[number]))
+    return [_Block(read, number, block.stop - block.start) for number, block in enumerate(blocks)]
 
 
 def _labelled(binned: lgb.Dataset, target: Float32Array, settings: Mapping[str, object]) -> lgb.Dataset:

@@ -80,11 +80,11 @@ def fit(context: FitContext, max_epochs: int = MAX_EPOCHS) -> pd.DataFrame:
         none = pd.DataFrame({"asof": pd.DatetimeIndex([]), "source": [], "target": []})
         market = market_tensors(features, context.labels, none, ())
     else:
-        market = context.tensors.with_context_in_x()
+        market = context.tensors
     market = market.to(torch.device(device))
     with torch.random.fork_rng([torch.cuda.current_device()] if device == "cuda" else []):
         torch.manual_seed(settings.seed)
-        ranker = LSTMRanker(market.x.size(-1)).to(device)
+        ranker = LSTMRanker(market.x.size(-1) + market.context.size(-1)).to(device)
         _train(ranker, market, parts, settings.window, settings.seed, max_epochs)
     frames = [_part_frame(ranker, market, parts[part], settings.window, dates, codes) for part in SCORED]
     stacked = pd.concat([f.assign(split=part) for f, part in zip(frames, SCORED, strict=True)], ignore_index=True)
@@ -109,7 +109,7 @@ def score_days(ranker: LSTMRanker, market: MarketTensors, days: Days, window: in
     ranker.eval()
     with torch.inference_mode():
         scored = [
-            ranker(market.chunk(anchor + block * CHUNK_DAYS, CHUNK_DAYS, window).x)[window - 1 :].cpu()
+            ranker(_features(market, (anchor + block * CHUNK_DAYS, CHUNK_DAYS), window))[window - 1 :].cpu()
             for block in blocks
         ]
     start = first - anchor - blocks[0] * CHUNK_DAYS
@@ -145,14 +145,34 @@ def _train(
 
 
 def _step(ranker: LSTMRanker, optimiser: torch.optim.Optimizer, market: MarketTensors, cut: Days, window: int) -> None:
-    chunk = market.chunk(*cut, window)
-    score = ranker(chunk.x)[window - 1 :]
-    per_date = rank_mse(score, chunk.target) + IC_WEIGHT * (1 - information_coefficient(score, chunk.target))
+    score = ranker(_features(market, cut, window))[window - 1 :]
+    target = market.target[cut[0] : sum(cut)]
+    per_date = rank_mse(score, target) + IC_WEIGHT * (1 - information_coefficient(score, target))
     loss = over_dates_and_horizons(per_date, score.new_ones(len(HORIZONS)))
     optimiser.zero_grad()
     loss.backward()
     nn.utils.clip_grad_norm_(ranker.parameters(), CLIP)
     optimiser.step()
+
+
+def _features(market: MarketTensors, cut: Days, window: int) -> Tensor:
+    """All features `(D + L - 1, N, F)` in their order, those of the market as a whole in every stock that is present.
+
+    Put together for the sessions of a pass, not for all: that would be the market once more in memory. Sessions
+    beyond the last one are 0.
+    """
+    start, stop = cut[0] - window + 1, sum(cut)
+    if start < 0:
+        raise ValueError(f"day {cut[0]} has no window of {window} sessions before it; begin at day {window - 1}")
+    present, of_stocks = market.present[start:stop], market.x.size(-1)
+    of_market = market.context_columns
+    n_features = of_stocks + len(of_market)
+    x = market.x.new_zeros((stop - start, present.size(1), n_features))
+    known = x[: len(present)]
+    others = torch.ones(n_features, dtype=torch.bool, device=x.device).index_fill(0, of_market, False)
+    known[..., others] = market.x[start:stop]
+    known[..., of_market] = torch.where(present.unsqueeze(-1), market.context[start:stop].unsqueeze(1), 0.0)
+    return x
 
 
 def _valid_rank_ic(ranker: LSTMRanker, market: MarketTensors, days: Days, window: int) -> float:

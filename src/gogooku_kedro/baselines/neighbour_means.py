@@ -9,20 +9,21 @@ import pandas as pd
 import xarray as xr
 from scipy import sparse
 
+from gogooku_kedro.baselines.rows import Features, read_features
 from gogooku_kedro.metrics.align import check_columns
-from gogooku_kedro.typing import BoolArray
+from gogooku_kedro.typing import BoolArray, Float32Array
 
 PREFIX = "peers_"
 
 
-def with_peer_means(
+def read_with_peer_means(
     x: xr.DataArray, in_universe: xr.DataArray, graph_edges: pd.DataFrame, columns: Sequence[str]
-) -> xr.DataArray:
-    """Return the features followed by the mean of some of them over each stock's neighbours.
+) -> Features:
+    """Return how the features and the mean of some of them over each stock's neighbours are read by dates.
 
     mean_i = sum_j |c_ij| * x_j / sum_j |c_ij| over the sources j of the edges into i that are in the universe
     on the date; self loops are left out. Session t uses the last graph with an as-of date up to t and features
-    of t, so nothing later is seen. One sparse product a session.
+    of t, so nothing later is seen. One sparse product a graph.
 
     Args:
         x: (date, code, feature) float32, normalised, missing already 0.
@@ -31,8 +32,9 @@ def with_peer_means(
         columns: Features to average.
 
     Returns:
-        (date, code, feature) float32: the features of `x`, then `peers_<column>`. 0, the middle of the
-        cross-section, outside the universe, before the first graph, and without a neighbour in it.
+        Of dates to (date, code, feature) float32: the features of `x`, then the means in the order of `columns`.
+        0, the middle of the cross-section, outside the universe, before the first graph, and without a neighbour
+        in it.
 
     Raises:
         ValueError: A column is not among the features, or an edge table lacks one.
@@ -42,24 +44,38 @@ def with_peer_means(
     if unknown:
         raise ValueError(f"columns {unknown} are not among the features; choose from {list(features)}")
     check_columns(graph_edges, ["asof", "source", "target", "correlation"], "graph_edges")
-    own = x.transpose("date", "code", "feature").to_numpy()
+    read = read_features(x)
     inside = in_universe.transpose("date", "code").sel(date=x["date"], code=x["code"]).to_numpy()
     chosen = features.get_indexer(pd.Index(columns))
-    values = np.zeros((*own.shape[:2], len(features) + len(columns)), dtype=np.float32)
-    values[..., : len(features)] = own
     adjacency = adjacency_by_asof(graph_edges, x.indexes["code"])
     asofs = pd.DatetimeIndex(sorted(adjacency))
     last_asof = asofs.searchsorted(x.indexes["date"], side="right") - 1
-    for day in np.flatnonzero(last_asof >= 0):
-        weights = adjacency[asofs[last_asof[day]]]
-        here = inside[day].astype(np.float64)
-        total = weights @ (own[day][:, chosen] * here[:, None])
-        weight = (weights @ here)[:, None]
-        mean = np.divide(total, weight, out=np.zeros_like(total), where=weight > 0)
-        values[day, :, len(features) :] = mean * here[:, None]
-    names = [*features, *(f"{PREFIX}{name}" for name in columns)]
-    coords = {"date": x["date"], "code": x["code"], "feature": names}
-    return xr.DataArray(values, coords, ("date", "code", "feature"))
+
+    def joined(dates: slice) -> Float32Array:
+        own = read(dates)
+        values = np.zeros((*own.shape[:2], len(features) + len(columns)), dtype=np.float32)
+        values[..., : len(features)] = own
+        for graph in np.unique(last_asof[dates][last_asof[dates] >= 0]):
+            days = np.flatnonzero(last_asof[dates] == graph)
+            here = inside[dates][days].T.astype(np.float64)  # (code, day)
+            heard = own[days][..., chosen].transpose(1, 0, 2) * here[..., None]
+            weights = adjacency[asofs[graph]]
+            total = (weights @ heard.reshape(len(here), -1)).reshape(heard.shape)
+            weight = (weights @ here)[..., None]
+            mean = np.divide(total, weight, out=np.zeros_like(total), where=weight > 0)
+            values[days, :, len(features) :] = (mean * here[..., None]).transpose(1, 0, 2)
+        return values
+
+    return joined
+
+
+def with_peer_means(
+    x: xr.DataArray, in_universe: xr.DataArray, graph_edges: pd.DataFrame, columns: Sequence[str]
+) -> xr.DataArray:
+    """Return all dates of `read_with_peer_means`, (date, code, feature) with the names `peers_<column>`."""
+    names = [*x.indexes["feature"], *(f"{PREFIX}{name}" for name in columns)]
+    values = read_with_peer_means(x, in_universe, graph_edges, columns)(slice(None))
+    return xr.DataArray(values, {"date": x["date"], "code": x["code"], "feature": names}, ("date", "code", "feature"))
 
 
 def adjacency_by_asof(edges: pd.DataFrame, codes: pd.Index[str]) -> dict[pd.Timestamp, sparse.csr_array]:

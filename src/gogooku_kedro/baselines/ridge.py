@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from sklearn.linear_model import Ridge
+from scipy import linalg
 
-from gogooku_kedro.baselines.rows import SCORED, FitContext, LearningRows
+from gogooku_kedro.baselines.rows import SCORED, FitContext, LearningRows, PartRows
+from gogooku_kedro.typing import FloatArray
 
 logger = logging.getLogger(__name__)
 
@@ -27,22 +27,52 @@ def fit_ridge(rows: LearningRows, penalties: Sequence[float] = PENALTIES) -> pd.
     """Fit one ridge regression per horizon and return its predictions of valid and test.
 
     min_b sum (y - b'x - a)^2 + penalty * n * |b|^2 on train rows; the penalty with the highest
-    mean rank IC on valid is taken, the test part plays no role in it.
+    mean rank IC on valid is taken, the test part plays no role in it. The normal equations are summed block by
+    block, once for all penalties.
 
     Returns:
         date, code, split, score_<h>d.
     """
     train, valid = rows.parts["train"], rows.parts["valid"]
-    scores: dict[str, list[NDArray[np.floating]]] = {part: [] for part in SCORED}
-    chosen = []
+    weights, intercept = zip(*(_solutions(*sums, penalties) for sums in _sums(train)), strict=True)
+    tried = np.concatenate(weights, axis=1).astype(np.float32)
+    quality = valid.scored(lambda x: x @ tried).reshape(len(valid.day), len(rows.horizons), len(penalties))
+    chosen, best = [], []
     for k, horizon in enumerate(rows.horizons):
-        labelled = np.isfinite(train.target[:, k])
-        x, y = train.x[labelled], train.target[labelled, k]
-        fits = [Ridge(alpha=p * len(y), solver="cholesky").fit(x, y) for p in penalties]
-        quality = [valid.mean_rank_ic(each.predict(valid.x), k) for each in fits]
-        best = int(np.argmax(np.nan_to_num(quality, nan=-np.inf)))
-        chosen.append(f"{quality[best]:+.4f} at {horizon}d (penalty {penalties[best]:g})")
-        for part, values in scores.items():
-            values.append(fits[best].predict(rows.parts[part].x))
+        found = [valid.mean_rank_ic(quality[:, k, p], k) for p in range(len(penalties))]
+        best.append(int(np.argmax(np.nan_to_num(found, nan=-np.inf))))
+        chosen.append(f"{found[best[k]]:+.4f} at {horizon}d (penalty {penalties[best[k]]:g})")
+    weight = np.stack([each[:, p] for each, p in zip(weights, best, strict=True)], axis=1).astype(np.float32)
+    constant = np.array([each[p] for each, p in zip(intercept, best, strict=True)], np.float32)
+    scores = {part: list(rows.parts[part].scored(lambda x: x @ weight + constant).T) for part in SCORED}
     logger.info("ridge: valid rank IC %s", ", ".join(chosen))
     return rows.predictions(scores)
+
+
+def _sums(rows: PartRows) -> Iterator[tuple[int, FloatArray, FloatArray]]:
+    """Labelled rows of each horizon, and the sums over them of z z' and z y with z = (x, 1), block by block."""
+    horizons = rows.target.shape[1]
+    gram, moment = [0.0] * horizons, [0.0] * horizons
+    for block in rows.blocks:
+        x = rows.x(block)
+        z = np.column_stack([x, np.ones(len(x), np.float32)])
+        of_all = (z.T @ z).astype(np.float64)
+        for k in range(horizons):
+            y = rows.target[block, k]
+            missing = z[~np.isfinite(y)]
+            gram[k] = gram[k] + of_all - missing.T @ missing
+            moment[k] = moment[k] + z.T @ np.nan_to_num(y)
+    for k in range(horizons):
+        yield int(np.isfinite(rows.target[:, k]).sum()), np.asarray(gram[k]), np.asarray(moment[k], np.float64)
+
+
+def _solutions(
+    n: int, gram: FloatArray, moment: FloatArray, penalties: Sequence[float]
+) -> tuple[FloatArray, FloatArray]:
+    """Coefficients (feature, penalty) and intercepts (penalty,); the intercept is not penalised."""
+    mean, target = gram[:-1, -1] / n, moment[-1] / n
+    covariance = gram[:-1, :-1] / n - np.outer(mean, mean)
+    slope = moment[:-1] / n - mean * target
+    unit = np.eye(len(mean))
+    weights = np.stack([linalg.solve(covariance + p * unit, slope, assume_a="pos") for p in penalties], axis=1)
+    return weights, target - mean @ weights

@@ -1,10 +1,11 @@
-"""What a baseline may read, and the same as row matrices: one row per stock and session."""
+"""What a baseline may read, and the same in rows: one per stock and session."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import bottleneck as bn
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from gogooku_kedro.training.tensors import MarketTensors
 
 SCORED: tuple[Part, ...] = ("valid", "test")
+BLOCK_DATES = 64
+"""Sessions read at a time, as many as a stored piece holds."""
 
 
 @dataclass(frozen=True)
@@ -72,25 +75,49 @@ class FitContext:
 
     @cached_property
     def rows(self) -> LearningRows:
-        """Row matrices of all features, built once for every baseline that learns from rows."""
+        """Rows of all features, the same for every baseline that learns from rows."""
         return learning_rows(self.features["x"], self.features["in_universe"], self.labels["target"], self.split)
+
+
+Features = Callable[[slice], Float32Array]
+"""Of a range of dates to the normalised features (date, code, feature) float32 of all stocks."""
 
 
 @dataclass(frozen=True)
 class PartRows:
-    """Rows, a stock on a session each, of one part of the split as a row matrix.
+    """Rows, a stock on a session each, of one part of the split, in order of time.
+
+    The features stay where they are until a block of rows is asked for: together they would be a copy as large
+    as the market.
 
     Attributes:
-        x: Normalised features (row, feature) float32.
+        features: What the rows are read from.
         target: Per-date Gaussian rank of the label (row, horizon); NaN = no label.
         day: Index of the row's date (row,).
         stock: Index of the row's code (row,).
     """
 
-    x: Float32Array
+    features: Features
     target: Float32Array
     day: NDArray[np.intp]
     stock: NDArray[np.intp]
+
+    @property
+    def blocks(self) -> list[slice]:
+        """Rows of every `BLOCK_DATES` sessions."""
+        borders = np.unique(np.searchsorted(self.day, np.arange(0, self.day[-1] + BLOCK_DATES + 1, BLOCK_DATES)))
+        return [slice(int(first), int(stop)) for first, stop in pairwise(borders)]
+
+    def x(self, block: slice) -> Float32Array:
+        """Return the features of a block of rows (row, feature)."""
+        day, stock = self.day[block], self.stock[block]
+        first = int(day[0])
+        values = self.features(slice(first, int(day[-1]) + 1))
+        return values[day - first, stock].astype(np.float32, copy=False)
+
+    def scored(self, score: Callable[[Float32Array], NDArray[np.floating]]) -> NDArray[np.floating]:
+        """Return what a function of features (row, feature) gives for all rows, block by block."""
+        return np.concatenate([score(self.x(block)) for block in self.blocks])
 
     def mean_rank_ic(self, score: NDArray[np.floating], horizon_index: int) -> float:
         """Return the mean over dates of the rank IC of a score (row,) with the label of a horizon."""
@@ -103,18 +130,16 @@ class PartRows:
 
 @dataclass(frozen=True)
 class LearningRows:
-    """Row matrices of train, valid and test for all horizons and learners."""
+    """Rows of train, valid and test for all horizons and learners."""
 
     parts: Mapping[str, PartRows]
     dates: pd.DatetimeIndex
     codes: TextArray
     horizons: Sequence[int]
 
-    def with_features(self, x: xr.DataArray) -> LearningRows:
-        """Return the same rows with other features (date, code, feature) of the same dates and codes."""
-        values = x.transpose("date", "code", "feature").to_numpy()
-        parts = {name: replace(part, x=_rows_of(values, part.day, part.stock)) for name, part in self.parts.items()}
-        return replace(self, parts=parts)
+    def with_features(self, features: Features) -> LearningRows:
+        """Return the same rows with other features of the same dates and codes."""
+        return replace(self, parts={name: replace(part, features=features) for name, part in self.parts.items()})
 
     def predictions(self, scores: Mapping[str, Sequence[NDArray[np.floating]]]) -> pd.DataFrame:
         """Return scores as a table: date, code, split, score_<h>d (float32).
@@ -133,7 +158,7 @@ class LearningRows:
 
 
 def learning_rows(x: xr.DataArray, in_universe: xr.DataArray, target: xr.DataArray, split: Split) -> LearningRows:
-    """Return the row matrices of the three parts; only stocks in the universe become rows.
+    """Return the rows of the three parts; only stocks in the universe become rows.
 
     Args:
         x: Normalised features (date, code, feature), missing already 0.
@@ -153,7 +178,7 @@ def learning_rows(x: xr.DataArray, in_universe: xr.DataArray, target: xr.DataArr
                     f"{x.sizes[dim]}); build both from one panel"
                 )
     dates = pd.DatetimeIndex(x["date"].values)
-    features = x.transpose("date", "code", "feature").to_numpy()
+    features = read_features(x)
     universe = in_universe.transpose("date", "code").to_numpy()
     ranks = gaussian_rank_labels(target, in_universe).transpose("date", "code", "horizon").to_numpy()
     parts: dict[str, PartRows] = {}
@@ -161,10 +186,12 @@ def learning_rows(x: xr.DataArray, in_universe: xr.DataArray, target: xr.DataArr
         day, stock = np.nonzero(universe & split_mask(split, dates, part)[:, None])
         if not len(day):
             raise ValueError(f"split.{part} {split[part]} holds no stock day of the universe; widen it")
-        parts[part] = PartRows(_rows_of(features, day, stock), _rows_of(ranks, day, stock), day, stock)
+        parts[part] = PartRows(features, ranks[day, stock].astype(np.float32, copy=False), day, stock)
     horizons = [int(h) for h in target["horizon"].values]
     return LearningRows(parts, dates, x["code"].values.astype(str), horizons)
 
 
-def _rows_of(values: NDArray[np.floating], day: NDArray[np.intp], stock: NDArray[np.intp]) -> Float32Array:
-    return values[day, stock].astype(np.float32, copy=False)
+def read_features(x: xr.DataArray) -> Features:
+    """Return how features (date, code, feature) are read by dates; of a lazily opened store only those asked for."""
+    ordered = x.transpose("date", "code", "feature")
+    return lambda dates: ordered[dates].to_numpy()

@@ -2,8 +2,12 @@
 
 import hashlib
 from collections.abc import Sequence
+<<<<<<< HEAD
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+=======
+from dataclasses import dataclass, fields
+>>>>>>> s2/e
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -18,6 +22,7 @@ from gogooku_kedro.graph import asof_index
 from gogooku_kedro.labels.target import gaussian_rank_labels
 from gogooku_kedro.typing import BoolArray, Float32Array, IntArray
 
+DATES_PER_BLOCK = 64
 AHEAD = max(HORIZONS)
 """Sessions after a session whose levels the model learns to foresee; no more than the longest label."""
 
@@ -179,6 +184,7 @@ class MarketTensors:
         """Return the same market in the memory of `device`."""
         return type(self)(*(getattr(self, f.name).to(device) for f in fields(self)))
 
+<<<<<<< HEAD
     def with_context_in_x(self) -> Self:
         """Return the market for a model without market gate: all features in `x`, in their order, no context.
 
@@ -197,6 +203,8 @@ class MarketTensors:
         """Whether any stock has a label, `(T, 4)`, in the host's memory whatever the device."""
         return np.asarray((~self.target.isnan()).any(dim=1).cpu().numpy())
 
+=======
+>>>>>>> s2/e
     def latest_day(self) -> int:
         """Return the position of the last session that has a cross-section."""
         return int(self.present.any(dim=1).nonzero()[-1])
@@ -333,22 +341,29 @@ def _split_context(
             f"features of the market as a whole {missing} are not among the features: rebuild them with "
             f"`kedro run --pipelines=features`"
         )
-    values, here = _values(x), in_universe.to_numpy().astype(bool)
     if not names:
+        values = _values(x)
         return values, np.ascontiguousarray(values[:, 0, :0]), np.empty(0, np.int64)
+    here = in_universe.to_numpy().astype(bool)
     positions = columns.get_indexer(list(names))
-    of_market = values[..., positions]  # (T, N, M)
-    first_present = here.argmax(axis=1)
-    context = of_market[np.arange(len(here)), first_present] * here.any(axis=1, keepdims=True)
-    differs = ((of_market != context[:, None]) & here[..., None]).any(axis=(0, 1))
+    of_stocks = np.delete(np.arange(len(columns)), positions)
+    others, context = np.empty((*here.shape, len(of_stocks)), np.float32), np.empty((len(here), len(names)), np.float32)
+    differs = np.zeros(len(names), bool)
+    for start in range(0, len(here), DATES_PER_BLOCK):  # of a lazily opened store one block is in memory beside x
+        rows = slice(start, start + DATES_PER_BLOCK)
+        values, inside = x[rows].to_numpy(), here[rows]
+        others[rows] = values[..., of_stocks]
+        of_market = values[..., positions]  # (D, N, M)
+        first_present = inside.argmax(axis=1)
+        context[rows] = of_market[np.arange(len(inside)), first_present] * inside.any(axis=1, keepdims=True)
+        differs |= ((of_market != context[rows, None]) & inside[..., None]).any(axis=(0, 1))
     varying = [name for name, different in zip(names, differs, strict=True) if different]
     if varying:
         raise ValueError(
             f"features of the market as a whole {varying} differ between the stocks "
             f"of a date: rebuild the features with `kedro run --pipelines=features`"
         )
-    others = np.delete(values, positions, axis=2)  # numpy leaves the features outermost in memory
-    return np.ascontiguousarray(others), context, positions.astype(np.int64)
+    return others, context, positions.astype(np.int64)
 
 
 def _values(array: xr.DataArray) -> Float32Array:

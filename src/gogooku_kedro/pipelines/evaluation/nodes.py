@@ -21,7 +21,7 @@ def measure_days(
     from gogooku_kedro.metrics.deciles import daily_deciles, decile_profile
     from gogooku_kedro.report.figures.ranking import decile_returns
 
-    daily = daily_metrics(model_predictions, labels, params.cost_bps, in_universe=features["in_universe"])
+    daily = daily_metrics(model_predictions, labels, params.cost_bps, in_universe=features["in_universe"].load())
     deciles = daily_deciles(model_predictions, labels)
     return daily, deciles, decile_returns(decile_profile(deciles))
 
@@ -38,7 +38,7 @@ def measure_seeds(
     from gogooku_kedro.metrics.daily import daily_metrics
     from gogooku_kedro.metrics.quantiles import daily_quantiles, quantile_calibration
 
-    in_universe = features["in_universe"]
+    in_universe = features["in_universe"].load()
     seeds = [
         daily_metrics(rows, labels, params.cost_bps, in_universe=in_universe).assign(seed=seed)
         for seed, rows in seed_predictions.groupby("seed", sort=True)
