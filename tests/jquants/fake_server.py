@@ -25,13 +25,11 @@ import pandas as pd
 
 from gogooku_kedro.exchange.calendar import OUTAGES
 from gogooku_kedro.jquants.endpoints import ENDPOINTS, OFFICIAL
-from gogooku_kedro.jquants.plans import PLANS
+from gogooku_kedro.jquants.plans import PLANS, SMALLEST_PLAN
 
 Row = dict[str, Any]
 KEY = "marker-key-0123456789abcdef"
 _HOURS = {"bars": 16.5, "listed_issues": 8.0, "statements": 18.0, "investor_flows": 18.0}
-_NEEDS = {name: "free" for name in ("calendar", "bars", "listed_issues", "statements")}
-_NEEDS |= {"market_index": "light", "investor_flows": "light"}
 _PREMIUM_COLUMNS = [name for name in OFFICIAL["bars"] if name[0] in "MA" and not name.startswith("Adj")]
 
 
@@ -79,7 +77,7 @@ class ServedMarket:
         self.rows["listed_issues"] = {f"{day:%Y-%m-%d}": self._master(day) for day in self._all_days}
 
     def _calendar(self, outage_is_open: bool) -> dict[str, list[Row]]:
-        first, last = f"{self.sessions[0].year - 3}-01-01", f"{self.sessions[-1].year}-12-31"
+        first, last = f"{self.sessions[0].year - 6}-01-01", f"{self.sessions[-1].year}-12-31"
         from gogooku_kedro.exchange.calendar import sessions
 
         open_days = set(sessions(first, last)) | (set(OUTAGES) if outage_is_open else set())
@@ -180,7 +178,7 @@ class FakeServer:
         if path not in names:
             return 403, {"message": "The requested endpoint does not exist. Please check the URL, HTTP method"}
         name = names[path]
-        if not PLANS[self.plan].includes(_NEEDS.get(name, "standard")):
+        if not PLANS[self.plan].includes(SMALLEST_PLAN[name]):
             return 403, {"message": "This API is not available on your subscription. See https://jpx-jquants.com/"}
         if name in ("bars", "statements", "margin_balances", "short_ratio", "sector_indices") and not (
             {"date", "code", "s33"} & set(query)
@@ -425,7 +423,8 @@ def _by_day(frame: pd.DataFrame, day: str, columns: tuple[str, ...], blank: str 
     return dict(sorted(found.items()))
 
 
-def split_of(tables: dict[str, pd.DataFrame]) -> tuple[str, str]:
-    """Date and code of the first split of a market."""
-    events = tables["bars"][~np.isclose(tables["bars"]["AdjFactor"], 1.0)]
+def split_of(tables: dict[str, pd.DataFrame], after: str) -> tuple[str, str]:
+    """Date and code of the first split of a market after a date."""
+    bars = tables["bars"][tables["bars"]["Date"] > after]
+    events = bars[~np.isclose(bars["AdjFactor"], 1.0)]
     return f"{events['Date'].iloc[0]:%Y-%m-%d}", str(events["Code"].iloc[0])

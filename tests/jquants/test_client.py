@@ -33,6 +33,15 @@ def test_no_sixty_seconds_have_more_calls_than_the_plan_allows():
     assert times[-1] - times[0] == pytest.approx(7 * 60 / 0.9)
 
 
+def test_a_call_that_waits_for_one_limit_counts_in_the_other_when_it_is_made():
+    clock = VirtualClock("2020-12-31 20:00")
+    wide, narrow, times = Limiter(4, clock.time, clock.sleep), Limiter(2, clock.time, clock.sleep), []
+    for number in range(12):
+        wide.acquire(*([narrow] if number % 3 else []))
+        times.append(clock.time())
+    assert all(later - earlier > 60 for earlier, later in zip(times, times[4:], strict=False))
+
+
 def test_a_process_that_follows_another_waits_for_its_minute_to_pass():
     clock = VirtualClock("2020-12-31 20:00")
     limiter = Limiter(5, clock.time, clock.sleep)

@@ -100,17 +100,17 @@ def probe(client: JQuantsClient, store: Store, units: Sequence[str]) -> list[Fin
 
 def spread_units(units: Sequence[str], count: int) -> list[str]:
     """Return `count` of the units, evenly spread, the first one among them."""
-    positions = np.unique(np.linspace(0, len(units) - 1, min(count, len(units))).astype(int)) if units else []
-    return [units[position] for position in positions]
+    positions = np.linspace(0, max(len(units) - 1, 0), min(count, len(units))).astype(int)
+    return [units[position] for position in sorted(set(positions.tolist()))]
 
 
 def _short(table: str, rows: dict[str, int]) -> list[Finding]:
     counts = pd.Series(rows, dtype="float64")
     around = counts.rolling(2 * _NEIGHBOURS + 1, center=True, min_periods=3).median()
-    short = counts[counts < _SHORT * around]
     return [
-        Finding(table, str(unit), "short", f"{int(count)} rows where the sessions around have {around[unit]:.0f}")
-        for unit, count in short.items()
+        Finding(table, unit, "short", f"{count} rows where the sessions around have {usual:.0f}")
+        for (unit, count), usual in zip(rows.items(), around, strict=True)
+        if count < _SHORT * usual
     ]
 
 
@@ -132,7 +132,7 @@ def _restated(rows: pd.DataFrame, later: pd.DataFrame) -> set[str]:
         return set()
     product = later.groupby("Code")["AdjFactor"].prod()
     rows = rows.dropna(subset=["C", "AdjC"])
-    expected = rows["C"].astype("float64") * rows["Code"].map(product).fillna(1.0)
+    expected = rows["C"].astype("float64") * rows["Code"].map(product).astype("float64").fillna(1.0)
     return set(rows.loc[(rows["AdjC"].astype("float64") - expected).abs() > _ROUNDING, "Code"])
 
 

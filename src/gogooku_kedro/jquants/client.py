@@ -28,8 +28,13 @@ _WAITS_RATE = (60.0, 90.0, 120.0)
 _WAITS_FAILURE = (2.0, 4.0, 8.0, 16.0, 32.0)
 _RESTARTS = 3  # of a paginated answer whose key was refused
 _OWN_LIMITS = {"/fins/summary": 60}  # calls a minute on every plan, beside the plan's
-_TRANSPORT = (requests.ConnectionError, requests.Timeout, requests.exceptions.ContentDecodingError, Urllib3Error)
-_TRANSPORT += (requests.exceptions.ChunkedEncodingError,)
+_TRANSPORT = (
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ContentDecodingError,
+    requests.exceptions.ChunkedEncodingError,
+    Urllib3Error,
+)
 
 
 class JQuantsError(RuntimeError):
@@ -134,6 +139,9 @@ class JQuantsClient(ClientV2):  # type: ignore[misc]
         self.JQUANTS_API_BASE = base_url.rstrip("/")
         self.plan, self.clock, self.calls = plan, clock, 0
         self._sleep = sleep
+        self._http = requests.Session()
+        for scheme in ("https://", "http://"):
+            self._http.mount(scheme, HTTPAdapter(max_retries=Retry(0, read=False)))
         self._limiter = Limiter(plan.calls_per_minute, clock, sleep)
         self._own_limiters = {path: Limiter(rate, clock, sleep) for path, rate in _OWN_LIMITS.items()}
 
@@ -184,12 +192,7 @@ class JQuantsClient(ClientV2):  # type: ignore[misc]
         return {}
 
     def _request_session(self, *_: Any, **__: Any) -> requests.Session:
-        if self._session is None:
-            self._session = requests.Session()
-            for scheme in ("https://", "http://"):
-                self._session.mount(scheme, HTTPAdapter(max_retries=Retry(0, read=False)))
-        session: requests.Session = self._session
-        return session
+        return self._http
 
     def _limiters(self, path: str) -> list[Limiter]:
         own = self._own_limiters.get(path)
@@ -200,8 +203,8 @@ class JQuantsClient(ClientV2):  # type: ignore[misc]
         asked = {name: value for name, value in (params or {}).items() if name != "pagination_key"}
 
         def attempt() -> requests.Response:
-            for limiter in self._limiters(path):
-                limiter.acquire()
+            first, *others = self._limiters(path)
+            first.acquire(*others)
             response = self._sent(url, dict(params or {}), self._base_headers())
             if response.ok:
                 _check_json(response)
@@ -216,8 +219,7 @@ class JQuantsClient(ClientV2):  # type: ignore[misc]
 
     def _sent(self, url: str, params: dict[str, Any] | None, headers: dict[str, str]) -> requests.Response:
         self.calls += 1
-        session = self._request_session()
-        return session.get(url, params=params, headers=headers, timeout=_TIMEOUT, allow_redirects=False)
+        return self._http.get(url, params=params, headers=headers, timeout=_TIMEOUT, allow_redirects=False)
 
     def _tried(self, attempt: Callable[[], requests.Response], what: str) -> requests.Response:
         """Make an attempt until it succeeds or nothing is gained by another."""

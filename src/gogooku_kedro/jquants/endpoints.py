@@ -32,7 +32,6 @@ class Endpoint:
         columns: Stored columns.
         text: Those of them that are text; the others are numbers.
         required: Columns without which the table is of no use.
-        plan: Smallest plan that has it.
         published: Time of day (JST) at which a session is there.
         lag: Sessions from the date to its publication.
         refetched: Whether the last sessions are fetched again, because they may be corrected.
@@ -47,7 +46,6 @@ class Endpoint:
     columns: tuple[str, ...]
     text: tuple[str, ...]
     required: tuple[str, ...]
-    plan: str = "free"
     published: str = "16:30"
     lag: int = 0
     refetched: bool = False
@@ -89,7 +87,7 @@ class Endpoint:
         """
         if not rows:
             return self.arrow_schema.empty_table(), []
-        notes = self._check_columns(list(rows[0]))
+        notes = self._check_columns({tuple(row) for row in rows})
         parsed = [
             {name: _text(row.get(name)) for name in self.text} | {self.day: as_day(row[self.day])} for row in rows
         ]
@@ -108,8 +106,10 @@ class Endpoint:
         }
         return pa.table(columns, schema=self.arrow_schema), notes
 
-    def _check_columns(self, found: list[str]) -> list[str]:
-        missing = [name for name in self.required if name not in found]
+    def _check_columns(self, kinds: set[tuple[str, ...]]) -> list[str]:
+        """Hold the names of each kind of row against the table: pages may differ."""
+        found = list(dict.fromkeys(name for kind in sorted(kinds) for name in kind))
+        missing = [name for name in self.required if any(name not in kind for kind in kinds)]
         if missing:
             hint = " These are names of V1, which was switched off." if _V1_NAMES & set(found) else ""
             raise SchemaChanged(
@@ -225,7 +225,6 @@ ENDPOINTS: dict[str, Endpoint] = {
             columns=OFFICIAL["market_index"],
             text=("Date",),
             required=("Date", "C"),
-            plan="light",
         ),
         Endpoint(
             name="sector_indices",
@@ -236,7 +235,6 @@ ENDPOINTS: dict[str, Endpoint] = {
             columns=OFFICIAL["sector_indices"],
             text=("Date", "Code"),
             required=("Date", "Code", "C"),
-            plan="standard",
         ),
         Endpoint(
             name="investor_flows",
@@ -247,7 +245,6 @@ ENDPOINTS: dict[str, Endpoint] = {
             columns=OFFICIAL["investor_flows"],
             text=("PubDate", "StDate", "EnDate", "Section"),
             required=("PubDate", "EnDate", "Section", *_FLOWS),
-            plan="light",
             published="18:00",
             may_be_empty=True,
         ),
@@ -260,7 +257,6 @@ ENDPOINTS: dict[str, Endpoint] = {
             columns=OFFICIAL["margin_balances"],
             text=("PubDate", "Date", "Code", "IssType"),
             required=("Date", "Code", "LongVol", "ShrtVol", "LongStdVol", "ShrtStdVol"),
-            plan="standard",
             lag=2,
             may_be_empty=True,
         ),
@@ -273,7 +269,6 @@ ENDPOINTS: dict[str, Endpoint] = {
             columns=OFFICIAL["short_ratio"],
             text=("Date", "S33"),
             required=("Date", "S33"),
-            plan="standard",
         ),
     )
 }

@@ -19,6 +19,7 @@ from gogooku_kedro.jquants.client import (
     OutsideSubscription,
 )
 from gogooku_kedro.jquants.endpoints import ENDPOINTS, Endpoint, SchemaChanged
+from gogooku_kedro.jquants.plans import SMALLEST_PLAN
 from gogooku_kedro.jquants.store import Store, StoreError
 from gogooku_kedro.jquants.work import Schedule, Span, calendar_differences, new_listings, sessions_of, tokyo_time
 
@@ -138,8 +139,7 @@ class Fetch:
 
     def schedule(self) -> Schedule:
         """Return what is published and wanted by now."""
-        calendar = self._store.read(ENDPOINTS["calendar"])
-        return Schedule(sessions_of(calendar, self._span), self._span, self._now, self._wanted.refetch)
+        return schedule_of(self._store, self._span, self._now, self._wanted.refetch)
 
     def fetch_units(self, endpoint: Endpoint, units: Iterable[str]) -> list[str]:
         """Fetch partitions whether they are due or not; return those whose content is new.
@@ -155,10 +155,11 @@ class Fetch:
 
     def _tables(self) -> list[Endpoint]:
         chosen = [endpoint for name, endpoint in ENDPOINTS.items() if name in self._wanted.tables]
-        for endpoint in chosen:
-            if not self._client.plan.includes(endpoint.plan):
-                self._skip(endpoint, f"the plan {self._client.plan.name} does not have it, {endpoint.plan} has")
-        return [endpoint for endpoint in chosen if endpoint.name not in self.summary.skipped]
+        served = self._client.plan.tables(endpoint.name for endpoint in chosen)
+        for endpoint in (endpoint for endpoint in chosen if endpoint.name not in served):
+            smallest = SMALLEST_PLAN[endpoint.name]
+            self._skip(endpoint, f"the plan {self._client.plan.name} does not have it, {smallest} does")
+        return [endpoint for endpoint in chosen if endpoint.name in served]
 
     def _fetch(self, endpoint: Endpoint) -> None:
         try:
@@ -254,6 +255,11 @@ class Fetch:
         new, same = sum(self.summary.stored.values()), sum(self.summary.unchanged.values())
         left = f", at least {sum(self.summary.left.values())} left" if self.summary.left else ""
         return f"{calls} calls, {new} partitions stored, {same} unchanged{left}"
+
+
+def schedule_of(store: Store, span: Span, now: pd.Timestamp, refetch: int) -> Schedule:
+    """Return the schedule by the calendar that a store has."""
+    return Schedule(sessions_of(store.read(ENDPOINTS["calendar"]), span), span, now, refetch)
 
 
 def _progress(name: str, total: int) -> Progress:

@@ -1,7 +1,7 @@
 """What each J-Quants plan may ask for, and a limiter that keeps to its rate."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import pandas as pd
@@ -33,6 +33,10 @@ class Plan:
         last = today.normalize() - pd.Timedelta(weeks=self.delay_weeks)
         return last - pd.DateOffset(years=self.years), last
 
+    def tables(self, wanted: Iterable[str]) -> list[str]:
+        """Return the tables among `wanted` that the plan has, in their order."""
+        return [name for name in wanted if self.includes(SMALLEST_PLAN[name])]
+
     def includes(self, smallest: str) -> bool:
         """Return whether the plan is at least the one of that name."""
         return list(PLANS).index(self.name) >= list(PLANS).index(smallest)
@@ -48,6 +52,19 @@ PLANS: dict[str, Plan] = {
     )
 }
 """Plans by name, the smallest first (https://jpx-jquants.com, read in November 2026)."""
+
+SMALLEST_PLAN: dict[str, str] = {
+    "calendar": "free",
+    "bars": "free",
+    "listed_issues": "free",
+    "statements": "free",
+    "market_index": "light",
+    "investor_flows": "light",
+    "sector_indices": "standard",
+    "margin_balances": "standard",
+    "short_ratio": "standard",
+}
+"""Smallest plan that has a table."""
 
 
 class Limiter:
@@ -71,11 +88,16 @@ class Limiter:
         """Return the mean distance of two calls at the full rate."""
         return self._span / self._calls
 
-    def acquire(self) -> None:
-        """Wait until a call may be made, and count it."""
-        while len(self._times) == self._calls and (wait := self._times[0] + self._span - self._clock()) > 0:
+    def acquire(self, *others: "Limiter") -> None:
+        """Wait until a call may be made by this limiter and by the others, and count it in all of them."""
+        limiters = (self, *others)
+        while (wait := max(limiter._wait() for limiter in limiters)) > 0:
             self._sleep(wait)
-        self._times.append(self._clock())
+        for limiter in limiters:
+            limiter._times.append(self._clock())
+
+    def _wait(self) -> float:
+        return self._times[0] + self._span - self._clock() if len(self._times) == self._calls else 0.0
 
     def count_earlier(self, latest: float) -> None:
         """Take it that an earlier process used the whole rate up to `latest`, as one that was killed may have."""

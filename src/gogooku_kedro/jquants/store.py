@@ -61,8 +61,9 @@ class Entry:
 
 
 _COLUMNS = tuple(field.name for field in fields(Entry))
-_CREATE = f"CREATE TABLE IF NOT EXISTS entries ({', '.join(_COLUMNS)}, PRIMARY KEY (endpoint, unit, fetched_at))"
-_INSERT = f"INSERT INTO entries VALUES ({', '.join('?' * len(_COLUMNS))})"
+_CREATE = f"CREATE TABLE IF NOT EXISTS entries (number INTEGER PRIMARY KEY, {', '.join(_COLUMNS)})"
+_INDEX = "CREATE INDEX IF NOT EXISTS units ON entries (endpoint, unit)"
+_INSERT = f"INSERT INTO entries ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
 
 
 class Store:
@@ -98,7 +99,7 @@ class Store:
             return []
         with self._manifest() as manifest:
             found = manifest.execute(
-                f"SELECT {', '.join(_COLUMNS)} FROM entries WHERE endpoint = ? ORDER BY unit, fetched_at", (endpoint,)
+                f"SELECT {', '.join(_COLUMNS)} FROM entries WHERE endpoint = ? ORDER BY unit, number", (endpoint,)
             ).fetchall()
         return [Entry(*line) for line in found]
 
@@ -106,7 +107,7 @@ class Store:
         with self._manifest() as manifest:
             found = manifest.execute(
                 f"SELECT {', '.join(_COLUMNS)} FROM entries WHERE endpoint = ? AND unit = ? "
-                "ORDER BY fetched_at DESC LIMIT 1",
+                "ORDER BY number DESC LIMIT 1",
                 (endpoint, unit),
             ).fetchone()
         return None if found is None else Entry(*found)
@@ -209,6 +210,7 @@ class Store:
             try:
                 with connection:
                     connection.execute(_CREATE)
+                    connection.execute(_INDEX)
                     yield connection
             finally:
                 connection.close()

@@ -26,8 +26,9 @@ def read_table(store: Store, name: str, as_of: float | None = None) -> pd.DataFr
     `bars`: one row per ordinary share and session that the service has it listed on, prices and volume raw and NaN
     where nothing traded, AdjFactor of the ex-date. A code that comes back after 60 sessions without a row is another
     company: its rows are of the code with `-2` appended, in every table. `listed_issues`: a row per issue where
-    something about it changed, from the first snapshot that says so. `statements`: one row per disclosure number, the
-    one of its last disclosure. `investor_flows`: every publication, revisions included.
+    something about it changed, from the first snapshot that says so. `statements`: every document, corrections under
+    their own disclosure numbers. `investor_flows`: every publication, revisions included. What a table says of dates
+    up to t does not depend on later rows.
 
     Args:
         store: Fetched partitions.
@@ -49,16 +50,13 @@ def read_table(store: Store, name: str, as_of: float | None = None) -> pd.DataFr
             f"no J-Quants prices in {store.folder}: run `kedro run --env jquants --pipelines=jquants` first"
         )
     day = ENDPOINTS[name].day
-    if name == "statements":
-        table = table.sort_values(["DiscDate", "DiscTime", "DiscNo"], kind="stable")
-        table = table.drop_duplicates("DiscNo", keep="last")
     for column in _DATES.get(name, (day,)):
         table[column] = pd.to_datetime(table[column].replace("", None), format="ISO8601").astype("datetime64[ns]")
     if "Code" in table and len(table):
         table = _ordinary(store, table, as_of)
         listings = _relistings(store, as_of)
         table["Code"] = _security(table, day, listings)
-    if name == "listed_issues":
+    if name == "listed_issues" and len(table):
         table = _changes(table)
     table = table.sort_values([day, *(["Code"] if "Code" in table else [])], kind="stable", ignore_index=True)
     table.attrs["source"] = f"J-Quants, {store.folder / name}"
@@ -67,7 +65,8 @@ def read_table(store: Store, name: str, as_of: float | None = None) -> pd.DataFr
 
 def _ordinary(store: Store, table: pd.DataFrame, as_of: float | None) -> pd.DataFrame:
     listed = store.read(ENDPOINTS["listed_issues"], as_of)
-    pro = set(listed.loc[listed["Mkt"] == _PRO_MARKET, "Code"]) - set(listed.loc[listed["Mkt"] != _PRO_MARKET, "Code"])
+    first = listed.sort_values("Date", kind="stable").drop_duplicates("Code")  # what comes later was not known
+    pro = first.loc[first["Mkt"] == _PRO_MARKET, "Code"]
     ordinary = table["Code"].str.endswith(_ORDINARY) & ~table["Code"].isin(pro)
     left_out = table.loc[~ordinary, "Code"].nunique()
     if left_out:

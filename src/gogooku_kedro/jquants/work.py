@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -91,7 +92,11 @@ def calendar_differences(sessions: pd.DatetimeIndex) -> list[pd.Timestamp]:
     """Return the days on which the sessions and XTKS disagree, days on which the exchange failed left out."""
     if sessions.empty:
         return []
-    return list(sessions.symmetric_difference(exchange_sessions(sessions[0], sessions[-1])).difference(OUTAGES))
+    return list(
+        sessions.symmetric_difference(exchange_sessions(sessions[0], sessions[-1])).difference(
+            pd.DatetimeIndex(OUTAGES)
+        )
+    )
 
 
 class Schedule:
@@ -179,7 +184,7 @@ class Schedule:
         if endpoint.name == "calendar":
             return min(pd.Timestamp(f"{year}-12-31"), self._now.normalize() + _CALENDAR_AHEAD)
         last = min(self._span.end, pd.Timestamp(f"{year}-12-31"))
-        days = self._sessions[(self._sessions <= last) & (self._sessions >= f"{year}-01-01")]
+        days = self._sessions[(self._sessions <= last) & (self._sessions >= pd.Timestamp(f"{year}-01-01"))]
         if endpoint.name == "investor_flows":
             days = days[days.isin(_flow_dates(self._sessions))]
         published = [day for day in days[-10:] if self._published(endpoint, day) <= self._now]
@@ -213,7 +218,7 @@ def new_listings(store: Store, units: Iterable[str]) -> Iterator[str]:
         known |= codes
 
 
-def _weeks(sessions: pd.DatetimeIndex) -> "pd.api.typing.SeriesGroupBy":
+def _weeks(sessions: pd.DatetimeIndex) -> Any:
     days = pd.Series(sessions, index=sessions)
     return days.groupby(sessions.to_period("W"))
 
