@@ -51,6 +51,13 @@ class VirtualClock:
         self._now = pd.Timestamp(tokyo, tz="Asia/Tokyo").timestamp()
 
 
+class WallClock:
+    """The clock of this machine."""
+
+    time = staticmethod(time.time)
+    sleep = staticmethod(time.sleep)
+
+
 class ServedMarket:
     """The tables of a sample market as J-Quants answers them, with the rows that it would have beside stocks."""
 
@@ -119,7 +126,7 @@ class FakeServer:
     """
 
     market: ServedMarket
-    clock: VirtualClock
+    clock: VirtualClock | WallClock
     plan: str = "premium"
     page_bytes: int = 5_000_000
     limited: bool = True

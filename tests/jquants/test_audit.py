@@ -10,7 +10,7 @@ from gogooku_kedro.jquants.endpoints import ENDPOINTS
 from gogooku_kedro.jquants.fetch import Fetch
 from gogooku_kedro.jquants.store import Store
 from tests.jquants.conftest import client_of, fetch_of, files_of
-from tests.jquants.fake_server import FakeServer, Fault, split_of
+from tests.jquants.fake_server import FakeServer, Fault, ServedMarket, split_of
 
 BARS = "/equities/bars/daily"
 TABLES = ("bars", "statements")
