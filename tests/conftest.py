@@ -18,7 +18,7 @@ from kedro.config import OmegaConfigLoader
 from gogooku_kedro.settings import CONFIG_LOADER_ARGS
 
 ROOT = Path(__file__).resolve().parents[1]
-ENVIRONMENTS = ("base", "gat_minimal", "gat_production", "ohlcv", "test")
+ENVIRONMENTS = ("base", "gat_minimal", "gat_production", "jquants", "ohlcv", "test")
 
 
 class FinishedProcess(NamedTuple):

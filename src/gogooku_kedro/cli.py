@@ -1,9 +1,10 @@
-"""Kedro's run, and project commands beside it: validate-config, check-gradients, explain, verify, document-*."""
+"""Kedro's run, and project commands beside it, such as validate-config, explain, verify and jquants-audit."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -159,6 +160,71 @@ def document_rules() -> None:
     page = Path.cwd() / "docs" / "data_rules.md"
     page.write_text(rules_page(page.read_text(encoding="utf-8")), encoding="utf-8")
     click.secho(f"wrote {page}", fg="green")
+
+
+@cli.command(name="jquants-audit")
+@of_an_environment
+@click.option("--params", default="", callback=_split_params, help="As of kedro run: data_root=DIR.")
+@click.option("--probe", type=click.IntRange(min=1), help="Ask the service for this many stored sessions again.")
+@click.option("--repair", is_flag=True, help="Fetch what was found, and nothing else.")
+def jquants_audit(
+    env: str | None, conf_source: str | None, params: dict[str, Any], probe: int | None, repair: bool
+) -> None:
+    """Hold what was fetched from J-Quants against the calendar: one line for each finding, and exit code 1."""
+    store, settings = _jquants(env, conf_source, params)
+    from gogooku_kedro.pipelines.jquants import nodes
+
+    found = nodes.audit_store(store, settings, probe)
+    for finding in found:
+        click.echo(str(finding))
+    if found and repair:
+        with _only_writer(store):
+            found = nodes.repair_store(store, settings, found)
+        click.echo(f"fetched again; {len(found)} left")
+    if found:
+        raise click.ClickException(f"{len(found)} partitions are not as they should be; --repair fetches them")
+    click.secho("every partition that the plan has is there and whole", fg="green")
+
+
+@cli.command(name="jquants-purge")
+@of_an_environment
+@click.option("--params", default="", callback=_split_params, help="As of kedro run: data_root=DIR.")
+@click.confirmation_option(prompt="Delete everything that was fetched from J-Quants?")
+def jquants_purge(env: str | None, conf_source: str | None, params: dict[str, Any]) -> None:
+    """Delete what was fetched from J-Quants, as its terms ask for when a subscription ends."""
+    store, _ = _jquants(env, conf_source, params)
+    with _only_writer(store):
+        count = store.purge()
+    click.secho(f"deleted {count} files in {store.folder}", fg="green")
+    click.echo("Panels, features, models and reports made of them lie in the other folders of the data root.")
+
+
+def _jquants(env: str | None, conf_source: str | None, params: dict[str, Any]) -> tuple[Any, Any]:
+    """Return the store and the settings of J-Quants."""
+    loader = _configuration(env or "jquants", conf_source, params)
+    parameters = _checked_parameters(loader)
+    from kedro.io import DataCatalog
+
+    from gogooku_kedro.params import JQuantsParams
+
+    catalog = DataCatalog.from_config({"jquants_store": loader["catalog"]["jquants_store"]})
+    return catalog.load("jquants_store"), JQuantsParams.model_validate(parameters["jquants"])
+
+
+@contextmanager
+def _only_writer(store: Any) -> Iterator[None]:
+    """Keep runs off the data root of a store."""
+    from gogooku_kedro.artifacts import RootLock
+
+    lock = RootLock(store.folder.parents[1])
+    try:
+        lock.acquire()
+    except BlockingIOError as error:
+        raise click.ClickException(str(error)) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _gradient_report(parameters: dict[str, Any], catalog: DataCatalog) -> tuple[GradientReport, str]:

@@ -33,7 +33,7 @@ MEASURED = ("metrics", "walk_forward_metrics")
 
 PAGES = {"key_results", "report", "model_card"}
 
-STUDIES = {"ablation", "explanation"}
+STUDIES = {"ablation", "explanation", "jquants"}
 """Sections that change no result of another pipeline, and so are no part of what a run is recognised by."""
 
 

@@ -15,6 +15,7 @@ from gogooku_kedro.pipelines import (
     graph,
     inference,
     ingestion,
+    jquants,
     report,
     training,
     walk_forward,
@@ -27,8 +28,8 @@ def register_pipelines() -> dict[str, Pipeline]:
     Returns:
         The stages, `data` (everything before training), `inference` (rank the latest session with a
         stored model), `explanation` (what a stored model learned), `walk_forward` (train and test fold
-        by fold, on what `data` left), `ablation` (what the graph network adds, on what `data` left)
-        and `__default__` (from raw bars to the report).
+        by fold, on what `data` left), `ablation` (what the graph network adds, on what `data` left),
+        `jquants` (fetch prices and events) and `__default__` (from raw bars to the report).
     """
     stages = {
         "ingestion": ingestion.create_pipeline(),
@@ -46,5 +47,6 @@ def register_pipelines() -> dict[str, Pipeline]:
         "walk_forward": walk_forward.create_pipeline(),
         "ablation": ablation.create_pipeline(),
         "explanation": explanation.create_pipeline(),
+        "jquants": jquants.create_pipeline(),
         "__default__": data + stages["training"] + stages["baselines"] + stages["evaluation"] + stages["report"],
     }

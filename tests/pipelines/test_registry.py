@@ -17,7 +17,7 @@ from tests.conftest import ENVIRONMENTS, ROOT, config_loader
 LAYERS = {"raw", "intermediate", "primary", "feature", "model_input", "models", "model_output", "reporting"}
 VERBS = {
     *("standardise", "build", "compute", "describe", "normalise", "make", "split", "check", "summarise"),
-    *("plot", "train", "predict", "fit", "stack", "measure", "write", "rank"),
+    *("plot", "train", "predict", "fit", "stack", "measure", "write", "rank", "fetch"),
 }
 MEMORY = {"market_tensors", "ablation_settings", "baseline_settings", "fold_settings"}
 """Handed from node to node, made anew by every run that needs it: tensors, settings of several sections."""
@@ -52,6 +52,7 @@ def test_every_section_reaches_its_nodes_as_a_typed_object(pipelines):
         "walk_forward": params.WalkForwardParams,
         "explanation": params.ExplanationParams,
         "ablation": params.AblationParams,
+        "jquants": params.JQuantsParams,
     }
     assert TypeExtractor(pipelines).extract_types_from_pipelines() == expected == params.SECTIONS
 
@@ -114,7 +115,7 @@ def test_nodes_take_few_arguments(pipelines):
     assert {node.name for node in nodes if len(inspect.signature(node.func).parameters) > 8} == set()
 
 
-@pytest.mark.parametrize("env", ["base", "ohlcv", "test"])
+@pytest.mark.parametrize("env", ["base", "jquants", "ohlcv", "test"])
 def test_every_dataset_is_in_the_catalog_and_only_what_is_gathered_or_tensors_stays_in_memory(pipelines, env):
     loader = config_loader(env, ohlcv_path="prices.csv")
     catalog = {name for name in loader["catalog"] if not name.startswith("_")}
@@ -130,7 +131,7 @@ def test_every_dataset_is_in_the_catalog_and_only_what_is_gathered_or_tensors_st
     settings = {f"params:{name}" for name in params.SECTIONS}
     read = pipelines["__default__"].inputs()
     optional = {name for name, e in loader["catalog"].items() if e["type"].endswith(".OptionalDataset")}
-    assert read - raw - {"run_record"} == optional | settings - {f"params:{name}" for name in RESEARCH}
+    assert read - raw - {"run_record"} == optional | settings - {f"params:{name}" for name in RESEARCH | {"jquants"}}
     beside = (pipelines[name].all_outputs() for name in RESEARCH)
     assert optional <= set().union(*beside)
     assert pipelines["inference"].inputs() <= produced | {"params:model", "params:training"}
@@ -158,7 +159,7 @@ def test_nothing_is_stored_as_pickle():
     types = {entry["type"].rpartition(".")[2] for name, entry in catalog.items() if name not in MEMORY}
     assert types == {
         *("ParquetDataset", "CSVDataset", "JSONDataset", "TextDataset", "FigureDataset"),
-        *("ZarrDataset", "EnsembleDataset", "SampleMarketDataset", "OptionalDataset"),
+        *("ZarrDataset", "EnsembleDataset", "SampleMarketDataset", "OptionalDataset", "JQuantsStoreDataset"),
     }
 
 

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from gogooku_kedro.datasets.empty_table import EmptyTableDataset
     from gogooku_kedro.datasets.ensemble import EnsembleDataset
     from gogooku_kedro.datasets.files import CSVDataset, FigureDataset, JSONDataset, ParquetDataset, TextDataset
+    from gogooku_kedro.datasets.jquants import JQuantsStoreDataset, JQuantsTableDataset
     from gogooku_kedro.datasets.ohlcv_file import OhlcvFileDataset
     from gogooku_kedro.datasets.optional import OptionalDataset
     from gogooku_kedro.datasets.sample_market import SampleMarketDataset
@@ -17,6 +18,8 @@ __all__ = [
     "EmptyTableDataset",
     "EnsembleDataset",
     "FigureDataset",
+    "JQuantsStoreDataset",
+    "JQuantsTableDataset",
     "JSONDataset",
     "OhlcvFileDataset",
     "OptionalDataset",
@@ -31,6 +34,8 @@ _MODULES = {
     "EmptyTableDataset": "empty_table",
     "EnsembleDataset": "ensemble",
     "FigureDataset": "files",
+    "JQuantsStoreDataset": "jquants",
+    "JQuantsTableDataset": "jquants",
     "JSONDataset": "files",
     "OhlcvFileDataset": "ohlcv_file",
     "OptionalDataset": "optional",

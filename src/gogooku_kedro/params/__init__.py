@@ -23,6 +23,7 @@ from gogooku_kedro.params.evaluation import EvaluationParams, FactorsParams, Por
 from gogooku_kedro.params.explanation import ExplanationParams
 from gogooku_kedro.params.features import FeaturesParams
 from gogooku_kedro.params.graph import GraphParams
+from gogooku_kedro.params.jquants import JQuantsParams
 from gogooku_kedro.params.labels import LabelsParams
 from gogooku_kedro.params.model import (
     DiffusionParams,
@@ -56,6 +57,7 @@ __all__ = [
     "GoalsParams",
     "GraphParams",
     "IngestionParams",
+    "JQuantsParams",
     "LabelsParams",
     "LearnedGraphParams",
     "LossParams",
@@ -150,6 +152,7 @@ SECTIONS: dict[str, type[Section]] = {
     "walk_forward": WalkForwardParams,
     "ablation": AblationParams,
     "explanation": ExplanationParams,
+    "jquants": JQuantsParams,
 }
 """Top-level sections of the configuration."""
 

@@ -2,12 +2,8 @@
 
 import hashlib
 from collections.abc import Sequence
-<<<<<<< HEAD
-from dataclasses import dataclass, fields, replace
-from functools import cached_property
-=======
 from dataclasses import dataclass, fields
->>>>>>> s2/e
+from functools import cached_property
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -184,27 +180,11 @@ class MarketTensors:
         """Return the same market in the memory of `device`."""
         return type(self)(*(getattr(self, f.name).to(device) for f in fields(self)))
 
-<<<<<<< HEAD
-    def with_context_in_x(self) -> Self:
-        """Return the market for a model without market gate: all features in `x`, in their order, no context.
-
-        A stock outside the cross-section has 0 in every feature, those of the context too.
-        """
-        features = self.x.size(-1) + self.context.size(-1)
-        of_stocks = torch.ones(features, dtype=torch.bool, device=self.x.device)
-        of_stocks[self.context_columns] = False
-        x = self.x.new_empty((*self.present.shape, features))
-        x[..., of_stocks] = self.x
-        x[..., self.context_columns] = torch.where(self.present.unsqueeze(-1), self.context.unsqueeze(1), 0.0)
-        return replace(self, x=x, context=self.context[:, :0].clone(), context_columns=self.context_columns[:0].clone())
-
     @cached_property
     def labelled(self) -> BoolArray:
         """Whether any stock has a label, `(T, 4)`, in the host's memory whatever the device."""
         return np.asarray((~self.target.isnan()).any(dim=1).cpu().numpy())
 
-=======
->>>>>>> s2/e
     def latest_day(self) -> int:
         """Return the position of the last session that has a cross-section."""
         return int(self.present.any(dim=1).nonzero()[-1])
