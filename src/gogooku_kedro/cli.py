@@ -59,11 +59,11 @@ def check_gradients(env: str | None, conf_source: str | None, params: dict[str, 
     """Show that the task reaches every part of the configured model, and every input its scores."""
     loader = _configuration(env, conf_source, params)
     parameters = _checked_parameters(loader)
-    from kedro.io import DataCatalog
+    from kedro.io import DataCatalog, DatasetError
 
     try:
         report, tried_on = _gradient_report(parameters, DataCatalog.from_config(loader["catalog"]))
-    except ValueError as error:
+    except (ValueError, DatasetError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"{report}\ntried on {tried_on}")
     if not report.passed:
@@ -139,20 +139,26 @@ def document_features() -> None:
 def _gradient_report(parameters: dict[str, Any], catalog: DataCatalog) -> tuple[GradientReport, str]:
     """Check an untrained model on what a run has left in the catalog, or on random numbers."""
     from gogooku_kedro.params import ModelParams, TrainingParams
+    from gogooku_kedro.training.diagnostics import trial
     from gogooku_kedro.training.diagnostics.gradient_check import check_gradients
-    from gogooku_kedro.training.diagnostics.trial import first_chunk, random_chunk, untrained_model
 
     model = ModelParams.model_validate(parameters["model"])
     training = TrainingParams.model_validate(parameters["training"])
     names = ("features", "labels", "graph_edges", "split", "feature_manifest")
     if all(catalog.exists(name) for name in names):
         features, labels, edges, split, manifest = (catalog.load(name) for name in names)
-        chunk = first_chunk(features, labels, edges, split, manifest, model, training.chunk_days)
+        chunk = trial.first_chunk(features, labels, edges, split, manifest, model, training.chunk_days)
+        called = trial.InputNames.of(manifest, model)
         tried_on = f"the first {training.chunk_days} training sessions, {chunk.x.size(1)} stocks"
     else:
-        chunk = random_chunk(model, training.seed)
+        chunk = trial.random_chunk(model, training.seed)
+        called = trial.InputNames.numbered(chunk)
         tried_on = "random numbers, as there are no features, labels and graph yet"
-    return check_gradients(untrained_model(model, chunk, training.seed), chunk, model, training), tried_on
+    chunk, replaced = trial.with_variation(chunk, called, training.seed)
+    if replaced:
+        tried_on += f"; without variation there, so tried with random numbers: {', '.join(replaced)}"
+    network = trial.untrained_model(model, chunk, training.seed)
+    return check_gradients(network, chunk, model, training, called), tried_on
 
 
 def _explained(
