@@ -7,8 +7,10 @@ ARGS   ?=
 WORKERS?= 2
 
 export KEDRO_DISABLE_TELEMETRY := 1
+# kedro starts mlflow and jupyter by name
+export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: setup run test viz mlflow lint bench docs notebooks lock clean
+.PHONY: setup run test viz mlflow lint bench docs docs-serve notebooks lock clean
 
 setup: $(READY)
 
@@ -41,11 +43,14 @@ mlflow: setup         ## compare runs in the browser
 bench: setup          ## speed and memory, as ratios against a reference in the same run
 	$(BIN)/python -m benchmarks.run $(ARGS)
 
-docs: setup           ## build the documentation into site/
-	$(BIN)/mkdocs build --strict
+docs: setup           ## build the documentation into site/; open site/index.html
+	$(BIN)/mkdocs build --strict $(ARGS)
+
+docs-serve: setup     ## the documentation in the browser, built anew at every change
+	$(BIN)/mkdocs serve $(ARGS)
 
 notebooks: setup      ## open the notebooks
-	$(BIN)/kedro jupyter lab
+	$(BIN)/kedro jupyter lab $(ARGS)
 
 lock: setup           ## write requirements.lock from what is installed now
 	$(BIN)/pip freeze --exclude-editable | sed 's/+cpu//' > requirements.lock
