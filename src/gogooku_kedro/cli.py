@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from kedro.config import AbstractConfigLoader, MissingConfigException
-from kedro.framework.cli.utils import _split_params
+from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.project import settings
 from kedro.framework.startup import bootstrap_project
 
 from gogooku_kedro.columns import HORIZONS
+from gogooku_kedro.command_line import params_option, with_lists
 from gogooku_kedro.validation import configuration_problems
 
 if TYPE_CHECKING:
@@ -29,9 +30,12 @@ Command = Callable[..., Any]
 
 def of_an_environment(command: Command) -> Command:
     """Give a command the options that choose a configuration."""
+    which_settings = click.option(
+        "--params", default="", callback=params_option, help="As of kedro run: data_root=DIR,training.seeds=[0,1]."
+    )
     where = click.option("--conf-source", default=None, help="Folder of the configuration.")
     which = click.option("--env", default=None, help="Configuration environment, for example gat_production.")
-    return which(where(command))
+    return which(where(which_settings(command)))
 
 
 @click.group(name="gogooku_kedro")
@@ -39,11 +43,16 @@ def cli() -> None:
     """Commands of gogooku_kedro."""
 
 
+run = with_lists(kedro_run)
+"""Kedro's own command, whose `--params` takes lists; `python -m gogooku_kedro` looks for it here."""
+cli.add_command(run)
+
+
 @cli.command(name="validate-config")
 @of_an_environment
-def validate_config(env: str | None, conf_source: str | None) -> None:
+def validate_config(env: str | None, conf_source: str | None, params: dict[str, Any]) -> None:
     """Check every setting that can be checked without running a pipeline."""
-    parameters = _checked_parameters(_configuration(env, conf_source, {}))
+    parameters = _checked_parameters(_configuration(env, conf_source, params))
     from gogooku_kedro.ablation.variants import variant_problems
 
     problems = variant_problems(parameters)
@@ -54,7 +63,6 @@ def validate_config(env: str | None, conf_source: str | None) -> None:
 
 @cli.command(name="check-gradients")
 @of_an_environment
-@click.option("--params", default="", callback=_split_params, help="As of kedro run: data_root=DIR.")
 def check_gradients(env: str | None, conf_source: str | None, params: dict[str, Any]) -> None:
     """Show that the task reaches every part of the configured model, and every input its scores."""
     loader = _configuration(env, conf_source, params)
@@ -73,7 +81,6 @@ def check_gradients(env: str | None, conf_source: str | None, params: dict[str, 
 
 @cli.command(name="explain")
 @of_an_environment
-@click.option("--params", default="", callback=_split_params, help="As of kedro run: data_root=DIR.")
 @click.option("--code", required=True, help="The stock, for example 7203.")
 @click.option("--date", type=click.DateTime(["%Y-%m-%d"]), help="The session; the latest without it.")
 @click.option("--horizon", type=click.Choice([str(h) for h in HORIZONS]), default="5", show_default=True)
@@ -108,7 +115,6 @@ def explain(
 
 @cli.command(name="verify")
 @of_an_environment
-@click.option("--params", default="", callback=_split_params, help="As of kedro run: data_root=DIR.")
 def verify(env: str | None, conf_source: str | None, params: dict[str, Any]) -> None:
     """Read every file that a run writes: one line for each that is missing or damaged, and exit code 1."""
     loader = _configuration(env, conf_source, params)

@@ -17,6 +17,10 @@ from yaml.error import MarkedYAMLError
 
 KINDS = ("catalog", "credentials", "globals", "logging", "mlflow", "parameters")
 SUFFIXES = (".yml", ".yaml", ".json")
+LOCAL = "local"
+"""The user's own settings, read after those of every environment."""
+WITHOUT_LOCAL = (LOCAL, "test")
+"""Environments that take no settings from there: what the tests find does not depend on whose machine it is."""
 
 
 class ConfigFileError(click.ClickException, ValueError):
@@ -24,7 +28,10 @@ class ConfigFileError(click.ClickException, ValueError):
 
 
 class ConfigLoader(OmegaConfigLoader):
-    """Kedro's loader, whose refusals name the file and the fix; a file with a misspelt name is refused too."""
+    """Kedro's loader, which reads `local` over every environment and whose refusals name the file and the fix.
+
+    A file with a misspelt name is refused, and so is an environment that is not there.
+    """
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Return the merged configuration of a kind, such as `parameters`.
@@ -48,8 +55,34 @@ class ConfigLoader(OmegaConfigLoader):
         return merged
 
     def _folders(self) -> list[Path]:
-        environments = dict.fromkeys((self.base_env, self.env or self.default_run_env))
-        return [Path(self._get_conf_env_path(environment)) for environment in environments]
+        """Folders that are read, the later ones over the earlier."""
+        environment = self.env or self.default_run_env
+        last = () if environment in WITHOUT_LOCAL else (LOCAL,)
+        named = dict.fromkeys((self.base_env, environment, *last))
+        return [folder for folder in map(self._folder, named) if folder.name != LOCAL or folder.is_dir()]
+
+    def _folder(self, environment: str) -> Path:
+        return Path(self._get_conf_env_path(environment))
+
+    def _read_raw_config(self, key: str) -> Any:
+        if self._protocol != "file":
+            return super()._read_raw_config(key)
+        problem = unknown_environment(Path(self.conf_source), self.env)
+        if problem is not None:
+            raise ConfigFileError(problem)
+        if not self.env and not self._folder(self.default_run_env).is_dir():
+            self.default_run_env = self.base_env  # a checkout without conf/local
+        return super()._read_raw_config(key)
+
+    def _resolve_from_raw_config(self, key: str, *raw: Any) -> dict[str, Any]:
+        merged: dict[str, Any] = super()._resolve_from_raw_config(key, *raw)
+        local, environment = self._folder(LOCAL), self.env or self.default_run_env
+        if self._protocol != "file" or environment in WITHOUT_LOCAL or not local.is_dir():
+            return merged
+        patterns, of_environment = [*self.config_patterns[key]], key == "credentials"
+        own = self.load_and_merge_dir_config(str(local), patterns, key, set(), of_environment)
+        merged = self._merge_configs(merged, own, key, str(local))
+        return merged
 
     def _problem(self, key: str, error: Exception) -> str | None:
         """The sentence for an error, None when no file explains it."""
@@ -62,6 +95,17 @@ class ConfigLoader(OmegaConfigLoader):
         if isinstance(error, OmegaConfBaseException):
             return _interpolation_problem(paths, error)
         return str(error) if str(error).startswith("Duplicate keys") else None
+
+
+def unknown_environment(conf: Path, name: str | None) -> str | None:
+    """Return why there is no environment of this name in a folder of configuration, None where there is."""
+    if not conf.is_dir():
+        return f"{conf}: no such folder; --conf-source names one like conf/ of this project"
+    if not name or name == LOCAL or (conf / name).is_dir():
+        return None
+    there = sorted(folder.name for folder in conf.iterdir() if folder.is_dir() and not folder.name.startswith("."))
+    near = "".join(f"did you mean {match!r}? " for match in get_close_matches(name, there, 1))
+    return f"--env {name}: no such environment in {conf}; {near}There are {', '.join(there)}"
 
 
 def file_problem(path: Path) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,17 @@ def prepare_database(uri: str) -> None:
             database.rollback()
     except sqlite3.Error as error:
         raise OSError(f"{path}: {error}; if it is of no use, remove it") from error
+
+
+def within_project(settings: Mapping[str, Any], project: Path) -> dict[str, Any]:
+    """Return the settings of `mlflow.yml` with the path of an SQLite database below the project's folder.
+
+    MLflow alone takes a relative path from where a command was started, a notebook for example.
+    """
+    uri = str(settings["server"]["mlflow_tracking_uri"])
+    if uri.startswith(SQLITE):
+        uri = f"{SQLITE}{project / uri.removeprefix(SQLITE)}"
+    return {**settings, "server": {**settings["server"], "mlflow_tracking_uri": uri}}
 
 
 def give_up(error: Exception) -> None:
