@@ -1,4 +1,4 @@
-"""Project commands beside Kedro's own: validate-config, check-gradients, explain, verify, document-features."""
+"""Project commands beside Kedro's own: validate-config, check-gradients, explain, verify, status, document-features."""
 
 from __future__ import annotations
 
@@ -130,6 +130,18 @@ def verify(env: str | None, conf_source: str | None, params: dict[str, Any]) -> 
     if found:
         raise click.ClickException("\n".join(found))
     click.secho("every file is there and as it was written", fg="green")
+
+
+@cli.command(name="status")
+@of_an_environment
+def status(env: str | None, conf_source: str | None, params: dict[str, Any]) -> None:
+    """Say what the last run of a data root does or did: stage, epoch, time left, metrics, how to go on."""
+    loader = _configuration(env, conf_source, params)
+    from gogooku_kedro.run_status import RunStatus
+
+    root = Path(loader["catalog"]["run_record"]["filepath"]).parents[1]
+    last = RunStatus.load(root)
+    click.echo("\n".join([f"no run yet in {root}"] if last is None else last.lines()))
 
 
 @cli.command(name="document-features")

@@ -2,8 +2,18 @@
 
 from gogooku_kedro.config_files import ConfigLoader
 from gogooku_kedro.hooks import GraphMatchesModel, MlflowRecord, OneRun, RunRecord, SettingsCheck, SourceCheck, Tracking
+from gogooku_kedro.run_progress import RunProgress
 
-HOOKS = (OneRun(), SettingsCheck(), SourceCheck(), RunRecord(), GraphMatchesModel(), Tracking(), MlflowRecord())
+HOOKS = (
+    OneRun(),
+    SettingsCheck(),
+    SourceCheck(),
+    RunRecord(),
+    GraphMatchesModel(),
+    Tracking(),
+    MlflowRecord(),
+    RunProgress(),
+)
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow", "kedro_mlflow")  # `Tracking` calls them
 
 CONFIG_LOADER_CLASS = ConfigLoader

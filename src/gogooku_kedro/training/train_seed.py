@@ -15,6 +15,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import EMAWeightAveraging, Timer, TQDMProgressBar
 from lightning.pytorch.loggers import Logger, MLFlowLogger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
+from rich.file_proxy import FileProxy
 
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.params import ModelParams, TrainingParams
@@ -95,7 +96,7 @@ def train_seed_model(market: MarketTensors, job: Job) -> None:
     timer = Timer(None if budget is None else timedelta(minutes=budget), verbose=False)
     trainer = _trainer(job, [Patience(training.patience), history, timer, checkpoints])
     with freed_memory_kept(), _debug_lines(job.gat_verbose):
-        _fit_or_go_on(trainer, module, _data(market, job), job.folder)
+        _fit_or_go_on(trainer, module, _data(market, job), job)
     if trainer.is_global_zero:
         _load_best(model, checkpoints)
         _say_if_time_is_up(timer, job, len(history.rows), checkpoints)
@@ -143,12 +144,13 @@ def _trainer(job: Job, callbacks: list[pl.Callback]) -> pl.Trainer:
     device = resolve_device(training.device)
     precision = resolve_precision(training.precision, device)
     logger.info(
-        "training on %s, %s: %d epochs at most",
+        "seed %d trains on %s, %s: %d epochs at most",
+        training.seed,
         describe_device(device, training.devices),
         precision,
         training.max_epochs,
     )
-    interactive = sys.stdout.isatty()
+    interactive = sys.stdout.isatty() and not isinstance(sys.stdout, FileProxy)  # the bar of a whole run is there
     return pl.Trainer(
         accelerator="gpu" if device == "cuda" else "cpu",
         devices=training.devices,
@@ -170,7 +172,7 @@ def _trainer(job: Job, callbacks: list[pl.Callback]) -> pl.Trainer:
             SeedEveryStep(training.seed),
             EMAWeightAveraging(decay=training.ema_decay),
             InformationFlow(job.isolated),
-            EpochLog(),
+            EpochLog(training.seed),
             *([TQDMProgressBar(leave=False)] if interactive else []),
             *callbacks,
             *job.callbacks,
@@ -193,10 +195,10 @@ def _first_epoch_to_keep(job: Job) -> int:
     return next(epoch for epoch in epochs if job.training.phase_of(epoch).graph)
 
 
-def _fit_or_go_on(trainer: pl.Trainer, module: CrossSectionModule, data: DayChunkDataModule, folder: Path) -> None:
-    last = next(reversed(saved_epochs(folder)), None)
+def _fit_or_go_on(trainer: pl.Trainer, module: CrossSectionModule, data: DayChunkDataModule, job: Job) -> None:
+    last = next(reversed(saved_epochs(job.folder)), None)
     if last is not None:
-        logger.info("going on with the training that was cut off: %s", last)
+        logger.info("seed %d: going on with the training that was cut off: %s", job.training.seed, last)
     with warnings.catch_warnings():
         for noise in NOISE:
             warnings.filterwarnings("ignore", noise)
@@ -207,7 +209,8 @@ def _say_if_time_is_up(timer: Timer, job: Job, epochs: int, checkpoints: EpochCh
     remaining = timer.time_remaining()
     if remaining is not None and remaining <= 0 and epochs < job.training.max_epochs:
         logger.info(
-            "training.time_budget_minutes: %.4g spent in epoch %d of %d; the best epoch so far, %d, is kept",
+            "seed %d: training.time_budget_minutes: %.4g spent in epoch %d of %d; the best epoch so far, %d, is kept",
+            job.training.seed,
             job.training.time_budget_minutes,
             epochs,
             job.training.max_epochs,
