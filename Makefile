@@ -5,10 +5,13 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 ARGS   ?=
 WORKERS?= 2
+LOGS   := logs
 
 export KEDRO_DISABLE_TELEMETRY := 1
+# kedro starts mlflow and jupyter by name
+export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: setup run test viz mlflow lint bench docs notebooks lock clean
+.PHONY: setup run train-optimized test viz mlflow lint bench docs docs-serve notebooks lock clean
 
 setup: $(READY)
 
@@ -21,6 +24,20 @@ $(READY): requirements.lock pyproject.toml
 
 run: setup            ## the whole flow on the sample market; make run ARGS="--env ohlcv --params ohlcv_path=FILE"
 	$(BIN)/kedro run $(ARGS)
+
+# What is refused is refused in the first seconds, so that it is shown here.
+train-optimized: setup  ## the production settings, in the background; kedro status shows how far they are
+	@mkdir -p $(LOGS)
+	@nohup $(BIN)/kedro run --env gat_production $(ARGS) > $(LOGS)/train-optimized.log 2>&1 < /dev/null & \
+	pid=$$!; echo $$pid > $(LOGS)/train-optimized.pid; \
+	for second in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do \
+		sleep 1; kill -0 $$pid 2> /dev/null || break; \
+	done; \
+	if kill -0 $$pid 2> /dev/null; then \
+		echo "process $$pid runs; log $(LOGS)/train-optimized.log; $(BIN)/kedro status; stop it with kill -INT $$pid"; \
+	else \
+		rm $(LOGS)/train-optimized.pid; cat $(LOGS)/train-optimized.log; wait $$pid; \
+	fi
 
 test: setup           ## all tests with coverage, in two processes; make test WORKERS=8
 	$(BIN)/python -m pytest --cov --cov-report=term -n $(WORKERS) --dist loadfile $(ARGS)
@@ -41,11 +58,14 @@ mlflow: setup         ## compare runs in the browser
 bench: setup          ## speed and memory, as ratios against a reference in the same run
 	$(BIN)/python -m benchmarks.run $(ARGS)
 
-docs: setup           ## build the documentation into site/
-	$(BIN)/mkdocs build --strict
+docs: setup           ## build the documentation into site/; open site/index.html
+	$(BIN)/mkdocs build --strict $(ARGS)
+
+docs-serve: setup     ## the documentation in the browser, built anew at every change
+	$(BIN)/mkdocs serve $(ARGS)
 
 notebooks: setup      ## open the notebooks
-	$(BIN)/kedro jupyter lab
+	$(BIN)/kedro jupyter lab $(ARGS)
 
 lock: setup           ## write requirements.lock from what is installed now
 	$(BIN)/pip freeze --exclude-editable | sed 's/+cpu//' > requirements.lock
@@ -53,4 +73,4 @@ lock: setup           ## write requirements.lock from what is installed now
 clean:                ## remove what runs and tools wrote; the environment stays
 	find data -type f ! -name .gitkeep -delete
 	find data -mindepth 2 -type d -empty -delete
-	rm -rf build site htmlcov .coverage .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf build site $(LOGS) htmlcov .coverage .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

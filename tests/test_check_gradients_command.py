@@ -1,6 +1,7 @@
 """`kedro check-gradients` shows whether the configured model can learn, on the data of a run if any."""
 
 import pytest
+import torch
 import yaml
 from click.testing import CliRunner
 
@@ -17,7 +18,7 @@ def check(monkeypatch, tmp_path):
     return lambda *arguments: CliRunner().invoke(cli, ["check-gradients", *nowhere, *arguments])
 
 
-@pytest.mark.parametrize("env", [env for env in ENVIRONMENTS if env != "ohlcv"])
+@pytest.mark.parametrize("env", ENVIRONMENTS)
 def test_the_models_of_the_project_pass(check, env):
     result = check("--env", env)
     assert result.exit_code == 0, result.output
@@ -25,6 +26,27 @@ def test_the_models_of_the_project_pass(check, env):
     assert all(line.endswith("  ok") for line in table)
     assert tried_on == "tried on random numbers, as there are no features, labels and graph yet"
     assert verdict == f"all {len(table)} checks passed"
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_inputs_that_do_not_vary_are_named_and_do_not_make_a_healthy_model_fail(check, monkeypatch, env):
+    from gogooku_kedro.training.diagnostics import trial
+
+    random = trial.random_chunk
+
+    def still(params, seed):
+        chunk = random(params, seed)
+        x, levels, context = chunk.x.clone(), chunk.levels.clone(), chunk.context.clone()
+        x[..., 2], levels[..., 1], context[..., 0] = 0.0, torch.nan, 0.0
+        return chunk._replace(x=x, levels=levels, context=context)
+
+    monkeypatch.setattr(trial, "random_chunk", still)
+    result = check("--env", env)
+    assert result.exit_code == 0, result.output
+    assert (
+        "; without variation there, so tried with random numbers: feature 2 (counted from 0), "
+        "channel 1 (counted from 0), market feature 0 (counted from 0)\n"
+    ) in result.output
 
 
 def test_a_model_that_cannot_learn_fails_with_the_names_of_the_checks(check, monkeypatch):

@@ -10,8 +10,9 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline, node
 
 from gogooku_kedro import hooks
-from gogooku_kedro.datasets import JSONDataset
-from gogooku_kedro.hooks import GraphMatchesModel, RunRecord, SettingsCheck, SettingsError
+from gogooku_kedro.datasets import JSONDataset, OhlcvFileDataset
+from gogooku_kedro.hooks import GraphMatchesModel, RunRecord, SettingsCheck, SettingsError, SourceCheck
+from gogooku_kedro.market.source_state import source_state
 from gogooku_kedro.params import SECTIONS
 from tests.conftest import settings_of
 
@@ -50,6 +51,48 @@ def node_inputs(typed=True, **gat) -> dict:
         "graph_edges": edges(),
         "split": {"train": ["2020-02-03", "2020-06-30"]},
     }
+
+
+class TestSourceCheck:
+    @pytest.fixture
+    def bars(self, tmp_path):
+        path = tmp_path / "bars.csv"
+        path.write_text("date,code\n2024-01-04,7203\n")
+        return path
+
+    def catalog(self, path, report):
+        bars = OhlcvFileDataset(filepath=path and str(path))
+        return DataCatalog({"raw_bars": bars, "quality_report": MemoryDataset(report)})
+
+    def check(self, pipeline, catalog):
+        SourceCheck().before_pipeline_run(pipeline=pipeline, catalog=catalog)
+
+    rank = Pipeline([node(identity, "ensemble", "latest_ranking", name="rank")])
+    ingest = Pipeline([node(identity, "raw_bars", "quality_report", name="ingest")])
+
+    def test_a_ranking_of_a_file_that_has_changed_is_refused(self, bars):
+        catalog = self.catalog(bars, {"source_state": source_state(bars)})
+        self.check(self.rank, catalog)
+        bars.write_text("date,code\n2024-01-04,7203\n2024-01-05,7203\n")
+        with pytest.raises(SettingsError, match=r"bars.csv has changed since .*--pipelines=data,inference$"):
+            self.check(self.rank, catalog)
+        self.check(self.ingest + self.rank, catalog)  # it is read again
+
+    def test_without_a_path_the_file_of_the_panel_is_looked_at(self, bars):
+        catalog = self.catalog(None, {"source_state": source_state(bars)})
+        self.check(self.rank, catalog)
+        bars.write_text("date,code\n")
+        with pytest.raises(SettingsError, match="has changed"):
+            self.check(self.rank, catalog)
+
+    def test_a_market_that_is_no_file_is_not_looked_at(self, bars):
+        self.check(self.rank, self.catalog(bars, {"source_state": None}))
+        self.check(self.rank, self.catalog(bars, {}))
+
+    @pytest.mark.parametrize("path", [None, "nowhere.csv"])
+    def test_a_file_that_is_not_there_is_refused_before_anything_is_read(self, path):
+        with pytest.raises(SettingsError, match=r"(ohlcv_path is empty|nowhere\.csv does not exist).* ohlcv_path=FILE"):
+            self.check(self.ingest, self.catalog(path, {}))
 
 
 class TestSettingsCheck:

@@ -47,11 +47,22 @@ def test_the_notebook_can_be_pointed_at_another_run():
 
 
 @pytest.mark.pipeline
-def test_the_notebook_explores_a_finished_run(finished_run):
+def test_the_notebook_explores_a_finished_run_and_is_exported_with_its_figures(finished_run):
     from nbclient import NotebookClient
+    from nbconvert import HTMLExporter
 
     path = next(p for p in NOTEBOOKS if p.name == EXPLORE)
     notebook = pointed_at(read(path), DATA_ROOT=str(finished_run), ENV="test")
+    before = sorted(path.parent.iterdir())
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(path.parent)}}).execute()
-    shown = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.outputs]
-    assert len(shown) >= 12
+    assert sorted(path.parent.iterdir()) == before, "no second mlflow.db"
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert len(outputs) >= 12
+    assert [output.text for output in outputs if output.get("name") == "stderr"] == []
+    page, _ = HTMLExporter().from_notebook_node(notebook)
+    said = [output.get("data", {}).get("text/plain", "") for output in outputs]
+    assert [text for text in said if re.search("INFO|WARNING|ERROR", text)] == []
+    figures = sum("application/vnd.plotly.v1+json" in output.get("data", {}) for output in outputs)
+    assert figures >= 6
+    assert page.count("Plotly.newPlot(") >= figures
+    assert 'src="https://cdn.plot.ly' not in page

@@ -1,4 +1,4 @@
-"""Kedro's run, and project commands beside it, such as validate-config, explain, verify and jquants-audit."""
+"""Kedro's run, and project commands beside it, such as validate-config, explain, verify, status and jquants-audit."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import click
 from kedro.config import AbstractConfigLoader, MissingConfigException
 from kedro.framework.cli.project import run as kedro_run
-from kedro.framework.cli.utils import _split_params
 from kedro.framework.project import settings
 from kedro.framework.startup import bootstrap_project
 
 from gogooku_kedro.columns import HORIZONS
+from gogooku_kedro.command_line import params_option, with_lists
 from gogooku_kedro.refusals import refusals_alone
 from gogooku_kedro.validation import configuration_problems
 
@@ -32,9 +32,12 @@ Command = Callable[..., Any]
 
 def of_an_environment(command: Command) -> Command:
     """Give a command the options that choose a configuration."""
+    which_settings = click.option(
+        "--params", default="", callback=params_option, help="As of kedro run: data_root=DIR,training.seeds=[0,1]."
+    )
     where = click.option("--conf-source", default=None, help="Folder of the configuration.")
     which = click.option("--env", default=None, help="Configuration environment, for example gat_production.")
-    return which(where(command))
+    return which(where(which_settings(command)))
 
 
 @click.group(name="gogooku_kedro")
@@ -42,7 +45,7 @@ def cli() -> None:
     """Commands of gogooku_kedro."""
 
 
-@cli.command(name="run", params=list(kedro_run.params))
+@cli.command(name="run", params=with_lists(kedro_run).params)
 @click.option("--verbose", "-v", is_flag=True, help="Show the traceback of a refusal too.")
 def run(verbose: bool, **arguments: Any) -> Any:
     """Run the pipeline; what is refused prints one sentence."""
@@ -52,7 +55,6 @@ def run(verbose: bool, **arguments: Any) -> Any:
 
 @cli.command(name="validate-config")
 @of_an_environment
-@click.option("--params", default="", callback=_split_params, help="As of kedro run: preset=production.")
 def validate_config(env: str | None, conf_source: str | None, params: dict[str, Any]) -> None:
     """Check every setting that can be checked without running a pipeline."""
     parameters = _checked_parameters(_configuration(env, conf_source, params))
@@ -68,16 +70,15 @@ def validate_config(env: str | None, conf_source: str | None, params: dict[str, 
 
 @cli.command(name="check-gradients")
 @of_an_environment
-@click.option("--params", default="", callback=_split_params, help="As of kedro run: data_root=DIR.")
 def check_gradients(env: str | None, conf_source: str | None, params: dict[str, Any]) -> None:
     """Show that the task reaches every part of the configured model, and every input its scores."""
     loader = _configuration(env, conf_source, params)
     parameters = _checked_parameters(loader)
-    from kedro.io import DataCatalog
+    from kedro.io import DataCatalog, DatasetError
 
     try:
         report, tried_on = _gradient_report(parameters, DataCatalog.from_config(loader["catalog"]))
-    except ValueError as error:
+    except (ValueError, DatasetError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"{report}\ntried on {tried_on}")
     if not report.passed:
@@ -87,7 +88,6 @@ def check_gradients(env: str | None, conf_source: str | None, params: dict[str, 
 
 @cli.command(name="explain")
 @of_an_environment
-@click.option("--params", default="", callback=_split_params, help="As of kedro run: data_root=DIR.")
 @click.option("--code", required=True, help="The stock, for example 7203.")
 @click.option("--date", type=click.DateTime(["%Y-%m-%d"]), help="The session; the latest without it.")
 @click.option("--horizon", type=click.Choice([str(h) for h in HORIZONS]), default="5", show_default=True)
@@ -122,7 +122,6 @@ def explain(
 
 @cli.command(name="verify")
 @of_an_environment
-@click.option("--params", default="", callback=_split_params, help="As of kedro run: data_root=DIR.")
 def verify(env: str | None, conf_source: str | None, params: dict[str, Any]) -> None:
     """Read every file that a run writes, and hold it against the settings: one line for each finding, exit code 1."""
     loader = _configuration(env, conf_source, params)
@@ -140,6 +139,18 @@ def verify(env: str | None, conf_source: str | None, params: dict[str, Any]) -> 
     if found:
         raise click.ClickException("\n".join(found))
     click.secho("every file is there, as it was written, and of these settings", fg="green")
+
+
+@cli.command(name="status")
+@of_an_environment
+def status(env: str | None, conf_source: str | None, params: dict[str, Any]) -> None:
+    """Say what the last run of a data root does or did: stage, epoch, time left, metrics, how to go on."""
+    loader = _configuration(env, conf_source, params)
+    from gogooku_kedro.run_status import RunStatus
+
+    root = Path(loader["catalog"]["run_record"]["filepath"]).parents[1]
+    last = RunStatus.load(root)
+    click.echo("\n".join([f"no run yet in {root}"] if last is None else last.lines()))
 
 
 @cli.command(name="document-features")
@@ -164,7 +175,6 @@ def document_rules() -> None:
 
 @cli.command(name="jquants-audit")
 @of_an_environment
-@click.option("--params", default="", callback=_split_params, help="As of kedro run: data_root=DIR.")
 @click.option("--probe", type=click.IntRange(min=1), help="Ask the service for this many stored sessions again.")
 @click.option("--repair", is_flag=True, help="Fetch what was found, and nothing else.")
 def jquants_audit(
@@ -188,7 +198,6 @@ def jquants_audit(
 
 @cli.command(name="jquants-purge")
 @of_an_environment
-@click.option("--params", default="", callback=_split_params, help="As of kedro run: data_root=DIR.")
 @click.confirmation_option(prompt="Delete everything that was fetched from J-Quants?")
 def jquants_purge(env: str | None, conf_source: str | None, params: dict[str, Any]) -> None:
     """Delete what was fetched from J-Quants, as its terms ask for when a subscription ends."""
@@ -230,20 +239,26 @@ def _only_writer(store: Any) -> Iterator[None]:
 def _gradient_report(parameters: dict[str, Any], catalog: DataCatalog) -> tuple[GradientReport, str]:
     """Check an untrained model on what a run has left in the catalog, or on random numbers."""
     from gogooku_kedro.params import ModelParams, TrainingParams
+    from gogooku_kedro.training.diagnostics import trial
     from gogooku_kedro.training.diagnostics.gradient_check import check_gradients
-    from gogooku_kedro.training.diagnostics.trial import first_chunk, random_chunk, untrained_model
 
     model = ModelParams.model_validate(parameters["model"])
     training = TrainingParams.model_validate(parameters["training"])
     names = ("features", "labels", "graph_edges", "split", "feature_manifest")
     if all(catalog.exists(name) for name in names):
         features, labels, edges, split, manifest = (catalog.load(name) for name in names)
-        chunk = first_chunk(features, labels, edges, split, manifest, model, training.chunk_days)
+        chunk = trial.first_chunk(features, labels, edges, split, manifest, model, training.chunk_days)
+        called = trial.InputNames.of(manifest, model)
         tried_on = f"the first {training.chunk_days} training sessions, {chunk.x.size(1)} stocks"
     else:
-        chunk = random_chunk(model, training.seed)
+        chunk = trial.random_chunk(model, training.seed)
+        called = trial.InputNames.numbered(chunk)
         tried_on = "random numbers, as there are no features, labels and graph yet"
-    return check_gradients(untrained_model(model, chunk, training.seed), chunk, model, training), tried_on
+    chunk, replaced = trial.with_variation(chunk, called, training.seed)
+    if replaced:
+        tried_on += f"; without variation there, so tried with random numbers: {', '.join(replaced)}"
+    network = trial.untrained_model(model, chunk, training.seed)
+    return check_gradients(network, chunk, model, training, called), tried_on
 
 
 def _explained(

@@ -19,6 +19,10 @@ from gogooku_kedro.params import PRESETS
 
 KINDS = ("catalog", "credentials", "globals", "logging", "mlflow", "parameters")
 SUFFIXES = (".yml", ".yaml", ".json")
+LOCAL = "local"
+"""The user's own settings, read after those of every environment."""
+WITHOUT_LOCAL = (LOCAL, "test")
+"""Environments that take no settings from there: what the tests find does not depend on whose machine it is."""
 
 
 class ConfigFileError(click.ClickException, ValueError):
@@ -26,7 +30,9 @@ class ConfigFileError(click.ClickException, ValueError):
 
 
 class ConfigLoader(OmegaConfigLoader):
-    """Kedro's loader, whose refusals name the file and the fix; a file with a misspelt name is refused too.
+    """Kedro's loader, which reads `local` over every environment and whose refusals name the file and the fix.
+
+    A file with a misspelt name is refused, and so is an environment that is not there.
 
     Parameters may name a `preset`, whose values then lie directly under the place that names it: under `--params`
     and over every file when the command line does, under the environment's own keys and over `base` when a file does.
@@ -57,24 +63,46 @@ class ConfigLoader(OmegaConfigLoader):
         return merged
 
     def _with_preset(self, preset: str) -> dict[str, Any]:
-        folder = self._get_conf_env_path(PRESETS[preset])
-        if not self._fs.isdir(Path(folder).as_posix()):
+        folder, folders = self._folder(PRESETS[preset]), self._folders()
+        if not folder.is_dir():
             raise ConfigFileError(f"preset: {preset} reads {folder}, which is not there; copy it from the project")
-        environments = [self.base_env, self.env or self.default_run_env]
-        named_by_command = "preset" in (self.runtime_params or {})
-        environments.insert(2 if named_by_command else 1, PRESETS[preset])
+        folders.insert(len(folders) if "preset" in (self.runtime_params or {}) else 1, folder)
         layers = [  # each with --params over it
-            self.load_and_merge_dir_config(
-                self._get_conf_env_path(environment), self.config_patterns["parameters"], "parameters", set()
-            )
-            for environment in dict.fromkeys(environments)
+            self.load_and_merge_dir_config(str(each), self.config_patterns["parameters"], "parameters", set())
+            for each in dict.fromkeys(folders)
         ]
         merged: dict[str, Any] = OmegaConf.to_container(OmegaConf.merge(*layers))  # type: ignore[assignment]
         return merged
 
     def _folders(self) -> list[Path]:
-        environments = dict.fromkeys((self.base_env, self.env or self.default_run_env))
-        return [Path(self._get_conf_env_path(environment)) for environment in environments]
+        """Folders that are read, the later ones over the earlier."""
+        environment = self.env or self.default_run_env
+        last = () if environment in WITHOUT_LOCAL else (LOCAL,)
+        named = dict.fromkeys((self.base_env, environment, *last))
+        return [folder for folder in map(self._folder, named) if folder.name != LOCAL or folder.is_dir()]
+
+    def _folder(self, environment: str) -> Path:
+        return Path(self._get_conf_env_path(environment))
+
+    def _read_raw_config(self, key: str) -> Any:
+        if self._protocol != "file":
+            return super()._read_raw_config(key)
+        problem = unknown_environment(Path(self.conf_source), self.env)
+        if problem is not None:
+            raise ConfigFileError(problem)
+        if not self.env and not self._folder(self.default_run_env).is_dir():
+            self.default_run_env = self.base_env  # a checkout without conf/local
+        return super()._read_raw_config(key)
+
+    def _resolve_from_raw_config(self, key: str, *raw: Any) -> dict[str, Any]:
+        merged: dict[str, Any] = super()._resolve_from_raw_config(key, *raw)
+        local, environment = self._folder(LOCAL), self.env or self.default_run_env
+        if self._protocol != "file" or environment in WITHOUT_LOCAL or not local.is_dir():
+            return merged
+        patterns, of_environment = [*self.config_patterns[key]], key == "credentials"
+        own = self.load_and_merge_dir_config(str(local), patterns, key, set(), of_environment)
+        merged = self._merge_configs(merged, own, key, str(local))
+        return merged
 
     def _problem(self, key: str, error: Exception) -> str | None:
         """The sentence for an error, None when no file explains it."""
@@ -88,6 +116,17 @@ class ConfigLoader(OmegaConfigLoader):
         if isinstance(error, OmegaConfBaseException):
             return _interpolation_problem(paths, error)
         return str(error) if str(error).startswith("Duplicate keys") else None
+
+
+def unknown_environment(conf: Path, name: str | None) -> str | None:
+    """Return why there is no environment of this name in a folder of configuration, None where there is."""
+    if not conf.is_dir():
+        return f"{conf}: no such folder; --conf-source names one like conf/ of this project"
+    if not name or name == LOCAL or (conf / name).is_dir():
+        return None
+    there = sorted(folder.name for folder in conf.iterdir() if folder.is_dir() and not folder.name.startswith("."))
+    near = "".join(f"did you mean {match!r}? " for match in get_close_matches(name, there, 1))
+    return f"--env {name}: no such environment in {conf}; {near}There are {', '.join(there)}"
 
 
 def file_problem(path: Path) -> str | None:

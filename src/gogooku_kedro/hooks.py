@@ -4,6 +4,7 @@ Hooks are kept thin and without state of their own beyond one run; what they che
 """
 
 import logging
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from kedro.io import DataCatalog, DatasetError
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
+from gogooku_kedro.datasets import OhlcvFileDataset
 from gogooku_kedro.params import RUNTIME_PARAMETERS, SECTIONS, ModelParams
 from gogooku_kedro.params.base import Section, flatten
 from gogooku_kedro.pipelines.stage import in_run_order
@@ -31,6 +33,7 @@ RECORD = "run_record"
 MEASURED = ("metrics", "walk_forward_metrics")
 """Datasets whose numbers are logged and printed when they were written."""
 
+RANKING = "latest_ranking"
 PAGES = {"key_results", "report", "model_card"}
 
 STUDIES = {"ablation", "explanation", "jquants"}
@@ -128,6 +131,32 @@ class FitsSettings:
         self._lineage.announce(node)
 
 
+class SourceCheck:
+    """Refuse a price file that is not there, and to rank with the panel of one that is another now."""
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """See that what is read is there; hold it against the panel where a ranking is made without reading it."""
+        source, report = catalog["raw_bars"], "quality_report"
+        if "raw_bars" in pipeline.inputs() and isinstance(source, OhlcvFileDataset):
+            try:
+                source.checked_path()
+            except DatasetError as error:
+                raise SettingsError(str(error)) from error
+        if RANKING not in pipeline.all_outputs() or report in pipeline.all_outputs() or not catalog.exists(report):
+            return
+        from gogooku_kedro.market.source_state import source_change
+
+        before = catalog.load(report).get("source_state")
+        given = source._describe().get("filepath")
+        if before is None or (change := source_change(before, Path(given) if given else None)) is None:
+            return
+        raise SettingsError(
+            f"{change}; the ranking would be of the old panel. Rank the new one with the --env and --params of "
+            f"this run: kedro run --pipelines=data,inference"
+        )
+
+
 class GraphMatchesModel:
     """Hold the GAT's settings against the graph that is about to reach it."""
 
@@ -212,18 +241,27 @@ class Tracking:
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Make the database, and set MLflow up."""
-        from gogooku_kedro.tracking import attempt, begin, prepare_database
+        """Say where runs are tracked, for `kedro mlflow`; nothing is made before a run begins."""
+        from gogooku_kedro.tracking import begin, within_project
 
         begin()
+        self._context = context
         loader: Any = context.config_loader
         loader.config_patterns.setdefault("mlflow", ["mlflow*", "mlflow*/**", "**/mlflow*"])
-        attempt(lambda: prepare_database(loader["mlflow"]["server"]["mlflow_tracking_uri"]))
-        self._call("after_context_created", context=context)
+        loader["mlflow"] = within_project(loader["mlflow"], context.project_path)
+        if "mlflow" in sys.argv:  # `kedro mlflow ui`
+            from kedro_mlflow.config.kedro_mlflow_config import KedroMlflowConfig
+
+            context.__setattr__("mlflow", KedroMlflowConfig.model_validate(loader["mlflow"]))
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Open the MLflow run."""
+        """Make the database, set MLflow up, and open the MLflow run."""
+        from gogooku_kedro.tracking import prepare_database
+
+        loader = self._context.config_loader
+        self._attempt(lambda: prepare_database(loader["mlflow"]["server"]["mlflow_tracking_uri"]))
+        self._call("after_context_created", context=self._context)
         self._call("before_pipeline_run", run_params=run_params, pipeline=pipeline, catalog=catalog)
 
     @hook_impl
@@ -296,6 +334,8 @@ class MlflowRecord:
 
             track(log_report)
             publish.show_answers(key_results, paths(catalog, "report", "model_card"))
+        if RANKING in written:
+            publish.show_ranking(catalog.load(RANKING), catalog.load("quality_report"), paths(catalog, RANKING))
         if "gat_effect" in written:
             effect = catalog.load("gat_effect")
             track(publish.log_effect, effect)

@@ -8,18 +8,22 @@ from gogooku_kedro.hooks import (
     OneRun,
     RunRecord,
     SettingsCheck,
+    SourceCheck,
     Tracking,
 )
+from gogooku_kedro.run_progress import RunProgress
 
 # Of hooks that go first, the last of these is called first; of those that go last, the last.
 HOOKS = (
     OneRun(),
     FitsSettings(),
+    SourceCheck(),
     SettingsCheck(),
     RunRecord(),
     GraphMatchesModel(),
     Tracking(),
     MlflowRecord(),
+    RunProgress(),
 )
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow", "kedro_mlflow")  # `Tracking` calls them
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,17 @@ def prepare_database(uri: str) -> None:
             database.rollback()
     except sqlite3.Error as error:
         raise OSError(f"{path}: {error}") from error
+
+
+def within_project(settings: Mapping[str, Any], project: Path) -> dict[str, Any]:
+    """Return the settings of `mlflow.yml` with the path of an SQLite database below the project's folder.
+
+    MLflow alone takes a relative path from where a command was started, a notebook for example.
+    """
+    uri = str(settings["server"]["mlflow_tracking_uri"])
+    if uri.startswith(SQLITE):
+        uri = f"{SQLITE}{project / uri.removeprefix(SQLITE)}"
+    return {**settings, "server": {**settings["server"], "mlflow_tracking_uri": uri}}
 
 
 def _make(path: Path) -> None:

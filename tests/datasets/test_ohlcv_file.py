@@ -6,6 +6,7 @@ from kedro.io import DatasetError
 
 from gogooku_kedro.datasets import OhlcvFileDataset
 from gogooku_kedro.market import standardise_bars
+from gogooku_kedro.market.source_state import source_state
 
 CSV = """Date,Code,Open,High,Low,Close,Adj Close,Volume,Note
 2024-01-04,0700,"1,000","1,100",900,"1,050",525,10,x
@@ -23,11 +24,16 @@ def bars_csv(tmp_path):
 def test_a_csv_with_text_numbers_becomes_daily_bars(bars_csv):
     raw = OhlcvFileDataset(filepath=str(bars_csv)).load()
     assert raw["code"].tolist() == ["0700", "0700"]  # leading zeros survive
-    assert raw.attrs == {"source": str(bars_csv), "unknown_columns": ["Note"]}
+    assert raw.attrs == {
+        "source": str(bars_csv),
+        "unknown_columns": ["Note"],
+        "source_state": source_state(bars_csv),
+    }
     bars, report = standardise_bars(raw)
     assert bars["close"].iloc[0] == 1050
     assert bars["close"].isna().tolist() == [False, True]
     assert report["source"] == str(bars_csv)
+    assert report["source_state"] == source_state(bars_csv)
     assert report["unknown_columns"] == ["Note"]
 
 

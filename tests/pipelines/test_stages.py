@@ -1,6 +1,7 @@
 """Every registered pipeline runs by its own name, on top of what a finished run left behind."""
 
 import json
+import re
 import shutil
 import sqlite3
 from pathlib import Path
@@ -54,6 +55,10 @@ def test_a_pipeline_writes_its_own_outputs_and_nothing_else(name, data_root):
     written = {dataset for dataset in after if after[dataset] > before[dataset]}
     assert written == register_pipelines()[name].all_outputs() - MEMORY | {"run_record"}
     assert "warning" not in run.stdout.lower()
+    if name == "inference":
+        first = pd.read_csv(data_root / "07_model_output/latest_ranking.csv", dtype=str).iloc[0]
+        assert f"session {first['date']}, " in run.stdout
+        assert re.search(rf"(?m)^ *1 +{first['code']} +{first['sector']}", run.stdout)
     record = json.loads((data_root / "08_reporting/run_record.json").read_text())
     assert name == "data" or name in record["seconds"]
 
@@ -63,6 +68,12 @@ def test_inference_ranks_the_latest_session(data_root, finished_run):
     bars = pd.read_parquet(finished_run / "02_intermediate/daily_bars.parquet")
     assert set(ranking["date"]) == {f"{bars['date'].max():%Y-%m-%d}"}
     assert ranking["score_20d"].is_monotonic_decreasing
+    assert list(ranking)[:5] == ["date", "code", "sector", "rank", "percentile"]
+    assert ranking["rank"].iloc[0] == 1
+    assert ranking["percentile"].iloc[0] == 1.0
+    assert ranking["percentile"].iloc[-1] == pytest.approx(1 / len(ranking))
+    sector = bars.set_index("code")["sector"]
+    assert all(sector[code].iloc[0] == named for code, named in zip(ranking["code"], ranking["sector"], strict=True))
     assert ranking["code"].is_unique
     assert len(ranking) > 40
 

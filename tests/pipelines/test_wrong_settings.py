@@ -52,7 +52,21 @@ def test_a_gat_section_without_regularization(tmp_path):
 def test_a_device_that_is_not_there(tmp_path):
     message = refusal("--params", f"data_root={tmp_path / 'data'},training.device=cuda")
     assert "training.device: cuda, but PyTorch sees no CUDA device; set training.device: auto" in message
-    assert [p for p in listing(tmp_path) if p.name != "mlflow.db"] == []
+    assert listing(tmp_path) == []
+
+
+def test_an_environment_that_is_not_there(tmp_path):
+    message = refusal("--env", "tset", "--params", f"data_root={tmp_path / 'data'}")
+    assert "--env tset: no such environment" in message
+    assert message.endswith("did you mean 'test'? There are base, gat_minimal, gat_production, local, ohlcv, test")
+    assert listing(tmp_path) == []
+
+
+def test_a_price_file_that_is_not_there(tmp_path):
+    nowhere = tmp_path / "nowhere.csv"
+    message = refusal("--env", "ohlcv", "--params", f"data_root={tmp_path / 'data'},ohlcv_path={nowhere}")
+    assert f"{nowhere} does not exist. Name the file on the command line" in message
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_edge_attribute_that_the_graph_does_not_have(tmp_path, finished_run):

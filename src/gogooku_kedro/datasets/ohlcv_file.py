@@ -14,6 +14,7 @@ from kedro.io import AbstractDataset, DatasetError
 from gogooku_kedro.artifacts import digest
 from gogooku_kedro.datasets.integrity import content_hash
 from gogooku_kedro.market.price_files import CSV, PARQUET, is_price_file, price_files, read_price_files
+from gogooku_kedro.market.source_state import source_state
 
 _HOW = "Name the file on the command line: kedro run --env ohlcv --params ohlcv_path=FILE"
 _UNREADABLE = (ValueError, OSError, EOFError, csv.Error, zlib.error, zipfile.BadZipFile, pyarrow.ArrowException)
@@ -25,7 +26,8 @@ class OhlcvFileDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
     Required are date, code, open, high, low, close, volume; turnover_value, adj_factor, adj_close,
     limit_up, limit_down, sector and market are used when there. Common spellings are recognised
     (`Adj Close`, `SecuritiesCode`, `Vo`, ...); the map settles the rest. Columns that mean nothing
-    to us are not read; `attrs["unknown_columns"]` lists them and `attrs["source"]` is the path.
+    to us are not read; `attrs["unknown_columns"]` lists them, `attrs["source"]` is the path and
+    `attrs["source_state"]` what the file was.
     Dialects and shapes are those of `market.price_files`.
 
     Args:
@@ -63,9 +65,11 @@ class OhlcvFileDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
             DatasetError: No file, no such file, not Parquet or CSV, unreadable, or columns that
                 are missing or ambiguous; the text names the file, its columns and the fix.
         """
-        path = self._checked_path()
+        path = self.checked_path()
         try:
-            return read_price_files(path, self._columns, self._load_args)
+            bars = read_price_files(path, self._columns, self._load_args)
+            bars.attrs["source_state"] = source_state(path)
+            return bars
         except _UNREADABLE as error:
             text = str(error)
             raise DatasetError(text if str(path) in text else f"{path}: {text}") from error
@@ -78,7 +82,12 @@ class OhlcvFileDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         """
         raise DatasetError(f"{self._filepath} is the user's file and is never written.")
 
-    def _checked_path(self) -> Path:
+    def checked_path(self) -> Path:
+        """Return the path, of which something can be read.
+
+        Raises:
+            DatasetError: There is no file; the text names the path and the fix.
+        """
         # Kedro turns an empty relative path into the project folder.
         if self._filepath is None or not price_files(self._filepath):
             raise DatasetError(f"No bars to read: ohlcv_path is empty, or a folder or glob without price files. {_HOW}")

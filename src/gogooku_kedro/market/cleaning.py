@@ -68,7 +68,8 @@ def standardise_bars(
             (0.5 on the ex-date of a 1:2 split), limit_up, limit_down, sector, market; sorted by
             date and code, unique on them; NaN prices mean that the issue did not trade.
         quality_report: source, rows_in, rows_out, codes, sessions, from, to, data_hash,
-            unknown_columns, issues {name: {rows, codes, rule, examples}}, notes; JSON-able.
+            unknown_columns, issues {name: {rows, codes, rule, examples}}, notes, source_state (of price
+            files, else None); JSON-able.
 
     Raises:
         ValueError: A column or value cannot be read, or nothing trades; names file, column, rows.
@@ -104,6 +105,7 @@ def standardise_bars(
         *unknown_columns(raw_bars.columns, mapping),
     ]
     report = _report(daily_bars, source=source, rows_in=len(raw_bars), not_used=not_used, log=log, notes=notes)
+    report["source_state"] = raw_bars.attrs.get("source_state")
     daily_bars.attrs["source"] = source
     return daily_bars, report
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import mlflow
+import pandas as pd
 import plotly.graph_objects as go
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -24,6 +25,9 @@ from gogooku_kedro.report.provenance import command
 from gogooku_kedro.report.results import GatEffect, KeyResults, Metrics, ModelMetrics, horizon_names, parse
 from gogooku_kedro.report.tables import ORACLE_ROWS, PLAIN, Oracle
 
+FIRST_ROWS = 10
+"""Rows of the ranking that are printed."""
+
 
 def show_ingestion(quality_report: Mapping[str, Any], files: Mapping[str, str]) -> None:
     """Print what the ingestion read, dropped, shifted and made missing, and where the whole report is."""
@@ -40,6 +44,35 @@ def show_metrics(metrics: Mapping[str, Any], oracle: Oracle | None, entry: str, 
         files: Name of a dataset -> its path.
     """
     Console().print(summary_table(parse(Metrics, metrics), oracle, entry))
+    _print([], files)
+
+
+def show_ranking(ranking: pd.DataFrame, quality_report: Mapping[str, Any], files: Mapping[str, str]) -> None:
+    """Print what was ranked, of which source and session, the first rows, and where the whole ranking is.
+
+    Args:
+        ranking: `latest_ranking`.
+        quality_report: Of the bars that the panel was made of.
+        files: Name of a dataset -> its path.
+    """
+    session, last = f"{ranking['date'].iloc[0]:%Y-%m-%d}", quality_report["to"]
+    ends = "" if session == last else f" (the bars end on {last}, where no stock has a cross-section)"
+    lines = [
+        f"ranking of {quality_report['source']}",
+        f"session {session}{ends}, {len(ranking):,} stocks in the universe of {quality_report['codes']:,} codes; "
+        f"rank and percentile by score_20d",
+    ]
+    _print(lines, {})
+    scores = [name for name in ranking if str(name).startswith("score_")]
+    table = Table(box=SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False)
+    for name in ("rank", "code", "sector", "percentile", *scores):
+        text = name in ("code", "sector")
+        table.add_column(name, justify="left" if text else "right", no_wrap=True)
+    for _, row in ranking.head(FIRST_ROWS).iterrows():
+        sector = "" if pd.isna(row["sector"]) else str(row["sector"])
+        numbers = [f"{row[name]:+.3f}" for name in scores]
+        table.add_row(f"{row['rank']}", str(row["code"]), sector, f"{row['percentile']:.3f}", *numbers)
+    Console().print(table)
     _print([], files)
 
 

@@ -112,14 +112,14 @@ class History(pl.Callback):
 
 
 class EpochLog(pl.Callback):
-    """Write one INFO line per epoch.
+    """Write one INFO line per epoch, whose record also carries the figures as `epoch_progress`.
 
     Args:
-        of: What the line begins with, such as the seed where several models train at a time.
+        seed: Of the model that is trained.
     """
 
-    def __init__(self, of: str = "") -> None:
-        self.of = of
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log phase, loss, validation rank IC and ICIR, and what the graph does."""
@@ -132,10 +132,11 @@ class EpochLog(pl.Callback):
         if "gat/attention_entropy" in metrics:
             graph = f" | gat entropy {metrics['gat/attention_entropy']:.3f} degree {metrics['gat/degree']:.1f}"
         logger.info(
-            "epoch %d/%s %s%s | loss %.4f | valid rank IC %+.4f (1d %+.4f, 5d %+.4f, 20d %+.4f), ICIR %+.3f (%s)%s",
+            "seed %d epoch %d/%s %s | loss %.4f | "
+            "valid rank IC %+.4f (1d %+.4f, 5d %+.4f, 20d %+.4f), ICIR %+.3f (%s)%s",
+            self.seed,
             trainer.current_epoch + 1,
             trainer.max_epochs,
-            self.of,
             pl_module.phase.name,
             metrics["train/loss"],
             metrics["valid/rank_ic"],
@@ -145,7 +146,17 @@ class EpochLog(pl.Callback):
             metrics["valid/rank_icir"],
             chosen_by,
             graph,
+            extra={"epoch_progress": self._facts(trainer)},
         )
+
+    def _facts(self, trainer: pl.Trainer) -> dict[str, Any]:
+        shown = ("train/loss", "valid/rank_ic", "valid/rank_icir")
+        return {
+            "seed": self.seed,
+            "epoch": trainer.current_epoch + 1,
+            "epochs": trainer.max_epochs,
+            "metrics": {name: float(trainer.callback_metrics[name]) for name in shown},
+        }
 
 
 class Patience(EarlyStopping):

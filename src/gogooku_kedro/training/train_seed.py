@@ -17,6 +17,7 @@ import torch
 from lightning.pytorch.callbacks import Timer, TQDMProgressBar
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
+from rich.file_proxy import FileProxy
 
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.params import ModelParams, TrainingParams
@@ -191,12 +192,14 @@ def _trainer(job: Job, callbacks: list[pl.Callback], seat: Seat | None) -> pl.Tr
     device = resolve_device(training.device)
     precision = resolve_precision(training.precision, device)
     logger.info(
-        "training on %s, %s: %d epochs at most",
+        "seed %d trains on %s, %s: %d epochs at most",
+        training.seed,
         describe_device(device, training.devices),
         precision,
         training.max_epochs,
     )
-    interactive = sys.stdout.isatty() and seat is None
+    in_a_bar = isinstance(sys.stdout, FileProxy)  # the bar of a whole run
+    interactive = sys.stdout.isatty() and seat is None and not in_a_bar
     return pl.Trainer(
         accelerator="gpu" if device == "cuda" else "cpu",
         devices=training.devices,
@@ -219,7 +222,7 @@ def _trainer(job: Job, callbacks: list[pl.Callback], seat: Seat | None) -> pl.Tr
             SeedEveryStep(training.seed),
             AveragedWeights(training.ema_decay),
             InformationFlow(job.isolated),
-            EpochLog("" if seat is None else f"of seed {training.seed}, "),
+            EpochLog(training.seed),
             *([TQDMProgressBar(leave=False)] if interactive else []),
             *callbacks,
             *job.callbacks,
@@ -244,7 +247,7 @@ def _first_epoch_to_keep(job: Job) -> int:
 
 def _fit_or_go_on(trainer: pl.Trainer, module: CrossSectionModule, data: DayChunkDataModule, last: Path | None) -> None:
     if last is not None:
-        logger.info("going on with the training that was cut off: %s", last)
+        logger.info("seed %d: going on with the training that was cut off: %s", module.training_params.seed, last)
     trainer.fit(module, data, ckpt_path=last, weights_only=True)
 
 
@@ -252,7 +255,8 @@ def _say_if_time_is_up(timer: Timer, job: Job, epochs: int, checkpoints: EpochCh
     remaining = timer.time_remaining()
     if remaining is not None and remaining <= 0 and epochs < job.training.max_epochs:
         logger.info(
-            "training.time_budget_minutes: %.4g spent in epoch %d of %d; the best epoch so far, %d, is kept",
+            "seed %d: training.time_budget_minutes: %.4g spent in epoch %d of %d; the best epoch so far, %d, is kept",
+            job.training.seed,
             job.training.time_budget_minutes,
             epochs,
             job.training.max_epochs,

@@ -8,7 +8,7 @@ from torch import nn
 
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.training.diagnostics.gradient_check import check_gradients
-from gogooku_kedro.training.diagnostics.trial import random_chunk
+from gogooku_kedro.training.diagnostics.trial import InputNames, random_chunk, with_variation
 from gogooku_kedro.training.module import CrossSectionModule
 from tests.model.conftest import model_params
 from tests.training.conftest import LOSS, phase, training_params
@@ -30,14 +30,14 @@ VARIANTS = {
 }
 
 
-def run(tmp_path, chunk=None, training=None, before=lambda model: None, **changes):
+def run(tmp_path, chunk=None, training=None, before=lambda model: None, names=None, **changes):
     """Check a new model, sick in the way of `before`."""
     params = model_params(**changes)
     chunk = chunk or random_chunk(params, seed=0)
     torch.manual_seed(0)
     model = ATFTGATFAN(params, chunk.x.size(-1), chunk.levels.size(-1), chunk.context.size(-1))
     before(model)
-    return check_gradients(model, chunk, params, training or training_params(tmp_path))
+    return check_gradients(model, chunk, params, training or training_params(tmp_path), names)
 
 
 @pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS.keys())
@@ -149,6 +149,34 @@ def test_an_input_that_is_not_heard_is_named(tmp_path, part, where, failures, to
     assert set(failures) <= set(report.failures)
     assert {n for n in report.failures if n.endswith("_scores")} <= set(failures) | {"neighbours_reach_the_scores"}
     assert f"react to {told}" in str(report)
+
+
+def test_inputs_are_called_by_their_names(tmp_path):
+    chunk = random_chunk(model_params(), seed=0)
+    named = InputNames(*(tuple(f"{kind}_{i}" for i in range(n)) for kind, n in (("f", 16), ("c", 3), ("m", 3))))
+    for part, told in (("x", "feature f_2"), ("levels", "channel c_1"), ("context", "feature m_0")):
+        place = (..., int(told[-1]))
+        report = run(tmp_path, chunk, before=deaf_to(part, place), names=named)
+        assert f"the scores do not react to {told}\n" in f"{report}\n"
+
+
+def test_only_inputs_without_variation_get_random_numbers():
+    chunk = random_chunk(model_params(), seed=0)
+    present = chunk.present.clone()
+    present[:, :3] = False
+    x, levels, context = chunk.x.clone(), chunk.levels.clone(), chunk.context.clone()
+    x[:, 3:, 4] = 0.25  # varies where no stock is alone
+    levels[..., 1] = torch.nan
+    context[:, 2] = -1.0
+    before = chunk._replace(x=x, levels=levels, context=context, present=present)
+    after, replaced = with_variation(before, InputNames.numbered(before), seed=0)
+    assert replaced == ("feature 4 (counted from 0)", "channel 1 (counted from 0)", "market feature 2 (counted from 0)")
+    assert after.x[:, 3:, 4].std() > 0.5
+    assert after.levels[:, 3:, 1].std() > 0.5
+    assert after.context[:, 2].std() > 0.1
+    after.x[..., 4], after.levels[..., 1], after.context[:, 2] = x[..., 4], levels[..., 1], context[:, 2]
+    for name, value, as_it_was in zip(before._fields, after, before, strict=True):
+        assert value is as_it_was or torch.equal(value.nan_to_num(7.0), as_it_was.nan_to_num(7.0)), name
 
 
 def test_a_parameter_that_no_optimizer_holds_is_named(tmp_path, monkeypatch):

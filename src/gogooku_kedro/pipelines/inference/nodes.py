@@ -3,6 +3,7 @@
 from typing import Any
 
 import pandas as pd
+import xarray as xr
 
 from gogooku_kedro.params import ModelParams, TrainingParams
 
@@ -12,11 +13,23 @@ Models = Any
 cannot be resolved would make Kedro pass the parameters unvalidated."""
 
 
-def rank_latest(ensemble: Models, market_tensors: Market, model: ModelParams, training: TrainingParams) -> pd.DataFrame:
-    """Score the last session that has a cross-section, the best stock of the longest horizon first."""
+def rank_latest(
+    ensemble: Models, market_tensors: Market, panel: xr.Dataset, model: ModelParams, training: TrainingParams
+) -> pd.DataFrame:
+    """Score the last session that has a cross-section, the best stock of the longest horizon first.
+
+    Returns:
+        `date, code, sector, rank` (1 = best), `percentile` (1 = best, a fraction), then what `predictions` has;
+        both by `score_20d`.
+    """
     from gogooku_kedro.training import predict_market, resolve_device
 
     latest = market_tensors.tensors.latest_day()
     device = resolve_device(training.device)
-    ranking, _ = predict_market(ensemble, market_tensors, model, {"latest": [latest]}, device)
-    return ranking.sort_values("score_20d", ascending=False, ignore_index=True)
+    predicted, _ = predict_market(ensemble, market_tensors, model, {"latest": [latest]}, device)
+    ranking = predicted.sort_values("score_20d", ascending=False, ignore_index=True)
+    order = ranking["score_20d"].rank(ascending=False, method="min")
+    ranking.insert(2, "sector", ranking["code"].map(panel["sector"].to_series()))
+    ranking.insert(3, "rank", order.astype(int))
+    ranking.insert(4, "percentile", (len(ranking) + 1 - order) / len(ranking))
+    return ranking

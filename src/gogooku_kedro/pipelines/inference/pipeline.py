@@ -14,7 +14,7 @@ def create_pipeline() -> Pipeline:
         [
             node(
                 nodes.rank_latest,
-                ["ensemble", "market_tensors", "params:model", "params:training"],
+                ["ensemble", "market_tensors", "panel", "params:model", "params:training"],
                 "latest_ranking",
                 name="rank_latest",
                 tags=["gpu"],

@@ -20,6 +20,7 @@ from gogooku_kedro.training.diagnostics.information_flow import (
     SMALLEST_GRADIENT,
     optimizer_problems,
 )
+from gogooku_kedro.training.diagnostics.trial import InputNames
 from gogooku_kedro.training.module import CrossSectionModule
 from gogooku_kedro.training.monitor import norm, score_dispersion
 from gogooku_kedro.training.tensors import DayChunk
@@ -70,7 +71,11 @@ class GradientReport:
 
 
 def check_gradients(
-    model: ATFTGATFAN, chunk: DayChunk, model_params: ModelParams, training: TrainingParams
+    model: ATFTGATFAN,
+    chunk: DayChunk,
+    model_params: ModelParams,
+    training: TrainingParams,
+    names: InputNames | None = None,
 ) -> GradientReport:
     """Run the four stages on one chunk of sessions; weights, mode and gradients are put back afterwards.
 
@@ -79,7 +84,9 @@ def check_gradients(
         chunk: Sessions with labels and, if the GAT is enabled, with edges between stocks.
         model_params: Settings of the model.
         training: Settings of the optimisation; the last phase, which has the graph, is the one checked.
+        names: What the inputs are called; None counts them.
     """
+    names = names or InputNames.numbered(chunk)
     with _put_back(model):
         module = CrossSectionModule(model, model_params, training, total_steps=1).to(chunk.x.device)
         module.enter(training.phases[-1])
@@ -95,7 +102,7 @@ def check_gradients(
             task.backward()
         optimizer.step()
         checks += [_registration(model, optimizer), *_identity(before, _identities(model), built)]
-        checks += gradients + _sensitivity_checks(module, chunk)  # after the step: gates may start at 0
+        checks += gradients + _sensitivity_checks(module, chunk, names)  # after the step: gates may start at 0
     return GradientReport(tuple(checks))
 
 
@@ -225,7 +232,7 @@ def _put_back(model: ATFTGATFAN) -> Iterator[None]:
         model.zero_grad(set_to_none=True)
 
 
-def _sensitivity_checks(module: CrossSectionModule, chunk: DayChunk) -> list[Check]:
+def _sensitivity_checks(module: CrossSectionModule, chunk: DayChunk, names: InputNames) -> list[Check]:
     """Hold the scores of the chunk's last session against its inputs, in evaluation mode.
 
     Every session of the window, feature, raw price channel, market feature and neighbour has to move some score.
@@ -248,16 +255,18 @@ def _sensitivity_checks(module: CrossSectionModule, chunk: DayChunk) -> list[Che
         ),
         _reaches("last_day_reaches_the_scores", by_x[-1:].sum(dim=(1, 2)), "day"),
         _reaches("every_day_reaches_the_scores", by_x.sum(dim=(1, 2)), "day"),
-        _reaches("every_feature_reaches_the_scores", by_x.sum(dim=(0, 1)), "feature"),
+        _reaches("every_feature_reaches_the_scores", by_x.sum(dim=(0, 1)), "feature", names.features),
     ]
     if model.levels is not None:
         seen = torch.zeros_like(levels) if by_level is None else by_level.abs()[-model.window :]
         seen = seen.nan_to_num(nan=0.0)  # the mean of a window without any session has no gradient
         checks.append(_reaches("every_day_of_the_levels_reaches_the_scores", seen.sum(dim=(1, 2)), "day"))
-        checks.append(_reaches("every_channel_reaches_the_scores", seen.sum(dim=(0, 1)), "channel"))
+        by_channel = seen.sum(dim=(0, 1))
+        checks.append(_reaches("every_channel_reaches_the_scores", by_channel, "channel", names.channels))
     if context.size(-1):
         seen = torch.zeros_like(context) if by_context is None else by_context.abs()
-        checks.append(_reaches("every_market_feature_reaches_the_scores", seen.sum(dim=0), "feature"))
+        by_feature = seen.sum(dim=0)
+        checks.append(_reaches("every_market_feature_reaches_the_scores", by_feature, "feature", names.context))
     if model.gat is not None:
         checks.append(_neighbours(score, x, chunk))
     return checks
@@ -278,15 +287,11 @@ def _neighbours(score: Tensor, x: Tensor, chunk: DayChunk) -> Check:
     return _reaches(name, of_neighbours, "neighbour")
 
 
-def _reaches(name: str, sensitivity: Tensor, what: str) -> Check:
+def _reaches(name: str, sensitivity: Tensor, what: str, called: Sequence[str] = ()) -> Check:
     silent = (~(sensitivity > 0)).nonzero().flatten().tolist()
-    return _check(
-        TASK,
-        name,
-        not silent,
-        f"least {float(sensitivity.min()):.3g}",
-        f"the scores do not react to {what} {_some([str(i) for i in silent])} (counted from 0)",
-    )
+    named = [called[i] if called else f"{i} (counted from 0)" for i in silent]
+    figure = f"least {float(sensitivity.min()):.3g}"
+    return _check(TASK, name, not silent, figure, f"the scores do not react to {what} {_some(named)}")
 
 
 def _gradients_of(value: Tensor, inputs: Sequence[Tensor]) -> Sequence[Tensor | None]:

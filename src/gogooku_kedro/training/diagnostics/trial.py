@@ -1,7 +1,7 @@
 """An untrained model, and sessions to try it on: the first of a market, or random numbers where there is none yet."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import pandas as pd
 import torch
@@ -12,10 +12,31 @@ from gogooku_kedro.columns import HORIZONS
 from gogooku_kedro.labels.split import part_range
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.params import ModelParams
-from gogooku_kedro.training.market import model_market
+from gogooku_kedro.training.market import context_names, model_market
 from gogooku_kedro.training.tensors import AHEAD, DayChunk
 
 STOCKS, FEATURES, CHANNELS, CONTEXT, DAYS, NEIGHBOURS = 30, 16, 3, 3, 4, 5
+
+
+class InputNames(NamedTuple):
+    """What the inputs of a chunk are called: features of stocks, raw price channels, features of the market."""
+
+    features: tuple[str, ...]
+    channels: tuple[str, ...]
+    context: tuple[str, ...]
+
+    @classmethod
+    def of(cls, manifest: Mapping[str, Any], params: ModelParams) -> Self:
+        """Return the names of a feature manifest, as a model with these settings reads the features."""
+        context = context_names(manifest, params)
+        features = tuple(name for name in manifest["columns"] if name not in context)
+        return cls(features, tuple(manifest["channels"]), context)
+
+    @classmethod
+    def numbered(cls, chunk: DayChunk) -> Self:
+        """Return numbers from 0, for inputs without names."""
+        sizes = (chunk.x.size(-1), chunk.levels.size(-1), chunk.context.size(-1))
+        return cls(*(tuple(f"{i} (counted from 0)" for i in range(size)) for size in sizes))
 
 
 def untrained_model(params: ModelParams, chunk: DayChunk, seed: int) -> ATFTGATFAN:
@@ -50,6 +71,40 @@ def first_chunk(
     around = {"date": slice(first - params.window + 1, first + days + AHEAD)}
     market = model_market(features.isel(around), labels.isel(around), edges, manifest, params)
     return market.chunk(params.window - 1, days, params.window)
+
+
+def with_variation(chunk: DayChunk, names: InputNames, seed: int) -> tuple[DayChunk, tuple[str, ...]]:
+    """Put normal numbers where an input has one value throughout, so that a check can see whether it is read.
+
+    A feature that does not vary on the sessions of a chunk (a month's indicator outside the month, a channel
+    without a value) leaves weights at their start: a healthy model then looks deaf to it.
+
+    Args:
+        chunk: Sessions; it stays as it is.
+        names: Of its inputs.
+        seed: Seed of the numbers.
+
+    Returns:
+        The chunk with those inputs replaced, and what they are called.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    there, inputs, replaced = chunk.present, {}, []
+    for field, what, called in (
+        ("x", "feature", names.features),
+        ("levels", "channel", names.channels),
+        ("context", "market feature", names.context),
+    ):
+        values: Tensor = getattr(chunk, field).clone()
+        for i, name in enumerate(called):
+            known = values[..., i] if field == "context" else values[..., i][there]
+            known = known[known.isfinite()]
+            if len(known) and known.min() < known.max():
+                continue
+            normal = torch.randn(values.shape[:-1], generator=generator).to(values.device)
+            values[..., i] = normal if field == "context" else torch.where(there, normal, values[..., i])
+            replaced.append(f"{what} {name}")
+        inputs[field] = values
+    return chunk._replace(**inputs), tuple(replaced)
 
 
 def random_chunk(params: ModelParams, seed: int) -> DayChunk:

@@ -1,0 +1,81 @@
+"""What `--params` means: `key=value` pairs whose values are YAML, lists and quoted text among them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import click
+from omegaconf import OmegaConf
+from yaml import YAMLError
+
+CLOSING = {"[": "]", "{": "}", '"': '"', "'": "'"}
+
+
+def read_params(text: str) -> dict[str, Any]:
+    """Return the nested settings of a `--params` text, such as `training.seeds=[0,1],data_root=DIR`.
+
+    A comma separates pairs, except within brackets or quotes that a value begins with.
+
+    Raises:
+        ValueError: A pair has no key or no `=`, or a value is no YAML; the message names the pair.
+    """
+    pairs = list(_pairs(text))
+    for pair in pairs:
+        name, equals, _ = pair.partition("=")
+        if not equals or not name:
+            raise ValueError(f"{pair!r} is no key=value; write for example training.seeds=[0,1],data_root=DIR")
+    try:
+        settings: Any = OmegaConf.to_container(OmegaConf.from_dotlist(pairs))
+    except YAMLError as error:
+        raise ValueError(f"{text!r} is not YAML ({str(error).partition(chr(10))[0]}); write lists as [a,b]") from error
+    return dict(settings)
+
+
+def params_option(context: click.Context, parameter: click.Parameter, value: Any) -> dict[str, Any]:
+    """Read `--params` for Click; what a configuration file of the command gives is taken as it is."""
+    if isinstance(value, dict):
+        return value
+    try:
+        return read_params(value or "")
+    except ValueError as error:
+        raise click.ClickException(f"--params: {error}") from error
+
+
+def with_lists(command: click.Command) -> click.Command:
+    """Return a command whose `--params` is read by `params_option`."""
+    command = copy.copy(command)
+    command.params = [copy.copy(parameter) for parameter in command.params]
+    for parameter in command.params:
+        if parameter.name == "params":
+            parameter.callback = params_option
+    return command
+
+
+def _pairs(text: str) -> Iterator[str]:
+    while text.strip():
+        end = next((place for place, sign in enumerate(text) if sign in "=,"), len(text))
+        if text[end : end + 1] == "=":
+            end += 1 + _length(text[end + 1 :])
+        key, equals, value = text[:end].partition("=")
+        if key.strip() or equals:
+            yield f"{key.strip()}{equals}{value.strip()}"
+        text = text[end + 1 :]
+
+
+def _length(value: str) -> int:
+    """Characters of the value that a text begins with, up to the comma behind it."""
+    start, closing = len(value) - len(value.lstrip()), list[str]()
+    for place, sign in enumerate(value):
+        if closing and sign == closing[-1]:
+            closing.pop()
+        elif closing and closing[-1] in "\"'":
+            continue
+        elif sign in CLOSING and (closing or place == start):
+            closing.append(CLOSING[sign])
+        elif sign == "," and not closing:
+            return place
+    if closing:
+        raise ValueError(f"{value!r} has no closing {closing[-1]}; write lists as [a,b]")
+    return len(value)

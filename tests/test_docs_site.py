@@ -1,0 +1,52 @@
+"""The built documentation opens as files: links lead to files, nothing is fetched, and the search answers."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.pipeline
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    """The documentation as `make docs` builds it."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_every_link_of_every_page_leads_to_a_file(site):
+    pages = [page for page in site.rglob("*.html") if page.name != "404.html"]
+    assert len(pages) > 20
+    missing = {}
+    for page in pages:
+        links = re.findall(r'(?:href|src)="([^"#?]+)', page.read_text(encoding="utf-8"))
+        local = {unquote(link) for link in links if "://" not in link and not link.startswith(("mailto:", "data:"))}
+        missing[page.name] = [link for link in local if not (page.parent / link).is_file()]
+    assert {page: links for page, links in missing.items() if links} == {}
+
+
+def test_no_page_fetches_anything(site):
+    for page in site.rglob("*.html"):
+        fetched = re.findall(r'<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)="(https?:[^"]+)"', page.read_text())
+        assert fetched == [], page.name
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no chromium")
+@pytest.mark.parametrize("page", ["index.html", "api/market.html"])
+def test_the_search_of_a_page_that_is_opened_as_a_file_finds_something(site, page, tmp_path):
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=8000", f"--user-data-dir={tmp_path}"]
+    command = [BROWSER, *flags, "--dump-dom", f"file://{site}/{page}?q=embargo"]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    found = re.findall(r'<a href="file://[^"]*/(\w+)\.html[^"]*" class="md-search-result__link"', shown)
+    assert "walk_forward" in found
