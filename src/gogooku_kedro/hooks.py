@@ -257,10 +257,10 @@ class Tracking:
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Make the database, set MLflow up, and open the MLflow run."""
-        from gogooku_kedro.tracking import prepare_database
+        from gogooku_kedro.tracking import attempt, prepare_database
 
         loader = self._context.config_loader
-        self._attempt(lambda: prepare_database(loader["mlflow"]["server"]["mlflow_tracking_uri"]))
+        attempt(lambda: prepare_database(loader["mlflow"]["server"]["mlflow_tracking_uri"]))
         self._call("after_context_created", context=self._context)
         self._call("before_pipeline_run", run_params=run_params, pipeline=pipeline, catalog=catalog)
 
