@@ -314,7 +314,7 @@ def measure_epochs(table: Table, size: Size, smoke: bool, file: Path | None) -> 
     arms: dict[str, tuple[float, Row]] = {
         "one model": (20.0, {}),
         f"{len(seeds)} models together": (40.0, {"seeds": seeds, "seeds_together": True}),
-        "one model, market in host memory": (20.0, {}),
+        "one model, market in host memory": (20.0, {"market_memory": "host"}),
     }
     name = file.name if file is not None else "random market"
     for arm, (expected, training) in arms.items():

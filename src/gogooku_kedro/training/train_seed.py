@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -29,10 +29,17 @@ from gogooku_kedro.training.checkpoints import (
     saved_epochs,
 )
 from gogooku_kedro.training.data import DayChunkDataModule, steps_per_epoch
-from gogooku_kedro.training.device import describe_device, freed_memory_kept, resolve_device, resolve_precision
+from gogooku_kedro.training.device import (
+    describe_device,
+    freed_memory_kept,
+    resolve_device,
+    resolve_market_memory,
+    resolve_precision,
+)
 from gogooku_kedro.training.diagnostics.information_flow import InformationFlow
 from gogooku_kedro.training.ensemble import SeedModel, market_sizes
 from gogooku_kedro.training.module import MONITOR, CrossSectionModule
+from gogooku_kedro.training.streaming import StreamedDataModule, market_bytes, page_locked
 from gogooku_kedro.training.tensors import MarketTensors
 from gogooku_kedro.training.together import EpochsTogether, Loop, Seat, SeatedModule
 
@@ -92,8 +99,8 @@ def train_seed_model(market: MarketTensors, job: Job) -> None:
     Raises:
         ValueError: If no epoch has a metric that is a number, or a checkpoint cannot be read.
     """
-    with _surroundings(job):
-        _train(market, market, job, next(reversed(saved_epochs(job.folder)), None))
+    with _surroundings(job), _data_module(market, job) as data_module:
+        _train(market, job, partial(data_module, market), next(reversed(saved_epochs(job.folder)), None))
 
 
 def train_together(market: MarketTensors, jobs: Sequence[Job]) -> None:
@@ -101,18 +108,21 @@ def train_together(market: MarketTensors, jobs: Sequence[Job]) -> None:
 
     They differ in their seed alone. Jobs that were cut off in one run go on from the last epoch that all have saved.
     """
-    device = resolve_device(jobs[0].training.device)
-    on_device, share = market.to(torch.device(device)), 1 / len(jobs)
+    share = 1 / len(jobs)
     logger.info("%d models train together: seeds %s", len(jobs), [job.training.seed for job in jobs])
     starts = zip(jobs, common_epochs([job.folder for job in jobs]), strict=True)
-    with _surroundings(jobs[0]):
-        Loop().run([partial(_train, market, on_device, job, last, share) for job, last in starts])
+    with _surroundings(jobs[0]), _data_module(market, jobs[0]) as data_module:
+        at_hand = market  # on the device once, for all models
+        if data_module is DayChunkDataModule:
+            at_hand = market.to(torch.device(resolve_device(jobs[0].training.device)))
+        data = partial(data_module, at_hand)
+        Loop().run([partial(_train, market, job, data, last, share) for job, last in starts])
 
 
 def _train(
     market: MarketTensors,
-    on_device: MarketTensors,
     job: Job,
+    data: Callable[..., DayChunkDataModule],
     last: Path | None,
     share: float = 1.0,
     seat: Seat | None = None,
@@ -129,7 +139,7 @@ def _train(
     budget = training.time_budget_minutes
     timer = Timer(None if budget is None else timedelta(minutes=budget), verbose=False)
     trainer = _trainer(job, [Patience(training.patience), history, timer, checkpoints], seat)
-    _fit_or_go_on(trainer, module, _data(on_device, job), last)
+    _fit_or_go_on(trainer, module, _data(data, job), last)
     if trainer.is_global_zero:
         _load_best(model, checkpoints)
         _say_if_time_is_up(timer, job, len(history.rows), checkpoints)
@@ -171,10 +181,19 @@ def _build(market: MarketTensors, job: Job, compiled: bool) -> ATFTGATFAN:
     return model
 
 
-def _data(market: MarketTensors, job: Job) -> DayChunkDataModule:
+@contextmanager
+def _data_module(market: MarketTensors, job: Job) -> Iterator[type[DayChunkDataModule]]:
+    device = resolve_device(job.training.device)
+    if resolve_market_memory(job.training, device, market_bytes(market)) == "device":
+        yield DayChunkDataModule
+    else:
+        with page_locked(market, device):
+            yield StreamedDataModule
+
+
+def _data(of_market: Callable[..., DayChunkDataModule], job: Job) -> DayChunkDataModule:
     training = job.training
-    return DayChunkDataModule(
-        market,
+    return of_market(
         job.train,
         job.valid,
         training.chunk_days,
