@@ -18,6 +18,7 @@ from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.params import ModelParams, TrainingParams
+from gogooku_kedro.training.acceleration import TryCompiled, accelerate, matrix_products
 from gogooku_kedro.training.callbacks import AveragedWeights, EpochLog, History, Patience, SeedEveryStep
 from gogooku_kedro.training.checkpoints import EpochCheckpoints, PlainCheckpoints, read_checkpoint, saved_epochs
 from gogooku_kedro.training.data import DayChunkDataModule, steps_per_epoch
@@ -89,12 +90,13 @@ def train_seed_model(market: MarketTensors, job: Job) -> None:
     group = training.devices * training.accumulate
     steps = steps_per_epoch(*job.train, training.chunk_days, group, training.max_batches)
     steps *= training.max_epochs
+    accelerate(model, training, market.present.size(1), steps)
     module = CrossSectionModule(model, job.model_params, training, steps, gat_verbose=job.gat_verbose)
     history, checkpoints = History(), EpochCheckpoints(job.folder, training.keep_checkpoints)
     budget = training.time_budget_minutes
     timer = Timer(None if budget is None else timedelta(minutes=budget), verbose=False)
     trainer = _trainer(job, [Patience(training.patience), history, timer, checkpoints])
-    with freed_memory_kept(), _debug_lines(job.gat_verbose):
+    with freed_memory_kept(), matrix_products(trainer), _debug_lines(job.gat_verbose):
         _fit_or_go_on(trainer, module, _data(market, job), job.folder)
     if trainer.is_global_zero:
         _load_best(model, checkpoints)
@@ -119,8 +121,6 @@ def _build(market: MarketTensors, job: Job) -> ATFTGATFAN:
     params = job.model_params
     model = ATFTGATFAN(params, *market_sizes(market))
     model.fit_scales(market.levels[slice(*job.train)], *market.graph.of_days(*job.train))
-    if job.training.compile:  # in place: the names of the weights stay as they are
-        model.compile(dynamic=True)
     return model
 
 
@@ -170,6 +170,7 @@ def _trainer(job: Job, callbacks: list[pl.Callback]) -> pl.Trainer:
             SeedEveryStep(training.seed),
             AveragedWeights(training.ema_decay),
             InformationFlow(job.isolated),
+            TryCompiled(training.compile),
             EpochLog(),
             *([TQDMProgressBar(leave=False)] if interactive else []),
             *callbacks,
