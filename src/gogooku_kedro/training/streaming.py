@@ -31,6 +31,15 @@ class StreamedChunks:
     def __len__(self) -> int:
         return len(self.chunks)
 
+    def __getitem__(self, position: int) -> DayChunk:
+        """Return one chunk."""
+        return self.chunks.on(position, self.device)
+
+    @property
+    def dataset(self) -> "StreamedChunks":
+        """What a `DataLoader` has its chunks of."""
+        return self
+
     def __iter__(self) -> Iterator[DayChunk]:
         """Yield the chunks in order."""
         stream = Stream(self.device) if self.device.type == "cuda" else None
@@ -50,9 +59,9 @@ class StreamedChunks:
 
     def _cut(self, position: int, stream: Stream | None) -> tuple[DayChunk, Event | None]:
         if stream is None:
-            return self.chunks.on(position, self.device), None
+            return self[position], None
         with torch.cuda.stream(stream):
-            return self.chunks.on(position, self.device), stream.record_event()
+            return self[position], stream.record_event()
 
 
 class StreamedDataModule(DayChunkDataModule):

@@ -20,6 +20,7 @@ from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.params import ModelParams, TrainingParams
+from gogooku_kedro.training.acceleration import TryCompiled, accelerate, matrix_products
 from gogooku_kedro.training.callbacks import AveragedWeights, EpochLog, History, Patience, SeedEveryStep
 from gogooku_kedro.training.checkpoints import (
     EpochCheckpoints,
@@ -129,10 +130,12 @@ def _train(
 ) -> None:
     training = job.training
     pl.seed_everything(training.seed, verbose=False)
-    model = _build(market, job, compiled=training.compile and seat is None)
+    model = build_model(market, job.train, job.model_params)
     group = training.devices * training.accumulate
     steps = steps_per_epoch(*job.train, training.chunk_days, group, training.max_batches)
     steps *= training.max_epochs
+    if seat is None:
+        accelerate(model, training, market.present.size(1), steps)
     make_module = CrossSectionModule if seat is None else partial(SeatedModule, seat)
     module = make_module(model, job.model_params, training, steps, gat_verbose=job.gat_verbose)
     history, checkpoints = History(), EpochCheckpoints(job.folder, training.keep_checkpoints, late=seat is not None)
@@ -148,7 +151,13 @@ def _train(
 
 @contextmanager
 def _surroundings(job: Job) -> Iterator[None]:
-    with freed_memory_kept(), _debug_lines(job.gat_verbose), warnings.catch_warnings():
+    precision = resolve_precision(job.training.precision, resolve_device(job.training.device))
+    with (
+        freed_memory_kept(),
+        matrix_products(precision),
+        _debug_lines(job.gat_verbose),
+        warnings.catch_warnings(),
+    ):
         for noise in NOISE:
             warnings.filterwarnings("ignore", noise)
         yield
@@ -171,13 +180,6 @@ def build_model(market: MarketTensors, train: Days, params: ModelParams) -> ATFT
     """Return an untrained model, its scales those of the training part of a market."""
     model = ATFTGATFAN(params, *market_sizes(market))
     model.fit_scales(market.levels[slice(*train)], *market.graph.of_days(*train))
-    return model
-
-
-def _build(market: MarketTensors, job: Job, compiled: bool) -> ATFTGATFAN:
-    model = build_model(market, job.train, job.model_params)
-    if compiled:  # in place: the names of the weights stay as they are
-        model.compile(dynamic=True)
     return model
 
 
@@ -237,6 +239,7 @@ def _trainer(job: Job, callbacks: list[pl.Callback], seat: Seat | None) -> pl.Tr
             SeedEveryStep(training.seed),
             AveragedWeights(training.ema_decay),
             InformationFlow(job.isolated),
+            TryCompiled(training.compile),
             EpochLog("" if seat is None else f"of seed {training.seed}, "),
             *([TQDMProgressBar(leave=False)] if interactive else []),
             *callbacks,
