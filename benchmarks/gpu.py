@@ -30,6 +30,7 @@ from gogooku_kedro.config_files import ConfigLoader
 from gogooku_kedro.params import ModelParams, TrainingParams
 from gogooku_kedro.settings import CONFIG_LOADER_ARGS
 from gogooku_kedro.training import MarketTensors, build_market, fit_ensemble, market_tensors, resolve_device
+from gogooku_kedro.training.acceleration import accelerate, matrix_products
 from gogooku_kedro.training.module import CrossSectionModule
 from gogooku_kedro.training.train_seed import Days, build_model
 
@@ -158,8 +159,7 @@ def step_row(market: MarketTensors, size: Size, precision: str, compiled: bool, 
     window, days = model_params.window, training.chunk_days
     torch.manual_seed(0)
     model = build_model(market, (window - 1, 2 * window + days), model_params)
-    if compiled:
-        model.compile(dynamic=False)
+    accelerate(model, training.model_copy(update={"compile": compiled}), market.present.size(1), steps=1)
     module = CrossSectionModule(model, model_params, training, total_steps=1000).to(device)
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-4, fused=device == "cuda")
     chunk = market.to(torch.device(device)).chunk(window - 1, days, window)
@@ -173,11 +173,12 @@ def step_row(market: MarketTensors, size: Size, precision: str, compiled: bool, 
         optimizer.step()
 
     _reset_peak(device)
-    start = time.perf_counter()
-    step()
-    first = time.perf_counter() - start
-    seconds = _seconds_of(step, device, 10 if device == "cuda" else 1)
-    busy, kernels = _busy(step, device)
+    with matrix_products("bf16-mixed" if precision == "bf16" else "32-true"):
+        start = time.perf_counter()
+        step()
+        first = time.perf_counter() - start
+        seconds = _seconds_of(step, device, 10 if device == "cuda" else 1)
+        busy, kernels = _busy(step, device)
     shares = {"gpu_ms": round(1e3 * busy, 1), "busy": round(busy / seconds, 2), "kernels": kernels}
     return {
         "ms": round(1e3 * seconds, 1),
@@ -314,7 +315,7 @@ def measure_epochs(table: Table, size: Size, smoke: bool, file: Path | None) -> 
     arms: dict[str, tuple[float, Row]] = {
         "one model": (20.0, {}),
         f"{len(seeds)} models together": (40.0, {"seeds": seeds, "seeds_together": True}),
-        "one model, market in host memory": (20.0, {}),
+        "one model, market in host memory": (20.0, {"market_memory": "host"}),
     }
     name = file.name if file is not None else "random market"
     for arm, (expected, training) in arms.items():

@@ -22,6 +22,7 @@ from tests.conftest import ROOT, settings_of
 MARKED = {
     *("features.engine", "features.scheduler", "features.workers", "features.memory_mb"),
     *("graph.checks", "graph.cache_dir", "training.checkpoint_dir", "training.keep_checkpoints"),
+    "training.market_memory",
     *("debug.gat_verbose", "walk_forward.folder", "ablation.walk_forward.folder"),
 }
 """Places, portions, logs and reports; whoever marks another field has to defend it here."""

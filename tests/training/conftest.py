@@ -121,6 +121,7 @@ def training_params(folder: Path, **changes: Any) -> TrainingParams:
         "seed": 0,
         "seeds": [],
         "seeds_together": False,
+        "market_memory": "device",
         "max_epochs": 4,
         "patience": 10,
         "monitor_smoothing": 0.0,

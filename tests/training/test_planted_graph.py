@@ -3,6 +3,9 @@
 On two such markets the network closed 0.92 and 0.93 of the gap between the best rank IC without and with
 the graph. With edge attributes in their own units (see `EdgeScale`) it had been 0.76 and 0.84, and 0.57 to
 0.84 over five markets. Its controls lay 0 to 1.2 standard errors below the best without the graph.
+
+The interval of a difference is one over days, for one training of either side: of identity graphs on the markets 0, 1
+and 2 the rank IC less that without a graph was -0.008, 0.002 and -0.001, with standard errors of 0.001 to 0.002.
 """
 
 from typing import NamedTuple
@@ -27,7 +30,7 @@ from gogooku_kedro.ablation.gat_effect import VariantSeries, gat_effect
 from gogooku_kedro.ablation.scores import KINDS
 from gogooku_kedro.metrics.significance import newey_west_lag, newey_west_t
 
-MARKET = PlantedSettings(stocks=160, sessions=460, peers=4, own=0.004, gain=1.0)
+MARKET = PlantedSettings(stocks=160, sessions=460, peers=4, own=0.004, gain=1.0, seed=1)
 PARTS = Parts(train=(10, 350), valid=(351, 400), test=(401, 460))
 
 

@@ -94,6 +94,7 @@ def test_the_run_key_knows_every_setting_that_changes_an_epoch(model, tmp_path):
     places = [
         {"checkpoint_dir": "/elsewhere"},
         {"keep_checkpoints": 5},
+        {"market_memory": "host"},
         {"time_budget_minutes": 3.0},
         {"seeds": [0, 1, 2]},
     ]

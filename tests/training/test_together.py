@@ -76,12 +76,13 @@ def drawn(changes, seeds=SEEDS):
 
 def network(seed, params):
     torch.manual_seed(seed)
-    return ATFTGATFAN(params, 4, 2, 0).train()
+    return ATFTGATFAN(params, 4, 2, 0).train().double()
 
 
 def inputs_of(market, first_day):
     chunk = market.chunk(first_day, 5, 6)
-    return tuple(getattr(chunk, name) for name in INPUTS)
+    inputs = (getattr(chunk, name) for name in INPUTS)
+    return tuple(x.double() if x.is_floating_point() else x for x in inputs)
 
 
 def gradient(model, output):
@@ -99,10 +100,10 @@ def test_one_pass_of_all_gives_the_outputs_and_gradients_of_each(market, changes
     for seed, model, own, output, generator in zip(SEEDS, models, inputs, together, generators, strict=True):
         torch.manual_seed(seed)
         alone = model(*own)
-        torch.testing.assert_close(output, alone, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(output, alone, rtol=1e-6, atol=1e-9)
         assert torch.equal(generator.get_state(), torch.get_rng_state())  # it has drawn as much
         for one, other in zip(gradient(model, output), gradient(model, alone), strict=True):
-            torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+            torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-9)
 
 
 def test_the_models_of_one_pass_have_masks_of_their_own(market):
@@ -128,8 +129,8 @@ def test_phases_without_graph_train_together_too(market, model, tmp_path):
     changes = {"seeds": SEEDS, "max_epochs": 2, "phases": phases, "accumulate": 2}
     together = fit(market, model, training_params(tmp_path, seeds_together=True, **changes))
     in_turn = fit(market, model, training_params(tmp_path / "x", **changes))
-    for position in range(len(SEEDS)):  # AdamW makes more of the rounding where a gradient begins near 0
-        assert_close_results(member_result(together, position), member_result(in_turn, position), atol=1e-4)
+    for position in range(len(SEEDS)):  # AdamW enlarges the rounding of gradients that begin near 0
+        assert_close_results(member_result(together, position), member_result(in_turn, position), atol=5e-4)
 
 
 def test_a_finished_model_does_not_train_again(market, model, tmp_path, caplog):

@@ -1,5 +1,7 @@
 """Frequency-adaptive normalisation: split a window into its main frequencies and the rest, keep both."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -15,14 +17,44 @@ def split_by_frequency(x: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
         x: `(..., L)` windows; any `L`, odd or even.
         top_k: Number of frequency bins in the main part.
 
+    The transforms are products with the real matrices of `fourier_matrices`: windows are short, and a compiler
+    cannot join complex numbers and `torch.fft` with what stands around them.
+
     Returns:
         The main part and the residual, each `(..., L)`.
     """
-    spectrum = torch.fft.rfft(x.float(), dim=-1)
-    strongest = spectrum.abs().topk(top_k, dim=-1).indices
-    kept = torch.zeros_like(spectrum.real).scatter(-1, strongest, 1.0)
-    main = torch.fft.irfft(spectrum * kept, n=x.size(-1), dim=-1).to(x.dtype)
+    with torch.autocast(x.device.type, enabled=False):  # the order of the amplitudes needs float32
+        values = x.to(torch.promote_types(x.dtype, torch.float32))
+        forward, inverse = fourier_matrices(x.size(-1), values)
+        spectrum = (values @ forward).unflatten(-1, (2, -1))  # (..., 2, L // 2 + 1): real and imaginary parts
+        amplitude = spectrum.square().sum(dim=-2)
+        strongest = amplitude.topk(top_k, dim=-1).indices
+        kept = torch.zeros_like(amplitude).scatter(-1, strongest, 1.0)
+        main = ((spectrum * kept.unsqueeze(-2)).flatten(-2) @ inverse).to(x.dtype)
     return main, x - main
+
+
+def fourier_matrices(length: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    r"""Discrete Fourier transform of real windows as a product with a matrix, and its inverse.
+
+    With :math:`w_{tk} = 2\pi t k / L` the real parts are :math:`\sum_t x_t \cos w_{tk}`, the imaginary ones
+    :math:`-\sum_t x_t \sin w_{tk}`, and back it is :math:`x_t = \frac1L \sum_k c_k (a_k \cos w_{tk} -
+    b_k \sin w_{tk})`, where :math:`c_k` counts a frequency twice unless it is 0 or the half of an even `L`.
+
+    Args:
+        length: Sessions of a window `L`.
+        like: A tensor of the type and on the device of the result.
+
+    Returns:
+        `(L, 2 K)` and `(2 K, L)` with `K = L // 2 + 1`; real parts first.
+    """
+    frequency = torch.arange(length // 2 + 1, device=like.device)
+    session = torch.arange(length, device=like.device).unsqueeze(1)
+    angle = (session * frequency % length).to(torch.float64) * (2 * math.pi / length)  # (L, K)
+    once = (frequency == 0) | (2 * frequency == length)
+    twice = 2 - once.to(torch.float64)
+    parts = torch.cat([angle.cos(), -angle.sin()], dim=1)  # (L, 2 K)
+    return parts.to(like.dtype), (parts.T * (twice.repeat(2) / length).unsqueeze(1)).to(like.dtype)
 
 
 class FrequencyAdaptiveNorm(nn.Module):

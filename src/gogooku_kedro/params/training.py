@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any, Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from gogooku_kedro.columns import HORIZONS
 from gogooku_kedro.params.base import Section, no_effect
@@ -66,10 +66,11 @@ class TrainingParams(Section):
     device: Literal["auto", "cpu", "cuda"]
     devices: PositiveInt
     precision: Literal["32-true", "bf16-mixed", "auto"]
-    compile: bool
+    compile: bool | Literal["auto"]
     seed: int = Field(ge=0)
     seeds: tuple[int, ...]
     seeds_together: Literal["auto", True, False]
+    market_memory: Literal["device", "host", "auto"] = no_effect()
     max_epochs: PositiveInt
     patience: PositiveInt
     monitor_smoothing: float = Share
@@ -86,6 +87,13 @@ class TrainingParams(Section):
     loss: LossParams
     checkpoint_dir: str = no_effect()
     keep_checkpoints: PositiveInt = no_effect()
+
+    @field_validator("compile", mode="before")
+    @classmethod
+    def _is_auto_or_a_boolean(cls, value: object) -> object:
+        if value == "auto" or isinstance(value, bool):
+            return value
+        raise ValueError(f"training.compile: {value!r} is not possible: write auto, true or false, without quotes")
 
     @model_validator(mode="after")
     def _phases_follow_each_other(self) -> Self:

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import lightning.pytorch as pl
 import numpy as np
+import torch
 from torch.utils.data import DataLoader, Dataset
 
 from gogooku_kedro.training.tensors import DayChunk, MarketTensors
@@ -33,8 +34,12 @@ class DayChunks(Dataset[DayChunk]):
         return len(self.cuts)
 
     def __getitem__(self, index: int) -> DayChunk:
+        return self.on(index, None)
+
+    def on(self, index: int, device: torch.device | None) -> DayChunk:
+        """Return a chunk in the memory of `device`, None for that of the market."""
         first_day, counted = self.cuts[index]
-        return self.market.chunk(first_day, self.days, self.window, counted, self.edges)
+        return self.market.chunk(first_day, self.days, self.window, counted, self.edges, device)
 
 
 class DayChunkDataModule(pl.LightningDataModule):

@@ -15,6 +15,8 @@ logger = logging.getLogger(__name__)
 
 Precision = Literal["bf16-mixed", "32-true"]
 
+GIB = 1024**3
+
 TRIM_THRESHOLD, MMAP_MAX = -1, -4
 """Parameters of glibc's `mallopt`."""
 NEVER, DEFAULT_TRIM, DEFAULT_MMAPS = 2**31 - 1, 64 * 1024**2, 65536
@@ -75,6 +77,27 @@ def resolve_seeds_together(training: TrainingParams, needed: int) -> bool:
     if wanted != "auto":
         return wanted
     return resolve_device(training.device) == "cuda" and seeds * needed <= free_memory() / 2
+
+
+def resolve_market_memory(training: TrainingParams, device: str, needed: int) -> Literal["device", "host"]:
+    """Turn `training.market_memory` into where the market lies while a model trains.
+
+    Args:
+        training: Settings of the training. `auto` streams from the host what takes more than half of the memory
+            that is free on a CUDA device; the other half is for the passes.
+        device: `cpu` or `cuda`; on the CPU both are one memory.
+        needed: Bytes of the market.
+    """
+    if training.market_memory != "auto":
+        return training.market_memory
+    if device == "cpu" or needed <= free_memory() / 2:
+        return "device"
+    logger.info(
+        "the market of %.1f GiB stays in host memory: %.1f GiB of the device are free",
+        needed / GIB,
+        free_memory() / GIB,
+    )
+    return "host"
 
 
 def free_memory() -> int:

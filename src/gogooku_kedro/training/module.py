@@ -69,6 +69,7 @@ class CrossSectionModule(pl.LightningModule):
 
     def forward(self, chunk: DayChunk) -> ModelOutput:
         """Score a chunk of sessions."""
+        torch.compiler.cudagraph_mark_step_begin()  # what the pass before returned is not used any more
         output: ModelOutput = self.model(
             chunk.x, chunk.present, chunk.levels, chunk.context, chunk.edge_index, chunk.edge_attr
         )
@@ -98,8 +99,7 @@ class CrossSectionModule(pl.LightningModule):
         figures = {f"train/{name}": value for name, value in terms.items()} | {"train/loss": loss}
         figures["train/score_dispersion"] = monitor.score_dispersion(output.score, chunk.present[-days:])
         if self.model.gat is not None:
-            graph = monitor.graph_figures(output.graph, days * stocks)
-            figures |= {name: value.to(self.device) for name, value in graph.items()}
+            figures |= monitor.graph_figures(output.graph, days * stocks, loss.device)
         if self.gat_verbose:
             _log_step(self.global_step, figures | norms)
         if probe:
@@ -185,7 +185,7 @@ class CrossSectionModule(pl.LightningModule):
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Note the gradient norm of every part of the model."""
         norms = monitor.gradient_norms(self._parts)
-        self._means.add({f"grad_norm/{name}": norm.to(self.device) for name, norm in norms.items()}, 1)
+        self._means.add({f"grad_norm/{name}": norm for name, norm in norms.items()}, 1)
 
     def configure_gradient_clipping(
         self,
@@ -201,7 +201,8 @@ class CrossSectionModule(pl.LightningModule):
         """Keep the scores of a chunk for the metrics of the epoch."""
         kept = (self(chunk).score, chunk.target, chunk.present[-chunk.target.size(0) :])
         score, target, present = (values[: chunk.days] for values in kept)
-        self._validated.append((score.float(), target.float(), present))
+        # A copy, because a CUDA graph writes the next scores to the same place.
+        self._validated.append((score.to(torch.float32, copy=True), target.float(), present))
 
     def on_validation_epoch_end(self) -> None:
         """Log the means of the epoch's steps, rank IC and ICIR, the dispersion of the scores, and the monitor."""

@@ -61,19 +61,22 @@ def probe_batches(batches: int) -> frozenset[int]:
     return frozenset(batches * probe // PROBES for probe in range(PROBES))
 
 
-def graph_figures(attention: GraphAttention | None, n_nodes: int) -> dict[str, Tensor]:
+def graph_figures(
+    attention: GraphAttention | None, n_nodes: int, device: torch.device | None = None
+) -> dict[str, Tensor]:
     """Figures of the graph for the log, under the names that dashboards rely on.
 
     Args:
         attention: Attention before dropout; None in a phase without graph, whose figures are all 0.
         n_nodes: Number of nodes, `days * stocks`.
+        device: Where the figures of no graph are made.
 
     Returns:
         Averages over the edges between different stocks; self loops count in the entropy, the effective
         neighbours and `gat/gate_mean`. `gat/edge_regularization` is the penalty before its weight.
     """
     if attention is None:
-        return {name: torch.zeros(()) for name in GRAPH_FIGURES}
+        return {name: torch.zeros((), device=device) for name in GRAPH_FIGURES}
     attention = attention._replace(alpha=attention.alpha.detach(), gate=attention.gate.detach())
     entropy = normalised_entropy(attention, n_nodes)
     neighbours = effective_neighbours(attention, n_nodes)
@@ -107,7 +110,7 @@ def gradient_norms(parts: Mapping[str, Sequence[nn.Parameter]]) -> dict[str, Ten
     Args:
         parts: The parameters by part, from `parameters_by_part`.
     """
-    return {name: norm(p.grad for p in ps) for name, ps in parts.items()}
+    return {name: norm((p.grad for p in ps), ps[0]) for name, ps in parts.items()}
 
 
 def task_gradient_norms(model: nn.Module, task_loss: Tensor) -> dict[str, Tensor]:
@@ -118,7 +121,7 @@ def task_gradient_norms(model: nn.Module, task_loss: Tensor) -> dict[str, Tensor
     parts = parameters_by_part(model)
     flat = [p for ps in parts.values() for p in ps]
     gradients = iter(torch.autograd.grad(task_loss, flat, allow_unused=True))
-    return {name: norm([next(gradients) for _ in ps]) for name, ps in parts.items()}
+    return {name: norm([next(gradients) for _ in ps], ps[0]) for name, ps in parts.items()}
 
 
 def parameters_by_part(model: nn.Module) -> dict[str, list[nn.Parameter]]:
@@ -127,9 +130,10 @@ def parameters_by_part(model: nn.Module) -> dict[str, list[nn.Parameter]]:
     return {name: parameters for name, parameters in parts.items() if parameters}
 
 
-def norm(gradients: Iterable[Tensor | None]) -> Tensor:
-    """Euclidean norm of gradients taken together; None is no gradient."""
-    return get_total_norm([g.detach() for g in gradients if g is not None])
+def norm(gradients: Iterable[Tensor | None], like: Tensor) -> Tensor:
+    """Euclidean norm of gradients taken together, on the device of `like`; None is no gradient."""
+    known = [g.detach() for g in gradients if g is not None]
+    return get_total_norm(known) if known else like.new_zeros(())
 
 
 def score_dispersion(score: Tensor, present: Tensor) -> Tensor:

@@ -53,15 +53,15 @@ def encode_days(
     comes after it.
 
     Args:
-        model: The model, in evaluation mode, on the device of the market.
-        market: The market.
+        model: The model, in evaluation mode; what it reads is copied to its device.
+        market: The market, in any memory.
         days: Positions of the sessions; each needs a whole window before it.
         change: What is done to a chunk before it is encoded; None takes it as it is.
     """
-    wanted, anchor = sorted(days), model.window - 1
+    wanted, anchor, device = sorted(days), model.window - 1, next(model.parameters()).device
     for block in sorted({(day - anchor) // CHUNK_DAYS for day in wanted}):
         first = anchor + block * CHUNK_DAYS
-        chunk = market.chunk(first, CHUNK_DAYS, model.window)
+        chunk = market.chunk(first, CHUNK_DAYS, model.window, device=device)
         if change is not None:
             chunk = change(chunk)
         with torch.no_grad():
@@ -70,6 +70,7 @@ def encode_days(
             at, present = day - first, market.present[day : day + 1]
             selection = None if state.selection is None else state.selection[at + anchor]
             edges = existing(*market.graph.edges(day, present), n_nodes=present.numel())
+            present, *edges = (part.to(device) for part in (present, *edges))
             yield EncodedDay(day, state.hidden[at : at + 1], present, *edges, selection)
 
 
@@ -88,7 +89,7 @@ def predict_days(
         The session, its scores `(N, 4)` and quantiles `(N, 4, Q)`, on the CPU.
     """
     model = model.to(device)
-    for of in encode_days(model, market.to(torch.device(device)), days):
+    for of in encode_days(model, market, days):
         with torch.no_grad():
             score, quantiles, _ = model.rank(of.hidden, of.present, of.edge_index, of.edge_attr)
         yield of.day, score[0].float().cpu(), quantiles[0].float().cpu()
@@ -166,7 +167,6 @@ def predict_parts(
     Raises:
         ValueError: If features, settings or sizes are not those of the training.
     """
-    market = market.to(torch.device(device))
     frames = []
     for seed_model in ensemble.seed_models:
         seed_model.check_market(market)

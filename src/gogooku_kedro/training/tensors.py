@@ -190,7 +190,13 @@ class MarketTensors:
         return int(self.present.any(dim=1).nonzero()[-1])
 
     def chunk(
-        self, first_day: int, days: int, window: int, counted: int | None = None, edges: int | None = None
+        self,
+        first_day: int,
+        days: int,
+        window: int,
+        counted: int | None = None,
+        edges: int | None = None,
+        device: torch.device | None = None,
     ) -> DayChunk:
         """Sessions `first_day` to `first_day + days - 1` with the window before each of them.
 
@@ -204,6 +210,7 @@ class MarketTensors:
             counted: How many of the sessions count; those behind them are empty, as if beyond the last session.
                 None counts all.
             edges: Length of a session's list of edges; None takes the largest number of edges of the market.
+            device: Where the chunk is copied to; None stays in the memory of the market.
 
         Raises:
             ValueError: If the window would begin before the first session, or a session has more edges.
@@ -220,14 +227,14 @@ class MarketTensors:
         present = _rows(self.present[here], start, stop, False)
         edge_index, edge_attr = self.graph.edges(first_day, present[window - 1 :], edges)
         return DayChunk(
-            _rows(self.x[here], start, stop, 0.0),
-            present,
-            _rows(self.levels[here], start, stop, torch.nan),
-            _rows(self.context[here], start, stop, 0.0),
-            edge_index,
-            edge_attr,
-            _rows(self.target[here], first_day, stop, torch.nan),
-            _rows(self.levels[ahead], first_day + 1, stop + AHEAD, torch.nan),
+            _rows(self.x[here], start, stop, 0.0, device),
+            present if device is None else present.to(device),
+            _rows(self.levels[here], start, stop, torch.nan, device),
+            _rows(self.context[here], start, stop, 0.0, device),
+            edge_index if device is None else edge_index.to(device),
+            edge_attr if device is None else edge_attr.to(device),
+            _rows(self.target[here], first_day, stop, torch.nan, device),
+            _rows(self.levels[ahead], first_day + 1, stop + AHEAD, torch.nan, device),
             first_day,
             counted,
             tuple(map(bool, self.labelled[first_day : first_day + counted].any(axis=0))),
@@ -359,9 +366,9 @@ def existing(edge_index: Tensor, edge_attr: Tensor, n_nodes: int) -> tuple[Tenso
     return edge_index[:, exists], edge_attr[exists]
 
 
-def _rows(values: Tensor, start: int, stop: int, beyond: float | bool) -> Tensor:
+def _rows(values: Tensor, start: int, stop: int, beyond: float | bool, device: torch.device | None = None) -> Tensor:
     """Copy of the sessions `start` to `stop - 1`; those after the last one hold `beyond`."""
     known = values[start:stop]
-    rows = values.new_full((stop - start, *values.shape[1:]), beyond)
-    rows[: len(known)] = known
+    rows = values.new_full((stop - start, *values.shape[1:]), beyond, device=device or values.device)
+    rows[: len(known)].copy_(known, non_blocking=True)
     return rows

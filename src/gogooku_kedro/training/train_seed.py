@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,6 +21,7 @@ from rich.file_proxy import FileProxy
 
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.params import ModelParams, TrainingParams
+from gogooku_kedro.training.acceleration import TryCompiled, accelerate, matrix_products
 from gogooku_kedro.training.callbacks import AveragedWeights, EpochLog, History, Patience, SeedEveryStep
 from gogooku_kedro.training.checkpoints import (
     EpochCheckpoints,
@@ -30,11 +31,18 @@ from gogooku_kedro.training.checkpoints import (
     saved_epochs,
 )
 from gogooku_kedro.training.data import DayChunkDataModule, steps_per_epoch
-from gogooku_kedro.training.device import describe_device, freed_memory_kept, resolve_device, resolve_precision
+from gogooku_kedro.training.device import (
+    describe_device,
+    freed_memory_kept,
+    resolve_device,
+    resolve_market_memory,
+    resolve_precision,
+)
 from gogooku_kedro.training.diagnostics.information_flow import InformationFlow
 from gogooku_kedro.training.ensemble import SeedModel, market_sizes
 from gogooku_kedro.training.module import MONITOR, CrossSectionModule
 from gogooku_kedro.training.run_logger import RunLogger
+from gogooku_kedro.training.streaming import StreamedDataModule, market_bytes, page_locked
 from gogooku_kedro.training.tensors import MarketTensors
 from gogooku_kedro.training.together import EpochsTogether, Loop, Seat, SeatedModule
 
@@ -94,8 +102,8 @@ def train_seed_model(market: MarketTensors, job: Job) -> None:
     Raises:
         ValueError: If no epoch has a metric that is a number, or a checkpoint cannot be read.
     """
-    with _surroundings(job):
-        _train(market, market, job, next(reversed(saved_epochs(job.folder)), None))
+    with _surroundings(job), _data_module(market, job) as data_module:
+        _train(market, job, partial(data_module, market), next(reversed(saved_epochs(job.folder)), None))
 
 
 def train_together(market: MarketTensors, jobs: Sequence[Job]) -> None:
@@ -103,35 +111,40 @@ def train_together(market: MarketTensors, jobs: Sequence[Job]) -> None:
 
     They differ in their seed alone. Jobs that were cut off in one run go on from the last epoch that all have saved.
     """
-    device = resolve_device(jobs[0].training.device)
-    on_device, share = market.to(torch.device(device)), 1 / len(jobs)
+    share = 1 / len(jobs)
     logger.info("%d models train together: seeds %s", len(jobs), [job.training.seed for job in jobs])
     starts = zip(jobs, common_epochs([job.folder for job in jobs]), strict=True)
-    with _surroundings(jobs[0]):
-        Loop().run([partial(_train, market, on_device, job, last, share) for job, last in starts])
+    with _surroundings(jobs[0]), _data_module(market, jobs[0]) as data_module:
+        at_hand = market  # on the device once, for all models
+        if data_module is DayChunkDataModule:
+            at_hand = market.to(torch.device(resolve_device(jobs[0].training.device)))
+        data = partial(data_module, at_hand)
+        Loop().run([partial(_train, market, job, data, last, share) for job, last in starts])
 
 
 def _train(
     market: MarketTensors,
-    on_device: MarketTensors,
     job: Job,
+    data: Callable[..., DayChunkDataModule],
     last: Path | None,
     share: float = 1.0,
     seat: Seat | None = None,
 ) -> None:
     training = job.training
     pl.seed_everything(training.seed, verbose=False)
-    model = _build(market, job, compiled=training.compile and seat is None)
+    model = build_model(market, job.train, job.model_params)
     group = training.devices * training.accumulate
     steps = steps_per_epoch(*job.train, training.chunk_days, group, training.max_batches)
     steps *= training.max_epochs
+    if seat is None:
+        accelerate(model, training, market.present.size(1), steps)
     make_module = CrossSectionModule if seat is None else partial(SeatedModule, seat)
     module = make_module(model, job.model_params, training, steps, gat_verbose=job.gat_verbose)
     history, checkpoints = History(), EpochCheckpoints(job.folder, training.keep_checkpoints, late=seat is not None)
     budget = training.time_budget_minutes
     timer = Timer(None if budget is None else timedelta(minutes=budget), verbose=False)
     trainer = _trainer(job, [Patience(training.patience), history, timer, checkpoints], seat)
-    _fit_or_go_on(trainer, module, _data(on_device, job), last)
+    _fit_or_go_on(trainer, module, _data(data, job), last)
     if trainer.is_global_zero:
         _load_best(model, checkpoints)
         _say_if_time_is_up(timer, job, len(history.rows), checkpoints)
@@ -140,7 +153,13 @@ def _train(
 
 @contextmanager
 def _surroundings(job: Job) -> Iterator[None]:
-    with freed_memory_kept(), _debug_lines(job.gat_verbose), warnings.catch_warnings():
+    precision = resolve_precision(job.training.precision, resolve_device(job.training.device))
+    with (
+        freed_memory_kept(),
+        matrix_products(precision),
+        _debug_lines(job.gat_verbose),
+        warnings.catch_warnings(),
+    ):
         for noise in NOISE:
             warnings.filterwarnings("ignore", noise)
         yield
@@ -166,17 +185,19 @@ def build_model(market: MarketTensors, train: Days, params: ModelParams) -> ATFT
     return model
 
 
-def _build(market: MarketTensors, job: Job, compiled: bool) -> ATFTGATFAN:
-    model = build_model(market, job.train, job.model_params)
-    if compiled:  # in place: the names of the weights stay as they are
-        model.compile(dynamic=True)
-    return model
+@contextmanager
+def _data_module(market: MarketTensors, job: Job) -> Iterator[type[DayChunkDataModule]]:
+    device = resolve_device(job.training.device)
+    if resolve_market_memory(job.training, device, market_bytes(market)) == "device":
+        yield DayChunkDataModule
+    else:
+        with page_locked(market, device):
+            yield StreamedDataModule
 
 
-def _data(market: MarketTensors, job: Job) -> DayChunkDataModule:
+def _data(of_market: Callable[..., DayChunkDataModule], job: Job) -> DayChunkDataModule:
     training = job.training
-    return DayChunkDataModule(
-        market,
+    return of_market(
         job.train,
         job.valid,
         training.chunk_days,
@@ -222,6 +243,7 @@ def _trainer(job: Job, callbacks: list[pl.Callback], seat: Seat | None) -> pl.Tr
             SeedEveryStep(training.seed),
             AveragedWeights(training.ema_decay),
             InformationFlow(job.isolated),
+            TryCompiled(training.compile),
             EpochLog(training.seed),
             *([TQDMProgressBar(leave=False)] if interactive else []),
             *callbacks,

@@ -176,8 +176,8 @@ def _task_gradients(module: CrossSectionModule, task: Tensor) -> list[Check]:
             _check(
                 TASK,
                 f"task_gradient_of_{part}",
-                float(norm(received)) > SMALLEST_GRADIENT,
-                f"{float(norm(received)):.3g}",
+                float(norm(received, module.levels)) > SMALLEST_GRADIENT,
+                f"{float(norm(received, module.levels)):.3g}",
                 f"the task teaches {part!r} nothing: its output is erased or detached before the scores",
             )
             for part, received in parts.items()
