@@ -142,7 +142,7 @@ def measure(folder: Path, *, walk_forward: bool) -> pd.DataFrame:
     else:
         manifest, split = catalog.load("feature_manifest"), catalog.load("split")
         parts = [(catalog.load("features"), labels, edges, split, manifest)]
-        scores = catalog.load("model_predictions")
+        scores = pd.concat(catalog.load("model_predictions"), ignore_index=True)
     controls = []
     for features, targets, graph, split, manifest in parts:
         known = panel.sel(date=features["date"])

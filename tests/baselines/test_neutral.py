@@ -183,3 +183,14 @@ def test_without_sectors_there_is_no_sector_neutral_score_and_the_log_says_so(ca
         neutral = neutral_versions(rows, graph, panel, factors=2, window=60, cadence=10)
     assert set(neutral["model"]) == {"model_neutral", "model_pca_neutral"}
     assert "no sector-neutral scores" in caplog.text
+
+
+def test_models_in_frames_have_the_neutral_versions_that_they_have_in_one_table() -> None:
+    panel = factor_market().assign_coords(sector=("code", ["banks", "steel"] * 20))
+    own = long_scores(panel, np.arange(40.0) ** 2, range(65, 80)).assign(model="ridge")  # across a refit
+    frames = [own, own.assign(score_1d=own["score_1d"] % 7, model="lstm")]
+    graph = edges(("2024-01-01", "0001", "0000", 1.0))
+    settings = {"factors": 2, "window": 60, "cadence": 10}
+    together = neutral_versions(frames, graph, panel, **settings)
+    alone = pd.concat([neutral_versions(frame, graph, panel, **settings) for frame in frames], ignore_index=True)
+    pd.testing.assert_frame_equal(together, alone)

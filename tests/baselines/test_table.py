@@ -78,9 +78,11 @@ def network() -> pd.DataFrame:
 def test_a_model_of_one_file_and_one_entry_stands_in_every_table(registered, data, monkeypatch):
     features, labels, panel = data
     settings = FitSettings(seed=0, window=6, device="cpu")
-    fitted = baselines.fit_baselines(
+    blocks = baselines.fit_baselines(
         features, labels, panel, NO_EDGES, SPLIT, {"features": []}, SimpleNamespace(tensors=None), settings
     )
+    frames = [block.rows for block in blocks]
+    fitted = pd.concat(frames, ignore_index=True)
     assert list(fitted) == ["model", "date", "code", "split", *(f"score_{h}d" for h in HORIZONS)]
     assert fitted["model"].unique().tolist() == ["reversal_1d", "reversal_5d", "momentum_20d", "random", "toy"]
 
@@ -95,7 +97,10 @@ def test_a_model_of_one_file_and_one_entry_stands_in_every_table(registered, dat
         pca_cadence=10,
     )
     market = (NO_EDGES, panel, SPLIT, labelling, params)
-    stacked = baselines.stack_predictions(network(), fitted, pd.DataFrame(), *market)
+    stacked = pd.concat(
+        [block.rows for block in baselines.stack_predictions(network(), frames, pd.DataFrame(), *market)],
+        ignore_index=True,
+    )
     assert list(stacked) == list(fitted)
     assert set(stacked.loc[stacked["model"].str.startswith("toy"), "model"]) == NAMES
 

@@ -14,7 +14,7 @@ from gogooku_kedro.backtest.simulation import PortfolioPaths, simulate_portfolio
 from gogooku_kedro.backtest.targets import PORTFOLIOS, portfolio_legs, stack_legs
 from gogooku_kedro.columns import horizon_name
 from gogooku_kedro.labels.returns import Entry
-from gogooku_kedro.metrics.align import WidePart, wide_parts
+from gogooku_kedro.metrics.align import Predictions, WidePart, wide_parts
 from gogooku_kedro.params.evaluation import PortfolioParams
 from gogooku_kedro.typing import BoolArray, FloatArray
 
@@ -40,7 +40,7 @@ PORTFOLIO_COLUMNS = [
 
 
 def backtest_portfolios(
-    predictions: pd.DataFrame,
+    predictions: Predictions,
     labels: xr.Dataset,
     panel: xr.Dataset,
     events: xr.Dataset,
@@ -51,7 +51,8 @@ def backtest_portfolios(
     """Return what the portfolios of every model earn session by session, at every cost.
 
     Args:
-        predictions: date, code, split, score_<h>d, optionally model (several models stacked).
+        predictions: date, code, split, score_<h>d, optionally model (several models stacked); whole or in
+            frames of whole models.
         labels: Labels of the panel; their sessions, codes and horizons are used, never their returns.
         panel: Market panel, for prices, limits, halts, traded values and sectors.
         events: Events on the panel's grid, for the loanable issues (`execution.loanable_stocks`).

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import bottleneck as bn
 import numpy as np
@@ -17,7 +18,7 @@ from gogooku_kedro.baselines import table
 from gogooku_kedro.baselines.neighbour_means import adjacency_by_asof
 from gogooku_kedro.columns import score_columns
 from gogooku_kedro.labels.residual import pca_residual
-from gogooku_kedro.metrics.align import check_columns
+from gogooku_kedro.metrics.align import Predictions, check_columns, frames_of
 from gogooku_kedro.typing import FloatArray
 
 logger = logging.getLogger(__name__)
@@ -63,7 +64,12 @@ def neutralise_neighbours(predictions: pd.DataFrame, graph_edges: pd.DataFrame) 
 
 
 def neutralise_factors(
-    predictions: pd.DataFrame, panel: xr.Dataset, factors: int, window: int, cadence: int
+    predictions: pd.DataFrame,
+    panel: xr.Dataset,
+    factors: int,
+    window: int,
+    cadence: int,
+    fitted: dict[int, FloatArray] | None = None,
 ) -> pd.DataFrame:
     """Return predictions whose scores are residuals of the market's principal components.
 
@@ -78,6 +84,7 @@ def neutralise_factors(
         factors: Principal components.
         window: Sessions of past returns behind the loadings.
         cadence: Sessions between two refits.
+        fitted: As for `pca_residual`.
 
     Returns:
         date, code, split, score_<h>d in the row order of `predictions`. A missing score stays NaN.
@@ -89,7 +96,7 @@ def neutralise_factors(
     row, column = _positions(predictions, panel)
     wide = np.full((panel.sizes["date"], panel.sizes["code"], len(scores)), np.nan)
     wide[row, column] = predictions[scores].to_numpy(np.float64)
-    left = pca_residual(wide, panel, window, factors, cadence).astype(np.float64)
+    left = pca_residual(wide, panel, window, factors, cadence, fitted).astype(np.float64)
     centred = wide - bn.nanmean(wide, axis=1)[:, None]
     neutral = np.where(np.isfinite(left), left, centred)
     return _long(predictions, scores, neutral[row, column].T)
@@ -122,16 +129,21 @@ def neutralise_sectors(predictions: pd.DataFrame, panel: xr.Dataset) -> pd.DataF
     return _long(predictions, scores, excess[:, row, column])
 
 
-def neutral_versions(
-    predictions: pd.DataFrame,
+def neutral_versions(predictions: Predictions, *args: Any, **settings: Any) -> pd.DataFrame:
+    """Return all of `neutral_frames` as one table."""
+    return pd.concat(neutral_frames(predictions, *args, **settings), ignore_index=True)
+
+
+def neutral_frames(
+    predictions: Predictions,
     graph_edges: pd.DataFrame,
     panel: xr.Dataset,
     *,
     factors: int,
     window: int,
     cadence: int,
-) -> pd.DataFrame:
-    """Return the neutral versions of every model, as the table of models wants them.
+) -> Iterator[pd.DataFrame]:
+    """Yield the neutral versions of every model, as the table of models wants them, one after the other.
 
     `<model>_neutral` is without the neighbours (`neutralise_neighbours`), `<model>_pca_neutral`
     without the neighbours and then the factors (`neutralise_factors`), `<model>_sector_neutral` without the sector
@@ -139,36 +151,37 @@ def neutral_versions(
     has a known sector. A model that is not in the table has all of them.
 
     Args:
-        predictions: date, code, split, score_<h>d, model.
+        predictions: date, code, split, score_<h>d, model; whole or in frames of whole models.
         graph_edges: As for `neutralise_neighbours`.
         panel: `ret_1d` and the coordinate `sector`.
         factors: Principal components.
         window: Sessions of past returns behind the loadings.
         cadence: Sessions between two refits.
 
-    Returns:
-        date, code, split, score_<h>d, model; the versions one after the other.
+    Yields:
+        date, code, split, score_<h>d, model.
     """
-    check_columns(predictions, ["model"], "predictions")
     sectors = bool((group_ids(panel["sector"].values) >= 0).any())
     if not sectors:
         logger.info("No stock has a known sector: there are no sector-neutral scores")
-    frames = []
-    for model, rows in predictions.groupby("model", sort=False):
-        names = table.versions_of(str(model))
-        if not names:
-            continue
-        distinct, scores = _distinct_scores(rows)
-        excess = neutralise_neighbours(distinct, graph_edges)
-        versions = {"neighbours": excess, "pca": neutralise_factors(excess, panel, factors, window, cadence)}
-        if sectors:
-            versions["sector"] = neutralise_sectors(distinct, panel)
-        frames += [
-            _all_scores(versions[version], scores).assign(model=name)
-            for version, name in names.items()
-            if version in versions
-        ]
-    return pd.concat(frames, ignore_index=True)
+    fitted: dict[int, FloatArray] = {}
+    for frame in frames_of(predictions):
+        check_columns(frame, ["model"], "predictions")
+        for model, rows in frame.groupby("model", sort=False):
+            names = table.versions_of(str(model))
+            if not names:
+                continue
+            distinct, scores = _distinct_scores(rows)
+            excess = neutralise_neighbours(distinct, graph_edges)
+            versions = {
+                "neighbours": excess,
+                "pca": neutralise_factors(excess, panel, factors, window, cadence, fitted),
+            }
+            if sectors:
+                versions["sector"] = neutralise_sectors(distinct, panel)
+            for version, name in names.items():
+                if version in versions:
+                    yield _all_scores(versions[version], scores).assign(model=name)
 
 
 def _distinct_scores(predictions: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:

@@ -1,67 +1,90 @@
-"""All baselines of the table fitted, and the predictions of all models in one table."""
+"""All baselines of the table fitted, and the predictions of all models in one table, model by model."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import pandas as pd
 import xarray as xr
 
 from gogooku_kedro.baselines import table
-from gogooku_kedro.baselines.neutral import neutral_versions
+from gogooku_kedro.baselines.neutral import neutral_frames
 from gogooku_kedro.baselines.rows import FitContext
-from gogooku_kedro.columns import KEYS, score_column
-from gogooku_kedro.metrics.align import check_columns
+from gogooku_kedro.columns import KEYS, score_column, score_columns
+from gogooku_kedro.metrics.align import Predictions, check_columns, frames_of
 from gogooku_kedro.params.evaluation import FactorsParams
 
 
-def fit_baselines(context: FitContext) -> pd.DataFrame:
-    """Fit every baseline of the table.
+def baseline_frames(context: FitContext) -> Iterator[pd.DataFrame]:
+    """Fit every baseline of the table and yield its predictions, one baseline after the other.
 
-    Returns:
-        model, date, code, split, score_<h>d of the valid and test parts, one baseline after the other.
+    Yields:
+        model, date, code, split, score_<h>d of the valid and test parts.
 
     Raises:
         ValueError: The predictions of a baseline lack a column; the message names the baseline.
     """
     columns = [*KEYS, *(score_column(int(horizon)) for horizon in context.labels["horizon"].values)]
-    frames = []
     for model in table.MODELS:
         if model.fit:
             scores = table.fit_function(model)(context)
             check_columns(scores, columns, f"predictions of {model.name}")
-            frames.append(scores[columns].assign(model=model.name))
-    return _model_first(frames)
+            yield _model_first(scores[columns].assign(model=model.name))
+
+
+def fit_baselines(context: FitContext) -> pd.DataFrame:
+    """Return all of `baseline_frames` as one table."""
+    return pd.concat(baseline_frames(context), ignore_index=True)
+
+
+def stacked_frames(
+    predictions: pd.DataFrame,
+    baselines: Predictions,
+    graph_edges: pd.DataFrame,
+    panel: xr.Dataset,
+    factors: FactorsParams,
+    oracles: Sequence[pd.DataFrame] = (),
+) -> Iterator[pd.DataFrame]:
+    """Yield the scores of the network, of the baselines, of their neutral versions and of oracles, model by model.
+
+    Args:
+        predictions: Of the network: date, code, split, score_<h>d; quantiles are not carried over.
+        baselines: The same with model, as from `fit_baselines`, or in frames as from `baseline_frames`.
+        graph_edges: As for `neutral_frames`.
+        panel: As for `neutral_frames`.
+        factors: Number, window and cadence of the market's factors.
+        oracles: From `oracle_predictions`; they have no neutral versions.
+
+    Yields:
+        model, date, code, split, score_<h>d.
+    """
+    columns = ["model", *KEYS, *score_columns(predictions)]
+
+    def own() -> Iterator[pd.DataFrame]:
+        yield predictions.assign(model=table.NETWORK)[columns]
+        for frame in frames_of(baselines):
+            yield frame[columns]
+
+    yield from own()
+    versions = neutral_frames(
+        own(), graph_edges, panel, factors=factors.number, window=factors.window, cadence=factors.cadence
+    )
+    for frame in chain(versions, oracles):
+        yield frame[columns]
 
 
 def stack_models(
     predictions: pd.DataFrame,
-    baselines: pd.DataFrame,
+    baselines: Predictions,
     graph_edges: pd.DataFrame,
     panel: xr.Dataset,
     factors: FactorsParams,
     oracles: Sequence[pd.DataFrame] = (),
 ) -> pd.DataFrame:
-    """Return the scores of the network, of the baselines, of their neutral versions and of oracles as one table.
-
-    Args:
-        predictions: Of the network: date, code, split, score_<h>d; quantiles are not carried over.
-        baselines: The same with model, as from `fit_baselines`.
-        graph_edges: As for `neutral_versions`.
-        panel: As for `neutral_versions`.
-        factors: Number, window and cadence of the market's factors.
-        oracles: From `oracle_predictions`; they have no neutral versions.
-
-    Returns:
-        model, date, code, split, score_<h>d.
-    """
-    scores = pd.concat([predictions.assign(model=table.NETWORK), baselines], join="inner", ignore_index=True)
-    neutral = neutral_versions(
-        scores, graph_edges, panel, factors=factors.number, window=factors.window, cadence=factors.cadence
-    )
-    return _model_first([scores, neutral, *oracles])
+    """Return all of `stacked_frames` as one table."""
+    return pd.concat(stacked_frames(predictions, baselines, graph_edges, panel, factors, oracles), ignore_index=True)
 
 
-def _model_first(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    stacked = pd.concat(frames, join="inner", ignore_index=True)
-    return stacked[["model", *(name for name in stacked if name != "model")]]
+def _model_first(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame[["model", *(name for name in frame if name != "model")]]

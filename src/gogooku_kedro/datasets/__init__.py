@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from gogooku_kedro.datasets.jquants import JQuantsStoreDataset, JQuantsTableDataset
     from gogooku_kedro.datasets.ohlcv_file import OhlcvFileDataset
     from gogooku_kedro.datasets.optional import OptionalDataset
+    from gogooku_kedro.datasets.parquet_blocks import ParquetBlocksDataset
     from gogooku_kedro.datasets.sample_market import SampleMarketDataset
     from gogooku_kedro.datasets.zarr_panel import ZarrDataset
 
@@ -23,6 +24,7 @@ __all__ = [
     "JSONDataset",
     "OhlcvFileDataset",
     "OptionalDataset",
+    "ParquetBlocksDataset",
     "ParquetDataset",
     "SampleMarketDataset",
     "TextDataset",
@@ -39,6 +41,7 @@ _MODULES = {
     "JSONDataset": "files",
     "OhlcvFileDataset": "ohlcv_file",
     "OptionalDataset": "optional",
+    "ParquetBlocksDataset": "parquet_blocks",
     "ParquetDataset": "files",
     "SampleMarketDataset": "sample_market",
     "TextDataset": "files",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Collection, Iterable
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import google_crc32c
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import xarray as xr
 from kedro.framework.project import pipelines
 from kedro.io import DataCatalog, DatasetError, MemoryDataset
@@ -88,6 +91,26 @@ def _seal_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.seal.json")
 
 
+class StoredBlocks:
+    """The blocks of a stored table, read as they are asked for and any number of times."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __iter__(self) -> Iterator[pd.DataFrame]:
+        """Yield one block after the other.
+
+        Raises:
+            DatasetError: The file is damaged.
+        """
+        try:
+            with pq.ParquetFile(self._path, page_checksum_verification=True) as file:
+                for block in range(file.num_row_groups):
+                    yield file.read_row_group(block).to_pandas()
+        except (OSError, pa.ArrowException) as error:
+            raise damage(self._path, error) from error
+
+
 def stored_problems(catalog: DataCatalog, written: Iterable[str], needed: Collection[str]) -> list[str]:
     """Read every stored dataset and return what is wrong, one sentence each.
 
@@ -106,6 +129,9 @@ def stored_problems(catalog: DataCatalog, written: Iterable[str], needed: Collec
                 content = dataset.load()
                 if isinstance(content, xr.Dataset):
                     content.load()
+                elif isinstance(content, StoredBlocks):
+                    for _ in content:
+                        pass
             elif name in needed:
                 found.append(str(refusal(Path(dataset._describe()["filepath"]), "does not exist")))
         except DatasetError as error:

@@ -130,7 +130,14 @@ def _market_residual(labels: Array, beta: Array, sectors: IntArray | None) -> Ar
     return residual
 
 
-def pca_residual(labels: Array, panel: xr.Dataset, window: int, factors: int, cadence: int) -> Array:
+def pca_residual(
+    labels: Array,
+    panel: xr.Dataset,
+    window: int,
+    factors: int,
+    cadence: int,
+    fitted: dict[int, Array] | None = None,
+) -> Array:
     """Return what is left of values, date by date, after a constant and the `pca_loadings` of the last refit.
 
     Args:
@@ -139,15 +146,22 @@ def pca_residual(labels: Array, panel: xr.Dataset, window: int, factors: int, ca
         window: Sessions of past returns behind a loading.
         factors: PCA factors.
         cadence: Sessions between two refits.
+        fitted: Loadings by the first session that uses them; what is not there is fitted and put there. One
+            dictionary serves several calls with the same panel, window, factors and cadence.
 
     Returns:
         float32 of the same shape; NaN where absent, without loadings, and on dates with fewer than 5 more
         values than coefficients.
     """
     residual = np.full(labels.shape, np.nan, np.float32)
+    fitted = {} if fitted is None else fitted
     for rows, past in refits(len(labels), window, cadence):
-        returns = panel["ret_1d"][{"date": past}].transpose("date", "code").values
-        loadings = pca_loadings(returns.astype(np.float64), factors)
+        if not np.isfinite(labels[rows]).any():
+            continue
+        if rows.start not in fitted:
+            returns = panel["ret_1d"][{"date": past}].transpose("date", "code").values
+            fitted[rows.start] = pca_loadings(returns.astype(np.float64), factors)
+        loadings = fitted[rows.start]
         block = np.full((cadence, *labels.shape[1:]), np.nan)
         block[: len(labels[rows])] = labels[rows]  # one shape for all blocks: see _regress
         residual[rows] = _regress(block, loadings)[: len(labels[rows])]

@@ -1,10 +1,11 @@
-"""A panel in blocks: what is too large to be whole in memory is made, sent and stored part by part."""
+"""Panels and tables in blocks: what is too large to be whole in memory is made, sent and stored part by part."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import xarray as xr
 
 
@@ -60,6 +61,34 @@ class PanelBlock:
         """Return where the variable's values belong in the whole."""
         rows = {"date": self.dates, "code": self.codes}
         return tuple(rows.get(dim, slice(None)) for dim in self.frame.dims[name])
+
+
+@dataclass(frozen=True)
+class TableBlock:
+    """Some rows of a long table, all of whose blocks have the same columns.
+
+    Attributes:
+        rows: The rows.
+        number: 0, 1, … in the order of storing.
+        last: Whether the table ends with it.
+    """
+
+    rows: pd.DataFrame
+    number: int
+    last: bool
+
+
+def table_blocks(frames: Iterable[pd.DataFrame]) -> Iterator[TableBlock]:
+    """Number the frames of a table; each waits for the next one, to know whether it is the last."""
+    waiting: pd.DataFrame | None = None
+    number = 0
+    for frame in frames:
+        if waiting is not None:
+            yield TableBlock(waiting, number, last=False)
+            number += 1
+        waiting = frame
+    if waiting is not None:
+        yield TableBlock(waiting, number, last=True)
 
 
 def assemble(blocks: Iterable[PanelBlock]) -> xr.Dataset:

@@ -14,6 +14,8 @@ from gogooku_kedro.columns import score_column
 from gogooku_kedro.typing import FloatArray
 
 SPLITS = ("train", "valid", "test")
+Predictions = pd.DataFrame | Iterable[pd.DataFrame]
+"""A long table of predictions, whole or in frames of whole models; the frames are gone through anew every time."""
 
 
 def horizons_of(labels: xr.Dataset) -> list[int]:
@@ -51,12 +53,17 @@ def check_columns(frame: pd.DataFrame, columns: Iterable[str], table: str) -> No
             )
 
 
-def wide_parts(predictions: pd.DataFrame, labels: xr.Dataset) -> Iterator[WidePart]:
+def frames_of(predictions: Predictions) -> Iterable[pd.DataFrame]:
+    """Return the frames of predictions; a whole table is one."""
+    return [predictions] if isinstance(predictions, pd.DataFrame) else predictions
+
+
+def wide_parts(predictions: Predictions, labels: xr.Dataset) -> Iterator[WidePart]:
     """Yield one `WidePart` per (model, split) of a long prediction table.
 
     Args:
         predictions: date, code, split, score_<h>d per label horizon, and optionally model
-            ("model" when the column is absent).
+            ("model" when the column is absent). Of a table in frames one frame is in memory at a time.
         labels: `ret` (date, code, horizon); its dates are the sessions of the market, so that
             "the session before" is a session even where a model scored nothing.
 
@@ -64,11 +71,22 @@ def wide_parts(predictions: pd.DataFrame, labels: xr.Dataset) -> Iterator[WidePa
         ValueError: A column is missing, a date or code is unknown to the labels, a (date, code)
             pair occurs twice, or a split has an unknown name.
     """
-    horizons = horizons_of(labels)
-    check_columns(predictions, ["date", "code", "split"], "predictions")
-    check_columns(predictions, [score_column(h) for h in horizons], "predictions")
+    returns = labels["ret"].transpose("horizon", "date", "code").to_numpy()
     codes = pd.Index(labels["code"].values.astype(str))
     sessions = pd.DatetimeIndex(labels["date"].values)
+    for frame in frames_of(predictions):
+        yield from _parts(frame, horizons_of(labels), sessions, codes, returns)
+
+
+def _parts(
+    predictions: pd.DataFrame,
+    horizons: Sequence[int],
+    sessions: pd.DatetimeIndex,
+    codes: pd.Index[str],
+    returns: NDArray[np.floating],
+) -> Iterator[WidePart]:
+    check_columns(predictions, ["date", "code", "split"], "predictions")
+    check_columns(predictions, [score_column(h) for h in horizons], "predictions")
     rows = pd.DataFrame(
         {
             "row": _positions(sessions, predictions["date"], "date"),
@@ -78,7 +96,6 @@ def wide_parts(predictions: pd.DataFrame, labels: xr.Dataset) -> Iterator[WidePa
         }
     )
     values = {h: predictions[score_column(h)].to_numpy(np.float64) for h in horizons}
-    returns = labels["ret"].transpose("horizon", "date", "code").to_numpy()
     for (name, split), part in rows.groupby(["model", "split"], sort=False, observed=True):
         if split not in SPLITS:
             raise ValueError(f"predictions have the split {split!r}; use one of {SPLITS}")

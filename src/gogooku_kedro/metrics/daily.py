@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from gogooku_kedro.columns import horizon_name, horizon_sessions
 from gogooku_kedro.metrics import scores as score_statistics
 from gogooku_kedro.metrics import significance
-from gogooku_kedro.metrics.align import WidePart, check_columns, wide_parts
+from gogooku_kedro.metrics.align import Predictions, WidePart, check_columns, wide_parts
 from gogooku_kedro.metrics.decile_portfolios import (
     PortfolioReturns,
     decile_legs,
@@ -60,7 +60,7 @@ DAILY_COLUMNS = [
 
 
 def daily_metrics(
-    predictions: pd.DataFrame,
+    predictions: Predictions,
     labels: xr.Dataset,
     cost_bps: float,
     *,
@@ -69,7 +69,8 @@ def daily_metrics(
     """Return every metric of every date, long: one row per model, split, horizon and session.
 
     Args:
-        predictions: date, code, split, score_<h>d, optionally model (several models stacked).
+        predictions: date, code, split, score_<h>d, optionally model (several models stacked); whole or in
+            frames of whole models.
             High score = expected to do better.
         labels: `ret` (date, code, horizon), fractions, NaN = missing; horizon 1 prices the portfolios.
         cost_bps: Cost per side of the portfolios, in basis points.

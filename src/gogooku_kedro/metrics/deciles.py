@@ -8,7 +8,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from gogooku_kedro.columns import horizon_name
-from gogooku_kedro.metrics.align import WidePart, check_columns, wide_parts
+from gogooku_kedro.metrics.align import Predictions, WidePart, check_columns, wide_parts
 from gogooku_kedro.metrics.decile_portfolios import N_DECILES, decile_means
 from gogooku_kedro.metrics.rank_ic import rank_ic
 from gogooku_kedro.typing import FloatArray
@@ -18,11 +18,11 @@ DECILE_COLUMNS = [*GROUP, "date", "decile", "mean_return"]
 DECILES = np.arange(1, N_DECILES + 1)
 
 
-def daily_deciles(predictions: pd.DataFrame, labels: xr.Dataset) -> pd.DataFrame:
+def daily_deciles(predictions: Predictions, labels: xr.Dataset) -> pd.DataFrame:
     """Return the mean label of each score decile on every date, long.
 
     Args:
-        predictions: date, code, split, score_<h>d, optionally model.
+        predictions: date, code, split, score_<h>d, optionally model; whole or in frames of whole models.
         labels: `ret` (date, code, horizon), fractions, NaN = missing.
 
     Returns:

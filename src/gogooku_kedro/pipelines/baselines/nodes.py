@@ -3,6 +3,7 @@
 What imports LightGBM, scikit-learn or torch is imported inside functions, so that listing pipelines stays fast.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pandas as pd
@@ -10,9 +11,9 @@ import xarray as xr
 
 from gogooku_kedro.baselines.oracle import oracle_predictions
 from gogooku_kedro.baselines.rows import FitContext, FitSettings
-from gogooku_kedro.baselines.stack import fit_baselines as fit_all
-from gogooku_kedro.baselines.stack import stack_models
+from gogooku_kedro.baselines.stack import baseline_frames, stacked_frames
 from gogooku_kedro.columns import HORIZONS
+from gogooku_kedro.market.blocks import TableBlock, table_blocks
 from gogooku_kedro.params import EvaluationParams, LabelsParams, ModelParams, TrainingParams
 
 
@@ -30,23 +31,26 @@ def fit_baselines(
     feature_manifest: dict[str, Any],
     market_tensors: Any,
     settings: FitSettings,
-) -> pd.DataFrame:
+) -> Iterator[TableBlock]:
     """Fit every baseline of the table of models on the features, targets and dates of the network."""
-    return fit_all(
-        FitContext(features, labels, panel, graph_edges, split, feature_manifest, settings, market_tensors.tensors)
-    )
+    tensors = market_tensors.tensors
+    context = FitContext(features, labels, panel, graph_edges, split, feature_manifest, settings, tensors)
+    yield from table_blocks(baseline_frames(context))
 
 
 def stack_predictions(
     predictions: pd.DataFrame,
-    baseline_predictions: pd.DataFrame,
+    baseline_predictions: Iterable[pd.DataFrame],
     oracle_scores: pd.DataFrame,
     graph_edges: pd.DataFrame,
     panel: xr.Dataset,
     split: dict[str, Any],
     labelling: LabelsParams,
     params: EvaluationParams,
-) -> pd.DataFrame:
-    """Put the scores of network, baselines, their neutral versions and oracles into one table."""
+) -> Iterator[TableBlock]:
+    """Put the scores of network, baselines, their neutral versions and oracles into one table, model by model."""
+    from gogooku_kedro.schemas import ModelPredictions
+
     oracles = oracle_predictions(oracle_scores, predictions, split, HORIZONS, labelling.entry)
-    return stack_models(predictions, baseline_predictions, graph_edges, panel, params.factors, oracles)
+    frames = stacked_frames(predictions, baseline_predictions, graph_edges, panel, params.factors, oracles)
+    yield from table_blocks(ModelPredictions.validate(frame) for frame in frames)

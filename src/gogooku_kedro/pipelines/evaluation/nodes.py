@@ -3,6 +3,7 @@
 What imports arch is imported inside functions, so that listing pipelines stays fast.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -14,7 +15,7 @@ from gogooku_kedro.params import EvaluationParams, LabelsParams, ModelParams
 
 
 def measure_days(
-    model_predictions: pd.DataFrame, features: xr.Dataset, labels: xr.Dataset, params: EvaluationParams
+    model_predictions: Iterable[pd.DataFrame], features: xr.Dataset, labels: xr.Dataset, params: EvaluationParams
 ) -> tuple[pd.DataFrame, pd.DataFrame, go.Figure]:
     """Measure every model date by date; draw the returns of the score deciles."""
     from gogooku_kedro.metrics.daily import daily_metrics
@@ -49,7 +50,7 @@ def measure_seeds(
 
 
 def measure_portfolios(
-    model_predictions: pd.DataFrame,
+    model_predictions: Iterable[pd.DataFrame],
     panel: xr.Dataset,
     events: xr.Dataset,
     labels: xr.Dataset,
