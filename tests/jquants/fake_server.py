@@ -54,8 +54,11 @@ class VirtualClock:
 class WallClock:
     """The clock of this machine."""
 
-    time = staticmethod(time.time)
-    sleep = staticmethod(time.sleep)
+    def time(self) -> float:
+        return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
 
 
 class ServedMarket:
@@ -84,7 +87,7 @@ class ServedMarket:
         self.rows["listed_issues"] = {f"{day:%Y-%m-%d}": self._master(day) for day in self._all_days}
 
     def _calendar(self, outage_is_open: bool) -> dict[str, list[Row]]:
-        first, last = f"{self.sessions[0].year - 6}-01-01", f"{self.sessions[-1].year}-12-31"
+        first, last = f"{self.sessions[0].year - 6}-01-01", f"{self.sessions[-1].year + 1}-12-31"
         from gogooku_kedro.exchange.calendar import sessions
 
         open_days = set(sessions(first, last)) | (set(OUTAGES) if outage_is_open else set())

@@ -8,19 +8,13 @@ from typing import NamedTuple
 
 import pandas as pd
 import pytest
+import yaml
 
 from gogooku_kedro.sample_market import SampleMarketSettings, generate_sample_market
 from tests.conftest import ROOT, kedro, listing
 from tests.jquants.fake_server import KEY, FakeServer, ServedMarket, WallClock, serving
 
 pytestmark = pytest.mark.pipeline
-
-MODEL = (
-    "model.hidden_size=16,model.window=8,model.san.slices=2,model.fan.top_k=2,model.fan.predictor_size=8,"
-    "features.min_history=30,graph.window=60,graph.min_observations=40,graph.checks.degree_min=5,"
-    "graph.checks.isolates_max=0.5,training.device=cpu,training.max_epochs=1,split.train_end=2020-06-30,"
-    "split.valid_end=2020-09-15"
-)
 
 
 class Project(NamedTuple):
@@ -49,12 +43,16 @@ def project(tmp_path_factory):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "local"))
     shutil.copy(ROOT / "pyproject.toml", folder)
     (folder / "conf/local").mkdir()
-    settings = SampleMarketSettings(n_codes=40, start="2019-10-01", end="2020-12-30", seed=3, replicates=2)
+    small = yaml.safe_load((ROOT / "conf/test/parameters.yml").read_text())
+    small["features"] |= yaml.safe_load((ROOT / "conf/jquants/parameters.yml").read_text())["features"]
+    small["graph"]["checks"]["isolates_max"] = 0.5
+    (folder / "conf/jquants/parameters.yml").write_text(yaml.safe_dump(small))
+    settings = SampleMarketSettings(n_codes=40, start="2019-01-04", end="2020-12-30", seed=3, replicates=2)
     market = ServedMarket(generate_sample_market(settings))
     with serving(FakeServer(market, WallClock())) as server:
         params = (
-            f"jquants.base_url={server.url},jquants.plan=premium,jquants.start=2019-10-01,jquants.end=2020-12-30,"
-            "jquants.events_start=2019-07-01"
+            f"jquants.base_url={server.url},jquants.plan=premium,jquants.start=2019-01-04,jquants.end=2020-12-30,"
+            "jquants.events_start=2019-01-04"
         )
         yield Project(folder, server, params, [])
 
@@ -72,8 +70,8 @@ def fetched(project: Project) -> Project:
 
 def test_a_run_makes_panel_features_and_model_of_what_was_fetched(fetched: Project):
     assert "J-Quants: complete" in fetched.output[-1]
-    fetched.kedro("run", "--env", "jquants", "--pipelines=data", more=MODEL)
-    fetched.kedro("run", "--env", "jquants", "--pipelines=training", more=MODEL)
+    fetched.kedro("run", "--env", "jquants", "--pipelines=data")
+    fetched.kedro("run", "--env", "jquants", "--pipelines=training")
     data = fetched.folder / "data"
     assert (data / "05_model_input/features.zarr").exists()
     predictions = pd.read_parquet(data / "07_model_output/predictions.parquet")

@@ -112,6 +112,11 @@ class Schedule:
     def __init__(self, sessions: pd.DatetimeIndex, span: Span, now: pd.Timestamp, refetch: int) -> None:
         self._sessions, self._span, self._now, self._refetch = sessions, span, now, refetch
 
+    @property
+    def _ahead(self) -> pd.Timestamp:
+        """The date up to which the calendar is needed."""
+        return min(self._span.end, self._now.normalize()) + _CALENDAR_AHEAD
+
     def sessions_until_now(self) -> pd.DatetimeIndex:
         """Return the sessions up to today."""
         return self._sessions[self._sessions <= self._now]
@@ -120,7 +125,7 @@ class Schedule:
         """Return the published partitions of a table inside the wanted dates."""
         if endpoint.unit == "year":
             first = self._start(endpoint).year
-            last = self._now.year if endpoint.name == "calendar" else min(self._span.end, self._now).year
+            last = self._ahead.year if endpoint.name == "calendar" else min(self._span.end, self._now).year
             return [str(year) for year in range(first, last + 1)]
         return [f"{day:%Y-%m-%d}" for day in self._days(endpoint) if self._published(endpoint, day) <= self._now]
 
@@ -131,7 +136,7 @@ class Schedule:
 
     def query_window(self, endpoint: Endpoint) -> tuple[str, str]:
         """Return the first and last date to ask a table by year for."""
-        last = self._span.end if endpoint.name != "calendar" else pd.Timestamp(f"{self._now.year}-12-31")
+        last = self._span.end if endpoint.name != "calendar" else pd.Timestamp(f"{self._ahead.year}-12-31")
         return f"{self._start(endpoint):%Y-%m-%d}", f"{last:%Y-%m-%d}"
 
     def _start(self, endpoint: Endpoint) -> pd.Timestamp:
@@ -182,7 +187,7 @@ class Schedule:
     def _expected(self, endpoint: Endpoint, year: str) -> pd.Timestamp | None:
         """The latest date that a table by year should have by now, None when there is none yet."""
         if endpoint.name == "calendar":
-            return min(pd.Timestamp(f"{year}-12-31"), self._now.normalize() + _CALENDAR_AHEAD)
+            return min(pd.Timestamp(f"{year}-12-31"), self._ahead)
         last = min(self._span.end, pd.Timestamp(f"{year}-12-31"))
         days = self._sessions[(self._sessions <= last) & (self._sessions >= pd.Timestamp(f"{year}-01-01"))]
         if endpoint.name == "investor_flows":
