@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gogooku_kedro.datasets.empty_table import EmptyTableDataset
     from gogooku_kedro.datasets.ensemble import EnsembleDataset
-    from gogooku_kedro.datasets.files import CSVDataset, FigureDataset, JSONDataset, ParquetDataset, TextDataset
+    from gogooku_kedro.datasets.files import (
+        CSVDataset,
+        FigureDataset,
+        JSONDataset,
+        KeyResultsDataset,
+        ParquetDataset,
+        TextDataset,
+    )
     from gogooku_kedro.datasets.ohlcv_file import OhlcvFileDataset
     from gogooku_kedro.datasets.optional import OptionalDataset
     from gogooku_kedro.datasets.sample_market import SampleMarketDataset
@@ -18,6 +25,7 @@ __all__ = [
     "EnsembleDataset",
     "FigureDataset",
     "JSONDataset",
+    "KeyResultsDataset",
     "OhlcvFileDataset",
     "OptionalDataset",
     "ParquetDataset",
@@ -32,6 +40,7 @@ _MODULES = {
     "EnsembleDataset": "ensemble",
     "FigureDataset": "files",
     "JSONDataset": "files",
+    "KeyResultsDataset": "files",
     "OhlcvFileDataset": "ohlcv_file",
     "OptionalDataset": "optional",
     "ParquetDataset": "files",
