@@ -27,7 +27,7 @@ SERVE = {
 """Targets that serve a page, and the arguments for a port of our own."""
 
 RUN = ("setup", "docs", "clean")
-DRY = ("run", "test", "lint", "bench", "lock")
+DRY = ("train-optimized", "run", "test", "lint", "bench", "lock")
 """Targets that take long, or change the environment's lock: their commands are looked up, not run."""
 
 
@@ -35,7 +35,11 @@ def make(*arguments: str, cwd: Path = ROOT) -> subprocess.Popen[str]:
     """Start `make` with the environment of these tests for `.venv`, in a shell that has not activated it."""
     tool = shutil.which("make")
     assert tool is not None
-    bare = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(cwd), "OMP_NUM_THREADS": "1"}
+    own = {
+        "PYTHONPATH": str(cwd / "src"),
+        "OMP_NUM_THREADS": "1",
+    }  # the code beside this file, wherever it is installed
+    bare = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(cwd)} | own
     return subprocess.Popen(
         [tool, "-o", f"{sys.prefix}/.ready", f"VENV={sys.prefix}", *arguments],
         cwd=cwd,
@@ -99,6 +103,37 @@ def test_a_target_that_serves_shows_its_page(target, project):
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.communicate(timeout=60)
+
+
+@pytest.mark.pipeline
+def test_a_training_in_the_background_that_is_refused_says_so_at_once(project, tmp_path):
+    arguments = f"ARGS=--env test --params data_root={tmp_path / 'data'},model.gat.haeds=4"
+    process = make("train-optimized", arguments, cwd=project)
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert "model.gat.haeds: unknown key" in said
+    assert not (project / "logs/train-optimized.pid").exists()
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.pipeline
+def test_a_training_in_the_background_has_a_log_and_its_process_is_told(project, tmp_path):
+    data_root = tmp_path / "data"
+    process = make("train-optimized", f"ARGS=--env test --params data_root={data_root}", cwd=project)
+    try:
+        said, _ = process.communicate(timeout=120)
+        assert process.returncode == 0, said
+        pid = int((project / "logs/train-optimized.pid").read_text())
+        assert f"process {pid} runs; log logs/train-optimized.log" in said
+        os.kill(pid, signal.SIGINT)
+        log = project / "logs/train-optimized.log"
+        for _ in range(240):
+            if "go on with: kedro run " in log.read_text():
+                break
+            time.sleep(0.5)
+        assert "; finished stages and epochs are kept" in log.read_text()
+    finally:
+        os.killpg(process.pid, signal.SIGKILL) if process.poll() is None else None
 
 
 def fetched(url: str, process: subprocess.Popen[str]) -> int:

@@ -12,7 +12,7 @@ from kedro.framework.project import configure_project, pipelines
 from kedro.io import DataCatalog, DatasetError
 
 from gogooku_kedro import datasets
-from gogooku_kedro.datasets import ParquetDataset
+from gogooku_kedro.datasets import KeyResultsDataset, ParquetDataset, TextDataset
 from gogooku_kedro.datasets.integrity import stored_problems
 from tests.conftest import ENVIRONMENTS, config_loader
 
@@ -170,3 +170,27 @@ def test_verifying_lists_what_is_missing_and_what_is_damaged(tmp_path):
     missing, damaged = stored_problems(catalog, paths, {"metrics", "split", "quality_report"})
     assert missing.startswith(f"{paths['quality_report']} does not exist; ")
     assert damaged.startswith(f"{paths['split']} is damaged (")
+
+
+def test_a_page_is_previewed_as_its_text(tmp_path):
+    page = TextDataset(filepath=str(tmp_path / "report.html"))
+    page.save(
+        "<html><head><title>t</title></head><script>x</script><h1>Is it\nbetter?</h1><table><tr><td>1d</td>"
+        "<td>+0.05 &amp; more</td></tr></table>"
+    )
+    assert page.preview() == {
+        "index": [0, 1],
+        "columns": ["report.html"],
+        "data": [["Is it better?"], ["1d +0.05 & more"]],
+    }
+    assert page.preview(nrows=1)["data"] == [["Is it better?"]]
+
+
+def test_key_results_are_previewed_as_a_table(tmp_path):
+    found = {"model": 0.05, "baseline": 0.04, "difference": 0.01, "ci95": [None, None], "answer": "unknown"}
+    sharpe = {"model": 1.0, "baseline": None}
+    results = KeyResultsDataset(filepath=str(tmp_path / "key_results.json"))
+    results.save({"better": {"baseline": "ridge", "horizons": {"5d": found | {"sharpe_net": sharpe}}}})
+    preview = results.preview()
+    assert preview["columns"][:3] == ["horizon", "rank IC", "ridge"]
+    assert preview["data"] == [["5d", "+0.0500", "+0.0400", "+0.0100", "", "unknown", "+1.0000", ""]]

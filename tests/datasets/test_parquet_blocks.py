@@ -41,7 +41,7 @@ def test_a_reader_meets_the_old_file_until_the_last_block(tmp_path):
     assert [block["model"][0] for block in dataset.load()] == ["ridge"]
     dataset.save(second)
     assert [block["model"][0] for block in dataset.load()] == ["lstm", "oracle"]
-    assert [file.name for file in tmp_path.iterdir()] == ["scores.parquet"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [".scores.parquet.seal.json", "scores.parquet"]
 
 
 def test_a_missing_and_a_damaged_file_are_refused_in_one_sentence(tmp_path):

@@ -52,6 +52,15 @@ def test_metrics_plots_and_tables_have_previews(site, graph):
         "predictions": "TablePreview",
         "panel": "TablePreview",
         "raw_bars": "TablePreview",
+        "ensemble": "TablePreview",
+        "key_results": "TablePreview",
+        "report": "TablePreview",
+        "model_card": "TablePreview",
     }.items():
         assert shown[name].get("preview"), name
         assert shown[name]["preview_type"] == kind
+        if kind == "TablePreview":
+            assert shown[name]["preview"]["data"], name
+    assert [row[0] for row in shown["key_results"]["preview"]["data"]] == ["1d", "5d", "10d", "20d"]
+    assert shown["ensemble"]["preview"]["columns"][:3] == ["seed", "best_epoch", "epochs"]
+    assert not any("<" in row[0] for row in shown["report"]["preview"]["data"])

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gogooku_kedro.datasets.empty_table import EmptyTableDataset
     from gogooku_kedro.datasets.ensemble import EnsembleDataset
-    from gogooku_kedro.datasets.files import CSVDataset, FigureDataset, JSONDataset, ParquetDataset, TextDataset
+    from gogooku_kedro.datasets.files import (
+        CSVDataset,
+        FigureDataset,
+        JSONDataset,
+        KeyResultsDataset,
+        ParquetDataset,
+        TextDataset,
+    )
     from gogooku_kedro.datasets.jquants import JQuantsStoreDataset, JQuantsTableDataset
     from gogooku_kedro.datasets.ohlcv_file import OhlcvFileDataset
     from gogooku_kedro.datasets.optional import OptionalDataset
@@ -22,6 +29,7 @@ __all__ = [
     "JQuantsStoreDataset",
     "JQuantsTableDataset",
     "JSONDataset",
+    "KeyResultsDataset",
     "OhlcvFileDataset",
     "OptionalDataset",
     "ParquetBlocksDataset",
@@ -39,6 +47,7 @@ _MODULES = {
     "JQuantsStoreDataset": "jquants",
     "JQuantsTableDataset": "jquants",
     "JSONDataset": "files",
+    "KeyResultsDataset": "files",
     "OhlcvFileDataset": "ohlcv_file",
     "OptionalDataset": "optional",
     "ParquetBlocksDataset": "parquet_blocks",

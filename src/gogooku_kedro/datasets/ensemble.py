@@ -1,9 +1,13 @@
 """Kedro dataset of trained models: safetensors weights beside JSON configurations, never pickle."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kedro.io import AbstractDataset, DatasetError
+from kedro_datasets._typing import TablePreview
+
+from gogooku_kedro.datasets.files import table_preview
 
 from gogooku_kedro.datasets.integrity import Sealed
 
@@ -44,6 +48,15 @@ class EnsembleDataset(Sealed, AbstractDataset["Ensemble", "Ensemble"]):
         """Write weights and configurations, the list of seed models last: it marks all of them complete."""
         data.save(self._filepath)
         self._seal(self._filepath)
+
+    def preview(self) -> TablePreview:
+        """Return a row for each seed model: how it was trained, and the size of the network, for Kedro-Viz."""
+        members = json.loads((self._filepath / "config.json").read_text())["members"]
+        configs = [json.loads((self._filepath / name / "config.json").read_text()) for name in members]
+        columns = ["seed", "best_epoch", "epochs", "n_parameters", "device", "seconds"]
+        rows = [[config["training"][name] for name in columns] for config in configs]
+        sizes = [[config["params"]["hidden_size"], config["params"]["window"]] for config in configs]
+        return table_preview([*columns, "hidden_size", "window"], [a + b for a, b in zip(rows, sizes, strict=True)])
 
     def _exists(self) -> bool:
         return (self._filepath / "config.json").exists()

@@ -1,5 +1,7 @@
 """Datasets of one file: written whole or not at all, sealed, and a damaged file is refused in one sentence."""
 
+import html
+import re
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
@@ -8,6 +10,7 @@ import kedro_datasets.plotly
 import kedro_datasets.text
 from kedro.io import DatasetError
 from kedro_datasets import pandas as tables
+from kedro_datasets._typing import TablePreview
 
 from gogooku_kedro.artifacts import atomic_file, remove_leftovers
 from gogooku_kedro.datasets.integrity import Sealed, damage, refusal
@@ -71,9 +74,55 @@ class JSONDataset(_WholeFile, kedro_datasets.json.JSONDataset):  # type: ignore[
     """Facts and numbers."""
 
 
+class KeyResultsDataset(JSONDataset):
+    """The answers of a run, whose preview is a table instead of a tree."""
+
+    def preview(self) -> TablePreview:
+        """Return the model beside its best baseline, a row for each horizon, for Kedro-Viz."""
+        better = self.load()["better"]
+        columns = ["horizon", "rank IC", better["baseline"], "difference", "95% interval", "answer"]
+        columns += ["net Sharpe", f"{better['baseline']} net Sharpe"]
+        rows = []
+        for horizon, found in better["horizons"].items():
+            interval = " to ".join(filter(None, map(_number, found["ci95"])))
+            sharpe = found.get("sharpe_net") or {"model": None, "baseline": None}
+            numbers = [_number(found[name]) for name in ("model", "baseline", "difference")]
+            after = [_number(sharpe[name]) for name in ("model", "baseline")]
+            rows.append([horizon, *numbers, interval, found["answer"], *after])
+        return table_preview(columns, rows)
+
+
 class TextDataset(_WholeFile, kedro_datasets.text.TextDataset):  # type: ignore[misc]
-    """A page."""
+    """A page, whose preview is its first lines."""
+
+    def preview(self, nrows: int = 40) -> TablePreview:
+        """Return the text of a page without its markup, a row for each line, for Kedro-Viz.
+
+        Args:
+            nrows: Largest number of lines shown.
+        """
+        text = self.load()
+        if self._filepath.suffix == ".html":
+            body = re.sub(r"(?is)<(script|style|svg|nav|head)\b.*?</\1>", "", text).replace("\n", " ")
+            lines_of = re.sub(r"(?i)</(p|h\d|li|tr|div|summary)>", "\n", re.sub(r"(?i)</t[dh]>", "  ", body))
+            text = html.unescape(re.sub(r"<[^>]+>", "", lines_of))
+        lines = [" ".join(line.split()) for line in text.splitlines()]
+        return table_preview([self._filepath.name], [[line] for line in lines if line][:nrows])
 
 
 class FigureDataset(_WholeFile, kedro_datasets.plotly.JSONDataset):  # type: ignore[misc]
     """A Plotly figure."""
+
+
+def table_preview(columns: list[str], rows: list[list[Any]]) -> TablePreview:
+    """Return a table as Kedro-Viz shows it.
+
+    Args:
+        columns: Names.
+        rows: Values of JSON types.
+    """
+    return TablePreview({"index": list(range(len(rows))), "columns": columns, "data": rows})
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:+.4f}"
