@@ -78,6 +78,6 @@ def test_an_environment_that_is_not_there_is_named_with_the_list(conf):
         loader(conf, "gat_prodction")["parameters"]
     assert str(refusal.value) == (
         f"--env gat_prodction: no such environment in {conf}; did you mean 'gat_production'? There are base, "
-        f"gat_minimal, gat_production, local, ohlcv, test"
+        f"gat_minimal, gat_production, jquants, local, ohlcv, test"
     )
     assert "nowhere: no such folder" in str(unknown_environment(conf / "nowhere", None))

@@ -71,8 +71,9 @@ def test_the_keys_beside_a_preset_in_a_file_win_over_it(conf):
 
 def test_the_command_line_takes_the_preset_of_a_file_away(conf):
     (conf / "local").mkdir(exist_ok=True)
+    plain = settings("local", conf)
     (conf / "local/parameters.yml").write_text("preset: production\n")
-    assert settings("local", conf, preset="none") == settings("base", conf)
+    assert settings("local", conf, preset="none") == plain
     assert settings("local", conf, preset="minimal")["model"]["window"] == settings_of()["model"]["window"]
 
 

@@ -8,7 +8,6 @@ from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import TablePreview
 
 from gogooku_kedro.datasets.files import table_preview
-
 from gogooku_kedro.datasets.integrity import Sealed
 
 if TYPE_CHECKING:
