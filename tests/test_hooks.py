@@ -1,17 +1,20 @@
 """Checks before a run and the record of it, each with a catalog of its own."""
 
+import errno
+import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import click
 import pandas as pd
 import pytest
 import torch
-from kedro.io import DataCatalog, MemoryDataset
+from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from kedro.pipeline import Pipeline, node
 
 from gogooku_kedro import hooks
 from gogooku_kedro.datasets import JSONDataset
-from gogooku_kedro.hooks import GraphMatchesModel, RunRecord, SettingsCheck, SettingsError
+from gogooku_kedro.hooks import GraphMatchesModel, OneRun, OneSentence, RunRecord, SettingsCheck, SettingsError
 from gogooku_kedro.params import SECTIONS
 from tests.conftest import settings_of
 
@@ -174,6 +177,60 @@ class TestRunRecord:
 
     def test_a_run_without_environment_is_one_of_base(self, tmp_path):
         assert self.run(tmp_path, settings_of(), env=None)["environment"] == "base"
+
+
+class TestOneSentence:
+    def end(self, error: Exception) -> None:
+        OneSentence().on_pipeline_error(error=error)
+
+    @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EFBIG, errno.EACCES])
+    def test_a_disk_that_cannot_be_written_is_one_sentence_however_deep_it_lies(self, number):
+        try:
+            try:
+                raise OSError(number, os.strerror(number), "/data/panel.zarr")
+            except OSError as full:
+                raise DatasetError("Failed while saving data to dataset\n[Errno]") from full
+        except DatasetError as error:
+            with pytest.raises(SettingsError, match=rf"^/data/panel.zarr: {os.strerror(number)}; mend that.*is kept$"):
+                self.end(error)
+
+    def test_a_refused_file_is_its_sentence_and_everything_else_keeps_its_traceback(self):
+        with pytest.raises(SettingsError, match=r"^panel: panel.zarr is damaged$"):
+            self.end(DatasetError("panel: panel.zarr is damaged"))
+        self.end(ValueError("a fault of the code"))
+        self.end(FileNotFoundError(errno.ENOENT, "No such file", "x"))
+        self.end(DatasetError("Failed while loading\nsomething"))
+
+    def test_the_traceback_is_there_for_who_asks(self, monkeypatch):
+        monkeypatch.setattr(hooks.KedroCliError, "VERBOSE_ERROR", True)
+        self.end(DatasetError("panel: panel.zarr is damaged"))
+
+
+def test_a_root_that_cannot_be_written_is_named():
+    record = JSONDataset(filepath="/dev/null/data/08_reporting/run_record.json")
+    with pytest.raises(SettingsError, match=r"^data_root: /dev/null/data: Not a directory; give another --params"):
+        OneRun().before_pipeline_run(catalog=DataCatalog({"run_record": record}))
+
+
+def test_a_record_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    def no_space(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    catalog = catalog_of(settings_of(), run_record=JSONDataset(filepath=str(tmp_path / "run_record.json")))
+    monkeypatch.setattr(Path, "replace", no_space)
+    with pytest.raises(SettingsError, match=rf"^{tmp_path}/run_record.json: No space left on device; mend that"):
+        RunRecord().before_pipeline_run({"env": "test"}, Pipeline([]), catalog)
+
+
+def test_stages_are_recorded_in_the_order_in_which_they_run(tmp_path):
+    record = RunRecord()
+    catalog = catalog_of(settings_of(), run_record=JSONDataset(filepath=str(tmp_path / "run_record.json")))
+    record.before_pipeline_run({"env": "test"}, Pipeline([]), catalog)
+    for namespace in ("baselines", "mine", "ingestion", "features", "graph"):
+        each = step(namespace, namespace=namespace)
+        record.before_node_run(each)
+        record.after_node_run(each)
+    assert list(catalog.load("run_record")["seconds"]) == ["ingestion", "graph", "features", "baselines", "mine"]
 
 
 def test_the_config_hash_follows_results_and_not_places():
