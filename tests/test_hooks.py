@@ -1,19 +1,23 @@
 """Checks before a run and the record of it, each with a catalog of its own."""
 
+import errno
+import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import click
 import pandas as pd
 import pytest
 import torch
-from kedro.io import DataCatalog, MemoryDataset
+from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from kedro.pipeline import Pipeline, node
 
 from gogooku_kedro import hooks
 from gogooku_kedro.datasets import JSONDataset, OhlcvFileDataset
-from gogooku_kedro.hooks import GraphMatchesModel, RunRecord, SettingsCheck, SettingsError, SourceCheck
+from gogooku_kedro.hooks import GraphMatchesModel, OneRun, RunRecord, SettingsCheck, SettingsError, SourceCheck
 from gogooku_kedro.market.source_state import source_state
 from gogooku_kedro.params import SECTIONS
+from gogooku_kedro.refusals import sentence_of
 from tests.conftest import settings_of
 
 
@@ -222,6 +226,34 @@ class TestRunRecord:
 
     def test_the_preset_of_the_command_line_is_in_it(self, tmp_path):
         assert self.run(tmp_path, settings_of(), preset="production")["preset"] == "production"
+
+
+def test_a_root_that_cannot_be_written_is_named():
+    record = JSONDataset(filepath="/dev/null/data/08_reporting/run_record.json")
+    with pytest.raises(SettingsError, match=r"^data_root: /dev/null/data: Not a directory; give another --params"):
+        OneRun().before_pipeline_run(catalog=DataCatalog({"run_record": record}))
+
+
+def test_a_record_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    def no_space(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    catalog = catalog_of(settings_of(), run_record=JSONDataset(filepath=str(tmp_path / "run_record.json")))
+    monkeypatch.setattr(Path, "replace", no_space)
+    with pytest.raises(DatasetError) as full:
+        RunRecord().before_pipeline_run({"env": "test"}, Pipeline([]), catalog)
+    assert sentence_of(full.value).startswith(f"{tmp_path}/run_record.json: No space left on device; mend that")
+
+
+def test_stages_are_recorded_in_the_order_in_which_they_run(tmp_path):
+    record = RunRecord()
+    catalog = catalog_of(settings_of(), run_record=JSONDataset(filepath=str(tmp_path / "run_record.json")))
+    record.before_pipeline_run({"env": "test"}, Pipeline([]), catalog)
+    for namespace in ("baselines", "mine", "ingestion", "features", "graph"):
+        each = step(namespace, namespace=namespace)
+        record.before_node_run(each)
+        record.after_node_run(each)
+    assert list(catalog.load("run_record")["seconds"]) == ["ingestion", "graph", "features", "baselines", "mine"]
 
 
 def test_the_config_hash_follows_results_and_not_places():

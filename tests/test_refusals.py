@@ -2,12 +2,13 @@
 
 import errno
 import logging
+import os
 import shutil
 
 import click
 import numpy as np
 import pytest
-from kedro.io import DataCatalog
+from kedro.io import DataCatalog, DatasetError
 
 from gogooku_kedro.datasets import OhlcvFileDataset
 from gogooku_kedro.market import build_panel, standardise_bars
@@ -93,9 +94,11 @@ class TestSentence:
         monkeypatch.setattr("gogooku_kedro.datasets.ohlcv_file.read_price_files", lambda *_: {}["gone"])
         assert sentence_of(error_of(catalog.load, "raw_bars")) is None
 
-    def test_a_full_disk_is_no_fault_of_the_code(self):
-        full = OSError(errno.ENOSPC, "No space left on device", "data/panel.zarr")
-        assert "No space left" in sentence_of(full)
+    @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EFBIG, errno.EACCES])
+    def test_a_disk_that_cannot_be_written_is_no_fault_of_the_code_however_deep_it_lies(self, number):
+        full = DatasetError("Failed while saving data to dataset\n[Errno]")
+        full.__cause__ = OSError(number, os.strerror(number), "data/panel.zarr")
+        assert sentence_of(full).startswith(f"data/panel.zarr: {os.strerror(number)}; mend that, or give another")
         assert sentence_of(FileNotFoundError(errno.ENOENT, "no such file", "x")) is None
 
 

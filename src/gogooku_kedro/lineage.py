@@ -107,7 +107,7 @@ class Lineage:
         """Tell the datasets that a node is about to save of what they will be."""
         origin = self._origin(node)
         for name in node.outputs:
-            dataset = self._catalog[name]
+            dataset: Any = self._catalog[name]
             if isinstance(dataset, MemoryDataset):
                 self._in_memory[name] = origin
             else:
@@ -129,10 +129,11 @@ class Lineage:
         waiting = sorted(names)
         while waiting:
             name = waiting.pop(0)
-            if name in seen or name not in self._makers or self._path(name) is None:
+            path = self._path(name) if name in self._makers else None
+            if name in seen or path is None:
                 continue
             seen.add(name)
-            origin = (read_seal(self._path(name)) or {}).get("origin")
+            origin = (read_seal(path) or {}).get("origin")
             if origin is None:
                 reason = f"{name} does not say of what it is: an earlier version wrote it, or a run that was cut off"
                 found[Mismatch(name, self._makers[name].name, reason)] = None
@@ -167,7 +168,8 @@ class Lineage:
         )
 
     def _origin(self, node: Node) -> Origin:
-        made, inputs = {node.name: self._settings_now(node)}, {}
+        made = {node.name: self._settings_now(node)}
+        inputs: dict[str, str | None] = {}
         for name in sorted(set(node.inputs) & self._makers.keys()):
             path = self._path(name)
             if name in self._in_memory:

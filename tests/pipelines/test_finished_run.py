@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sqlite3
 from html.parser import HTMLParser
 from itertools import product
@@ -16,7 +17,7 @@ from gogooku_kedro.report.cards import terminal_lines
 from gogooku_kedro.report.formats import format_number
 from gogooku_kedro.report.names import short_name, shown_models
 from gogooku_kedro.report.results import KeyResults, parse
-from tests.conftest import FinishedProcess, listing
+from tests.conftest import FinishedProcess, kedro, listing
 
 pytestmark = pytest.mark.pipeline
 
@@ -285,6 +286,33 @@ def test_mlflow_holds_one_finished_run_below_the_data_root(mlflow_run, finished_
     assert Path(artifacts.removeprefix("file://")).is_relative_to(finished_run)
     logged = {path.name for path in (finished_run / "mlartifacts").rglob("*") if path.is_file()}
     assert {"report.html", "model_card.md", *(f"{name}.html" for names in OWN.values() for name in names)} <= logged
+
+
+def test_what_mlflow_stores_opens_offline(finished_run):
+    pages = list((finished_run / "mlartifacts").rglob("*.html"))
+    assert len(pages) > len(OWN)
+    for page in pages:
+        resources = Resources()
+        resources.feed(page.read_text())
+        assert [url for url in resources.found if not url.startswith("data:")] == [], page.name
+
+
+def test_stages_stand_in_the_order_in_which_they_run(metrics):
+    stages = ["ingestion", "graph", "features", "training", "baselines", "evaluation"]
+    assert list(metrics["run"]["seconds"]) == stages
+
+
+def test_a_finished_run_is_verified_and_what_is_not_as_it_should_be_is_listed(finished_run, tmp_path):
+    data = Path(shutil.copytree(finished_run, tmp_path / "data", ignore=shutil.ignore_patterns("mlartifacts")))
+    where = ("verify", "--env", "test", "--params", f"data_root={data}")
+    assert "every file is there, as it was written, and of these settings" in kedro(*where).stdout
+    (data / "08_reporting/metrics.json").unlink()
+    history = data / "06_models/training_history.csv"
+    history.write_bytes(history.read_bytes()[:-5])
+    found = kedro(*where[:-1], f"{where[-1]},labels.entry=close", expect=[1]).stdout
+    assert f"{data}/08_reporting/metrics.json does not exist; " in found
+    assert f"{history} is damaged (it is not as it was written); " in found
+    assert 'labels.entry was "next_open" then and is "close" now' in found
 
 
 def test_mlflow_has_a_row_for_every_setting(mlflow_run):

@@ -122,7 +122,8 @@ class SampleMarketDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
 
     def identity(self) -> dict[str, Any]:
         """Return what the tables depend on."""
-        return SampleMarketSettings.model_construct(**self._arguments).model_dump(mode="json")
+        given: dict[str, Any] = self._arguments  # as they are: impossible ones are refused by `load`
+        return SampleMarketSettings.model_construct(**given).model_dump(mode="json")
 
     def _settings(self) -> SampleMarketSettings:
         try:
