@@ -274,8 +274,8 @@ MUTATIONS = {
     ),
     "peers that were members the day before": Mutation(
         "baselines/neighbour_means.py",
-        "here = inside[day].astype(np.float64)",
-        "here = inside[day - 1].astype(np.float64)",
+        "here = inside[dates][days].T.astype(np.float64)",
+        "here = inside[dates][days - 1].T.astype(np.float64)",
         "tests/baselines/test_neighbour_means.py::test_only_members_are_heard_and_only_members_hear",
     ),
     "the oracle of the other entry": Mutation(

@@ -212,8 +212,9 @@ def _horizon_metrics(part: WidePart, horizon: int, cost_bps: float, in_universe:
     score, session_return = part.scores[horizon], part.returns[1]
     scores, returns = matched(score, part.returns[horizon])
     score_ranks, return_ranks = row_ranks(scores), row_ranks(returns)
-    portfolio: PortfolioReturns = long_short(score, session_return, horizon, cost_bps)
-    top_decile = long_only(score, session_return, horizon, cost_bps)
+    session_ranks = score_ranks if horizon == 1 else row_ranks(matched(score, session_return)[0])
+    portfolio: PortfolioReturns = long_short(score, session_return, horizon, cost_bps, session_ranks)
+    top_decile = long_only(score, session_return, horizon, cost_bps, session_ranks)
     yesterday = score_statistics.autocorrelation(score, 1)
     return pd.DataFrame(
         {
@@ -237,7 +238,7 @@ def _horizon_metrics(part: WidePart, horizon: int, cost_bps: float, in_universe:
             "distinct_share": score_statistics.distinct_share(score),
             "score_autocorrelation": yesterday,
             "score_autocorrelation_h": _autocorrelation_h(score, horizon, yesterday),
-            "monotonicity": monotonicity(decile_means(score, part.returns[horizon])),
+            "monotonicity": monotonicity(decile_means(scores, returns, score_ranks)),
         }
     )
 

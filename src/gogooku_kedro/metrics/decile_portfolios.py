@@ -121,7 +121,9 @@ def portfolio_returns(weights: FloatArray, session_return: ArrayLike, cost_bps: 
     return PortfolioReturns(*(np.where(known, s, np.nan) for s in (gross, gross - cost, traded / 2, cost)))
 
 
-def long_short(score: ArrayLike, session_return: ArrayLike, horizon: int, cost_bps: float) -> PortfolioReturns:
+def long_short(
+    score: ArrayLike, session_return: ArrayLike, horizon: int, cost_bps: float, ranks: FloatArray | None = None
+) -> PortfolioReturns:
     """Return the daily results of the overlapping decile long-short portfolio of a score.
 
     Args:
@@ -130,21 +132,24 @@ def long_short(score: ArrayLike, session_return: ArrayLike, horizon: int, cost_b
         session_return: One-session entry-to-entry return (date, code), fractions.
         horizon: Holding period in sessions = number of overlapping daily portfolios.
         cost_bps: Cost per side in basis points.
+        ranks: `row_ranks` of the scores that have a one-session return, where they are at hand.
     """
-    scores, _ = matched(score, session_return)
-    targets = long_short_targets(row_ranks(scores))
+    if ranks is None:
+        ranks = row_ranks(matched(score, session_return)[0])
+    targets = long_short_targets(ranks)
     return portfolio_returns(overlapping(targets, horizon), session_return, cost_bps)
 
 
-def long_only(score: ArrayLike, session_return: ArrayLike, horizon: int, cost_bps: float) -> PortfolioReturns:
+def long_only(
+    score: ArrayLike, session_return: ArrayLike, horizon: int, cost_bps: float, ranks: FloatArray | None = None
+) -> PortfolioReturns:
     """Return the daily results of the overlapping top-decile portfolio over the universe.
 
     gross and net are excess returns over the equally weighted stocks that have a score and a
     return; the universe itself pays no cost. Arguments as in `long_short`.
     """
     scores, returns = matched(score, session_return)
-    ranks = row_ranks(scores)
-    top, _ = decile_legs(ranks)
+    top, _ = decile_legs(row_ranks(scores) if ranks is None else ranks)
     top &= ~is_constant(scores)[:, None]
     held = overlapping(equal_weights(top), horizon)
     portfolio = portfolio_returns(held, session_return, cost_bps)
@@ -154,13 +159,18 @@ def long_only(score: ArrayLike, session_return: ArrayLike, horizon: int, cost_bp
     return PortfolioReturns(portfolio.gross - market, portfolio.net - market, portfolio.turnover, portfolio.cost)
 
 
-def decile_means(score: ArrayLike, ret: ArrayLike) -> FloatArray:
+def decile_means(score: ArrayLike, ret: ArrayLike, ranks: FloatArray | None = None) -> FloatArray:
     """Return the mean return of each score decile (date, decile 1..10), fractions.
 
     NaN on dates with fewer than `MIN_PAIRS` pairs or a constant score, and for empty deciles.
+
+    Args:
+        score: (date, code), NaN = no score.
+        ret: (date, code), fractions, NaN = no label.
+        ranks: `row_ranks` of the scores that have a label, where they are at hand.
     """
     scores, returns = matched(score, ret)
-    decile = decile_numbers(row_ranks(scores))
+    decile = decile_numbers(row_ranks(scores) if ranks is None else ranks)
     usable = ~is_constant(scores)[:, None]
     means = np.full((len(scores), N_DECILES), np.nan)
     for k in range(1, N_DECILES + 1):
