@@ -16,10 +16,11 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 import xarray as xr
 
+from gogooku_kedro.arrays.compiled import compiled
 from gogooku_kedro.features.feature import Feature, Kind, shared_results
 from gogooku_kedro.features.registry import FEATURES, log_dropped, select_features
 from gogooku_kedro.market.blocks import PanelBlock, PanelFrame, assemble
-from gogooku_kedro.typing import Float32Array
+from gogooku_kedro.typing import Array, Float32Array
 
 logger = logging.getLogger(__name__)
 
@@ -171,15 +172,19 @@ def _view(panel: xr.Dataset, task: _Task) -> xr.Dataset:
     needs = sorted(_needs([FEATURES[name] for name in task.names]))
     rows = {"date": slice(task.dates.start - task.halo, task.dates.stop), "code": task.codes}
     part = panel[[need for need in needs if need in panel.data_vars]].isel(rows, missing_dims="ignore")
-    kept = {"date", "code", *needs}
-    part = part.drop_vars([name for name in part.coords if name not in kept])
+    # Labels that no formula asks for would be compared and copied by every operation of every formula.
+    part = part.drop_vars([name for name in part.coords if name not in needs])
     return part.map(_contiguous, keep_attrs=False).load()
 
 
 def _contiguous(values: xr.DataArray) -> xr.DataArray:
-    if values.dtype == bool:
-        return values.copy(data=np.ascontiguousarray(values.values))
-    return values.copy(data=np.ascontiguousarray(values.values, dtype=np.float64))
+    return values.copy(deep=False, data=np.ascontiguousarray(values.values))
+
+
+def _wide(values: xr.DataArray) -> xr.DataArray:
+    """Return numbers in float64, in one memory block; flags as they are."""
+    dtype = bool if values.dtype == bool else np.float64
+    return values.copy(deep=False, data=np.ascontiguousarray(values.values, dtype=dtype))
 
 
 def _compute(task: _Task, view: xr.Dataset) -> Values:
@@ -187,28 +192,37 @@ def _compute(task: _Task, view: xr.Dataset) -> Values:
 
     Formulas of stocks run on a few stocks at a time, whose arrays stay in the processor's cache.
     """
-    if task.kind != "stock" or view.sizes["code"] <= CODES_IN_CACHE:
-        return _compute_at_once(task, view)
-    starts = range(0, view.sizes["code"], CODES_IN_CACHE)
-    few = (view.isel(code=slice(start, start + CODES_IN_CACHE), missing_dims="ignore") for start in starts)
-    parts = [_compute_at_once(task, part.map(_contiguous, keep_attrs=False)) for part in few]
-    return {name: np.concatenate([part[name] for part in parts], axis=1) for name in task.names}
+    n_dates, n_codes = task.dates.stop - task.dates.start, view.sizes.get("code", 0)
+    step = CODES_IN_CACHE if task.kind == "stock" else max(n_codes, 1)
+    width = 1 if task.kind == "market" else n_codes
+    computed = {name: np.empty((n_dates, width), np.float32) for name in task.names}
+    for start in range(0, max(n_codes, 1), step):
+        part = view.isel(code=slice(start, start + step), missing_dims="ignore").map(_wide, keep_attrs=False)
+        _compute_at_once(task, part, start, computed)
+    return {name: values[:, 0] for name, values in computed.items()} if task.kind == "market" else computed
 
 
-def _compute_at_once(task: _Task, view: xr.Dataset) -> Values:
+def _compute_at_once(task: _Task, view: xr.Dataset, first_code: int, computed: Values) -> None:
     first = task.dates.start - task.halo
-    computed: Values = {}
+    views = {needs: only(view, needs) for needs in {FEATURES[name].needs for name in task.names}}
     with shared_results():
         for name in task.names:
             feature = FEATURES[name]
-            raw = feature.function(only(view, feature.needs))
+            raw = feature.function(views[feature.needs])
             raw = raw.transpose("date", "code") if feature.kind != "market" else raw
-            with np.errstate(over="ignore"):
-                values = raw.values[task.halo :].astype(np.float32)
-            values[~np.isfinite(values)] = np.nan
-            values[: max(feature.lookback - first - task.halo, 0)] = np.nan
-            computed[name] = values
-    return computed
+            values = np.ascontiguousarray(raw.values, dtype=np.float64).reshape(raw.sizes["date"], -1)
+            missing = max(feature.lookback - first - task.halo, 0)
+            _narrow(values, task.halo, missing, first_code, computed[name])
+
+
+@compiled
+def _narrow(values: Array, halo: int, missing: int, first_code: int, narrow: Float32Array) -> None:
+    """Write float64 values without the first `halo` rows as float32, NaN where not finite and in `missing` rows."""
+    for t in range(narrow.shape[0]):
+        for code in range(values.shape[1]):
+            value = np.float32(values[halo + t, code])
+            known = np.isfinite(value) & (t >= missing)
+            narrow[t, first_code + code] = value if known else np.float32(np.nan)
 
 
 def only(panel: xr.Dataset, needs: Sequence[str]) -> xr.Dataset:

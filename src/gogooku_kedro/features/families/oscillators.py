@@ -5,7 +5,13 @@ import xarray as xr
 
 from gogooku_kedro.arrays.elementwise import larger, log
 from gogooku_kedro.arrays.path import sessions_since_max, sessions_since_min
-from gogooku_kedro.arrays.rolling import rolling_ewma, rolling_mean, rolling_std, rolling_sum
+from gogooku_kedro.arrays.rolling import (
+    rolling_ewma,
+    rolling_mean,
+    rolling_mean_deviation,
+    rolling_std,
+    rolling_sum,
+)
 from gogooku_kedro.features.families.range import range_position
 from gogooku_kedro.features.families.trend import exponential_mean
 from gogooku_kedro.features.feature import Family, shared
@@ -84,12 +90,7 @@ def commodity_channel_index(panel: xr.Dataset, window: int) -> xr.DataArray:
     """Return (typical price - mean) / (0.015 * mean absolute deviation) over `window` sessions."""
     typical = _typical_price(panel)
     mean = rolling_mean(typical, window)
-    total = xr.zeros_like(mean)
-    count = xr.zeros_like(mean)
-    for age in range(window):
-        deviation = abs(typical.shift(date=age) - mean)
-        total, count = total + deviation.fillna(0.0), count + deviation.notnull()
-    spread = total / count.where(count > 0)
+    spread = rolling_mean_deviation(typical, mean, window)
     return (typical - mean) / (0.015 * spread.where(spread > 0))
 
 

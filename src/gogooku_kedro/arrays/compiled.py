@@ -1,0 +1,24 @@
+"""How this package's loops are compiled."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import numba
+
+Function = TypeVar("Function", bound=Callable[..., object])
+
+
+def compiled(function: Function) -> Function:
+    """Compile a loop over arrays when it is first called, to code that other threads can run beside.
+
+    Arithmetic is IEEE's, in the order written, so that a result is the same in every bit on every
+    thread and machine. What was compiled is kept beside the source, in a folder of the user where that
+    cannot be written, or in NUMBA_CACHE_DIR; where no folder can be written, every process compiles
+    for itself.
+    """
+    options = {"nogil": True, "error_model": "numpy"}
+    try:
+        fast: Function = numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # no folder to keep it in
+        fast = numba.njit(**options)(function)
+    return fast
