@@ -39,7 +39,7 @@ def two_years() -> ServedMarket:
     ("plan", "tables"),
     [
         ("free", {"bars", "listed_issues", "statements"}),
-        ("premium", set(TABLES)),
+        pytest.param("premium", set(TABLES), marks=pytest.mark.slow),
         pytest.param("light", set(TABLES) - {"margin_balances"}, marks=pytest.mark.slow),
         pytest.param("standard", set(TABLES), marks=pytest.mark.slow),
     ],

@@ -118,9 +118,9 @@ class Fetch:
         Raises:
             FetchStopped: The service, its answers, the key or the disk do not let it go on.
         """
-        self._store.remove_unrecorded()
-        self._client.count_earlier(self._store.last_call())
         try:
+            self._store.remove_unrecorded()
+            self._client.count_earlier(self._store.last_call())
             self._fetch(ENDPOINTS["calendar"])
             differences = calendar_differences(self.schedule().sessions_until_now())
             if differences:
@@ -147,8 +147,8 @@ class Fetch:
         Raises:
             FetchStopped: As of `run`.
         """
-        window = self.schedule().query_window(endpoint)
         try:
+            window = self.schedule().query_window(endpoint)
             return [unit for unit in units if self._fetch_unit(endpoint, unit, window)]
         except (JQuantsError, SchemaChanged, StoreError) as error:
             raise FetchStopped(f"{error} ({self._counted()})") from error

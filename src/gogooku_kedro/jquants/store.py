@@ -216,7 +216,10 @@ class Store:
                 connection.close()
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
-                raise
+                raise StoreError(
+                    f"{path} cannot be read or written ({error}); what was fetched before is kept: make room, or wait "
+                    "for another fetch to end, and run again"
+                ) from error
             raise StoreError(f"{path} is damaged ({error}); run `kedro jquants-purge` and fetch again") from error
 
     def _write_file(self, path: Path, content: bytes) -> None:
