@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -120,6 +121,7 @@ def test_a_training_in_the_background_that_is_refused_says_so_at_once(project, t
 def test_a_training_in_the_background_has_a_log_and_its_process_is_told(project, tmp_path):
     data_root = tmp_path / "data"
     process = make("train-optimized", f"ARGS=--env test --params data_root={data_root}", cwd=project)
+    pid = 0
     try:
         said, _ = process.communicate(timeout=120)
         assert process.returncode == 0, said
@@ -133,7 +135,8 @@ def test_a_training_in_the_background_has_a_log_and_its_process_is_told(project,
             time.sleep(0.5)
         assert "; finished stages and epochs are kept" in log.read_text()
     finally:
-        os.killpg(process.pid, signal.SIGKILL) if process.poll() is None else None
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL) if pid else os.killpg(process.pid, signal.SIGKILL)
 
 
 def fetched(url: str, process: subprocess.Popen[str]) -> int:
