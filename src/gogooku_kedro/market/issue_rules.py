@@ -68,6 +68,11 @@ RULES = {
     "high_below_low": Rule("Prices", "high below low", "both missing"),
     "close_above_high": Rule("Prices", "close above high", "high missing: the close is the official price"),
     "close_below_low": Rule("Prices", "close below low", "low missing: the close is the official price"),
+    "close_far_outside": Rule(
+        "Prices",
+        "close more than 3% above high or below low, which are in order",
+        "the close is not believed: all prices and the volume are removed",
+    ),
     "open_above_high": Rule("Prices", "open above high", "open missing"),
     "open_below_low": Rule("Prices", "open below low", "open missing"),
     "far_from_close": Rule(

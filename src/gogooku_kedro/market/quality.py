@@ -69,6 +69,7 @@ def summary(report: Mapping[str, Any]) -> list[str]:
             "conflicting_duplicate",
             "close_missing",
             "close_not_positive",
+            "close_far_outside",
             "zero_volume",
             "far_from_close",
         ),

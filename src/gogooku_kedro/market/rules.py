@@ -16,7 +16,9 @@ _OTHER_SCALE = 0.05
 _STEADY_SCALE = 0.002  # of the log ratio from one session to the next
 _STEADY_SHARE = 0.8
 _CROSS_SECTION = 5  # stock-days of a session that make one
-_OUT_OF_ORDER = 0.1  # of the traded rows: no data error, but columns that are not what they are called
+_CLOSE_OUTSIDE = 1.03  # of the high or the low: an official price differs from the last trade by less
+_OUT_OF_ORDER = 0.5  # of the rows: no data error, but columns that are not what they are called
+_FIRST_SESSIONS = 20  # show the format of the columns
 _FEWEST_ROWS = 20
 
 
@@ -126,13 +128,12 @@ def apply_price_rules(bars: pd.DataFrame, log: IssueLog, *, max_move: float, sou
         The same rows; NaN in all of open, high, low, close, volume means: did not trade.
 
     Raises:
-        ValueError: Open or close are above the high or below the low in more than a tenth of the rows.
+        ValueError: Open or close are above the high or below the low in most rows of the first sessions.
     """
     raw = bars
     _refuse_mixed_columns(raw, source)
     bars = bars.copy()
-    untraded = _record_trading(raw, log)
-    _record_prices(raw, log)
+    untraded = _record_trading(raw, log) | _record_prices(raw, log)
     o, h, low, c = (bars[name].to_numpy(copy=True) for name in PRICES)
     o[~(o > 0)] = np.nan
     h[~(h > 0)] = np.nan
@@ -156,7 +157,8 @@ def apply_price_rules(bars: pd.DataFrame, log: IssueLog, *, max_move: float, sou
 
 def _refuse_mixed_columns(bars: pd.DataFrame, source: str) -> None:
     o, h, low, c = (bars[name].where(bars[name] > 0).to_numpy() for name in PRICES)
-    whole = ~np.isnan(o + h + low + c)
+    dates = bars["date"].to_numpy()
+    whole = ~np.isnan(o + h + low + c) & (dates <= np.unique(dates)[:_FIRST_SESSIONS][-1])
     wrong = whole & (_above(low, h) | _above(np.fmax(o, c), h) | _above(low, np.fmin(o, c)))
     if wrong.sum() <= max(_OUT_OF_ORDER * whole.sum(), _FEWEST_ROWS):
         return
@@ -185,7 +187,8 @@ def _record_trading(raw: pd.DataFrame, log: IssueLog) -> BoolArray:
     return untraded
 
 
-def _record_prices(raw: pd.DataFrame, log: IssueLog) -> None:
+def _record_prices(raw: pd.DataFrame, log: IssueLog) -> BoolArray:
+    """Count prices out of order and return the rows whose close is not believed."""
     o, h, low, c = (raw[name].to_numpy() for name in PRICES)
     log.record("open_not_positive", raw, o <= 0)
     log.record("high_not_positive", raw, h <= 0)
@@ -195,6 +198,10 @@ def _record_prices(raw: pd.DataFrame, log: IssueLog) -> None:
     log.record("close_below_low", raw, _above(low, c))
     log.record("open_above_high", raw, _above(o, h))
     log.record("open_below_low", raw, (o > 0) & _above(low, o))
+    far = ((h > 0) & (c > _CLOSE_OUTSIDE * h)) | ((c > 0) & (low > _CLOSE_OUTSIDE * c))
+    distrusted: BoolArray = far & ~_above(low, h)
+    log.record("close_far_outside", raw, distrusted)
+    return distrusted
 
 
 def _above(upper: FloatArray, lower: FloatArray) -> BoolArray:

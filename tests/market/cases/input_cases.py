@@ -467,7 +467,7 @@ VALUES = [
     csv(
         "a close times ten",
         changed("Close", 3, 40300),
-        issues={"jump_split_like": 2, "close_above_high": 1},
+        issues={"close_far_outside": 1},
         missing=(("14120", 3), ("14120", 4)),
     ),
     csv("volumes of 0", changed("Volume", 3, 0), issues={"zero_volume_with_range": 1}),
