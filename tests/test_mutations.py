@@ -178,8 +178,8 @@ MUTATIONS = {
     ),
     "levels ahead begin with the day itself": Mutation(
         "training/tensors.py",
-        "_rows(self.levels, first_day + 1, stop + AHEAD, torch.nan)",
-        "_rows(self.levels, first_day, stop + AHEAD - 1, torch.nan)",
+        "_rows(self.levels[ahead], first_day + 1, stop + AHEAD, torch.nan)",
+        "_rows(self.levels[ahead], first_day, stop + AHEAD - 1, torch.nan)",
         "tests/training/test_tensors.py::test_levels_ahead_begin_after_the_first_day_and_end_20_sessions_after_the_last",
     ),
     "messages flow the other way": Mutation(
