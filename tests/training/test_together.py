@@ -225,3 +225,13 @@ def test_the_estimate_of_a_pass_is_that_of_the_measured_one():
     model = ModelParams.model_validate(settings_of("gat_production")["model"])
     market = SimpleNamespace(x=torch.empty(1, 4000, 182, device="meta"))
     assert pass_bytes(market, model, days=8) / 2**30 == pytest.approx(26.6, rel=0.15)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_cuda_each_model_trains_as_if_alone_too(market, model, tmp_path):
+    changes = {"seeds": SEEDS, "device": "cuda", "compile": False, "max_epochs": 2}
+    together = fit(market, model, training_params(tmp_path, seeds_together=True, **changes))
+    in_turn = fit(market, model, training_params(tmp_path / "x", **changes))
+    loss = "train/loss"
+    np.testing.assert_allclose(together.history[loss], in_turn.history[loss], rtol=1e-3)
