@@ -1,9 +1,9 @@
 """Kedro settings of the project: https://docs.kedro.org/en/stable/configure/configuration_basics/."""
 
 from gogooku_kedro.config_files import ConfigLoader
-from gogooku_kedro.hooks import GraphMatchesModel, MlflowRecord, OneRun, RunRecord, SettingsCheck, Tracking
+from gogooku_kedro.hooks import FreedMemory, GraphMatchesModel, MlflowRecord, OneRun, RunRecord, SettingsCheck, Tracking
 
-HOOKS = (OneRun(), SettingsCheck(), RunRecord(), GraphMatchesModel(), Tracking(), MlflowRecord())
+HOOKS = (OneRun(), SettingsCheck(), FreedMemory(), RunRecord(), GraphMatchesModel(), Tracking(), MlflowRecord())
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow", "kedro_mlflow")  # `Tracking` calls them
 
 CONFIG_LOADER_CLASS = ConfigLoader
