@@ -34,8 +34,8 @@ MUTATIONS = {
     ),
     "the portfolio buys what it should sell": Mutation(
         "metrics/decile_portfolios.py",
-        "targets = long_short_targets(row_ranks(scores))",
-        "targets = -long_short_targets(row_ranks(scores))",
+        "targets = long_short_targets(ranks)",
+        "targets = -long_short_targets(ranks)",
         "tests/metrics/test_daily.py::test_perfect_foresight_reaches_every_maximum",
     ),
     "labels shifted by one session": Mutation(

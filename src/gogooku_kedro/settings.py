@@ -3,6 +3,7 @@
 from gogooku_kedro.config_files import ConfigLoader
 from gogooku_kedro.hooks import (
     FitsSettings,
+    FreedMemory,
     GraphMatchesModel,
     MlflowRecord,
     OneRun,
@@ -19,6 +20,7 @@ HOOKS = (
     FitsSettings(),
     SourceCheck(),
     SettingsCheck(),
+    FreedMemory(),
     RunRecord(),
     GraphMatchesModel(),
     Tracking(),

@@ -158,7 +158,7 @@ def test_nothing_is_stored_as_pickle():
     catalog = config_loader()["catalog"]
     types = {entry["type"].rpartition(".")[2] for name, entry in catalog.items() if name not in MEMORY}
     assert types == {
-        *("ParquetDataset", "CSVDataset", "JSONDataset", "TextDataset", "FigureDataset"),
+        *("ParquetDataset", "ParquetBlocksDataset", "CSVDataset", "JSONDataset", "TextDataset", "FigureDataset"),
         *("ZarrDataset", "EnsembleDataset", "SampleMarketDataset", "OptionalDataset", "JQuantsStoreDataset"),
     }
 

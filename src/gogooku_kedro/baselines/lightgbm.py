@@ -146,7 +146,7 @@ class _Binned(lgb.Dataset):
             self._binning = False
 
     def get_params(self) -> dict[str, Any]:
-        return dict(self.params) if self._binning else super().get_params()
+        return dict(self.params or {}) if self._binning else super().get_params()
 
 
 class _Block(lgb.Sequence):

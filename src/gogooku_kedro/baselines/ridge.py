@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import linalg
 
 from gogooku_kedro.baselines.rows import SCORED, FitContext, LearningRows, PartRows
@@ -37,33 +38,40 @@ def fit_ridge(rows: LearningRows, penalties: Sequence[float] = PENALTIES) -> pd.
     weights, intercept = zip(*(_solutions(*sums, penalties) for sums in _sums(train)), strict=True)
     tried = np.concatenate(weights, axis=1).astype(np.float32)
     quality = valid.scored(lambda x: x @ tried).reshape(len(valid.day), len(rows.horizons), len(penalties))
-    chosen, best = [], []
+    chosen: list[str] = []
+    best: list[int] = []
     for k, horizon in enumerate(rows.horizons):
         found = [valid.mean_rank_ic(quality[:, k, p], k) for p in range(len(penalties))]
         best.append(int(np.argmax(np.nan_to_num(found, nan=-np.inf))))
         chosen.append(f"{found[best[k]]:+.4f} at {horizon}d (penalty {penalties[best[k]]:g})")
     weight = np.stack([each[:, p] for each, p in zip(weights, best, strict=True)], axis=1).astype(np.float32)
     constant = np.array([each[p] for each, p in zip(intercept, best, strict=True)], np.float32)
-    scores = {part: list(rows.parts[part].scored(lambda x: x @ weight + constant).T) for part in SCORED}
+    scores: dict[str, list[NDArray[np.floating]]] = {
+        part: list(rows.parts[part].scored(lambda x: x @ weight + constant).T) for part in SCORED
+    }
     logger.info("ridge: valid rank IC %s", ", ".join(chosen))
     return rows.predictions(scores)
 
 
 def _sums(rows: PartRows) -> Iterator[tuple[int, FloatArray, FloatArray]]:
     """Labelled rows of each horizon, and the sums over them of z z' and z y with z = (x, 1), block by block."""
-    horizons = rows.target.shape[1]
-    gram, moment = [0.0] * horizons, [0.0] * horizons
+    horizons = range(rows.target.shape[1])
+    gram: list[FloatArray] = []
+    moment: list[FloatArray] = []
     for block in rows.blocks:
         x = rows.x(block)
         z = np.column_stack([x, np.ones(len(x), np.float32)])
         of_all = (z.T @ z).astype(np.float64)
-        for k in range(horizons):
+        if not gram:
+            gram = [np.zeros_like(of_all) for _ in horizons]
+            moment = [np.zeros(len(of_all)) for _ in horizons]
+        for k in horizons:
             y = rows.target[block, k]
             missing = z[~np.isfinite(y)]
-            gram[k] = gram[k] + of_all - missing.T @ missing
-            moment[k] = moment[k] + z.T @ np.nan_to_num(y)
-    for k in range(horizons):
-        yield int(np.isfinite(rows.target[:, k]).sum()), np.asarray(gram[k]), np.asarray(moment[k], np.float64)
+            gram[k] += of_all - missing.T @ missing
+            moment[k] += z.T @ np.nan_to_num(y)
+    for k in horizons:
+        yield int(np.isfinite(rows.target[:, k]).sum()), gram[k], moment[k]
 
 
 def _solutions(
