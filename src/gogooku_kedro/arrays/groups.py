@@ -4,6 +4,7 @@ import bottleneck as bn
 import numpy as np
 import numpy.typing as npt
 
+from gogooku_kedro.arrays.compiled import compiled
 from gogooku_kedro.typing import Array, IntArray
 
 UNKNOWN = "n/a"
@@ -21,7 +22,7 @@ def group_ids(labels: npt.ArrayLike) -> IntArray:
 def leave_one_out_mean(values: Array, ids: IntArray, weights: Array | None = None) -> Array:
     """Return, for every code, the mean of the other present codes of its group.
 
-    The sums run in code order (`np.bincount`), so that codes that are absent leave them
+    The sums run in code order, so that codes that are absent leave them
     bit-identical.
 
     Args:
@@ -102,7 +103,17 @@ def group_std(values: Array, ids: IntArray) -> Array:
 
 def _group_sums(values: Array, ids: IntArray) -> Array:
     """Sum inside the group of every code, `(date, code)`, added in code order."""
-    n_groups = max(int(ids.max(initial=-1)) + 1, 1)
-    cell = np.arange(len(values))[:, None] * n_groups + np.maximum(ids, 0)
-    sums: Array = np.bincount(cell.ravel(), values.ravel(), len(values) * n_groups)[cell]
+    sums = np.empty(values.shape)
+    _add_in_code_order(np.ascontiguousarray(values, dtype=np.float64), np.maximum(ids, 0), sums)
     return sums
+
+
+@compiled
+def _add_in_code_order(values: Array, ids: IntArray, sums: Array) -> None:
+    total = np.empty(ids.max() + 1 if len(ids) else 1)
+    for date in range(values.shape[0]):
+        total[:] = 0.0
+        for code in range(values.shape[1]):
+            total[ids[code]] += values[date, code]
+        for code in range(values.shape[1]):
+            sums[date, code] = total[ids[code]]

@@ -124,16 +124,18 @@ def plan(panel: xr.Dataset, features: Sequence[Feature], execution: Execution) -
     budget = execution.memory_mb * 2**20 / (execution.workers + 1)
     for kind, members in _groups(features):
         names = tuple(feature.name for feature in members)
-        per_cell = 8 * (len(_needs(members)) + INTERMEDIATE) + 4 * len(members)
-        if kind == "stock":
-            room, share = budget / (per_cell * n_dates), _share(n_codes, execution)
+        computing, kept = 8 * (len(_needs(members)) + INTERMEDIATE), 4 * (len(_needs(members)) + len(members))
+        if kind == "stock":  # a few stocks at a time are computed, see `_compute`
+            per_session, share = budget / n_dates, _share(n_codes, execution)
+            room = min(per_session / (computing + kept), CODES_IN_CACHE)
+            room = max(room, (per_session - computing * CODES_IN_CACHE) / kept)
             size = _block_size(room, CODES_PER_CHUNK, share, "one stock")
             for start in range(0, n_codes, size):
                 codes = slice(start, min(start + size, n_codes))
                 yield _Task(kind, names, slice(0, n_dates), codes, 0)
         else:
             halo = max(feature.lookback for feature in members)
-            room = budget / (per_cell * n_codes) - halo
+            room = budget / ((computing + kept) * n_codes) - halo
             smallest = f"one session and {halo} before it"
             size = _block_size(room, DATES_PER_CHUNK, _share(n_dates, execution), smallest)
             for start in range(0, n_dates, size):
