@@ -148,7 +148,8 @@ class Schedule:
         days = self._sessions[(self._sessions >= first) & (self._sessions <= last)]
         if endpoint.unit == "snapshot":
             # The first session has one when its codes are unknown, see new_listings: a plan's window moves every day.
-            new_month = np.diff(days.month, prepend=days.month[:1]) != 0
+            month = days.month.to_numpy()
+            new_month = np.diff(month, prepend=month[:1]) != 0
             return days[new_month | (days == SEGMENT_REFORM)]
         if endpoint.unit == "week":
             return days[days.isin(_margin_dates(self._sessions))]
