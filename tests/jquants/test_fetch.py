@@ -5,12 +5,14 @@ import re
 import pandas as pd
 import pytest
 
+from gogooku_kedro.exchange.calendar import sessions as exchange_sessions
 from gogooku_kedro.jquants import client as client_module
 from gogooku_kedro.jquants import store as store_module
 from gogooku_kedro.jquants.endpoints import ENDPOINTS
 from gogooku_kedro.jquants.fetch import COMPLETE, PARTIAL, Budget, Fetch, FetchStopped, Wanted
 from gogooku_kedro.jquants.plans import PLANS
 from gogooku_kedro.jquants.store import Store
+from gogooku_kedro.jquants.work import Schedule, Span
 from gogooku_kedro.sample_market import SampleMarketSettings, generate_sample_market
 from tests.conftest import ROOT
 from tests.jquants.conftest import TABLES, client_of, fetch_of, files_of
@@ -98,6 +100,17 @@ def test_a_session_that_is_not_published_yet_is_not_asked_for(server, store, clo
     clock.set("2020-12-28 16:45")
     fetch_of(server, store, FEW, **DECEMBER).run()
     assert (max(store.entries("bars")), max(store.entries("statements"))) == ("2020-12-28", "2020-12-25")
+
+
+def test_a_window_that_moves_with_the_day_asks_for_no_further_snapshots():
+    sessions, master = exchange_sessions("2020-01-06", "2020-12-30"), ENDPOINTS["listed_issues"]
+    now, end = pd.Timestamp("2020-12-31"), pd.Timestamp("2020-12-30")
+    by_day = [
+        Schedule(sessions, Span(day, day, end), now, refetch=3).units(master)
+        for day in pd.to_datetime(["2020-03-02", "2020-03-03", "2020-03-04"])
+    ]
+    assert by_day[0] == by_day[1] == by_day[2]
+    assert by_day[0][:2] == ["2020-04-01", "2020-05-01"]
 
 
 def test_files_of_months_give_the_partitions_of_the_sessions(server, market, tmp_path):

@@ -147,7 +147,9 @@ class Schedule:
         first, last = self._start(endpoint), self._span.end
         days = self._sessions[(self._sessions >= first) & (self._sessions <= last)]
         if endpoint.unit == "snapshot":
-            new_month = np.r_[True, days.month[1:] != days.month[:-1]] if len(days) else np.zeros(0, dtype=bool)
+            # The first session has one when its codes are unknown, see new_listings: a plan's window moves every day.
+            month = days.month.to_numpy()
+            new_month = np.diff(month, prepend=month[:1]) != 0
             return days[new_month | (days == SEGMENT_REFORM)]
         if endpoint.unit == "week":
             return days[days.isin(_margin_dates(self._sessions))]
