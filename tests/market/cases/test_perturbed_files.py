@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,7 +20,8 @@ CODES = [str(1301 + 11 * i) for i in range(STOCKS)]
 COLUMNS = ["Date", "Code", "Open", "High", "Low", "Close", "Volume"]
 PRICES = COLUMNS[2:6]
 stocks, days = st.integers(0, STOCKS - 1), st.integers(0, SESSIONS - 1)
-SCALES = st.sampled_from([0.001, 0.01, 0.1, 0.2, 1 / 3, 0.5, 2 / 3, 1.5, 2, 3, 5, 10, 100, 1000])
+SCALES = [0.001, 0.01, 0.1, 0.2, 1 / 3, 0.5, 2 / 3, 1.5, 2, 3, 5, 10, 100, 1000]
+FIELDS = [PRICES, ["Close"], ["Open"], ["High"], ["Low"], ["Open", "Close"], ["Volume"]]
 
 
 def clean_file() -> pd.DataFrame:
@@ -109,12 +111,7 @@ def shifted_as_a_whole(draw):
     return Perturbation(apply, everything if "D" in by else (), refusable=True)
 
 
-@st.composite
-def rescaled(draw):
-    stock, first, scale = draw(stocks), draw(days), draw(SCALES)
-    last = draw(st.sampled_from([first, SESSIONS - 1]))
-    names = draw(st.sampled_from([PRICES, ["Close"], ["Open"], ["High"], ["Low"], ["Open", "Close"], ["Volume"]]))
-
+def rescaling(stock: int, first: int, last: int, names: list[str], scale: float) -> Perturbation:
     def apply(table):
         table = table.copy()
         for day in range(first, last + 1):
@@ -122,7 +119,14 @@ def rescaled(draw):
         return table
 
     touched = tuple((stock, day) for day in range(first, last + 1)) if "Close" in names else ()
-    return Perturbation(apply, touched, refusable=False)
+    return Perturbation(apply, touched)
+
+
+@st.composite
+def rescaled(draw):
+    first = draw(days)
+    last = draw(st.sampled_from([first, SESSIONS - 1]))
+    return rescaling(draw(stocks), first, last, draw(st.sampled_from(FIELDS)), draw(st.sampled_from(SCALES)))
 
 
 @st.composite
@@ -227,6 +231,17 @@ FILE = st.one_of(
 
 def test_the_clean_file_is_read():
     hold([])
+
+
+@pytest.mark.parametrize("fields", FIELDS, ids="+".join)
+def test_every_scale_of_a_field(fields):
+    for scale in SCALES:
+        hold([rescaling(2, 5, 5, fields, scale)])
+
+
+@pytest.mark.parametrize("scale", [0.8, 0.9, 1.1, 1.25])
+def test_a_close_that_the_range_of_the_day_denies(scale):
+    hold([rescaling(2, 5, 5, ["Close"], scale)])
 
 
 @settings(max_examples=150, deadline=None)
