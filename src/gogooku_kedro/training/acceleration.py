@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Literal
 
 import lightning.pytorch as pl
 import torch
@@ -12,6 +12,8 @@ from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.model.vsn import VariableSelectionNetwork
 from gogooku_kedro.params import TrainingParams
 from gogooku_kedro.training.device import resolve_device
+from gogooku_kedro.training.module import CrossSectionModule
+from gogooku_kedro.training.tensors import DayChunk
 
 SAVED_PER_STEP, SAVED_PER_VALUE = 0.015, 9e-11
 """Seconds that compiled code saves in a step, and for every feature, channel and token of it: a small step fell from 31
@@ -92,8 +94,8 @@ class TryCompiled(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Run the first chunk forward and backward; random numbers, weights and gradients stay as they were."""
+        assert isinstance(pl_module, CrossSectionModule)
         model = pl_module.model
-        assert isinstance(model, ATFTGATFAN)
         if self.setting != "auto" or model._compiled_call_impl is None:
             return
         assert trainer.train_dataloader is not None
@@ -109,7 +111,7 @@ class TryCompiled(pl.Callback):
         pl_module.zero_grad(set_to_none=True)
 
 
-def _forward_and_backward(trainer: pl.Trainer, module: pl.LightningModule, chunk: Any) -> None:
+def _forward_and_backward(trainer: pl.Trainer, module: CrossSectionModule, chunk: DayChunk) -> None:
     for _ in range(3):  # a CUDA graph warms up, is recorded and is replayed
         with trainer.precision_plugin.forward_context():
             terms = module.loss_terms(module(chunk), chunk)

@@ -1,6 +1,6 @@
 """Figures of a training run: the graph at work, gradients by part of the model, quality of the scores."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -47,10 +47,11 @@ class EpochMeans:
         if not self._sums:
             return {}
         sums = torch.cat([torch.cat([s, s.new_tensor([self._weights[names]])]) for names, s in self._sums.items()])
-        sums, means = iter(total(sums).tolist()), {}
+        numbers: Iterator[float] = iter(total(sums).tolist())
+        means: dict[str, float] = {}
         for names in self._sums:
-            of_names = [next(sums) for _ in names]
-            weight = next(sums)
+            of_names = [next(numbers) for _ in names]
+            weight = next(numbers)
             means |= {name: value / weight for name, value in zip(names, of_names, strict=True)}
         self._sums, self._weights = {}, {}
         return means

@@ -237,7 +237,7 @@ class MarketTensors:
             _rows(self.levels[ahead], first_day + 1, stop + AHEAD, torch.nan, device),
             first_day,
             counted,
-            tuple(map(bool, self.labelled[first_day : first_day + counted].any(axis=0))),
+            tuple(bool(known.any()) for known in self.labelled[first_day : first_day + counted].T),
         )
 
     def fingerprint(self) -> str:
