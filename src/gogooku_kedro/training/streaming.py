@@ -93,7 +93,7 @@ def page_locked(market: MarketTensors, device: str) -> Iterator[int]:
     Yields:
         Number of the tensors that are locked, 0 without CUDA.
     """
-    runtime: Any = torch.cuda.cudart() if device == "cuda" else None  # type: ignore[no-untyped-call]
+    runtime: Any = torch.cuda.cudart() if device == "cuda" else None
     locked = []
     for tensor in _tensors(market) if runtime is not None else []:
         size = tensor.numel() * tensor.element_size()
