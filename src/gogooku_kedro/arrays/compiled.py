@@ -1,7 +1,7 @@
 """How this package's loops are compiled."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numba
 
@@ -17,6 +17,6 @@ def compiled(function: Function) -> Function:
     for itself.
     """
     try:
-        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+        return cast(Function, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
     except RuntimeError:  # no folder to keep it in
-        return numba.njit(nogil=True, error_model="numpy")(function)
+        return cast(Function, numba.njit(nogil=True, error_model="numpy")(function))
