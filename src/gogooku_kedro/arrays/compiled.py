@@ -1,7 +1,7 @@
 """How this package's loops are compiled."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numba
 
@@ -16,9 +16,7 @@ def compiled(function: Function) -> Function:
     cannot be written, or in NUMBA_CACHE_DIR; where no folder can be written, every process compiles
     for itself.
     """
-    options = {"nogil": True, "error_model": "numpy"}
     try:
-        fast: Function = numba.njit(cache=True, **options)(function)
+        return cast(Function, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
     except RuntimeError:  # no folder to keep it in
-        fast = numba.njit(**options)(function)
-    return fast
+        return cast(Function, numba.njit(nogil=True, error_model="numpy")(function))

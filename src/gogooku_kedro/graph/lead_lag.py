@@ -52,7 +52,7 @@ def benjamini_hochberg(correlation: Array, observations: Array, fdr: float) -> K
             positive dependence of the tests.
     """
     rejected = np.zeros(correlation.shape, dtype=bool)
-    tests = np.count_nonzero(np.isfinite(correlation))
+    tests = int(np.count_nonzero(np.isfinite(correlation)))
     if not tests:
         return rejected
     candidates = np.unravel_index(
