@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
+from functools import partial
 from typing import Any, Literal, TypeGuard, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -30,7 +31,8 @@ def configuration_problems(parameters: Mapping[str, Any]) -> list[str]:
         parameters: What the `parameters*.yml` of all environments and `--params` add up to.
     """
     problems = []
-    for check in (lambda: check_top_level(set(parameters)), lambda: check_preset(parameters.get("preset", "none"))):
+    checks = (partial(check_top_level, set(parameters)), partial(check_preset, parameters.get("preset", "none")))
+    for check in checks:
         try:
             check()
         except ValueError as error:

@@ -145,7 +145,7 @@ class Schedule:
 
     def _days(self, endpoint: Endpoint) -> pd.DatetimeIndex:
         first, last = self._start(endpoint), self._span.end
-        days = self._sessions[(self._sessions >= first) & (self._sessions <= last)]
+        days: pd.DatetimeIndex = self._sessions[(self._sessions >= first) & (self._sessions <= last)]
         if endpoint.unit == "snapshot":
             # The first session has one when its codes are unknown, see new_listings: a plan's window moves every day.
             month = days.month.to_numpy()

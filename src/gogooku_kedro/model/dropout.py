@@ -32,7 +32,7 @@ def random_like(x: Tensor, draw: Draw) -> Tensor:
     """Return `draw(x, generator)`: what a model draws is the same whether it runs alone or with others."""
     if not stacked():
         return draw(x, None)
-    numbers: Tensor = _PerModel.apply(x.detach(), draw)
+    numbers: Tensor = _PerModel.apply(x.detach(), draw)  # type: ignore[no-untyped-call]
     return numbers
 
 

@@ -71,7 +71,7 @@ def show_ranking(ranking: pd.DataFrame, quality_report: Mapping[str, Any], files
     table.add_column("percentile", justify="right", min_width=10)
     for name in scores:
         table.add_column(str(name).replace("_", "\n"), justify="right", min_width=6)
-    for _, row in ranking.head(FIRST_ROWS).iterrows():
+    for row in ranking.head(FIRST_ROWS).to_dict("records"):
         sector = "" if pd.isna(row["sector"]) else str(row["sector"])
         numbers = [f"{row[name]:+.3f}" for name in scores]
         table.add_row(f"{row['rank']}", str(row["code"]), sector, f"{row['percentile']:.3f}", *numbers)

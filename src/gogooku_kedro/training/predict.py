@@ -70,8 +70,8 @@ def encode_days(
             at, present = day - first, market.present[day : day + 1]
             selection = None if state.selection is None else state.selection[at + anchor]
             edges = existing(*market.graph.edges(day, present), n_nodes=present.numel())
-            present, *edges = (part.to(device) for part in (present, *edges))
-            yield EncodedDay(day, state.hidden[at : at + 1], present, *edges, selection)
+            here = [part.to(device) for part in (present, *edges)]
+            yield EncodedDay(day, state.hidden[at : at + 1], *here, selection)
 
 
 def predict_days(

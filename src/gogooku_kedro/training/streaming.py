@@ -75,7 +75,8 @@ class StreamedDataModule(DayChunkDataModule):
             self.device = self.trainer.strategy.root_device
 
     def _loader(self, *arguments: Any) -> Any:
-        return StreamedChunks(super()._loader(*arguments).dataset, self.device)
+        chunks: Any = super()._loader(*arguments).dataset
+        return StreamedChunks(chunks, self.device)
 
 
 def market_bytes(market: MarketTensors) -> int:
