@@ -150,7 +150,8 @@ class Schedule:
             # The first session has one when its codes are unknown, see new_listings: a plan's window moves every day.
             month = days.month.to_numpy()
             new_month = np.diff(month, prepend=month[:1]) != 0
-            return days[new_month | (days == SEGMENT_REFORM)]
+            snapshots: pd.DatetimeIndex = days[new_month | (days == SEGMENT_REFORM)]
+            return snapshots
         if endpoint.unit == "week":
             return days[days.isin(_margin_dates(self._sessions))]
         return days
