@@ -62,14 +62,14 @@ def show_ranking(ranking: pd.DataFrame, quality_report: Mapping[str, Any], files
         f"rank and percentile by score_20d",
     ]
     _print(lines, {})
-    scores = [name for name in ranking if str(name).startswith("score_")]
+    scores = [name for name in map(str, ranking) if name.startswith("score_")]
     table = Table(box=SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False)
     table.add_column("rank", justify="right", min_width=4)
     table.add_column("code", min_width=6)
     table.add_column("sector", no_wrap=True, max_width=18)  # the one that gives way on a narrow terminal
     table.add_column("percentile", justify="right", min_width=10)
     for name in scores:
-        table.add_column(str(name).replace("_", "\n"), justify="right", min_width=6)
+        table.add_column(name.replace("_", "\n"), justify="right", min_width=6)
     for _, row in ranking.head(FIRST_ROWS).iterrows():
         sector = "" if pd.isna(row["sector"]) else str(row["sector"])
         numbers = [f"{row[name]:+.3f}" for name in scores]
