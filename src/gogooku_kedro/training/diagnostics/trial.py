@@ -88,7 +88,7 @@ def with_variation(chunk: DayChunk, names: InputNames, seed: int) -> tuple[DayCh
         The chunk with those inputs replaced, and what they are called.
     """
     generator = torch.Generator().manual_seed(seed)
-    there, inputs, replaced = chunk.present, {}, []
+    there, inputs, replaced = chunk.present, dict[str, Any](), list[str]()
     for field, what, called in (
         ("x", "feature", names.features),
         ("levels", "channel", names.channels),
