@@ -87,13 +87,13 @@ class VariantResult(NamedTuple):
     attention_auc: float
 
 
-def network(variant: str, seed: int, training: Mapping[str, Any], folder: str) -> tuple[ModelParams, TrainingParams]:
-    """Settings of `conf/base` with the sizes of this market; `training` changes them further."""
+def network(variant: str, seed: int, folder: str) -> tuple[ModelParams, TrainingParams]:
+    """Settings of `conf/base` with the sizes of this market."""
     model = OmegaConf.merge(OmegaConf.load(CONF / "parameters.yml").model, MODEL)
     model.gat.enabled = variant != "off"
     learning = OmegaConf.merge(
         OmegaConf.load(CONF / "parameters_training.yml").training,
-        TRAINING | dict(training) | {"seed": seed, "checkpoint_dir": folder},
+        TRAINING | {"seed": seed, "checkpoint_dir": folder},
     )
     return (
         ModelParams.model_validate(OmegaConf.to_container(model)),
@@ -101,14 +101,12 @@ def network(variant: str, seed: int, training: Mapping[str, Any], folder: str) -
     )
 
 
-def train_variant(
-    market: PlantedMarket, variant: str, parts: Parts, training: Mapping[str, Any] | None = None
-) -> VariantResult:
-    """Train on one graph and score the test part with it."""
+def train_variant(market: PlantedMarket, variant: str, parts: Parts, seed: int | None = None) -> VariantResult:
+    """Train on one graph, with the seed of the market where none is given, and score the test part with it."""
     data = tensors(market, graph_edges(market, GRAPHS[variant]))
     days = parts.test_days()
     with tempfile.TemporaryDirectory() as folder:
-        settings = network(variant, market.settings.seed, training or {}, folder)
+        settings = network(variant, market.settings.seed if seed is None else seed, folder)
         bundle = fit_model(data, parts.train, parts.valid, "planted", *settings).seed_model
     model = bundle.build("planted", settings[0])
     score = np.stack([s[:, 0].double().numpy() for _, s, _ in predict_days(model, data, days, "cpu")])

@@ -1,6 +1,7 @@
 """A stage that is killed, or whose disk is full, at any write: what is there is whole, and the next run ends it."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from kedro.runner import SequentialRunner
 
+from gogooku_kedro.datasets.integrity import StoredBlocks
 from gogooku_kedro.hooks import FitsSettings, OneRun, RunRecord
+from gogooku_kedro.market.blocks import TableBlock, table_blocks
 from gogooku_kedro.params import SECTIONS
 from gogooku_kedro.refusals import sentence_of
 from tests.accidents import contents, full, killed, writes_of
@@ -25,7 +28,7 @@ class Stage:
     def __init__(self, name: str, root: Path) -> None:
         self.name, self.root, self.own = name, root, pipelines[name].only_nodes_with_namespaces([name])
         catalog = self._catalog()
-        self._given = {output: catalog.load(output) for output in self.own.all_outputs() if catalog.exists(output)}
+        self._given = {output: _loaded(catalog, output) for output in self.own.all_outputs() if catalog.exists(output)}
         self.empty()
         self.run()
         self.wanted = contents(root)
@@ -70,6 +73,11 @@ class Stage:
         def replay(*_: Any, **__: Any) -> Any:
             return results if len(results) > 1 else results[0]
 
+        def replay_blocks(*_: Any, **__: Any) -> Iterator[TableBlock]:
+            yield from table_blocks(results[0])
+
+        if isinstance(results[0], list):
+            return node._copy(func=replay_blocks)
         return node._copy(func=replay)
 
     def readable(self) -> dict[str, bool]:
@@ -77,10 +85,16 @@ class Stage:
         catalog, found = self._catalog(), {}
         for output in self._given:
             try:
-                found[output] = str(catalog.load(output)) == str(self._given[output])
+                found[output] = str(_loaded(catalog, output)) == str(self._given[output])
             except DatasetError:
                 continue
         return found
+
+
+def _loaded(catalog: DataCatalog, name: str) -> Any:
+    """What is stored under a name; a table in blocks as a list of them."""
+    stored = catalog.load(name)
+    return list(stored) if isinstance(stored, StoredBlocks) else stored
 
 
 @pytest.fixture(scope="module", params=["baselines", "evaluation", "report"])

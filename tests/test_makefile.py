@@ -95,9 +95,7 @@ def test_a_short_target_runs(target, project):
 @pytest.mark.pipeline
 @pytest.mark.parametrize("target", SERVE)
 def test_a_target_that_serves_shows_its_page(target, project):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = next(port for port in range(4200, 49000) if is_free(port))  # kedro-viz refuses those above
     process = make(target, f"ARGS={SERVE[target].format(port=port)}", cwd=project)
     try:
         assert fetched(f"http://127.0.0.1:{port}/", process) == 200
@@ -137,6 +135,11 @@ def test_a_training_in_the_background_has_a_log_and_its_process_is_told(project,
     finally:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL) if pid else os.killpg(process.pid, signal.SIGKILL)
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as tried:
+        return tried.connect_ex(("127.0.0.1", port)) != 0
 
 
 def fetched(url: str, process: subprocess.Popen[str]) -> int:

@@ -58,7 +58,7 @@ MUTATIONS = {
     ),
     "test rows in the scaler": Mutation(
         "training/train_seed.py",
-        "market.levels[slice(*job.train)]",
+        "market.levels[slice(*train)]",
         "market.levels",
         "tests/training/test_fit.py::test_level_scales_and_gradients_come_from_the_training_part_alone",
     ),
@@ -178,8 +178,8 @@ MUTATIONS = {
     ),
     "levels ahead begin with the day itself": Mutation(
         "training/tensors.py",
-        "_rows(self.levels[ahead], first_day + 1, stop + AHEAD, torch.nan)",
-        "_rows(self.levels[ahead], first_day, stop + AHEAD - 1, torch.nan)",
+        "_rows(self.levels[ahead], first_day + 1, stop + AHEAD, torch.nan, device)",
+        "_rows(self.levels[ahead], first_day, stop + AHEAD - 1, torch.nan, device)",
         "tests/training/test_tensors.py::test_levels_ahead_begin_after_the_first_day_and_end_20_sessions_after_the_last",
     ),
     "messages flow the other way": Mutation(
@@ -592,8 +592,8 @@ MUTATIONS = {
     ),
     "self loops are dropped": Mutation(
         "model/gat.py",
-        "kept = is_self | (torch.rand",
-        "kept = (torch.rand",
+        "kept = is_self | (random_like",
+        "kept = (random_like",
         "tests/model/test_gat.py::test_edge_dropout_spares_self_loops",
     ),
 }

@@ -254,7 +254,7 @@ def test_blank_text_is_missing_and_an_absent_table_gives_nothing():
         ({"Sales": "n.m."}, "statements: column 'Sales' has 1 values that are not numbers: row 0: 'n.m.'"),
         (
             {"DiscDate": "06/02/2024"},
-            "statements: column 'DiscDate' has values that are not year-first dates",
+            "statements: column 'DiscDate' has dates that may be day or month first",
         ),
         ({"Code": "88880"}, "statements: none of its codes is in the panel.*leave the table out"),
         ({"CurFYEn": None}, r"statements: no column \['CurFYEn'\].*J-Quants V2 names DiscDate, Code"),

@@ -160,6 +160,7 @@ def test_nothing_is_stored_as_pickle():
     assert types == {
         *("ParquetDataset", "ParquetBlocksDataset", "CSVDataset", "JSONDataset", "TextDataset", "FigureDataset"),
         *("ZarrDataset", "EnsembleDataset", "SampleMarketDataset", "OptionalDataset", "JQuantsStoreDataset"),
+        "KeyResultsDataset",
     }
 
 

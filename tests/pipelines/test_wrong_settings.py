@@ -58,7 +58,9 @@ def test_a_device_that_is_not_there(tmp_path):
 def test_an_environment_that_is_not_there(tmp_path):
     message = refusal("--env", "tset", "--params", f"data_root={tmp_path / 'data'}")
     assert "--env tset: no such environment" in message
-    assert message.endswith("did you mean 'test'? There are base, gat_minimal, gat_production, local, ohlcv, test")
+    assert message.endswith(
+        "did you mean 'test'? There are base, gat_minimal, gat_production, jquants, local, ohlcv, test"
+    )
     assert listing(tmp_path) == []
 
 

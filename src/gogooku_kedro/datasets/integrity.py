@@ -182,7 +182,7 @@ class CheckedStore(WrapperStore[LocalStore]):
     def finish(self) -> None:
         """Write the checksums beside the pieces."""
         facts = {"name": self._path.name, "checksums": self._checksums}
-        (Path(self._store.root) / CHECKSUMS).write_text(json.dumps(facts))
+        (Path(self._store.root) / CHECKSUMS).write_text(json.dumps(facts, sort_keys=True))
 
     def _with_store(self, store: LocalStore) -> CheckedStore:
         return CheckedStore(store, self._path, self._checksums)

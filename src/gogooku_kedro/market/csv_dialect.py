@@ -150,17 +150,14 @@ def read_csv_table(
         first = pd.read_csv(io.StringIO(text), nrows=0, **options)
         return CsvTable(text, [str(name).strip() for name in first.columns], options, dates=dates)
     lines = text[:_SAMPLE].split("\n")[: _TITLE_LINES + _SAMPLE_LINES]
-    if len(text) > _SAMPLE:
-        lines = lines[:-1]
+    lines = lines[:-1] if len(text) > _SAMPLE else lines
     known = set(columns or {})
     at, separator = _header(lines, [separator] if separator else _SEPARATORS, known)
     rows = list(csv.reader(lines[at:], delimiter=separator))
     names = [name.strip() for name in rows[0]] if rows else []
     above = next(csv.reader(lines[at - 1 : at], delimiter=separator), []) if at else []
     names, used = _two_levels(names, rows, above)
-    while names and names[-1] == "":  # separators at the end of the header
-        names.pop()
-    names = _told_apart(path, names, known)
+    names = _told_apart(path, _without_empty_end(names), known)
     if len(names) == 1 and len(rows) > 1:
         raise ValueError(
             f"{path}: a table of one column, {names[0][:60]!r}. Name its separator in the catalog entry: "
@@ -257,6 +254,11 @@ def _two_levels(names: list[str], rows: list[list[str]], above: list[str]) -> tu
     if len(rows) > used and recognised(rows[used][0]) == "date":
         used += 1
     return ["date", *(f"{name}{SEPARATOR}{code}" for name, code in zip(fields, codes[1:], strict=True))], used
+
+
+def _without_empty_end(names: list[str]) -> list[str]:
+    """Leave out what separators at the end of a header make."""
+    return next((names[:end] for end in range(len(names), 0, -1) if names[end - 1] != ""), [])
 
 
 def _told_apart(path: Path, names: list[str], known: set[str]) -> list[str]:

@@ -118,11 +118,7 @@ def build_panel(
     limits = _limits(close, event) if price_limits == "tse" else {}
     impossible = _leaves_the_band(close, limits) if limits and split_like_jumps else None
     link, jump = chain_link(
-        close / event,
-        max_move,
-        adj_open=prices["open"] / event,
-        invalid=impossible,
-        split_like_jumps=split_like_jumps,
+        close / event, max_move, adj_open=prices["open"] / event, invalid=impossible, split_like_jumps=split_like_jumps
     )
     fields: dict[str, Any] = dict(prices)
     fields |= {f"adj_{name}": price / event * link for name, price in prices.items()}

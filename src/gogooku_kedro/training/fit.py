@@ -128,12 +128,7 @@ def fit_ensemble(
             )
         )
     remove_leftovers(Path(training.checkpoint_dir))
-    to_do = [job for job in jobs if not _is_finished(job)]
-    if together and len(to_do) > 1:
-        train_together(market, to_do)
-    else:
-        for job in to_do:
-            _train_by_itself(market, job)
+    _train_unfinished(market, jobs, together)
     results = [_take(job) for job in jobs]
     for job in jobs:
         remove_folder(job.folder)
@@ -141,6 +136,15 @@ def fit_ensemble(
     history = pd.concat(histories, ignore_index=True)
     history.insert(0, "seed", history.pop("seed"))
     return EnsembleResult(Ensemble(tuple(result.seed_model for result in results)), history)
+
+
+def _train_unfinished(market: MarketTensors, jobs: list[Job], together: bool) -> None:
+    to_do = [job for job in jobs if not _is_finished(job)]
+    if together and len(to_do) > 1:
+        train_together(market, to_do)
+    else:
+        for job in to_do:
+            _train_by_itself(market, job)
 
 
 def _is_finished(job: Job) -> bool:

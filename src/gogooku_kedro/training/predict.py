@@ -58,7 +58,7 @@ def encode_days(
         days: Positions of the sessions; each needs a whole window before it.
         change: What is done to a chunk before it is encoded; None takes it as it is.
     """
-    wanted, anchor, device = sorted(days), model.window - 1, next(model.parameters()).device
+    wanted, anchor, device = sorted(days), model.window - 1, next(model.parameters(), market.x).device
     for block in sorted({(day - anchor) // CHUNK_DAYS for day in wanted}):
         first = anchor + block * CHUNK_DAYS
         chunk = market.chunk(first, CHUNK_DAYS, model.window, device=device)

@@ -124,8 +124,8 @@ class GraphTensors:
             raise ValueError(f"a session from {first_day} on has {most} edges, and its list has room for {length}")
         graph = self.graph_of_day[first_day : first_day + days]
         graph = F.pad(graph, (0, days - len(graph)), value=-1)
-        start = self.offset[graph.clamp_min(0)]
-        count = torch.where(graph >= 0, self.offset[graph.clamp_min(0) + 1] - start, 0)
+        start, end = self.offset[graph.clamp_min(0)], self.offset[(graph + 1).clamp(0, len(self.offset) - 1)]
+        count = torch.where(graph >= 0, end - start, 0)
         within = torch.arange(length, device=graph.device)
         edge = (start.unsqueeze(1) + within).clamp_max(self.edge_attr.size(0) - 1).flatten()  # (D * length,)
         day = torch.arange(days, device=graph.device).repeat_interleave(length)

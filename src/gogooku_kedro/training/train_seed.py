@@ -219,8 +219,7 @@ def _trainer(job: Job, callbacks: list[pl.Callback], seat: Seat | None) -> pl.Tr
         precision,
         training.max_epochs,
     )
-    in_a_bar = isinstance(sys.stdout, FileProxy)  # the bar of a whole run
-    interactive = sys.stdout.isatty() and seat is None and not in_a_bar
+    interactive = sys.stdout.isatty() and seat is None and not isinstance(sys.stdout, FileProxy)  # a run's own bar
     return pl.Trainer(
         accelerator="gpu" if device == "cuda" else "cpu",
         devices=training.devices,
