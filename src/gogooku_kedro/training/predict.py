@@ -70,8 +70,9 @@ def encode_days(
             at, present = day - first, market.present[day : day + 1]
             selection = None if state.selection is None else state.selection[at + anchor]
             edges = existing(*market.graph.edges(day, present), n_nodes=present.numel())
-            here = [part.to(device) for part in (present, *edges)]
-            yield EncodedDay(day, state.hidden[at : at + 1], *here, selection)
+            edge_index, edge_attr = (edge.to(device) for edge in edges)
+            hidden = state.hidden[at : at + 1]
+            yield EncodedDay(day, hidden, present.to(device), edge_index, edge_attr, selection)
 
 
 def predict_days(

@@ -104,7 +104,7 @@ def with_variation(chunk: DayChunk, names: InputNames, seed: int) -> tuple[DayCh
             values[..., i] = normal if field == "context" else torch.where(there, normal, values[..., i])
             replaced.append(f"{what} {name}")
         inputs[field] = values
-    return chunk._replace(**inputs), tuple(replaced)  # type: ignore[arg-type]
+    return chunk._replace(**inputs), tuple(replaced)
 
 
 def random_chunk(params: ModelParams, seed: int) -> DayChunk:
