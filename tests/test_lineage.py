@@ -49,7 +49,8 @@ class Root:
                 path = Path(dataset._filepath)
                 path /= {"ensemble": "config.json"}.get(name, CHECKSUMS if path.suffix == ".zarr" else "")
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(json.dumps([name, dataset.origin["made"], content]))
+                held = [name, dataset.origin["made"], content]
+                path.write_text(json.dumps({"checksums": {"c/0": held}} if path.name == CHECKSUMS else held))
                 dataset._seal(Path(dataset._filepath))
 
 

@@ -63,6 +63,17 @@ def test_before_the_first_graph_there_are_no_edges(market):
     assert edge_attr.size(1) == len(ATTRIBUTES)
 
 
+def test_sessions_that_do_not_count_need_no_room_for_their_edges():
+    features, labels, edges = tables()
+    fewer = edges["asof"] == edges["asof"].min()
+    market = market_tensors(features, labels, edges[~(fewer & (fewer.cumsum() <= 3))], ATTRIBUTES)
+    most = market.graph.most_edges(0, 30)
+    assert most < market.graph.most_edges(30, 60)
+    chunk = market.chunk(28, 4, 3, counted=2, edges=most)  # the next part begins with more edges
+    nodes = existing(chunk.edge_index, chunk.edge_attr, 4 * STOCKS)[0]
+    assert set((nodes // STOCKS).flatten().tolist()) == {0, 1}
+
+
 def test_a_list_of_edges_has_a_constant_length_and_is_never_cut():
     features, labels, edges = tables()
     fewer = edges["asof"] == edges["asof"].max()

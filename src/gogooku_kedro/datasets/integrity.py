@@ -44,12 +44,17 @@ def damage(path: Path, reason: object) -> DatasetError:
 
 
 def content_hash(path: Path) -> str:
-    """Return the SHA-256 of a file, of the checksums of a zarr store, or of every file of another folder."""
+    """Return the SHA-256 of a file, of the checksums of a zarr store, or of every file of another folder.
+
+    The attributes of a store are no part of it: one of them is the path of the source, which may move.
+    """
     if path.is_dir():
         checksums = path / CHECKSUMS
-        files = [checksums] if checksums.exists() else sorted(each for each in path.rglob("*") if each.is_file())
-        parts = [(each.relative_to(path).as_posix(), content_hash(each)) for each in files]
-        return digest(parts)
+        if checksums.exists():
+            pieces = json.loads(checksums.read_text())["checksums"]
+            return digest({name: pieces[name] for name in sorted(pieces.keys() - {".zattrs", ".zmetadata"})})
+        files = sorted(each for each in path.rglob("*") if each.is_file())
+        return digest([(each.relative_to(path).as_posix(), file_hash(each)) for each in files])
     return file_hash(path)
 
 

@@ -99,7 +99,9 @@ class GraphTensors:
         """Largest number of edges in force on one of the sessions."""
         return int(self.edges_of_day[first_day:stop_day].max(initial=0))
 
-    def edges(self, first_day: int, present: Tensor, length: int | None = None) -> tuple[Tensor, Tensor]:
+    def edges(
+        self, first_day: int, present: Tensor, length: int | None = None, counted: int | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Edges of consecutive sessions between stocks that are present on the session.
 
         Every session has a list of the same length; what is not an edge in it, for want of edges or because a
@@ -110,6 +112,7 @@ class GraphTensors:
             first_day: Index of the first session.
             present: `(D, N)` bool.
             length: Length of the list of a session; None takes the largest number of edges on one of these.
+            counted: How many of the sessions have a graph; those behind them are empty. None counts all.
 
         Returns:
             `edge_index` `(2, D * length)` between nodes `day * N + stock`, and `edge_attr` `(D * length, A)`.
@@ -118,11 +121,12 @@ class GraphTensors:
             ValueError: If a session has more than `length` edges.
         """
         days, stocks = present.shape
-        most = self.most_edges(first_day, first_day + days)
+        stop = first_day + (days if counted is None else counted)
+        most = self.most_edges(first_day, stop)
         length = most if length is None else length
         if most > length:
             raise ValueError(f"a session from {first_day} on has {most} edges, and its list has room for {length}")
-        graph = self.graph_of_day[first_day : first_day + days]
+        graph = self.graph_of_day[first_day:stop]
         graph = F.pad(graph, (0, days - len(graph)), value=-1)
         start, end = self.offset[graph.clamp_min(0)], self.offset[(graph + 1).clamp(0, len(self.offset) - 1)]
         count = torch.where(graph >= 0, end - start, 0)
@@ -225,7 +229,7 @@ class MarketTensors:
                 f"day {first_day} has no window of {window} sessions before it; the first usable day is {window - 1}"
             )
         present = _rows(self.present[here], start, stop, False)
-        edge_index, edge_attr = self.graph.edges(first_day, present[window - 1 :], edges)
+        edge_index, edge_attr = self.graph.edges(first_day, present[window - 1 :], edges, counted)
         return DayChunk(
             _rows(self.x[here], start, stop, 0.0, device),
             present if device is None else present.to(device),
