@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -75,6 +76,22 @@ def killed(work: Writes, number: int, when: str) -> bool:
         finally:
             os._exit(0)
     return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+
+
+def kill_at_writes(work: Writes, root: Path, step: int, least: int) -> None:
+    """Kill work at every `step`-th point, of at least `least`: done again it leaves the files of undisturbed work."""
+    work()
+    wanted = contents(root)
+    shutil.rmtree(root)
+    writes = writes_of(work)
+    assert contents(root) == wanted
+    points = [(number, when) for number in range(1, writes + 1) for when in ("before", "after")]
+    assert len(points) >= least
+    for number, when in points[::step]:
+        shutil.rmtree(root)
+        assert killed(work, number, when)
+        work()
+        assert contents(root) == wanted, (number, when)
 
 
 def full(work: Writes, number: int) -> OSError | DatasetError | None:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +20,7 @@ from gogooku_kedro.baselines.neutral import neutralise_factors, neutralise_neigh
 from gogooku_kedro.metrics.daily import daily_metrics
 from gogooku_kedro.training import fit_ensemble
 from gogooku_kedro.walk_forward.refit import Fold
-from tests.accidents import contents, killed, writes_of
+from tests.accidents import kill_at_writes
 from tests.training.conftest import training_params
 from tests.walk_forward.conftest import (
     another_future,
@@ -282,15 +281,4 @@ def test_an_ablation_that_is_killed_at_a_write_ends_as_if_it_had_not_been(histor
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(variant_training, "fit_ensemble", fit)
         patch.setattr(variant_training.time, "monotonic", lambda: 0.0)
-        work()
-        wanted = contents(root)
-        shutil.rmtree(root)
-        writes = writes_of(work)
-        assert contents(root) == wanted
-        points = [(number, when) for number in range(1, writes + 1) for when in ("before", "after")]
-        assert len(points) >= 20
-        for number, when in points[::step]:
-            shutil.rmtree(root)
-            assert killed(work, number, when)
-            work()
-            assert contents(root) == wanted, (number, when)
+        kill_at_writes(work, root, step, least=20)

@@ -18,7 +18,7 @@ from gogooku_kedro.walk_forward import walk_forward as module
 from gogooku_kedro.walk_forward.refit import History
 from gogooku_kedro.walk_forward.store import FACTS, PREDICTIONS, SEED_PREDICTIONS, FoldResult, fold_folder
 from gogooku_kedro.walk_forward.walk_forward import stacked, walk_forward
-from tests.accidents import contents, full, killed, writes_of
+from tests.accidents import contents, full, kill_at_writes, writes_of
 from tests.model.conftest import model_params
 from tests.training.conftest import PowerCut, training_params
 from tests.walk_forward.conftest import (
@@ -210,19 +210,7 @@ SOME_OR_EVERY = pytest.mark.parametrize("step", [11, pytest.param(1, marks=pytes
 
 @SOME_OR_EVERY
 def test_a_walk_forward_that_is_killed_at_a_write_ends_as_if_it_had_not_been(work, tmp_path, step):
-    root = tmp_path / "folds"
-    work()
-    wanted = contents(root)
-    shutil.rmtree(root)
-    writes = writes_of(work)
-    assert contents(root) == wanted
-    points = [(number, when) for number in range(1, writes + 1) for when in ("before", "after")]
-    assert len(points) >= 30
-    for number, when in points[::step]:
-        shutil.rmtree(root)
-        assert killed(work, number, when)
-        work()
-        assert contents(root) == wanted, (number, when)
+    kill_at_writes(work, tmp_path / "folds", step, least=30)
 
 
 @SOME_OR_EVERY

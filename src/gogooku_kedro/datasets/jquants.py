@@ -10,7 +10,27 @@ if TYPE_CHECKING:
     from gogooku_kedro.jquants.store import Store
 
 
-class JQuantsStoreDataset(AbstractDataset[Any, "Store"]):
+class _Fetched(AbstractDataset[Any, Any]):
+    """What both datasets are: a folder of partitions that only the pipeline writes."""
+
+    _folder: Path
+
+    def save(self, data: Any) -> NoReturn:
+        """Refuse: partitions are written one by one.
+
+        Raises:
+            DatasetError: Always.
+        """
+        raise DatasetError(f"{self._folder} is written by `kedro run --env jquants --pipelines=jquants` only.")
+
+    def _exists(self) -> bool:
+        return True
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._folder)}
+
+
+class JQuantsStoreDataset(_Fetched):
     """Loads the store of fetched partitions, which may be empty; it holds no key.
 
     Args:
@@ -33,22 +53,8 @@ class JQuantsStoreDataset(AbstractDataset[Any, "Store"]):
 
         return Store(self._folder)
 
-    def save(self, data: Any) -> NoReturn:
-        """Refuse: partitions are written one by one.
 
-        Raises:
-            DatasetError: Always.
-        """
-        raise DatasetError(f"{self._folder} is written by `kedro run --env jquants --pipelines=jquants` only.")
-
-    def _exists(self) -> bool:
-        return True
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._folder)}
-
-
-class JQuantsTableDataset(AbstractDataset[Any, pd.DataFrame]):
+class JQuantsTableDataset(_Fetched):
     """Loads one table of what was fetched, as `jquants.tables.read_table` describes it.
 
     Args:
@@ -80,17 +86,6 @@ class JQuantsTableDataset(AbstractDataset[Any, pd.DataFrame]):
             return read_table(Store(self._folder), self._table)
         except (StoreError, ValueError) as error:
             raise DatasetError(str(error)) from error
-
-    def save(self, data: pd.DataFrame) -> NoReturn:
-        """Refuse: partitions are written one by one.
-
-        Raises:
-            DatasetError: Always.
-        """
-        raise DatasetError(f"{self._folder} is written by `kedro run --env jquants --pipelines=jquants` only.")
-
-    def _exists(self) -> bool:
-        return True
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._folder), "table": self._table}

@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypedDict
 
+from gogooku_kedro.artifacts import file_hash
 from gogooku_kedro.market.price_files import price_files
 
 
@@ -67,9 +68,7 @@ def _content(path: Path) -> str:
     files = price_files(path)
     whole = hashlib.sha256()
     for file in files:
-        with file.open("rb") as content:
-            digest = hashlib.file_digest(content, "sha256").hexdigest()
-        whole.update(f"{file.name if len(files) > 1 else ''} {digest};".encode())
+        whole.update(f"{file.name if len(files) > 1 else ''} {file_hash(file)};".encode())
     return whole.hexdigest()
 
 

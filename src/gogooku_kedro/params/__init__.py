@@ -4,7 +4,7 @@ What is not written in the configuration is an error, so a section cannot be hal
 cannot be ignored. Messages name the YAML path and the fix. This module knows nothing of torch or Kedro.
 """
 
-from datetime import date, datetime, time
+from datetime import date
 from difflib import get_close_matches
 from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from gogooku_kedro.params.ablation import AblationParams, GoalsParams, VariantParams
-from gogooku_kedro.params.base import Section
+from gogooku_kedro.params.base import DateOrAuto, Section, date_or_auto
 from gogooku_kedro.params.evaluation import EvaluationParams, FactorsParams, PortfolioParams
 from gogooku_kedro.params.explanation import ExplanationParams
 from gogooku_kedro.params.features import FeaturesParams
@@ -77,8 +77,6 @@ __all__ = [
     "check_top_level",
 ]
 
-SplitDate = date | Literal["auto"]
-
 
 class IngestionParams(Section):
     """How raw bars become a panel; `max_move` is a fraction, `calendar` a name of exchange_calendars.
@@ -110,23 +108,14 @@ class IngestionParams(Section):
 class SplitParams(Section):
     """Last session of the training and of the validation part; the test part is what follows."""
 
-    train_end: SplitDate
-    valid_end: SplitDate
+    train_end: DateOrAuto
+    valid_end: DateOrAuto
     purge_sessions: PositiveInt
 
     @field_validator("train_end", "valid_end", mode="before")
     @classmethod
     def _is_a_date_or_auto(cls, value: Any, info: ValidationInfo) -> Any:
-        try:
-            if isinstance(value, datetime) and value.time() == time():
-                return value.date()
-            if value == "auto" or (isinstance(value, date) and not isinstance(value, datetime)):
-                return value
-            return date.fromisoformat(value)
-        except (TypeError, ValueError):
-            raise ValueError(
-                f"split.{info.field_name}: {value!r} is neither a date such as 2021-06-30 nor auto"
-            ) from None
+        return date_or_auto(f"split.{info.field_name}", value)
 
     @model_validator(mode="after")
     def _validation_follows_training(self) -> Self:

@@ -3,12 +3,15 @@
 import hashlib
 import logging
 from collections.abc import Collection, Mapping
+from datetime import date, datetime, time
 from functools import cache
-from typing import Any, ClassVar, get_args, get_origin
+from typing import Any, ClassVar, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 LOGGER = logging.getLogger(__name__)
+
+DateOrAuto = date | Literal["auto"]
 
 
 def no_effect() -> Any:
@@ -17,6 +20,22 @@ def no_effect() -> Any:
     This is the one place that says so: `Section.identity`, and with it every key of a stored result, is without it.
     """
     return Field(json_schema_extra={"no_effect": True})
+
+
+def date_or_auto(setting: str, value: Any) -> Any:
+    """Return the date of a setting, or "auto".
+
+    Raises:
+        ValueError: It is neither; the message begins with the setting.
+    """
+    try:
+        if isinstance(value, datetime) and value.time() == time():
+            return value.date()
+        if value == "auto" or (isinstance(value, date) and not isinstance(value, datetime)):
+            return value
+        return date.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{setting}: {value!r} is neither a date such as 2021-06-30 nor auto") from None
 
 
 class Section(BaseModel):

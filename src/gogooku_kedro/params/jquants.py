@@ -1,11 +1,11 @@
 """Typed settings of the section `jquants`."""
 
-from datetime import date, datetime, time
+from datetime import date
 from typing import Any, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, ValidationInfo, field_validator, model_validator
 
-from gogooku_kedro.params.base import Section
+from gogooku_kedro.params.base import DateOrAuto, Section, date_or_auto
 
 Table = Literal[
     "bars",
@@ -17,7 +17,6 @@ Table = Literal[
     "margin_balances",
     "short_ratio",
 ]
-Day = date | Literal["auto"]
 
 
 class JQuantsParams(Section):
@@ -30,9 +29,9 @@ class JQuantsParams(Section):
     plan: Literal["free", "light", "standard", "premium"]
     base_url: str
     tables: tuple[Table, ...] = Field(min_length=1)
-    start: Day
-    events_start: Day
-    end: Day
+    start: DateOrAuto
+    events_start: DateOrAuto
+    end: DateOrAuto
     refetch_sessions: PositiveInt
     bulk: bool
     max_calls: PositiveInt | None
@@ -41,16 +40,7 @@ class JQuantsParams(Section):
     @field_validator("start", "events_start", "end", mode="before")
     @classmethod
     def _is_a_day_or_auto(cls, value: Any, info: ValidationInfo) -> Any:
-        try:
-            if isinstance(value, datetime) and value.time() == time():
-                return value.date()
-            if value == "auto" or (isinstance(value, date) and not isinstance(value, datetime)):
-                return value
-            return date.fromisoformat(value)
-        except (TypeError, ValueError):
-            raise ValueError(
-                f"jquants.{info.field_name}: {value!r} is neither a date such as 2021-06-30 nor auto"
-            ) from None
+        return date_or_auto(f"jquants.{info.field_name}", value)
 
     @field_validator("tables")
     @classmethod
