@@ -82,8 +82,8 @@ MUTATIONS = {
     ),
     "a chunk hears the graphs of its window's first days": Mutation(
         "training/tensors.py",
-        "self.graph.edges(first_day, present[window - 1 :], edges)",
-        "self.graph.edges(start, present[window - 1 :], edges)",
+        "self.graph.edges(first_day, present[window - 1 :], edges, counted)",
+        "self.graph.edges(start, present[window - 1 :], edges, counted)",
         "tests/training/test_tensors.py::test_every_day_of_a_chunk_hears_the_graph_of_its_own_day",
     ),
     "a stock is heard that was there the day before": Mutation(
