@@ -24,6 +24,7 @@ def model_params(**changes: Any) -> ModelParams:
         "temporal": {"heads": 2},
         "fan": {"enabled": True, "top_k": 2, "predictor_size": 4},
         "san": {"enabled": True, "slices": 3, "predictor_size": 4},
+        "linear_path": {"enabled": False, "neighbours": True, "network_scale": 0.5},
         "gat": {
             "enabled": True,
             "conv": "gatv2",
@@ -94,9 +95,11 @@ def chunk() -> Chunk:
 
 
 def build(seed: int = 0, **changes: Any) -> ATFTGATFAN:
-    """A model in evaluation mode whose market gate is away from its start, where it is 1."""
+    """A model in evaluation mode with market gate and linear path away from their starts, where they do nothing."""
     torch.manual_seed(seed)
     model = ATFTGATFAN(model_params(**changes), FEATURES, CHANNELS, CONTEXT).eval()
     if model.market_gate is not None:
         torch.nn.init.normal_(model.market_gate.weight)
+    if model.linear_path is not None:
+        torch.nn.init.normal_(model.linear_path.weight)
     return model

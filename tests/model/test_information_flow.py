@@ -8,7 +8,7 @@ from torch import nn
 
 from tests.model.conftest import DAYS, STOCKS, WINDOW, build, model_params
 
-OFF = {"enabled": False}
+ON, OFF = {"enabled": True}, {"enabled": False}
 VARIANTS = {
     "+".join(name for name, off in zip(("vsn", "fan", "san", "gat"), switched, strict=True) if not off) or "bare": {
         name: OFF for name, off in zip(("vsn", "fan", "san", "gat"), switched, strict=True) if off
@@ -18,6 +18,9 @@ VARIANTS = {
 VARIANTS |= {
     "no market gate": {"market_gate": OFF},
     "bare, no market gate": VARIANTS["bare"] | {"market_gate": OFF},
+    "linear path": {"linear_path": ON},
+    "linear path, own features": {"linear_path": ON | {"neighbours": False}},
+    "bare, linear path": VARIANTS["bare"] | {"linear_path": ON},
 }
 variants = pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS.keys())
 

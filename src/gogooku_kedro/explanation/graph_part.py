@@ -37,9 +37,8 @@ class GraphPart(nn.Module):
         self.model = deepcopy(model).requires_grad_(False).eval()
         if self.model.gat is not None and self.model.gat.learned is not None:
             with torch.no_grad():
-                edge_index, edge_attr, _ = self.model.gat.learned(
-                    day.hidden.float(), day.present, day.edge_index, day.edge_attr
-                )
+                hidden, _ = self.model.split_state(day.hidden.float())
+                edge_index, edge_attr, _ = self.model.gat.learned(hidden, day.present, day.edge_index, day.edge_attr)
             self.edge_index, self.edge_attr = existing(edge_index, edge_attr, day.present.numel())
             self.model.gat.learned = None
 

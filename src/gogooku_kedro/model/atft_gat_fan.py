@@ -10,7 +10,7 @@ from gogooku_kedro.model.convolution import AttentionDiffusion
 from gogooku_kedro.model.fan import FrequencyAdaptiveNorm
 from gogooku_kedro.model.gat import GraphAttention, GraphBlock
 from gogooku_kedro.model.grn import GRN, GatedFusion
-from gogooku_kedro.model.heads import QuantileHead, ScoreHead, ScoreNeutralisation
+from gogooku_kedro.model.heads import LinearPath, QuantileHead, ScoreHead, ScoreNeutralisation
 from gogooku_kedro.model.learned_graph import LearnedGraph
 from gogooku_kedro.model.levels import LevelEncoder, LevelForecast, fit_level_scale
 from gogooku_kedro.model.san import SliceAdaptiveNorm
@@ -43,7 +43,7 @@ class StockState(NamedTuple):
     """What the model knows of each stock before the graph network.
 
     Attributes:
-        hidden: `(D, N, hidden_size)`.
+        hidden: `(D, N, hidden_size)`; behind it what the linear path said, where there is one.
         selection: `(D + L - 1, N, F)` variable selection weights, None without a VSN.
         temporal_attention: `(N, D, D + L - 1)`, mean over heads.
         forecast: Of the raw price channels, None without FAN and SAN.
@@ -90,7 +90,9 @@ class ATFTGATFAN(nn.Module):
     def __init__(self, params: ModelParams, n_features: int, n_channels: int, n_context: int) -> None:
         super().__init__()
         d, p = params.hidden_size, params
-        self.window = p.window
+        self.window, self.hidden_size = p.window, d
+        attributes = p.gat.edge_attributes
+        self.correlation = attributes.index("correlation") if "correlation" in attributes else None
         gated = p.market_gate.enabled and n_context > 0
         self.market_gate = MarketGate(n_context, n_features, p.market_gate.temperature) if gated else None
         self.vsn: nn.Module
@@ -108,6 +110,7 @@ class ATFTGATFAN(nn.Module):
         self.quantile_head = QuantileHead(d, len(HORIZONS), len(p.quantiles))
         neutralise = p.gat.enabled and p.gat.neutralise_scores
         self.neutralise = ScoreNeutralisation(len(HORIZONS)) if neutralise else None
+        self.linear_path = _linear_path(p, n_features)
 
     def fit_scales(self, levels: Tensor, edge_index: Tensor, edge_attr: Tensor) -> None:
         """Measure the scales of levels and edge attributes; they travel with the weights.
@@ -139,6 +142,7 @@ class ATFTGATFAN(nn.Module):
 
     def encode(self, x: Tensor, present: Tensor, levels: Tensor, context: Tensor) -> StockState:
         """Summarise each stock's own window, without its neighbours: see `StockState`."""
+        said = None if self.linear_path is None else self.linear_path.read(x[self.window - 1 :])
         if self.market_gate is not None:
             x = self.market_gate(x, context)
         tokens, selection = self._encode_tokens(x)
@@ -146,6 +150,8 @@ class ATFTGATFAN(nn.Module):
         forecast = None
         if self.levels is not None:
             hidden, forecast = self.levels(hidden, levels)
+        if said is not None:
+            hidden = torch.cat([hidden, said], dim=-1)
         return StockState(hidden, selection, attention, forecast)
 
     def rank(
@@ -154,7 +160,7 @@ class ATFTGATFAN(nn.Module):
         """Add the message of the neighbours to the states and score them.
 
         Args:
-            hidden: `(D, N, d)`.
+            hidden: `(D, N, d)`, as of `encode`.
             present: `(D, N)` bool.
             edge_index: `(2, E)` between nodes `day * N + stock`, `D * N` where there is no edge.
             edge_attr: `(E, edge_dim)`.
@@ -162,14 +168,26 @@ class ATFTGATFAN(nn.Module):
         Returns:
             Scores `(D, N, 4)`, quantiles `(D, N, 4, Q)` and the attention, None without a graph.
         """
+        hidden, said = self.split_state(hidden)
         message, graph = torch.zeros_like(hidden), None
         if self.gat is not None and self.graph_enabled:
             message, graph = self.gat(hidden, present, edge_index, edge_attr)
         state = self.trunk(self.fusion(hidden, message))
         score = self.score_head(state)
+        if self.linear_path is not None:
+            read = (edge_index, self._edge_weight(edge_attr)) if graph is not None else (None, None)
+            score = self.linear_path(said.flatten(0, 1), score.flatten(0, 1), *read).unflatten(0, present.shape)
         if self.neutralise is not None and graph is not None:
             score = self.neutralise(score.flatten(0, 1), graph).unflatten(0, present.shape)
         return score, self.quantile_head(state), graph
+
+    def split_state(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Part states into what the network reads, `(D, N, hidden_size)`, and what the linear path said."""
+        return hidden[..., : self.hidden_size], hidden[..., self.hidden_size :]
+
+    def _edge_weight(self, edge_attr: Tensor) -> Tensor:
+        correlation: Tensor = edge_attr[:, self.correlation] if self.correlation is not None else edge_attr.new_ones(1)
+        return correlation.expand(len(edge_attr))
 
     def _encode_tokens(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         steps, stocks, _ = x.shape
@@ -192,6 +210,13 @@ def _level_encoder(p: ModelParams, n_channels: int) -> LevelEncoder | None:
     if p.san.enabled:
         san = SliceAdaptiveNorm(n_channels, p.window, p.san.slices, p.san.predictor_size, max(HORIZONS), d)
     return LevelEncoder(d, n_channels, p.window, max(HORIZONS), fan, san, p.dropout)
+
+
+def _linear_path(p: ModelParams, n_features: int) -> LinearPath | None:
+    path = p.linear_path
+    if not path.enabled:
+        return None
+    return LinearPath(n_features, len(HORIZONS), path.neighbours and p.gat.enabled, path.network_scale)
 
 
 def _graph_block(p: ModelParams) -> GraphBlock | None:

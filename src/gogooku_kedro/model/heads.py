@@ -58,6 +58,57 @@ class QuantileHead(nn.Module):
         return steps.cumsum(dim=-1)
 
 
+class LinearPath(nn.Module):
+    r"""Score a stock straight from the features of the day, its own and those of its neighbours.
+
+    .. math:: s_i' = \gamma s_i + A x_i + B \sum_{j \ne i} \bar w_{ij} x_j
+
+    with :math:`s` the network's score, :math:`\gamma` one factor per horizon, and :math:`\bar w` the weights of
+    the incoming edges without self loops, of absolute sum 1. What a ridge regression on the features and on
+    their means over the neighbours can say need not be learned by the network, which has what is left.
+    :math:`A` and :math:`B` start at zero. Because the path is linear a stock's features are first multiplied by
+    :math:`B` and then averaged: 4 numbers a stock travel over the edges and not `F`.
+
+    After the direct scoring path of RankGLU (arXiv 2606.08930).
+
+    Args:
+        n_features: Number of features `F`.
+        horizons: Number of horizons.
+        neighbours: Whether the neighbours' features are read.
+        network_scale: :math:`\gamma` at the start.
+
+    Shapes:
+        - **x**: `(*, F)`
+        - **said**: `(N, width)`, from `read`
+        - **score**: `(N, horizons)`, of the network
+        - **edge_index**, **weight**: `(2, E)` and `(E,)`, or None for a graph that is switched off
+        - **output**: `(N, horizons)`
+    """
+
+    def __init__(self, n_features: int, horizons: int, neighbours: bool, network_scale: float) -> None:
+        super().__init__()
+        self.horizons, self.width = horizons, horizons * (2 if neighbours else 1)
+        self.weight = nn.Parameter(torch.zeros(self.width, n_features))
+        self.network_scale = nn.Parameter(torch.full((horizons,), network_scale))
+        self.neighbours = NeighbourSum() if neighbours else None
+
+    def read(self, x: Tensor) -> Tensor:
+        """Return what the features of a stock say of it and, behind that, of its neighbours: `(*, width)`."""
+        return F.linear(x, self.weight)
+
+    def forward(self, said: Tensor, score: Tensor, edge_index: Tensor | None, weight: Tensor | None) -> Tensor:
+        """Add to the network's scores what is said of every stock."""
+        score = self.network_scale * score + said[:, : self.horizons]
+        if self.neighbours is None or edge_index is None or weight is None:
+            return score
+        source, target = edge_index
+        weight = weight.masked_fill(source == target, 0.0)
+        total = scatter(weight.abs(), target, dim=0, dim_size=len(score) + 1)
+        share = weight / (total.index_select(0, target) + EPSILON)
+        heard: Tensor = self.neighbours(with_padding_node(said[:, self.horizons :]), edge_index, share)
+        return score + heard[:-1]
+
+
 class ScoreNeutralisation(nn.Module):
     r"""Take a learned share of the neighbours' score out of a stock's score.
 

@@ -169,6 +169,14 @@ class GatParams(Section):
         return self
 
 
+class LinearPathParams(Section):
+    """Linear scores from the day's features beside the network's, which start at `network_scale` times theirs."""
+
+    enabled: bool
+    neighbours: bool
+    network_scale: PositiveFloat
+
+
 class ModelParams(Section):
     """ATFT-GAT-FAN: `hidden_size` is the total width of every layer, `window` is in sessions."""
 
@@ -182,6 +190,7 @@ class ModelParams(Section):
     fan: FanParams
     san: SanParams
     gat: GatParams
+    linear_path: LinearPathParams
 
     @model_validator(mode="after")
     def _heads_divide_the_width(self) -> Self:
