@@ -11,14 +11,16 @@ from omegaconf import DictConfig, OmegaConf
 
 from gogooku_kedro.features.registry import features_page
 from gogooku_kedro.metrics.daily import MEANS_OF_DAYS
+from gogooku_kedro.settings_page import settings_page
 from gogooku_kedro.validation import configuration_problems
 
 ROOT = Path(__file__).parents[1]
-GENERATED = ("features.md", "settings_errors.md")
-DOCS = sorted(page for page in (ROOT / "docs").glob("*.md") if page.name != "settings_errors.md")
+GENERATED = ("features.md", "settings.md", "settings_errors.md")
+API = sorted((ROOT / "docs" / "api").glob("*.md"))
+EVERY_PAGE = sorted((ROOT / "docs").rglob("*.md"))
+DOCS = [page for page in EVERY_PAGE if page not in API and page.name != "settings_errors.md"]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "conf" / "README.md", *DOCS]
 CHANGELOG = ROOT / "CHANGELOG.md"
-API = sorted((ROOT / "docs" / "api").glob("*.md"))
 WRITTEN = [page for page in [*PAGES, CHANGELOG, *API] if page.name not in GENERATED]
 GAT_PAGE = ROOT / "docs" / "gat_configuration.md"
 METRICS_PAGE = ROOT / "docs" / "metrics.md"
@@ -84,7 +86,7 @@ def table_keys(page: Path, prefix: str) -> set[str]:
     return set(re.findall(rf"(?m)^\| `({re.escape(prefix)}[\w.]+)`", page.read_text()))
 
 
-@every_page
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "settings.md"], ids=str)
 def test_every_setting_that_is_named_exists(page):
     of_metrics_json = {"split.train", "split.valid", "split.test"} if page == METRICS_PAGE else set()
     misspelt_example = {"model.gat.head"} if page == GAT_PAGE else set()
@@ -184,7 +186,8 @@ def test_links_lead_somewhere(page):
     missing = [link for link in local if link and not (page.parent / link).exists()]
     assert missing == []
     if page in DOCS:
-        outside = [link for link in local if ".." in link]
+        docs = ROOT / "docs"
+        outside = [link for link in local if not (page.parent / link).resolve().is_relative_to(docs)]
         assert outside == [], "mkdocs builds docs/ alone"
 
 
@@ -205,6 +208,12 @@ def test_every_page_is_in_the_navigation():
     navigation = (ROOT / "mkdocs.yml").read_text()
     pages = [page.relative_to(ROOT / "docs").as_posix() for page in [*DOCS, *API]]
     assert [page for page in pages if f": {page}\n" not in navigation] == []
+
+
+@pytest.mark.parametrize("page", EVERY_PAGE, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_a_page_says_first_what_its_reader_can_do_after_it(page):
+    beginning = page.read_text(encoding="utf-8").partition("\n## ")[0]
+    assert re.search(r"(?m)^After this page you can ", beginning), "write: After this page you can …"
 
 
 def test_every_package_has_its_api_page():
@@ -296,3 +305,8 @@ def test_pictures_are_there_and_small(name):
 def test_the_page_of_features_is_what_the_registry_says():
     written = (ROOT / "docs" / "features.md").read_text(encoding="utf-8")
     assert written == features_page(), "docs/features.md is out of date: run `kedro document-features`"
+
+
+def test_the_page_of_settings_is_what_schema_and_configuration_say():
+    written = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    assert written == settings_page(ROOT / "conf"), "docs/settings.md is out of date: run `kedro document-settings`"

@@ -262,8 +262,8 @@ MUTATIONS = {
     ),
     "reversal is momentum": Mutation(
         "baselines/rules.py",
-        "return _predictions(context, -_past_return(_close(context), 5))",
-        "return _predictions(context, _past_return(_close(context), 5))",
+        "return same_for_all_horizons(context, -_past_return(_close(context), 5))",
+        "return same_for_all_horizons(context, _past_return(_close(context), 5))",
         "tests/baselines/test_rules.py::test_rules_are_the_past_returns_with_their_sign",
     ),
     "the penalty of the ridge is chosen on the test part": Mutation(

@@ -163,6 +163,16 @@ def document_features() -> None:
     click.secho(f"wrote {page}", fg="green")
 
 
+@cli.command(name="document-settings")
+def document_settings() -> None:
+    """Write docs/settings.md from the typed settings and the configuration."""
+    from gogooku_kedro.settings_page import settings_page
+
+    page = Path.cwd() / "docs" / "settings.md"
+    page.write_text(settings_page(Path.cwd() / "conf"), encoding="utf-8")
+    click.secho(f"wrote {page}", fg="green")
+
+
 @cli.command(name="document-rules")
 def document_rules() -> None:
     """Write the tables of docs/data_rules.md from the rules for bad data."""

@@ -13,6 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "settings_errors.md"
 HEAD = """# Settings that are refused
 
+After this page you can read each refusal of a setting, and write what it asks for.
+
 Settings are checked before anything runs: `kedro validate-config --env ENV` checks them alone, `kedro run` first of
 all. A refusal is one sentence with the path or file, the value, and what to write instead. This page is generated from
 `tests/params/broken_settings.yml`, which the tests read.

@@ -13,23 +13,23 @@ from gogooku_kedro.labels.split import split_mask
 
 def reversal_1d(context: FitContext) -> pd.DataFrame:
     """Score with minus the return of the session: -(adj_close[t] / adj_close[t-1] - 1)."""
-    return _predictions(context, -_past_return(_close(context), 1))
+    return same_for_all_horizons(context, -_past_return(_close(context), 1))
 
 
 def reversal_5d(context: FitContext) -> pd.DataFrame:
     """Score with minus the return of five sessions: -(adj_close[t] / adj_close[t-5] - 1)."""
-    return _predictions(context, -_past_return(_close(context), 5))
+    return same_for_all_horizons(context, -_past_return(_close(context), 5))
 
 
 def momentum_20d(context: FitContext) -> pd.DataFrame:
     """Score with the return of twenty sessions: adj_close[t] / adj_close[t-20] - 1."""
-    return _predictions(context, _past_return(_close(context), 20))
+    return same_for_all_horizons(context, _past_return(_close(context), 20))
 
 
 def random(context: FitContext) -> pd.DataFrame:
     """Score with a standard normal number."""
     close = _close(context)
-    return _predictions(
+    return same_for_all_horizons(
         context, close.copy(data=np.random.default_rng(context.settings.seed).standard_normal(close.shape))
     )
 
@@ -42,8 +42,16 @@ def _past_return(close: xr.DataArray, sessions: int) -> xr.DataArray:
     return close / close.shift(date=sessions) - 1.0
 
 
-def _predictions(context: FitContext, score: xr.DataArray) -> pd.DataFrame:
-    """Rows of valid and test in the universe; a row without a score is left out."""
+def same_for_all_horizons(context: FitContext, score: xr.DataArray) -> pd.DataFrame:
+    """Return the predictions that are one score whatever the horizon.
+
+    Args:
+        context: What the baseline may read.
+        score: `(date, code)`; higher expects a better return, NaN has no row.
+
+    Returns:
+        date, code, split, score_<h>d: rows of valid and test in the universe.
+    """
     in_universe = context.features["in_universe"].transpose("date", "code")
     scored = in_universe.sel(date=score["date"], code=score["code"]).to_numpy() & np.isfinite(score.to_numpy())
     dates, codes = pd.DatetimeIndex(score["date"].values), score["code"].values.astype(str)

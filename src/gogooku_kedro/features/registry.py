@@ -60,6 +60,9 @@ PAGE_HEAD = """# Features
 *Written from the registry by `kedro document-features`; edit the family modules in
 `src/gogooku_kedro/features/families/`, not this page.*
 
+After this page you can look up each feature: its formula, look-back, what it reads, and where it is from. To make one
+of your own: [add a feature](tutorials/add_a_feature.md).
+
 {count} features in {families} families. A value at session *t* reads the rows from *t* less the look-back
 to *t* and nothing else; it is missing before its look-back is complete, where the stock does not trade
 on a session that the formula names, and, for rolling statistics, where fewer than 80 % of the window's

@@ -594,6 +594,8 @@ CASES = [case for part in PARTS.values() for case in part]
 
 HEAD = """# Price files: what is read, what is refused
 
+After this page you can say whether a file of prices is read, and what comes out of it.
+
 Each row is a file of six stocks and ten sessions that the tests read (`tests/market/cases/input_cases.py`, from which
 this page is generated). *Read* means: every return is that of the market, except those that are said to be missing.
 What was done is in the quality report: notes in italics, counts by [name](data_rules.md). A refusal is one sentence;
