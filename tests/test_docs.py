@@ -35,8 +35,12 @@ EARLIER_WORDS = "arms?|books?|clairvoyants?|headlines?|hears?|level channels?|me
 """Words of earlier versions: variant, portfolio, oracle, key results, raw price channels, seed model, neighbours."""
 
 
-every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-every_written_page = pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.relative_to(ROOT).as_posix())
+def each(pages: list[Path]) -> pytest.MarkDecorator:
+    """A test of every one of these pages."""
+    return pytest.mark.parametrize("page", pages, ids=lambda page: page.relative_to(ROOT).as_posix())
+
+
+every_page, every_written_page = each(PAGES), each(WRITTEN)
 
 
 def base_parameters() -> DictConfig:
@@ -86,7 +90,7 @@ def table_keys(page: Path, prefix: str) -> set[str]:
     return set(re.findall(rf"(?m)^\| `({re.escape(prefix)}[\w.]+)`", page.read_text()))
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "settings.md"], ids=str)
+@each([page for page in PAGES if page.name != "settings.md"])
 def test_every_setting_that_is_named_exists(page):
     of_metrics_json = {"split.train", "split.valid", "split.test"} if page == METRICS_PAGE else set()
     misspelt_example = {"model.gat.head"} if page == GAT_PAGE else set()
@@ -210,7 +214,7 @@ def test_every_page_is_in_the_navigation():
     assert [page for page in pages if f": {page}\n" not in navigation] == []
 
 
-@pytest.mark.parametrize("page", EVERY_PAGE, ids=lambda page: page.relative_to(ROOT).as_posix())
+@each(EVERY_PAGE)
 def test_a_page_says_first_what_its_reader_can_do_after_it(page):
     beginning = page.read_text(encoding="utf-8").partition("\n## ")[0]
     assert re.search(r"(?m)^After this page you can ", beginning), "write: After this page you can …"
