@@ -11,7 +11,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from gogooku_kedro.features.registry import features_page
 from gogooku_kedro.metrics.daily import MEANS_OF_DAYS
-from gogooku_kedro.settings_page import settings_page
 from gogooku_kedro.validation import configuration_problems
 
 ROOT = Path(__file__).parents[1]
@@ -309,8 +308,3 @@ def test_pictures_are_there_and_small(name):
 def test_the_page_of_features_is_what_the_registry_says():
     written = (ROOT / "docs" / "features.md").read_text(encoding="utf-8")
     assert written == features_page(), "docs/features.md is out of date: run `kedro document-features`"
-
-
-def test_the_page_of_settings_is_what_schema_and_configuration_say():
-    written = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
-    assert written == settings_page(ROOT / "conf"), "docs/settings.md is out of date: run `kedro document-settings`"

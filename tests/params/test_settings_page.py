@@ -73,3 +73,8 @@ def test_values_are_those_that_a_run_reads():
             own = re.search(rf"{environment}: `([^`]+)`", ROWS[f"`{key}`"][3])
             said = own[1] if own else ROWS[f"`{key}`"][2].strip("`")
             assert said == str(read[key])
+
+
+def test_the_page_is_what_schema_and_configuration_say():
+    written = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    assert written == PAGE, "docs/settings.md is out of date: run `kedro document-settings`"
