@@ -193,6 +193,45 @@ class WalkForwardPredictions(Predictions):
         return bool((predictions.groupby("date")["fold"].nunique() == 1).all())
 
 
+class Ranking(pa.DataFrameModel):
+    """A published ranking: the cross-section of one session, the best stock of the horizon of the list first.
+
+    rank_<h> is 1 for the highest score; rank_change_<h> is the rank of the ranking before less the rank now (positive:
+    the stock has risen), missing for a stock that was not in it. A reason names a feature, its value and what it adds
+    to the score of the list's horizon.
+    """
+
+    date: Series[_DATE] = pa.Field()  # type: ignore[valid-type]
+    code: Series[str] = pa.Field(str_length={"min_value": 1})
+    name: Series[str] = pa.Field()
+    sector: Series[str] = pa.Field()
+    tradable: Series[bool] = pa.Field()
+    score: Series[float] = pa.Field(alias=r"score_(1|5|10|20)d", regex=True)
+    rank: Series[int] = pa.Field(alias=r"rank_(1|5|10|20)d", regex=True, ge=1)
+    rank_change: Series[pd.Int64Dtype] = pa.Field(alias=r"rank_change_(1|5|10|20)d", regex=True, nullable=True)
+    quantile: Series[float] = pa.Field(alias=r"q\d{2}_(1|5|10|20)d", regex=True)
+    reason: Series[str] = pa.Field(alias=r"reason_[123]", regex=True)
+
+    class Config:
+        """Columns are exactly these; the date unit is made nanoseconds."""
+
+        strict = True
+        coerce = True
+
+    @pa.dataframe_check(error="every score is finite")
+    @classmethod
+    def is_finite(cls, ranking: pd.DataFrame) -> bool:
+        """No score is infinite."""
+        scores = ranking[[f"score_{horizon}" for horizon in HORIZONS]]
+        return bool(np.isfinite(scores.to_numpy(dtype=np.float64)).all())
+
+    @pa.dataframe_check(error="one session, and every stock once")
+    @classmethod
+    def is_one_cross_section(cls, ranking: pd.DataFrame) -> bool:
+        """A ranking is of one session."""
+        return ranking["date"].nunique() == 1 and not bool(ranking["code"].duplicated().any())
+
+
 class WalkForwardDailyMetrics(pa.DataFrameModel):
     """Figures of every test session of all folds, by model and horizon; of single seeds with `seed`."""
 
