@@ -9,6 +9,7 @@ from pandera.errors import SchemaError
 from gogooku_kedro.columns import HORIZONS, SCORES, quantile_column
 from gogooku_kedro.daily.publication import KINDS, LATEST, REASONS, Publications
 from gogooku_kedro.daily.ranking import make_ranking
+from gogooku_kedro.schemas import Ranking
 
 CODES = ["10010", "10020", "10030"]
 MONDAY, TUESDAY = pd.Timestamp("2020-11-02"), pd.Timestamp("2020-11-04")
@@ -16,7 +17,7 @@ MONDAY, TUESDAY = pd.Timestamp("2020-11-02"), pd.Timestamp("2020-11-04")
 
 def predicted(session: pd.Timestamp, scores: list[float]) -> pd.DataFrame:
     table = pd.DataFrame({"date": session, "code": CODES, "split": "latest"})
-    table[list(SCORES)] = np.array(scores)[:, None]
+    table[list(SCORES)] = np.tile(np.array(scores)[:, None], len(SCORES))
     table[[quantile_column(0.05, h) for h in HORIZONS]] = -1.0
     return table
 
@@ -59,7 +60,8 @@ def test_files_come_back_and_the_pointer_never_goes_back(tmp_path):
     assert published.latest() == TUESDAY
     assert published.sessions() == [MONDAY, TUESDAY]
     assert published.before(TUESDAY) == MONDAY
-    pd.testing.assert_frame_equal(published.ranking(MONDAY), ranking_of(MONDAY, [0.1, 0.3, 0.2]), check_exact=True)
+    expected = Ranking.validate(ranking_of(MONDAY, [0.1, 0.3, 0.2]))
+    pd.testing.assert_frame_equal(published.ranking(MONDAY), expected, check_exact=True)
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {f"ranking_{d:%Y-%m-%d}.{k}" for d in (MONDAY, TUESDAY) for k in (*KINDS, "json")} | {LATEST}
 

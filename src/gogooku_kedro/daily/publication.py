@@ -53,8 +53,9 @@ class Publications:
             return None
         try:
             found: dict[str, Any] = json.loads(path.read_text())
-            found["files"]  # noqa: B018 - a record without it is none
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            if not {"files", "date"} <= found.keys():
+                raise ValueError("it does not name its files")
+        except (OSError, ValueError, AttributeError) as error:
             raise ValueError(
                 f"{path} is damaged ({error}); remove it, and `kedro daily` of that morning writes it"
             ) from error
