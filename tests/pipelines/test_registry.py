@@ -19,18 +19,16 @@ VERBS = {
     *("standardise", "build", "compute", "describe", "normalise", "make", "split", "check", "summarise"),
     *("plot", "train", "predict", "fit", "stack", "measure", "write", "rank", "fetch"),
 }
-MEMORY = {"market_tensors", "ablation_settings", "baseline_settings", "fold_settings"}
-"""Handed from node to node, made anew by every run that needs it: tensors, settings of several sections."""
+MEMORY = {
+    *("market_tensors", "ablation_settings", "baseline_settings", "fold_settings"),
+    *("studies", "report_evidence", "ranking_section", "portfolio_section", "network_section"),
+}
+"""Handed from node to node, made anew by every run that needs it: tensors, settings of several sections, parts of a
+report."""
 
 RESEARCH = {"walk_forward", "ablation", "explanation"}  # settings of pipelines beside the default one
 
-REPORTED = {
-    "gat_effect",
-    "gat_effect_variants",
-    "explanation_run",
-    "walk_forward_metrics",
-    "walk_forward_rank_ic",
-}
+REPORTED = {"ablation_study", "explanation_study", "walk_forward_study"}
 
 
 @pytest.fixture(scope="module")
@@ -84,9 +82,14 @@ def test_research_runs_on_what_the_data_stages_leave(pipelines, name):
 @pytest.mark.parametrize("name", sorted(RESEARCH))
 def test_a_report_in_the_same_run_comes_after_what_it_reads(pipelines, name):
     order = [node.short_name for node in (pipelines["report"] + pipelines[name]).nodes]
-    writers = {node.short_name for node in pipelines[name].nodes if set(node.outputs) & REPORTED}
-    assert writers
-    assert max(map(order.index, writers)) < order.index("write_report")
+    writers = [node.short_name for node in pipelines[name].nodes if set(node.outputs) & REPORTED]
+    assert len(writers) == 1
+    assert order.index(writers[0]) < order.index("make_studies")
+
+
+def test_of_the_research_pipelines_the_default_one_reads_one_dataset_each(pipelines):
+    beside = set().union(*(pipelines[name].all_outputs() for name in RESEARCH))
+    assert (beside - {"market_tensors"}) & pipelines["__default__"].datasets() == REPORTED
 
 
 def test_nodes_are_named_verb_object_after_their_function(pipelines):
@@ -109,9 +112,8 @@ def test_the_tensors_of_the_market_are_built_once_in_a_sum_of_pipelines(pipeline
 
 
 def test_nodes_take_few_arguments(pipelines):
-    """The page of the report alone takes more: every figure by its name, gathered in one argument."""
     nodes = {node for pipeline in pipelines.values() for node in pipeline.nodes}
-    assert {node.name for node in nodes if len(node.inputs) > 8} == {"report.write_report"}
+    assert {node.name for node in nodes if len(node.inputs) > 8} == set()
     assert {node.name for node in nodes if len(inspect.signature(node.func).parameters) > 8} == set()
 
 

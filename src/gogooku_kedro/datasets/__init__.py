@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         JSONDataset,
         KeyResultsDataset,
         ParquetDataset,
+        StudyDataset,
         TextDataset,
     )
     from gogooku_kedro.datasets.jquants import JQuantsStoreDataset, JQuantsTableDataset
@@ -35,6 +36,7 @@ __all__ = [
     "ParquetBlocksDataset",
     "ParquetDataset",
     "SampleMarketDataset",
+    "StudyDataset",
     "TextDataset",
     "ZarrDataset",
 ]
@@ -53,6 +55,7 @@ _MODULES = {
     "ParquetBlocksDataset": "parquet_blocks",
     "ParquetDataset": "files",
     "SampleMarketDataset": "sample_market",
+    "StudyDataset": "files",
     "TextDataset": "files",
     "ZarrDataset": "zarr_panel",
 }

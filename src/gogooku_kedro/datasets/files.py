@@ -10,7 +10,7 @@ import kedro_datasets.plotly
 import kedro_datasets.text
 from kedro.io import DatasetError
 from kedro_datasets import pandas as tables
-from kedro_datasets._typing import TablePreview
+from kedro_datasets._typing import PlotlyPreview, TablePreview
 
 from gogooku_kedro.artifacts import atomic_file, remove_leftovers
 from gogooku_kedro.datasets.integrity import Sealed, damage, refusal
@@ -90,6 +90,14 @@ class KeyResultsDataset(JSONDataset):
             after = [_number(sharpe[name]) for name in ("model", "baseline")]
             rows.append([horizon, *numbers, interval, found["answer"], *after])
         return table_preview(columns, rows)
+
+
+class StudyDataset(JSONDataset):
+    """What a pipeline beside the default one left for the report, whose preview is its first figure."""
+
+    def preview(self) -> PlotlyPreview:
+        """Return the first figure, for Kedro-Viz."""
+        return PlotlyPreview(self.load()["figures"][0])
 
 
 class TextDataset(_WholeFile, kedro_datasets.text.TextDataset):  # type: ignore[misc]

@@ -10,8 +10,8 @@ from kedro.io import AbstractDataset
 class OptionalDataset(AbstractDataset[Any, Any]):
     """Wraps a dataset and loads None while its file does not exist.
 
-    For what a pipeline reads when it is there and does without when it is not: the report reads the effect
-    of the graph network, which only `kedro run --pipelines=ablation` writes. The pipeline that writes it
+    For what a pipeline reads when it is there and does without when it is not: the report reads what was found of
+    the graph network, which only `kedro run --pipelines=ablation` writes. The pipeline that writes it
     uses the same entry, so in a run of both the order of the nodes is that of the data, and Kedro-Viz shows
     one dataset, with the preview of the wrapped one.
 
@@ -23,10 +23,10 @@ class OptionalDataset(AbstractDataset[Any, Any]):
         metadata: Kept for plugins such as kedro-viz; not used.
 
     Example catalog entry:
-        gat_effect:
+        ablation_study:
           type: gogooku_kedro.datasets.OptionalDataset
-          filepath: data/08_reporting/gat_effect.json
-          dataset: {type: gogooku_kedro.datasets.JSONDataset, save_args: {indent: 2}}
+          filepath: data/08_reporting/ablation_study.json
+          dataset: gogooku_kedro.datasets.StudyDataset
     """
 
     def __init__(self, *, filepath: str, dataset: str | dict[str, Any], metadata: dict[str, Any] | None = None) -> None:

@@ -18,7 +18,7 @@ from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 
 from gogooku_kedro.baselines.table import NETWORK
-from gogooku_kedro.report import tables
+from gogooku_kedro.report import provenance, tables
 from gogooku_kedro.report.cards import Card, answer_cards, effect_cards
 from gogooku_kedro.report.evidence import (
     Evidence,
@@ -31,11 +31,19 @@ from gogooku_kedro.report.evidence import (
 )
 from gogooku_kedro.report.formats import html_templates, markdown_templates
 from gogooku_kedro.report.names import short_name
-from gogooku_kedro.report.results import GatEffect
+from gogooku_kedro.report.results import GatEffect, RunFacts, WalkForward, parse
+from gogooku_kedro.report.studies import Study
 from gogooku_kedro.report.tables import Table
 
 BELOW = 56
 """Pixels below a figure for the labels of its x axis; the page adds what the legend takes."""
+
+STUDIES = {
+    "ablation": "Graph network on and off",
+    "explanation": "What the model learned",
+    "walk_forward": "Walk-forward",
+}
+"""Pipeline beside the default one -> heading of its section."""
 
 Drawing = tuple[str, str, Markup]
 """Title, note and HTML of a figure."""
@@ -85,6 +93,24 @@ def effect_group(
     return FigureGroup(title, figures, remark, effect_cards(effect), found, limits_of_effect(effect))
 
 
+def study_group(pipeline: str, study: Study | None, run: RunFacts) -> FigureGroup:
+    """Return what a pipeline beside the default one found as a group of the report.
+
+    Args:
+        pipeline: Its name.
+        study: What it left, None where it was not run.
+        run: `run` of metrics.json; of what is of other data the group has the remark alone.
+    """
+    title, origin = STUDIES[pipeline], None if study is None else study.run
+    remark = provenance.remark(pipeline, origin, run)
+    if study is None or not provenance.usable(provenance.origin(origin, run)):
+        return FigureGroup(title, [], remark)
+    if pipeline == "ablation":
+        return effect_group(title, GatEffect.of(study.results), study.table, study.figures, remark)
+    folds = tables.fold_tables(parse(WalkForward, study.results)) if pipeline == "walk_forward" else []
+    return FigureGroup(title, study.figures, remark, tables=folds)
+
+
 def render_report(evidence: Evidence, groups: Sequence[FigureGroup], *, title: str = "Evaluation report") -> str:
     """Return one self-contained HTML page; nothing in it is loaded from elsewhere.
 
@@ -121,16 +147,13 @@ def render_report(evidence: Evidence, groups: Sequence[FigureGroup], *, title: s
     )
 
 
-def render_model_card(
-    evidence: Evidence, *, model: Mapping[str, Any], training: Mapping[str, Any], labelling: Mapping[str, Any]
-) -> str:
+def render_model_card(evidence: Evidence, *, model: Mapping[str, Any], training: Mapping[str, Any]) -> str:
     """Return the model card of a run in Markdown; its numbers are those of the report.
 
     Args:
         evidence: What the run left.
         model: Settings of the model.
         training: Settings of the training.
-        labelling: Settings of the labels.
     """
     families = Counter(str(feature["family"]) for feature in evidence.manifest.get("features", []))
     return (
@@ -142,7 +165,7 @@ def render_model_card(
             families=sorted(families.items()),
             model=model,
             training=training,
-            labelling=labelling,
+            opened=evidence.entry,
             results=tables.metrics_tables(evidence.metrics, evidence.oracle, evidence.cost_bps),
             purge=None if evidence.metrics.split is None else evidence.metrics.split.purge_sessions,
         )

@@ -102,12 +102,18 @@ def summarise_variants(
 
 
 def plot_effect(
-    ablation_daily_metrics: pd.DataFrame, ablation_table: pd.DataFrame, evaluation: EvaluationParams
-) -> tuple[go.Figure, go.Figure]:
-    """Draw the difference session by session, and every variant with its interval."""
+    ablation_daily_metrics: pd.DataFrame,
+    ablation_table: pd.DataFrame,
+    gat_effect: dict[str, Any],
+    evaluation: EvaluationParams,
+) -> tuple[go.Figure, go.Figure, dict[str, Any]]:
+    """Draw the difference session by session, and every variant with its interval; gather what the report shows."""
     from gogooku_kedro.report.figures.effect import cumulative_difference, variant_forest
+    from gogooku_kedro.report.studies import stored_study
 
-    return cumulative_difference(_series(ablation_daily_metrics, evaluation)), variant_forest(ablation_table)
+    difference = cumulative_difference(_series(ablation_daily_metrics, evaluation))
+    forest = variant_forest(ablation_table)
+    return difference, forest, stored_study(gat_effect, [difference, forest], ablation_table)
 
 
 def _series(daily: pd.DataFrame, params: EvaluationParams) -> Any:

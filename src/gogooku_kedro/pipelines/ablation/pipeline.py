@@ -10,7 +10,7 @@ HISTORY = ["raw_features", "panel", "labels", "graph_edges", "candidate_manifest
 FITTED = ["params:ablation", "params:features", "params:model", "params:training", "params:evaluation"]
 SPLITS, DAILY, SETTINGS = "ablation_splits", "ablation_daily_metrics", "params:evaluation"
 GATHERED = "ablation_settings"
-FIGURES = ["gat_effect_difference", "gat_effect_variants"]
+SHOWN = ["gat_effect_difference", "gat_effect_variants", "ablation_study"]
 
 
 def create_pipeline() -> Pipeline:
@@ -30,6 +30,6 @@ def create_pipeline() -> Pipeline:
                 "ablation_table",
                 name="summarise_variants",
             ),
-            node(nodes.plot_effect, [DAILY, "ablation_table", SETTINGS], FIGURES, name="plot_effect"),
+            node(nodes.plot_effect, [DAILY, "ablation_table", "gat_effect", SETTINGS], SHOWN, name="plot_effect"),
         ],
     )

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
-import plotly.graph_objects as go
 import xarray as xr
 
 from gogooku_kedro.labels.target import gaussian_rank_labels
@@ -16,15 +15,13 @@ from gogooku_kedro.params import EvaluationParams, LabelsParams, ModelParams
 
 def measure_days(
     model_predictions: Iterable[pd.DataFrame], features: xr.Dataset, labels: xr.Dataset, params: EvaluationParams
-) -> tuple[pd.DataFrame, pd.DataFrame, go.Figure]:
-    """Measure every model date by date; draw the returns of the score deciles."""
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Measure every model date by date, and the returns of the score deciles."""
     from gogooku_kedro.metrics.daily import daily_metrics
-    from gogooku_kedro.metrics.deciles import daily_deciles, decile_profile
-    from gogooku_kedro.report.figures.ranking import decile_returns
+    from gogooku_kedro.metrics.deciles import daily_deciles
 
     daily = daily_metrics(model_predictions, labels, params.cost_bps, in_universe=features["in_universe"].load())
-    deciles = daily_deciles(model_predictions, labels)
-    return daily, deciles, decile_returns(decile_profile(deciles))
+    return daily, daily_deciles(model_predictions, labels)
 
 
 def measure_seeds(
@@ -56,11 +53,10 @@ def measure_portfolios(
     labels: xr.Dataset,
     labelling: LabelsParams,
     params: EvaluationParams,
-) -> tuple[pd.DataFrame, dict[str, Any], go.Figure, go.Figure]:
-    """Hold the portfolios of every model session by session under `evaluation.portfolio`; measure and draw them."""
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Hold the portfolios of every model session by session under `evaluation.portfolio`, and measure them."""
     from gogooku_kedro.backtest.portfolios import backtest_portfolios, describe_portfolios
     from gogooku_kedro.backtest.summary import summarise_portfolios
-    from gogooku_kedro.report.figures.portfolio import portfolio_drawdown, portfolio_equity
 
     rules, entry = params.portfolio, labelling.entry
     costs = sorted({*rules.costs_bps, params.cost_bps})
@@ -68,9 +64,7 @@ def measure_portfolios(
     measured = summarise_portfolios(
         returns, params.sessions_per_year, replications=params.bootstrap_samples, seed=params.seed
     )
-    measured = {"rules": describe_portfolios(panel, events, entry, rules)} | measured
-    figures = (draw(returns, params.cost_bps) for draw in (portfolio_equity, portfolio_drawdown))
-    return returns, measured, *figures
+    return returns, {"rules": describe_portfolios(panel, events, entry, rules)} | measured
 
 
 def summarise_metrics(

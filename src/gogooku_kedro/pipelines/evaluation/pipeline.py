@@ -15,12 +15,12 @@ def create_pipeline() -> Pipeline:
     seeds = ["seed_predictions", "predictions", "features", "labels", "params:model", SETTINGS]
     of_seeds = ["seed_daily_metrics", "daily_quantiles", "quantile_calibration"]
     held = [STACKED, "panel", "events", "labels", "params:labels", SETTINGS]
-    portfolios = ["portfolio_returns", "portfolio_metrics", "portfolio_equity", "portfolio_drawdown"]
+    portfolios = ["portfolio_returns", "portfolio_metrics"]
     measured = [STACKED, "features", "labels", SETTINGS]
     return stage(
         "evaluation",
         [
-            node(nodes.measure_days, measured, [*daily, "decile_returns"], name="measure_days"),
+            node(nodes.measure_days, measured, daily, name="measure_days"),
             node(nodes.measure_seeds, seeds, of_seeds, name="measure_seeds"),
             node(nodes.measure_portfolios, held, portfolios, name="measure_portfolios"),
             node(nodes.summarise_metrics, [*daily, *RUN, SETTINGS], "metrics", name="summarise_metrics"),

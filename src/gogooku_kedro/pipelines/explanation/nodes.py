@@ -92,16 +92,16 @@ def plot_explanations(
     quality_report: dict[str, Any],
     params: ExplanationParams,
 ) -> tuple[go.Figure, go.Figure, go.Figure, dict[str, Any]]:
-    """Draw attention of one sector, families by month, what each is worth; note of which run they are."""
+    """Draw attention of one sector, families by month, what each is worth; gather what the report shows."""
     from gogooku_kedro.report.figures import explanation as explanation_figures
+    from gogooku_kedro.report.studies import stored_study
 
     run = {name: run_record[name] for name in ("git_sha", "config_hash", "environment", "stale")}
-    return (
-        explanation_figures.attention_network(attention_pairs, params.top_pairs),
-        explanation_figures.weights_by_month(feature_weights_by_month),
-        explanation_figures.importance_bars(family_importance),
-        {"run": run | {"data_hash": quality_report["data_hash"]}, "part": params.part},
-    )
+    network = explanation_figures.attention_network(attention_pairs, params.top_pairs)
+    weights = explanation_figures.weights_by_month(feature_weights_by_month)
+    bars = explanation_figures.importance_bars(family_importance)
+    results = {"run": run | {"data_hash": quality_report["data_hash"]}, "part": params.part}
+    return network, weights, bars, stored_study(results, [network, weights, bars])
 
 
 def _subject(models: Models, market: Market, model: ModelParams, training: TrainingParams) -> Any:

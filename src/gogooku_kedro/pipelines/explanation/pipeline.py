@@ -40,7 +40,7 @@ def create_pipeline() -> Pipeline:
             node(
                 nodes.plot_explanations,
                 [*TABLES, "run_record", "quality_report", "params:explanation"],
-                ["attention_network", "weights_by_month", "importance_bars", "explanation_run"],
+                ["attention_network", "weights_by_month", "importance_bars", "explanation_study"],
                 name="plot_explanations",
             ),
         ],

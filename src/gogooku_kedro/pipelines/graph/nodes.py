@@ -3,7 +3,6 @@
 import logging
 
 import pandas as pd
-import plotly.graph_objects as go
 import xarray as xr
 
 from gogooku_kedro import graph
@@ -30,10 +29,3 @@ def summarise_graph(graph_edges: pd.DataFrame, params: GraphParams) -> pd.DataFr
     if failed.any(axis=None):
         LOGGER.warning("%s; see graph_statistics", graph.describe_failed_checks(statistics, failed))
     return statistics.join(failed).reset_index()
-
-
-def plot_degrees(graph_edges: pd.DataFrame) -> go.Figure:
-    """Draw the distribution of degrees."""
-    from gogooku_kedro.report.figures.model import degree_histogram
-
-    return degree_histogram(graph_edges)

@@ -16,6 +16,5 @@ def create_pipeline() -> Pipeline:
                 nodes.build_neighbour_panel, ["panel", "graph_edges"], "neighbour_panel", name="build_neighbour_panel"
             ),
             node(nodes.summarise_graph, ["graph_edges", "params:graph"], "graph_statistics", name="summarise_graph"),
-            node(nodes.plot_degrees, "graph_edges", "degree_histogram", name="plot_degrees"),
         ],
     )

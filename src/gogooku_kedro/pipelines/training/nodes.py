@@ -6,7 +6,6 @@ torch is imported inside the functions, so that commands which do not train star
 from typing import Any
 
 import pandas as pd
-import plotly.graph_objects as go
 import xarray as xr
 
 from gogooku_kedro.params import DebugParams, ModelParams, TrainingParams
@@ -57,10 +56,3 @@ def predict_scores(
 
     parts = {part: market_tensors.days(part) for part in ("valid", "test")}
     return predict_market(ensemble, market_tensors, model, parts, resolve_device(training.device))
-
-
-def plot_losses(training_history: pd.DataFrame) -> go.Figure:
-    """Draw loss and validation rank IC by epoch."""
-    from gogooku_kedro.report.figures.model import loss_curves
-
-    return loss_curves(training_history)

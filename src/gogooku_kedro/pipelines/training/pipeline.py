@@ -32,6 +32,5 @@ def create_pipeline() -> Pipeline:
                 name="predict_scores",
                 tags=["gpu"],
             ),
-            node(nodes.plot_losses, "training_history", "loss_curves", name="plot_losses"),
         ],
     )

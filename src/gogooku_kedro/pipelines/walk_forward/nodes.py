@@ -107,8 +107,12 @@ def summarise_folds(
     return {"run": run, "plan": plan, "folds": walk_forward_folds, "test": test, "seeds": seeds}
 
 
-def plot_folds(walk_forward_metrics: dict[str, Any], walk_forward_splits: list[dict[str, Any]]) -> go.Figure:
-    """Draw the rank IC of every fold, with its interval, for the network, LightGBM and ridge."""
+def plot_folds(
+    walk_forward_metrics: dict[str, Any], walk_forward_splits: list[dict[str, Any]]
+) -> tuple[go.Figure, dict[str, Any]]:
+    """Draw the rank IC of every fold, with its interval, for the network, LightGBM and ridge; gather for the report."""
     from gogooku_kedro.report.figures.ranking import rank_ic_by_fold
+    from gogooku_kedro.report.studies import stored_study
 
-    return rank_ic_by_fold(walk_forward_metrics["test"], walk_forward_splits)
+    figure = rank_ic_by_fold(walk_forward_metrics["test"], walk_forward_splits)
+    return figure, stored_study(walk_forward_metrics, [figure])

@@ -34,7 +34,7 @@ def create_pipeline() -> Pipeline:
             node(
                 nodes.plot_folds,
                 ["walk_forward_metrics", SPLITS],
-                "walk_forward_rank_ic",
+                ["walk_forward_rank_ic", "walk_forward_study"],
                 name="plot_folds",
             ),
         ],
