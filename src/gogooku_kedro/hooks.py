@@ -326,7 +326,7 @@ class MlflowRecord:
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Log what was measured and written, and print the short table, the answers and where the files are."""
         from gogooku_kedro.baselines.oracle import oracle_bounds
-        from gogooku_kedro.pipelines.report.nodes import FIGURES
+        from gogooku_kedro.pipelines.report.figures import FIGURES
         from gogooku_kedro.report import publish
         from gogooku_kedro.tracking import track
 

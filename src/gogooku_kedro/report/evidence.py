@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gogooku_kedro.report.formats import EN_DASH, format_number
@@ -16,6 +16,7 @@ from gogooku_kedro.report.results import (
     SplitDates,
     WalkForward,
     horizon_names,
+    parse,
 )
 from gogooku_kedro.report.tables import GAINS, KINDS, Oracle
 
@@ -44,6 +45,32 @@ class Evidence:
     oracle: Oracle | None = None
     folds: WalkForward | None = None
     entry: str = "next_open"
+
+    @classmethod
+    def of(
+        cls,
+        metrics: Mapping[str, Any],
+        key_results: Mapping[str, Any],
+        portfolio_metrics: Mapping[str, Any],
+        quality: Mapping[str, Any],
+        manifest: Mapping[str, Any],
+        *,
+        oracle: Oracle | None,
+        entry: str,
+        stale: Sequence[str],
+    ) -> Evidence:
+        """Parse the files of a run; `stale` says what the writing of the report read of other settings."""
+        found = parse(Metrics, metrics)
+        reasons = tuple(dict.fromkeys((*found.run.stale, *stale)))  # of the evaluation, and of this run
+        return cls(
+            key_results=parse(KeyResults, key_results),
+            metrics=replace(found, run=replace(found.run, stale=reasons)),
+            quality=quality,
+            manifest=manifest,
+            portfolios=PortfolioMetrics.of(portfolio_metrics),
+            oracle=oracle,
+            entry=entry,
+        )
 
     @property
     def cost_bps(self) -> float:

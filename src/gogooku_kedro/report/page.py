@@ -73,6 +73,11 @@ class FigureGroup:
     limits: Sequence[str] = ()
 
 
+def section(title: str, *figures: go.Figure) -> tuple[go.Figure | FigureGroup, ...]:
+    """Return the figures, for Kedro-Viz, and after them the section that shows them."""
+    return (*figures, FigureGroup(title, figures))
+
+
 def effect_group(
     title: str,
     effect: GatEffect,

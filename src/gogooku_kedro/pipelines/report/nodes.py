@@ -19,21 +19,6 @@ Studies = dict[str, Any]
 that cannot be resolved would make Kedro pass the parameters unvalidated."""
 
 HORIZON = "5d"
-OWN = {
-    "ranking": ("cumulative_rank_ic", "monthly_rank_ic", "decile_returns", "calibration_plot"),
-    "portfolio": ("portfolio_equity", "portfolio_drawdown", "portfolio_turnover"),
-    "network": ("graph_monitoring", "degree_histogram", "loss_curves"),
-}
-"""Section of the report -> its figures, of every run."""
-
-BESIDE = {
-    "ablation": ("gat_effect_difference", "gat_effect_variants"),
-    "explanation": ("attention_network", "weights_by_month", "importance_bars"),
-    "walk_forward": ("walk_forward_rank_ic",),
-}
-"""Pipeline beside the default one -> its figures."""
-
-FIGURES = [name for names in (*OWN.values(), *BESIDE.values()) for name in names]
 
 
 def make_studies(
@@ -80,8 +65,9 @@ def plot_ranking(
     """Draw rank IC by session and month, returns by decile, and whether quantiles hold."""
     from gogooku_kedro.metrics.deciles import decile_profile
     from gogooku_kedro.report.figures import model, ranking
+    from gogooku_kedro.report.page import section
 
-    return _section(
+    return section(
         "Ranking",
         ranking.cumulative_rank_ic(daily_metrics, HORIZON),
         ranking.rank_ic_by_month(daily_metrics, HORIZON),
@@ -93,8 +79,9 @@ def plot_ranking(
 def plot_portfolios(portfolio_returns: pd.DataFrame, params: EvaluationParams) -> tuple[go.Figure | Section, ...]:
     """Draw equity, drawdown and turnover of the simulated long-short portfolio."""
     from gogooku_kedro.report.figures import portfolio
+    from gogooku_kedro.report.page import section
 
-    return _section(
+    return section(
         "Simulated portfolio",
         portfolio.portfolio_equity(portfolio_returns, params.cost_bps),
         portfolio.portfolio_drawdown(portfolio_returns, params.cost_bps),
@@ -105,8 +92,9 @@ def plot_portfolios(portfolio_returns: pd.DataFrame, params: EvaluationParams) -
 def plot_network(training_history: pd.DataFrame, graph_edges: pd.DataFrame) -> tuple[go.Figure | Section, ...]:
     """Draw the graph attention in training, neighbours per stock, and loss and validation rank IC by epoch."""
     from gogooku_kedro.report.figures import model
+    from gogooku_kedro.report.page import section
 
-    return _section(
+    return section(
         "Network: graph and training",
         model.graph_monitoring(training_history),
         model.degree_histogram(graph_edges),
@@ -126,20 +114,11 @@ def make_evidence(
 ) -> Evidence:
     """Gather the facts and numbers of the run."""
     from gogooku_kedro.baselines.oracle import oracle_bounds
-    from gogooku_kedro.report import results
     from gogooku_kedro.report.evidence import Evidence
 
-    found = results.parse(results.Metrics, metrics)
-    stale = dict.fromkeys((*found.run.stale, *run_record["stale"]))  # of the evaluation, and of this run
-    return Evidence(
-        key_results=results.parse(results.KeyResults, key_results),
-        metrics=replace(found, run=replace(found.run, stale=tuple(stale))),
-        quality=quality_report,
-        manifest=feature_manifest,
-        portfolios=results.PortfolioMetrics.of(portfolio_metrics),
-        oracle=oracle_bounds(market_oracle, labels.entry),
-        entry=labels.entry,
-    )
+    files = (metrics, key_results, portfolio_metrics, quality_report, feature_manifest)
+    oracle = oracle_bounds(market_oracle, labels.entry)
+    return Evidence.of(*files, oracle=oracle, entry=labels.entry, stale=run_record["stale"])
 
 
 def write_report(
@@ -160,13 +139,5 @@ def write_report(
     beside = [page.study_group(name, study, run) for name, study in studies.items()]
     groups = [ranking, portfolio, network, *beside]
     html = page.render_report(evidence, groups, title="ATFT-GAT-FAN beside its baselines")
-    settings = {"model": model, "training": training}
-    card = page.render_model_card(evidence, **{name: of.model_dump(mode="json") for name, of in settings.items()})
-    return html, card
-
-
-def _section(title: str, *figures: go.Figure) -> tuple[go.Figure | Section, ...]:
-    """The figures, for Kedro-Viz, and after them the section that shows them."""
-    from gogooku_kedro.report.page import FigureGroup
-
-    return (*figures, FigureGroup(title, figures))
+    settings = {"model": model.model_dump(mode="json"), "training": training.model_dump(mode="json")}
+    return html, page.render_model_card(evidence, **settings)

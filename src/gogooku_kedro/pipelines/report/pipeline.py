@@ -6,6 +6,7 @@ What only other pipelines write is read through `OptionalDataset`: None where th
 from kedro.pipeline import Pipeline, node
 
 from gogooku_kedro.pipelines.report import nodes
+from gogooku_kedro.pipelines.report.figures import OWN
 from gogooku_kedro.pipelines.stage import stage
 
 STUDIES = ["ablation_study", "explanation_study", "walk_forward_study"]
@@ -15,12 +16,12 @@ FACTS = [
     *("metrics", "key_results", "portfolio_metrics", "quality_report"),
     *("feature_manifest", "market_oracle", "run_record", "params:labels"),
 ]
-SECTIONS = {name: f"{name}_section" for name in nodes.OWN}
+SECTIONS = {name: f"{name}_section" for name in OWN}
 
 
 def create_pipeline() -> Pipeline:
     """Build the stage `report`."""
-    drawn = {name: [*figures, SECTIONS[name]] for name, figures in nodes.OWN.items()}
+    drawn = {name: [*figures, SECTIONS[name]] for name, figures in OWN.items()}
     settings, held = "params:evaluation", ["portfolio_returns", "params:evaluation"]
     shown = ["report_evidence", "studies", *SECTIONS.values(), "params:model", "params:training"]
     return stage(
