@@ -40,7 +40,7 @@ train-optimized: setup  ## the production settings, in the background; kedro sta
 	fi
 
 test: setup           ## all tests with coverage, in two processes; make test WORKERS=8
-	$(BIN)/python -m pytest --cov --cov-report=term -n $(WORKERS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --cov --cov-report=term -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: setup           ## style, types, import contracts, configuration
 	$(BIN)/ruff check .

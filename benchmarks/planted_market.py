@@ -35,7 +35,7 @@ from gogooku_kedro.metrics.rank_ic import rank_ic
 from gogooku_kedro.metrics.significance import newey_west_lag, newey_west_t
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.params import ModelParams, TrainingParams
-from gogooku_kedro.training import MarketTensors, fit_model, predict_days
+from gogooku_kedro.training import MarketTensors, fit_ensemble, predict_days
 
 CONF = Path(__file__).parents[1] / "conf" / "base"
 SEEDS = range(5)
@@ -87,13 +87,13 @@ class VariantResult(NamedTuple):
     attention_auc: float
 
 
-def network(variant: str, seed: int, folder: str) -> tuple[ModelParams, TrainingParams]:
+def network(variant: str, seeds: Sequence[int], folder: str) -> tuple[ModelParams, TrainingParams]:
     """Settings of `conf/base` with the sizes of this market."""
     model = OmegaConf.merge(OmegaConf.load(CONF / "parameters.yml").model, MODEL)
     model.gat.enabled = variant != "off"
     learning = OmegaConf.merge(
         OmegaConf.load(CONF / "parameters_training.yml").training,
-        TRAINING | {"seed": seed, "checkpoint_dir": folder},
+        TRAINING | {"seeds": list(seeds), "seeds_together": len(seeds) > 1, "checkpoint_dir": folder},
     )
     return (
         ModelParams.model_validate(OmegaConf.to_container(model)),
@@ -101,17 +101,20 @@ def network(variant: str, seed: int, folder: str) -> tuple[ModelParams, Training
     )
 
 
-def train_variant(market: PlantedMarket, variant: str, parts: Parts, seed: int | None = None) -> VariantResult:
-    """Train on one graph, with the seed of the market where none is given, and score the test part with it."""
+def train_variant(market: PlantedMarket, variant: str, parts: Parts, seeds: Sequence[int]) -> list[VariantResult]:
+    """Train a model per seed on one graph, all in one loop, and score the test part with each."""
     data = tensors(market, graph_edges(market, GRAPHS[variant]))
     days = parts.test_days()
     with tempfile.TemporaryDirectory() as folder:
-        settings = network(variant, market.settings.seed if seed is None else seed, folder)
-        bundle = fit_model(data, parts.train, parts.valid, "planted", *settings).seed_model
-    model = bundle.build("planted", settings[0])
-    score = np.stack([s[:, 0].double().numpy() for _, s, _ in predict_days(model, data, days, "cpu")])
-    auc = attention_auc(model, data, market, days[::10]) if variant in ("on", "permuted") else np.nan
-    return VariantResult(rank_ic(score, market.ret[days]), auc)
+        settings = network(variant, seeds, folder)
+        trained = fit_ensemble(data, parts.train, parts.valid, "planted", *settings).ensemble
+    results = []
+    for seed_model in trained.seed_models:
+        model = seed_model.build("planted", settings[0])
+        score = np.stack([s[:, 0].double().numpy() for _, s, _ in predict_days(model, data, days, "cpu")])
+        auc = attention_auc(model, data, market, days[::10]) if variant in ("on", "permuted") else np.nan
+        results.append(VariantResult(rank_ic(score, market.ret[days]), auc))
+    return results
 
 
 def attention_auc(model: ATFTGATFAN, data: MarketTensors, market: PlantedMarket, days: Sequence[int]) -> float:
@@ -133,13 +136,13 @@ def seed_run(settings: PlantedSettings, parts: Parts) -> tuple[dict[str, Array],
     daily = oracle(market, graph_edges(market), parts.test_days())
     areas = {}
     for variant in GRAPHS:
-        daily[variant], areas[variant] = train_variant(market, variant, parts)
+        ((daily[variant], areas[variant]),) = train_variant(market, variant, parts, [settings.seed])
         print(
             f"seed {settings.seed} {variant}: {daily[variant].mean():.4f}, AUC {areas[variant]:.3f}",
             flush=True,
         )
     noise = simulate(replace(settings, signal_strength=0.0))
-    daily["noise"], areas["noise"] = train_variant(noise, "on", parts)
+    ((daily["noise"], areas["noise"]),) = train_variant(noise, "on", parts, [settings.seed])
     return daily, areas
 
 

@@ -1,11 +1,14 @@
 """One real run through the command line, and the configuration as Kedro composes it."""
 
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Sequence
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any, NamedTuple
 
 # Before anything imports numpy or torch: models this small gain nothing from a second thread, and lose
@@ -13,9 +16,11 @@ from typing import Any, NamedTuple
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+from filelock import FileLock
 from kedro.config import OmegaConfigLoader
 
 from gogooku_kedro.settings import CONFIG_LOADER_ARGS
+from tests.command import TIMEOUT, run_kedro
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENTS = ("base", "gat_minimal", "gat_production", "jquants", "ohlcv", "test")
@@ -31,23 +36,26 @@ class FinishedProcess(NamedTuple):
 
 
 def kedro(
-    *arguments: str, cwd: Path = ROOT, env: str | None = None, expect: Sequence[int] = (0,)
+    *arguments: str, cwd: Path = ROOT, env: str | None = None, expect: Sequence[int] = (0,), cold: bool = False
 ) -> subprocess.CompletedProcess[str]:
-    """Run Kedro's command line in a process of its own; stderr is part of stdout."""
+    """Run Kedro's command line in a process of its own; stderr is part of stdout.
+
+    A `cold` process is the interpreter started anew, as a user does; others begin with the libraries loaded.
+    """
     surroundings = {k: v for k, v in os.environ.items() if not k.startswith(("KEDRO", "COV_", "MLFLOW"))}
     surroundings |= {"COLUMNS": "160", "KEDRO_DISABLE_TELEMETRY": "1"}
     if env is not None:
         surroundings["KEDRO_ENV"] = env
-    result = subprocess.run(
-        [sys.executable, "-m", "kedro", *arguments],
-        cwd=cwd,
-        env=surroundings,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    command = [sys.executable, "-m", "kedro", *arguments]
+    with NamedTemporaryFile(prefix="kedro") as printed:
+        if cold:
+            done = subprocess.run(
+                command, cwd=cwd, env=surroundings, stdout=printed, stderr=printed, timeout=TIMEOUT, check=False
+            )
+            code = done.returncode
+        else:
+            code = run_kedro(arguments, cwd, surroundings, Path(printed.name))
+        result = subprocess.CompletedProcess(command, code, Path(printed.name).read_text())
     assert result.returncode in expect, result.stdout[-4000:]
     return result
 
@@ -59,9 +67,19 @@ def config_loader(env: str | None = None, conf: Path = ROOT / "conf", **runtime:
     )
 
 
+@cache
+def _composed(section: str, env: str | None, runtime: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
+    return dict(config_loader(env, **dict(runtime))[section])
+
+
+def catalog_of(env: str | None = None, **runtime: Any) -> dict[str, Any]:
+    """The merged catalog, composed once for the same arguments."""
+    return deepcopy(_composed("catalog", env, tuple(sorted(runtime.items()))))
+
+
 def settings_of(env: str | None = None, **changes: Any) -> dict[str, Any]:
     """Merged parameters; `changes` are YAML paths with `__` for the dots, `...` removes a key."""
-    parameters = deepcopy(dict(config_loader(env)["parameters"]))
+    parameters = deepcopy(_composed("parameters", env, ()))
     for path, value in changes.items():
         *parents, key = path.split("__")
         section: Any = parameters
@@ -79,13 +97,34 @@ def listing(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that several workers end together (`--no-loadscope-reorder`).
+
+    Files that train come before those that run pipelines: the workers then rarely wait for one another's
+    finished run.
+    """
+    first: dict[Path, int] = {}
+    for item in items:
+        kind = 2 if item.get_closest_marker("training") else 1 if item.get_closest_marker("pipeline") else 0
+        first[item.path] = max(first.get(item.path, 0), kind)
+    items.sort(key=lambda item: -first[item.path])
+
+
 @pytest.fixture(scope="session")
 def finished_process(tmp_path_factory: pytest.TempPathFactory) -> FinishedProcess:
-    """The whole flow on the small sample market, once per test session."""
-    data_root = tmp_path_factory.mktemp("finished") / "data"
-    before = listing(ROOT / "data")
-    run = kedro("run", "--env", "test", "--params", f"data_root={data_root}")
-    return FinishedProcess(data_root, run.stdout, before, listing(ROOT / "data"))
+    """The whole flow on the small sample market, once for all workers of a test session."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    kept = folder / "finished_process.pickle"
+    with FileLock(folder / "finished_process.lock"):
+        if not kept.exists():
+            data_root = folder / "finished/data"
+            before = listing(ROOT / "data")
+            run = kedro("run", "--env", "test", "--params", f"data_root={data_root}", cold=True)
+            kept.write_bytes(pickle.dumps(FinishedProcess(data_root, run.stdout, before, listing(ROOT / "data"))))
+        finished: FinishedProcess = pickle.loads(kept.read_bytes())
+    return finished
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,9 @@ def test_the_models_of_the_project_pass(check, env):
     assert verdict == f"all {len(table)} checks passed"
 
 
-@pytest.mark.parametrize("env", ENVIRONMENTS)
+@pytest.mark.parametrize(
+    "env", [pytest.param(env, marks=[pytest.mark.slow] if env == "gat_production" else []) for env in ENVIRONMENTS]
+)
 def test_inputs_that_do_not_vary_are_named_and_do_not_make_a_healthy_model_fail(check, monkeypatch, env):
     from gogooku_kedro.training.diagnostics import trial
 

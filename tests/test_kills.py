@@ -19,7 +19,7 @@ from gogooku_kedro.market.blocks import TableBlock, table_blocks
 from gogooku_kedro.params import SECTIONS
 from gogooku_kedro.refusals import sentence_of
 from tests.accidents import contents, full, killed, writes_of
-from tests.conftest import config_loader, settings_of
+from tests.conftest import catalog_of, settings_of
 
 
 class Stage:
@@ -34,7 +34,7 @@ class Stage:
         self.wanted = contents(root)
 
     def _catalog(self) -> DataCatalog:
-        entries = config_loader("test", data_root=str(self.root))["catalog"]
+        entries = catalog_of("test", data_root=str(self.root))
         catalog = DataCatalog.from_config(entries)
         typed = {n: SECTIONS[n].model_validate(v) if n in SECTIONS else v for n, v in settings_of("test").items()}
         catalog["parameters"] = MemoryDataset(typed, copy_mode="assign")

@@ -49,7 +49,7 @@ def planted() -> Planted:
     market = simulate(MARKET)
     best = oracle(market, graph_edges(market), PARTS.test_days())
     variants = {
-        variant: [train_variant(market, variant, PARTS, seed) for seed in SEEDS]
+        variant: train_variant(market, variant, PARTS, SEEDS)
         for variant in ("on", "off", "identity", "permuted", "mean")
     }
     return Planted(market, best, variants)
