@@ -72,7 +72,7 @@ def _composed(section: str, env: str | None, runtime: tuple[tuple[str, Any], ...
     return dict(config_loader(env, **dict(runtime))[section])
 
 
-def catalog_of(env: str | None = None, **runtime: Any) -> dict[str, Any]:
+def entries_of(env: str | None = None, **runtime: Any) -> dict[str, Any]:
     """The merged catalog, composed once for the same arguments."""
     return deepcopy(_composed("catalog", env, tuple(sorted(runtime.items()))))
 

@@ -9,12 +9,23 @@ import click
 import pandas as pd
 import pytest
 import torch
+from kedro.framework.hooks.manager import _create_hook_manager
 from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from kedro.pipeline import Pipeline, node
+from kedro.runner import SequentialRunner
 
 from gogooku_kedro import hooks
 from gogooku_kedro.datasets import JSONDataset, OhlcvFileDataset
-from gogooku_kedro.hooks import GraphMatchesModel, OneRun, RunRecord, SettingsCheck, SettingsError, SourceCheck
+from gogooku_kedro.hooks import (
+    FitsSettings,
+    FreedMemory,
+    GraphMatchesModel,
+    OneRun,
+    RunRecord,
+    SettingsCheck,
+    SettingsError,
+    SourceCheck,
+)
 from gogooku_kedro.market.source_state import source_state
 from gogooku_kedro.params import SECTIONS
 from gogooku_kedro.refusals import sentence_of
@@ -181,10 +192,10 @@ class TestGraphMatchesModel:
 
 class TestRunRecord:
     def run(self, folder, parameters, nodes=(), env="test", **runtime_params):
-        record = RunRecord()
+        record = RunRecord(FitsSettings())
         stored = JSONDataset(filepath=str(folder / "run_record.json"))
         catalog = catalog_of(parameters, run_record=stored)
-        record.before_pipeline_run({"env": env, "runtime_params": runtime_params}, Pipeline([]), catalog)
+        record.before_pipeline_run({"env": env, "runtime_params": runtime_params}, catalog)
         for each in nodes:
             record.before_node_run(each)
             record.after_node_run(each)
@@ -227,6 +238,26 @@ class TestRunRecord:
     def test_the_preset_of_the_command_line_is_in_it(self, tmp_path):
         assert self.run(tmp_path, settings_of(), preset="production")["preset"] == "production"
 
+    def test_what_does_not_fit_the_settings_is_in_it_as_the_check_before_the_run_found_it(self, tmp_path):
+        fits = FitsSettings()
+        fits.stale = ["labels.entry was then another"]
+        stored = JSONDataset(filepath=str(tmp_path / "run_record.json"))
+        catalog = catalog_of(settings_of(stale="allow"), run_record=stored)
+        RunRecord(fits).before_pipeline_run({"env": "test"}, catalog)
+        assert stored.load()["stale"] == fits.stale
+
+
+def test_memory_is_given_back_once_before_every_node(monkeypatch):
+    given_back = []
+    system = SimpleNamespace(malloc_trim=given_back.append)
+    monkeypatch.setattr(hooks.ctypes, "CDLL", lambda name: system)
+    monkeypatch.setattr(hooks.sys, "platform", "linux")
+    manager = _create_hook_manager()
+    manager.register(FreedMemory())
+    steps = [node(lambda x, y: x + y, ["a", "b"], "c", name="one"), node(lambda x, y: x + y, ["c", "b"], "d", name="2")]
+    SequentialRunner().run(Pipeline(steps), DataCatalog({"a": MemoryDataset(1), "b": MemoryDataset(2)}), manager)
+    assert given_back == [0, 0]
+
 
 def test_a_root_that_cannot_be_written_is_named():
     record = JSONDataset(filepath="/dev/null/data/08_reporting/run_record.json")
@@ -241,14 +272,14 @@ def test_a_record_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     catalog = catalog_of(settings_of(), run_record=JSONDataset(filepath=str(tmp_path / "run_record.json")))
     monkeypatch.setattr(Path, "replace", no_space)
     with pytest.raises(DatasetError) as full:
-        RunRecord().before_pipeline_run({"env": "test"}, Pipeline([]), catalog)
+        RunRecord(FitsSettings()).before_pipeline_run({"env": "test"}, catalog)
     assert sentence_of(full.value).startswith(f"{tmp_path}/run_record.json: No space left on device; mend that")
 
 
 def test_stages_are_recorded_in_the_order_in_which_they_run(tmp_path):
-    record = RunRecord()
+    record = RunRecord(FitsSettings())
     catalog = catalog_of(settings_of(), run_record=JSONDataset(filepath=str(tmp_path / "run_record.json")))
-    record.before_pipeline_run({"env": "test"}, Pipeline([]), catalog)
+    record.before_pipeline_run({"env": "test"}, catalog)
     for namespace in ("baselines", "mine", "ingestion", "features", "graph"):
         each = step(namespace, namespace=namespace)
         record.before_node_run(each)

@@ -19,7 +19,7 @@ from gogooku_kedro.market.blocks import TableBlock, table_blocks
 from gogooku_kedro.params import SECTIONS
 from gogooku_kedro.refusals import sentence_of
 from tests.accidents import contents, full, killed, writes_of
-from tests.conftest import catalog_of, settings_of
+from tests.conftest import entries_of, settings_of
 
 
 class Stage:
@@ -34,7 +34,7 @@ class Stage:
         self.wanted = contents(root)
 
     def _catalog(self) -> DataCatalog:
-        entries = catalog_of("test", data_root=str(self.root))
+        entries = entries_of("test", data_root=str(self.root))
         catalog = DataCatalog.from_config(entries)
         typed = {n: SECTIONS[n].model_validate(v) if n in SECTIONS else v for n, v in settings_of("test").items()}
         catalog["parameters"] = MemoryDataset(typed, copy_mode="assign")
@@ -55,7 +55,7 @@ class Stage:
     def run(self) -> None:
         """Run it, with the hooks that write or refuse."""
         catalog, hooks = self._catalog(), _create_hook_manager()
-        for hook in (OneRun(), FitsSettings(), RunRecord()):
+        for hook in (OneRun(), fits := FitsSettings(), RunRecord(fits)):
             hooks.register(hook)
         pipeline = Pipeline([self._replayed(node) for node in self.own.nodes])
         arguments = {"run_params": {"env": "test"}, "pipeline": pipeline, "catalog": catalog}

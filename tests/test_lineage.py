@@ -16,7 +16,7 @@ from gogooku_kedro.lineage import READS, Lineage, reasons
 from gogooku_kedro.params import SECTIONS, Section
 from gogooku_kedro.params.base import flatten
 from gogooku_kedro.pipelines.stage import STAGES
-from tests.conftest import catalog_of, kedro, settings_of
+from tests.conftest import entries_of, kedro, settings_of
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -32,7 +32,7 @@ class Root:
 
     def lineage(self, env: str = "test", runtime: dict[str, Any] | None = None, **changes: Any) -> Lineage:
         """Return what a run under changed settings sees."""
-        entries = catalog_of(env, data_root=str(self.folder), **(runtime or {}))
+        entries = entries_of(env, data_root=str(self.folder), **(runtime or {}))
         self.catalog = DataCatalog.from_config(entries)
         return Lineage(self.catalog, settings_of(env, **changes), env)
 

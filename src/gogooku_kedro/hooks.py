@@ -113,7 +113,14 @@ class OneRun:
 
 
 class FitsSettings:
-    """Refuse a run that would read what was made under other settings or inputs, and say of what it writes."""
+    """Refuse a run that would read what was made under other settings or inputs, and say of what it writes.
+
+    Attributes:
+        stale: Why the run that has begun does not read what it would make itself; empty if it does.
+    """
+
+    def __init__(self) -> None:
+        self.stale: list[str] = []
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
@@ -122,7 +129,7 @@ class FitsSettings:
 
         self._lineage = Lineage(catalog, plain_parameters(catalog), run_params.get("env") or "base")
         try:
-            self._lineage.check(self._lineage.read_by(pipeline))
+            self.stale = self._lineage.check(self._lineage.read_by(pipeline))
         except ValueError as error:
             raise SettingsError(str(error)) from error
 
@@ -161,9 +168,15 @@ class SourceCheck:
 class FreedMemory:
     """Give what the nodes before have freed back to the system; glibc keeps up to half a gigabyte of it."""
 
+    def __init__(self) -> None:
+        self._node: Node | None = None
+
     @hook_impl
-    def before_dataset_loaded(self) -> None:
-        """Do so before the inputs of a node are loaded."""
+    def before_dataset_loaded(self, node: Node) -> None:
+        """Do so once, before the first input of a node is loaded."""
+        if node is self._node:
+            return
+        self._node = node
         if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "malloc_trim"):
             library.malloc_trim(0)
 
@@ -192,19 +205,22 @@ class GraphMatchesModel:
 
 
 class RunRecord:
-    """Record what ran: commit, settings, seed, and the seconds of every stage."""
+    """Record what ran: commit, settings, seed, and the seconds of every stage.
 
-    def __init__(self) -> None:
+    Args:
+        fits: The hook that has held what is stored against the settings of the run.
+    """
+
+    def __init__(self, fits: FitsSettings) -> None:
+        self._fits = fits
         self._started: dict[str, float] = {}
 
     @hook_impl
-    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
+    def before_pipeline_run(self, run_params: dict[str, Any], catalog: DataCatalog) -> None:
         """Begin a record; stages that ran before with the same settings keep their seconds."""
-        from gogooku_kedro.lineage import Lineage
         from gogooku_kedro.report.provenance import git_sha
 
         parameters = plain_parameters(catalog)
-        lineage = Lineage(catalog, parameters)
         record = {
             "git_sha": git_sha(),
             "config_hash": config_hash(parameters),
@@ -212,7 +228,7 @@ class RunRecord:
             "seeds": parameters["training"]["seeds"] or [parameters["training"]["seed"]],
             "environment": run_params.get("env") or "base",
             "preset": (run_params.get("runtime_params") or {}).get("preset", "none"),
-            "stale": lineage.check(lineage.read_by(pipeline)),
+            "stale": self._fits.stale,
             "seconds": {},
         }
         if record["stale"]:

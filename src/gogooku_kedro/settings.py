@@ -15,13 +15,14 @@ from gogooku_kedro.hooks import (
 from gogooku_kedro.run_progress import RunProgress
 
 # Of hooks that go first, the last of these is called first; of those that go last, the last.
+_fits_settings = FitsSettings()
 HOOKS = (
     OneRun(),
-    FitsSettings(),
+    _fits_settings,
     SourceCheck(),
     SettingsCheck(),
     FreedMemory(),
-    RunRecord(),
+    RunRecord(_fits_settings),
     GraphMatchesModel(),
     Tracking(),
     MlflowRecord(),

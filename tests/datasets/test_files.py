@@ -14,7 +14,7 @@ from kedro.io import DataCatalog, DatasetError
 from gogooku_kedro import datasets
 from gogooku_kedro.datasets import KeyResultsDataset, ParquetDataset, TextDataset
 from gogooku_kedro.datasets.integrity import stored_problems
-from tests.conftest import ENVIRONMENTS, catalog_of
+from tests.conftest import ENVIRONMENTS, entries_of
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +78,7 @@ def test_an_absent_table_is_named_with_the_command_that_writes_it(file):
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)
 def test_every_stored_dataset_is_called_like_its_file_and_made_by_a_pipeline(env):
-    catalog = DataCatalog.from_config(catalog_of(env, ohlcv_path="prices.csv"))
+    catalog = DataCatalog.from_config(entries_of(env, ohlcv_path="prices.csv"))
     made = set().union(*(pipeline.all_outputs() for pipeline in pipelines.values()))
     for name in set(catalog.keys()) & made:
         path = getattr(catalog[name], "_filepath", None)

@@ -125,10 +125,3 @@ def test_blocks_cover_every_cell_once(panel):
 def test_too_little_memory_names_the_setting(panel):
     with pytest.raises(ValueError, match=r"features\.memory_mb is too small for a block of one"):
         compute_features(panel, EVERY, Execution(memory_mb=1))
-
-
-def test_a_formula_that_reads_what_it_did_not_declare_fails(panel):
-    view = engine.only(panel, ("adj_close",))
-    assert set(view.data_vars) == {"adj_close"}
-    with pytest.raises(KeyError, match="ret_1d"):
-        view["ret_1d"]

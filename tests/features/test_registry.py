@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from gogooku_kedro.features import FAMILIES, FEATURES, compute_features, engine
+from gogooku_kedro.features import FAMILIES, FEATURES, compute_features
+from gogooku_kedro.features.declared import DeclaredPanel
 from gogooku_kedro.features.feature import Kind, shared_results
 from gogooku_kedro.features.normalise import price_channels
 from gogooku_kedro.features.registry import select_features
@@ -65,7 +66,7 @@ def today(panel, features) -> dict[str, np.ndarray]:
     for kind in get_args(Kind):
         with shared_results():
             for feature in (f for f in features if f.kind == kind):
-                raw = feature.function(engine.only(floats, feature.needs))
+                raw = feature.function(DeclaredPanel.of(floats, feature.needs))
                 values[feature.name] = raw.isel(date=-1).values
     return values
 

@@ -12,7 +12,7 @@ from kedro.validation.type_extractor import TypeExtractor
 
 from gogooku_kedro import params
 from gogooku_kedro.pipeline_registry import register_pipelines
-from tests.conftest import ENVIRONMENTS, ROOT, catalog_of, config_loader
+from tests.conftest import ENVIRONMENTS, ROOT, config_loader, entries_of
 
 LAYERS = {"raw", "intermediate", "primary", "feature", "model_input", "models", "model_output", "reporting"}
 VERBS = {
@@ -142,7 +142,7 @@ def test_every_dataset_is_in_the_catalog_and_only_what_is_gathered_or_tensors_st
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)
 def test_datasets_have_a_layer_and_a_snake_case_noun(env):
-    catalog = catalog_of(env, ohlcv_path="prices.csv")
+    catalog = entries_of(env, ohlcv_path="prices.csv")
     for name, entry in catalog.items():
         assert entry["metadata"]["kedro-viz"]["layer"] in LAYERS, name
         assert re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name)

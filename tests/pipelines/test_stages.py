@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from gogooku_kedro.pipeline_registry import register_pipelines
-from tests.conftest import catalog_of, kedro
+from tests.conftest import entries_of, kedro
 from tests.pipelines.test_registry import MEMORY
 
 pytestmark = pytest.mark.pipeline
@@ -34,7 +34,7 @@ def data_root(finished_run, tmp_path_factory) -> Path:
 
 def last_writes(data_root: Path) -> dict[str, int]:
     """Dataset -> when its file, or the newest file of its folder, was written; 0 if it is not there."""
-    catalog = catalog_of("test", data_root=str(data_root))
+    catalog = entries_of("test", data_root=str(data_root))
     paths = {name: Path(entry["filepath"]) for name, entry in catalog.items() if "filepath" in entry}
     return {
         name: max((p.stat().st_mtime_ns for p in [path, *path.rglob("*")] if p.exists()), default=0)

@@ -17,6 +17,7 @@ import numpy as np
 import xarray as xr
 
 from gogooku_kedro.arrays.compiled import compiled
+from gogooku_kedro.features.declared import DeclaredPanel
 from gogooku_kedro.features.feature import Feature, Kind, shared_results
 from gogooku_kedro.features.registry import FEATURES, log_dropped, select_features
 from gogooku_kedro.market.blocks import PanelBlock, PanelFrame, assemble
@@ -206,11 +207,11 @@ def _compute(task: _Task, view: xr.Dataset) -> Values:
 
 def _compute_at_once(task: _Task, view: xr.Dataset, first_code: int, computed: Values) -> None:
     first = task.dates.start - task.halo
-    views = {needs: only(view, needs) for needs in {FEATURES[name].needs for name in task.names}}
+    views = {needs: DeclaredPanel.of(view, needs) for needs in {FEATURES[name].needs for name in task.names}}
     with shared_results():
         for name in task.names:
             feature = FEATURES[name]
-            raw = feature.function(views[feature.needs])
+            raw = feature.function(views[feature.needs].for_formula(name))
             raw = raw.transpose("date", "code") if feature.kind != "market" else raw
             values = np.ascontiguousarray(raw.values, dtype=np.float64).reshape(raw.sizes["date"], -1)
             missing = max(feature.lookback - first - task.halo, 0)
@@ -225,14 +226,6 @@ def _narrow(values: Array, halo: int, missing: int, first_code: int, narrow: Flo
             value = np.float32(values[halo + t, code])
             known = np.isfinite(value) & (t >= missing)
             narrow[t, first_code + code] = value if known else np.float32(np.nan)
-
-
-def only(panel: xr.Dataset, needs: Sequence[str]) -> xr.Dataset:
-    """Hide what a feature did not declare, so that an undeclared need fails at once."""
-    view = panel[[need for need in needs if need in panel.data_vars]]
-    for name in {"date", "code", *needs} & set(panel.coords):
-        view = view.assign_coords({name: panel.coords[name]})
-    return view.drop_vars([name for name in view.coords if name not in {"date", "code", *needs}])
 
 
 def _needs(features: Sequence[Feature]) -> set[str]:
