@@ -111,6 +111,24 @@ def test_more_memory_means_fewer_and_larger_blocks(panel):
     assert len(blocks_of(panel, Execution(workers=2, memory_mb=100 * least))) == 2 * len(groups)
 
 
+@pytest.mark.parametrize("cores", [1, 2, 5])
+def test_auto_is_a_block_for_every_core_with_the_same_bits(panel, whole, cores, monkeypatch):
+    monkeypatch.setattr(engine, "cores", lambda: cores)
+    execution = Execution(workers="auto", memory_mb=100_000)
+    groups = list(engine._groups(select_features(panel, EVERY).features))
+    assert len(blocks_of(panel, execution)) == cores * len(groups)
+    assert_same_bits(whole, compute_features(panel, EVERY, execution))
+
+
+def test_auto_takes_fewer_where_the_memory_does_not_hold_a_block_for_every_core(panel, monkeypatch):
+    monkeypatch.setattr(engine, "cores", lambda: 64)
+    least = least_memory(panel, workers=2)
+    features = select_features(panel, EVERY).features
+    assert engine._that_fits(panel, features, Execution(workers="auto", memory_mb=least)).workers == 2
+    with pytest.raises(ValueError, match=r"features\.memory_mb is too small for a block"):
+        compute_features(panel, EVERY, Execution(workers="auto", memory_mb=1))
+
+
 def test_blocks_cover_every_cell_once(panel):
     frame, seen = None, {}
     for block in stream_features(panel, EVERY, Execution(memory_mb=2 * least_memory(panel))):

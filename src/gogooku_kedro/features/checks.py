@@ -133,7 +133,7 @@ def _measure(
     done = 0
     for rows in _runs(sessions, dates_per_block(inside.shape[1], len(entries), execution)):
         among = inside[rows]
-        x = block_scores(raw, rows, among, ids, entries, over_time, execution.workers)
+        x = block_scores(raw, rows, among, ids, entries, over_time, execution.threads)
         known = np.where(among[..., None], ret[rows].values, np.nan)
         measured.rank_ic[done : done + len(among)], pairs = _rank_ic(x, known)
         measured.pairs += pairs

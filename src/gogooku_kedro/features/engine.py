@@ -6,11 +6,12 @@ number of workers and the machine they run on change nothing but time and memory
 """
 
 import logging
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -36,6 +37,10 @@ CODES_IN_CACHE = 256
 INTERMEDIATE = 60  # float64 arrays of a block's size that its formulas hold at the same time
 
 
+class MemoryTooSmallError(ValueError):
+    """The working memory does not hold the smallest block."""
+
+
 @dataclass(frozen=True)
 class Execution:
     """Where and how large: nothing here changes a result.
@@ -44,14 +49,27 @@ class Execution:
         engine: `local` computes in threads of this process, `dask` on a dask.distributed cluster.
         scheduler: Address of the cluster's scheduler (`tcp://host:8786`); None starts a cluster of
             `workers` processes on this machine for the time of the computation.
-        workers: Blocks computed at the same time.
+        workers: Blocks computed at the same time; `auto`: one for every core of this process, fewer where the
+            memory does not hold as many.
         memory_mb: Working memory of all blocks together, in MiB; decides their size.
     """
 
     engine: Engine = "local"
     scheduler: str | None = None
-    workers: int = 1
+    workers: int | Literal["auto"] = 1
     memory_mb: int = 4096
+
+    @property
+    def threads(self) -> int:
+        """Return how many blocks are computed at the same time where the memory holds them."""
+        return cores() if self.workers == "auto" else self.workers
+
+
+def cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 LOCAL = Execution()
@@ -101,12 +119,13 @@ def stream_selected(
 ) -> Iterator[PanelBlock]:
     """Yield some registered features, whose needs the panel meets, block by block."""
     frame = _frame(panel, features)
+    execution = _that_fits(panel, features, execution)
     tasks = list(plan(panel, features, execution))
     with _submitter(execution) as submit:
         pending: deque[tuple[_Task, Callable[[], Values]]] = deque()
         waiting, number = iter(tasks), 0
         while True:
-            while len(pending) <= execution.workers and (task := next(waiting, None)) is not None:
+            while len(pending) <= execution.threads and (task := next(waiting, None)) is not None:
                 pending.append((task, submit(_compute, task, _view(panel, task))))
             if not pending:
                 return
@@ -119,10 +138,10 @@ def plan(panel: xr.Dataset, features: Sequence[Feature], execution: Execution) -
     """Yield the blocks, each as large as its share of the memory and of the work.
 
     Raises:
-        ValueError: The memory does not hold the smallest block.
+        MemoryTooSmallError: The memory does not hold the smallest block.
     """
     n_dates, n_codes = panel.sizes["date"], panel.sizes["code"]
-    budget = execution.memory_mb * 2**20 / (execution.workers + 1)
+    budget = execution.memory_mb * 2**20 / (execution.threads + 1)
     for kind, members in _groups(features):
         names = tuple(feature.name for feature in members)
         computing, kept = 8 * (len(_needs(members)) + INTERMEDIATE), 4 * (len(_needs(members)) + len(members))
@@ -144,6 +163,18 @@ def plan(panel: xr.Dataset, features: Sequence[Feature], execution: Execution) -
                 yield _Task(kind, names, dates, slice(0, n_codes), min(halo, start))
 
 
+def _that_fits(panel: xr.Dataset, features: Sequence[Feature], execution: Execution) -> Execution:
+    """Return the execution with a number of workers: of `auto`, the most up to the cores whose blocks fit."""
+    if execution.workers != "auto":
+        return execution
+    for workers in range(execution.threads, 1, -1):
+        fewer = replace(execution, workers=workers)
+        with suppress(MemoryTooSmallError):
+            list(plan(panel, features, fewer))
+            return fewer
+    return replace(execution, workers=1)
+
+
 def _groups(features: Sequence[Feature]) -> Iterator[tuple[Kind, list[Feature]]]:
     """Features of one kind; those of dates by look-back too, which a block has to read once more."""
     for kind in get_args(Kind):
@@ -158,12 +189,12 @@ def _groups(features: Sequence[Feature]) -> Iterator[tuple[Kind, list[Feature]]]
 
 def _share(length: int, execution: Execution) -> int:
     """Rows of one block at most, so that every worker has one."""
-    return -(-length // execution.workers)
+    return -(-length // execution.threads)
 
 
 def _block_size(room: float, chunk: int, longest: int, smallest: str) -> int:
     if room < 1:
-        raise ValueError(
+        raise MemoryTooSmallError(
             f"features.memory_mb is too small for a block of {smallest}; raise it, or lower features.workers"
         )
     whole_chunks = int(room) // chunk * chunk
@@ -243,7 +274,7 @@ def _frame(panel: xr.Dataset, features: Sequence[Feature]) -> PanelFrame:
 def _submitter(execution: Execution) -> Iterator[Callable[..., Callable[[], Any]]]:
     """Yield a function that starts a task and returns how to wait for its result."""
     if execution.engine == "local":
-        with ThreadPoolExecutor(execution.workers) as pool:
+        with ThreadPoolExecutor(execution.threads) as pool:
             yield lambda function, *arguments: pool.submit(function, *arguments).result
         return
     with _cluster(execution) as client:
@@ -266,7 +297,7 @@ def _cluster(execution: Execution) -> Iterator[Any]:
             yield client
         return
     with (
-        LocalCluster(n_workers=execution.workers, threads_per_worker=1, dashboard_address=":0") as cluster,
+        LocalCluster(n_workers=execution.threads, threads_per_worker=1, dashboard_address=":0") as cluster,
         Client(cluster) as client,
     ):
         yield client

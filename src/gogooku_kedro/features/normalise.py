@@ -57,7 +57,7 @@ def normalise(
     starts = range(0, n_dates, size)
     for number, start in enumerate(starts):
         rows = slice(start, min(start + size, n_dates))
-        scores = block_scores(raw, rows, inside[rows], ids, entries, over_time, execution.workers)
+        scores = block_scores(raw, rows, inside[rows], ids, entries, over_time, execution.threads)
         values = {"x": _columns(scores, inside[rows], manifest), "levels": levels.values[rows]}
         values["in_universe"] = inside[rows]
         yield PanelBlock(frame, values, rows, slice(0, n_codes), number, len(starts))

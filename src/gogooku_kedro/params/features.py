@@ -24,7 +24,8 @@ class FeatureChecksParams(Section):
 class FeaturesParams(Section):
     """Which features are computed and how a date's cross-section is normalised.
 
-    `engine`, `scheduler`, `workers` and `memory_mb` say where and in what portions.
+    `engine`, `scheduler`, `workers` and `memory_mb` say where and in what portions; `workers: auto` is a block for
+    every core, fewer where `memory_mb` does not hold as many.
     """
 
     renamed: ClassVar[Mapping[str, str]] = {"gates": "checks"}
@@ -39,7 +40,7 @@ class FeaturesParams(Section):
     checks: FeatureChecksParams
     engine: Literal["local", "dask"] = no_effect()
     scheduler: str | None = no_effect()
-    workers: PositiveInt = no_effect()
+    workers: int | Literal["auto"] = no_effect()
     memory_mb: PositiveInt = no_effect()
 
     @field_validator("families", "normalisation_of", "sector_neutral", mode="before")
@@ -54,6 +55,13 @@ class FeaturesParams(Section):
             ordered = sorted(written, key=lambda name: name in RENAMED_FAMILIES)
             return {today.get(name, name): written[name] for name in ordered}
         return [today[name] if isinstance(name, str) else name for name in written]
+
+    @field_validator("workers", mode="plain")
+    @classmethod
+    def _number_or_auto(cls, written: Any) -> Any:
+        if written == "auto" or (type(written) is int and written > 0):
+            return written
+        raise ValueError(f"features.workers: {written!r} is neither a whole number above 0 nor auto")
 
     @model_validator(mode="after")
     def _scheduler_belongs_to_dask(self) -> "FeaturesParams":
