@@ -93,7 +93,7 @@ def network(variant: str, seeds: Sequence[int], folder: str) -> tuple[ModelParam
     model.gat.enabled = variant != "off"
     learning = OmegaConf.merge(
         OmegaConf.load(CONF / "parameters_training.yml").training,
-        TRAINING | {"seeds": list(seeds), "seeds_together": len(seeds) > 1, "checkpoint_dir": folder},
+        TRAINING | {"seeds": list(seeds), "checkpoint_dir": folder},
     )
     return (
         ModelParams.model_validate(OmegaConf.to_container(model)),
@@ -102,7 +102,7 @@ def network(variant: str, seeds: Sequence[int], folder: str) -> tuple[ModelParam
 
 
 def train_variant(market: PlantedMarket, variant: str, parts: Parts, seeds: Sequence[int]) -> list[VariantResult]:
-    """Train a model per seed on one graph, all in one loop, and score the test part with each."""
+    """Train a model per seed on one graph, and score the test part with each."""
     data = tensors(market, graph_edges(market, GRAPHS[variant]))
     days = parts.test_days()
     with tempfile.TemporaryDirectory() as folder:
