@@ -15,7 +15,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -30,9 +30,10 @@ from scipy import stats
 from benchmarks.kedro_run import CONF, ENVIRONMENT, Changes, kedro_run
 from benchmarks.measure import write
 from gogooku_kedro.baselines import lightgbm, lstm
+from gogooku_kedro.baselines.blend import mean_of_ranks
 from gogooku_kedro.baselines.neutral import neutral_versions
 from gogooku_kedro.baselines.rows import FitContext, FitSettings
-from gogooku_kedro.columns import HORIZONS, SCORES, horizon_name
+from gogooku_kedro.columns import HORIZONS, horizon_name
 from gogooku_kedro.metrics.daily import daily_metrics
 from gogooku_kedro.metrics.paired_seeds import days_to_decide
 from gogooku_kedro.metrics.significance import cosine_error, icir, mean_interval
@@ -175,19 +176,6 @@ def with_blends(scores: pd.DataFrame) -> pd.DataFrame:
     of = dict(tuple(scores.groupby("model")))
     blends = [mean_of_ranks([of[name] for name in names]).assign(model=blend) for blend, names in BLENDS.items()]
     return pd.concat([scores, *blends], join="inner", ignore_index=True)
-
-
-def mean_of_ranks(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Average models by the rank of their scores among the stocks of the date, over the rows all of them have."""
-    keys = ["date", "code", "split"]
-    ranked = []
-    for frame in frames:
-        ranks = frame.groupby("date")[list(SCORES)].rank(pct=True)
-        ranked.append(pd.concat([frame[keys], ranks], axis=1).set_index(keys))
-    common = ranked[0].index
-    for table in ranked[1:]:
-        common = common.intersection(table.index)
-    return (sum(table.loc[common] for table in ranked) / len(ranked)).reset_index()
 
 
 def compare(

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.forecast import BLENDS, CONTROLS, SAMPLE_SEEDS, _before_last_year, compare, difference, mean_of_ranks
+from benchmarks.forecast import BLENDS, CONTROLS, SAMPLE_SEEDS, _before_last_year, compare, difference
 
 SESSIONS = pd.bdate_range("2020-01-06", periods=300)
 
@@ -30,16 +30,6 @@ def test_of_several_markets_the_markets_decide():
     assert found["difference"] == pytest.approx(0.02, abs=0.002)
     assert found["low"] == pytest.approx(0.02 - half, abs=0.003)
     assert found["high"] == pytest.approx(0.02 + half, abs=0.003)
-
-
-def test_ranks_are_averaged_over_the_rows_that_all_models_have():
-    def scores(values: list[float], codes: list[str]) -> pd.DataFrame:
-        frame = pd.DataFrame({"date": SESSIONS[0], "code": codes, "split": "test"})
-        return frame.assign(**{f"score_{h}d": values for h in (1, 5, 10, 20)})
-
-    mixed = mean_of_ranks([scores([1.0, 2.0, 9.0], ["a", "b", "c"]), scores([5.0, 4.0], ["a", "b"])])
-    assert mixed["code"].tolist() == ["a", "b"]
-    assert mixed["score_1d"].tolist() == pytest.approx([(1 / 3 + 1) / 2, (2 / 3 + 0.5) / 2])
 
 
 def test_tuning_does_not_see_the_last_year():
