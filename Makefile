@@ -17,6 +17,7 @@ setup: $(READY)
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gogooku_kedro needs Python 3.11 or newer; run: make PYTHON=python3.11")'
+	@echo "downloads the packages of requirements.lock: about 3.0 GB on disk with the CPU build of torch, several GB more with the CUDA build; some minutes, once"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
