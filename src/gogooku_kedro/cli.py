@@ -173,6 +173,16 @@ def document_settings() -> None:
     click.secho(f"wrote {page}", fg="green")
 
 
+@cli.command(name="document-terms")
+def document_terms() -> None:
+    """Write docs/terms.md from the glossary of the report."""
+    from gogooku_kedro.report.glossary import glossary_page
+
+    page = Path.cwd() / "docs" / "terms.md"
+    page.write_text(glossary_page(), encoding="utf-8")
+    click.secho(f"wrote {page}", fg="green")
+
+
 @cli.command(name="document-rules")
 def document_rules() -> None:
     """Write the tables of docs/data_rules.md from the rules for bad data."""

@@ -34,6 +34,12 @@ RECORD = "run_record"
 MEASURED = ("metrics", "walk_forward_metrics")
 """Datasets whose numbers are logged and printed when they were written."""
 
+IDENTITY = ("git_sha", "config_hash", "environment", "preset")
+"""Fields of the record of a run that are tags in MLflow."""
+
+HASHES = {"data_hash": ("quality_report", "data_hash"), "feature_hash": ("feature_manifest", "hash")}
+"""Tag in MLflow -> dataset and key that it is of."""
+
 RANKING = "latest_ranking"
 PAGES = {"key_results", "report", "model_card"}
 
@@ -320,13 +326,16 @@ class MlflowRecord:
     """Write parameters row by row and the final metrics to the MLflow run, if one is open."""
 
     @hook_impl(trylast=True)
-    def before_pipeline_run(self, catalog: DataCatalog) -> None:
-        """Log every setting under its dotted path; kedro-mlflow would log a typed section as one string."""
+    def before_pipeline_run(self, run_params: dict[str, Any], catalog: DataCatalog) -> None:
+        """Name the run, and log every setting under its dotted path; kedro-mlflow logs a section as one string."""
         import mlflow
 
-        from gogooku_kedro.tracking import track
+        from gogooku_kedro.tracking import run_name, track
 
-        parameters = plain_parameters(catalog)
+        parameters, record = plain_parameters(catalog), catalog.load(RECORD)
+        source = Path(catalog["raw_bars"]._describe().get("filepath") or "sample market").name
+        track(mlflow.set_tag, "mlflow.runName", run_name(run_params, source, record))
+        track(mlflow.set_tags, {name: str(record[name]) for name in IDENTITY})
         settings = {k: v for k, v in parameters.items() if k in SECTIONS or k in RUNTIME_PARAMETERS}
         track(mlflow.log_params, {k: str(v)[:500] for k, v in flatten(settings).items()})
 
@@ -341,23 +350,30 @@ class MlflowRecord:
     @hook_impl(tryfirst=True)
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Log what was measured and written, and print the short table, the answers and where the files are."""
+        import mlflow
+
         from gogooku_kedro.baselines.oracle import oracle_bounds
         from gogooku_kedro.pipelines.report.figures import FIGURES
         from gogooku_kedro.report import publish
         from gogooku_kedro.tracking import track
 
         written = pipeline.all_outputs()
+        for tag, (name, key) in HASHES.items():
+            if catalog.exists(name):
+                track(mlflow.set_tag, tag, catalog.load(name)[key])
         for name in (name for name in MEASURED if name in written):
             metrics, entry = catalog.load(name), plain_parameters(catalog)["labels"]["entry"]
             track(publish.log_metrics, metrics, name.removesuffix("metrics").rstrip("_"))
             oracle = oracle_bounds(catalog.load("market_oracle"), entry)
-            publish.show_metrics(metrics, oracle, entry, paths(catalog, name))
+            held = catalog.load("portfolio_metrics") if name == "metrics" else None
+            publish.show_metrics(metrics, oracle, entry, paths(catalog, name), held, metrics["run"]["cost_bps"])
         if written >= PAGES:
             key_results = catalog.load("key_results")
 
             def log_report() -> None:  # reads the figures where the run is tracked only
                 figures = {name: catalog.load(name) for name in FIGURES if catalog.exists(name)}
-                publish.log_report(key_results, catalog.load("report"), catalog.load("model_card"), figures)
+                publish.log_answers(key_results)
+                publish.log_report(catalog.load("report"), catalog.load("model_card"), figures)
 
             track(log_report)
             publish.show_answers(key_results, paths(catalog, "report", "model_card"))

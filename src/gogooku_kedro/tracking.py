@@ -85,6 +85,22 @@ def _is_of_mlflow(path: Path) -> bool:
         return False
 
 
+def run_name(run_params: Mapping[str, Any], source: str, record: Mapping[str, Any]) -> str:
+    """Return what a run is called: "prices.parquet, production, seeds 0 1 2", with its pipelines in front if named.
+
+    Args:
+        run_params: Of Kedro's hooks.
+        source: Name of the price file.
+        record: The record of the run: environment, preset and seeds.
+    """
+    named = run_params.get("pipeline_names") or [run_params.get("pipeline_name")]
+    pipelines = [name for name in named if name not in (None, "__default__")]
+    preset = record["environment"] if record["preset"] == "none" else record["preset"]
+    seeds = [str(seed) for seed in record["seeds"]]
+    of_seeds = f"{'seed' if len(seeds) == 1 else 'seeds'} {' '.join(seeds)}"
+    return ", ".join([*(["+".join(pipelines)] if pipelines else []), source, preset, of_seeds])
+
+
 def begin() -> None:
     """Track again: what ended the tracking of an earlier run of this process need not hold for the next."""
     global _given_up  # noqa: PLW0603

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gogooku_kedro.baselines.table import NETWORK
 from gogooku_kedro.report import provenance
+from gogooku_kedro.report.charts import Chart, Mark
+from gogooku_kedro.report.figures.style import colour_of, horizon_colour
 from gogooku_kedro.report.formats import Estimate, format_interval, format_number
-from gogooku_kedro.report.results import Better, GatEffect, Graph, GraphGain, KeyResults, Tradable
+from gogooku_kedro.report.names import short_name, spoken_name
+from gogooku_kedro.report.results import Better, Comparison, Earnings, GatEffect, Graph, GraphGain, KeyResults, Tradable
 from gogooku_kedro.report.tables import GAINS, Column, Table, difference, gain_table, portfolio_name
 
 WORTH_A_RATIO = 0.01
 """Below this rank IC of the baseline the gain in percent says nothing."""
 
-GOALS = {"rank_ic": "rank IC", "sharpe_net": "net Sharpe"}
+GOALS = {"rank_ic": "rank IC", "sharpe_net": "decile Sharpe"}
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class Card:
         text: The answer, computed.
         table: Its numbers; None where there are none.
         note: What must be known before the numbers are trusted, or what to do where they are missing.
+        chart: Its numbers drawn; None where there are none.
     """
 
     question: str
@@ -34,10 +39,11 @@ class Card:
     text: str
     table: Table | None = None
     note: str = ""
+    chart: Chart | None = None
 
 
 def answer_cards(key_results: KeyResults) -> list[Card]:
-    """Return the first screen: better than LightGBM, by how much, tradable, does the graph matter."""
+    """Return the first screen: better than the best baseline, by how much, tradable, does the graph matter."""
     return [
         _better(key_results.better),
         _by_how_much(key_results),
@@ -58,6 +64,7 @@ def effect_cards(effect: GatEffect) -> list[Card]:
                 tone=_tone(verdicts, good="met", bad="not met"),
                 text=_sentence(verdicts),
                 table=gain_table(f"{label} of single models, test sessions", gains, statistic),
+                chart=_intervals(f"{label}, on less off", gains, _gain, GAINS[statistic][1]),
             )
         )
     return cards
@@ -66,7 +73,7 @@ def effect_cards(effect: GatEffect) -> list[Card]:
 def terminal_lines(key_results: KeyResults) -> list[str]:
     """Return two lines of at most 80 columns that answer the questions of the first screen."""
     better, tradable, graph = key_results.better.horizons, key_results.tradable, key_results.graph
-    first = f"better than LightGBM at {_having(better, 'better')}"
+    first = f"better than {short_name(key_results.better.baseline)} at {_having(better, 'better')}"
     if cell := better.get(key_results.horizon or ""):
         first += f"; {key_results.horizon}: {format_number(cell.difference)} {format_interval(cell.ci95, '+.4f')}"
     second = f"earns after {tradable.cost_bps:g} bps at {_having(tradable.horizons, 'earns')}; graph "
@@ -76,23 +83,39 @@ def terminal_lines(key_results: KeyResults) -> list[str]:
 
 
 def _better(better: Better) -> Card:
+    name = spoken_name(better.baseline)
     columns = [
         Column("model", "model", "+.4f"),
-        Column("LightGBM", "baseline", "+.4f"),
+        Column(name, "baseline", "+.4f"),
         Column("p", "p", ".3f"),
         Column("answer", "answer"),
     ]
     answers = _answers(better.horizons)
     return Card(
-        question="Is it better than LightGBM?",
+        question=f"Is it better than {name}, the best baseline?",
         tone=_tone(answers, good="better", bad="worse"),
-        text=_sentence(answers) or "Unknown: LightGBM or the model is missing from the test part.",
+        text=_sentence(answers) or f"Unknown: {name} or the model is missing from the test part.",
         table=_table("Mean rank IC of the test sessions, compared session by session", columns, better.horizons),
+        note=_beside_others(better),
+        chart=_intervals(f"Rank IC of the model less that of {name}", better.horizons, difference),
     )
 
 
+def _beside_others(better: Better) -> str:
+    """Where the other baselines stand, horizons together: none of them hides behind the best."""
+    grouped: dict[str, list[str]] = {}
+    for name, horizons in better.baselines.items():
+        found = set(_answers(horizons).values())
+        word = "worse at some horizon than" if "worse" in found else "undecided at some horizon beside"
+        if found:
+            grouped.setdefault("better at every horizon than" if found == {"better"} else word, []).append(name)
+    beside = "; ".join(f"{word} {', '.join(map(short_name, names))}" for word, names in grouped.items())
+    return f"{beside[:1].upper()}{beside[1:]}." if beside else ""
+
+
 def _by_how_much(key_results: KeyResults) -> Card:
-    better, shown, tradable = key_results.better.horizons, key_results.horizon, key_results.tradable
+    better, tradable = key_results.better.horizons, key_results.tradable
+    name, shown = spoken_name(key_results.better.baseline), _decided(better, key_results.horizon)
     columns = [
         Column("rank IC", difference, "+.4f"),
         Column(
@@ -101,22 +124,44 @@ def _by_how_much(key_results: KeyResults) -> Card:
             "+.2f",
         ),
     ]
-    text = "Unknown: there is nothing to compare."
-    if cell := better.get(shown or ""):
+    text = "Not decided at any horizon." if better else "Unknown: there is nothing to compare."
+    if shown is not None:
+        cell = better[shown]
         text = f"{format_number(cell.difference)} rank IC at {shown}"
         if (cell.baseline or 0.0) >= WORTH_A_RATIO:
             text += f" ({format_number(cell.relative, '+.0%')})"
+    colours = (colour_of(NETWORK), colour_of(key_results.better.baseline))
+    pairs = [
+        (horizon, [Mark(cell.model, colours[0], name="model"), Mark(cell.baseline, colours[1], name=name)])
+        for horizon, cell in better.items()
+    ]
     return Card(
         question="By how much?",
         tone=_tone(_answers(better), good="better", bad="worse"),
         text=text,
-        table=_table(f"Model less LightGBM [95% interval]; Sharpe of the {portfolio_name(tradable)}", columns, better),
+        table=_table(f"Model less {name} [95% interval]; Sharpe of the {portfolio_name(tradable)}", columns, better),
+        chart=Chart("Rank IC of both", pairs) if pairs else None,
     )
+
+
+def _decided(horizons: Mapping[str, Comparison], shown: str | None) -> str | None:
+    """The horizon whose number may stand in large type: one whose interval excludes 0, `shown` before others."""
+    found = [name for name, cell in horizons.items() if cell.answer in ("better", "worse")]
+    return shown if shown in found else next(iter(found), None)
+
+
+def _intervals(caption: str, horizons: Mapping[str, Any], get: Callable[[Any], Estimate], spec: str = "+.2f") -> Chart:
+    rows = [(name, [Mark(found.value, horizon_colour(name), found.ci95)]) for name, found in _each(horizons, get)]
+    return Chart(caption, rows, spec)
+
+
+def _each(horizons: Mapping[str, Any], get: Callable[[Any], Estimate]) -> list[tuple[str, Estimate]]:
+    return [(name, get(cell)) for name, cell in horizons.items()]
 
 
 def _tradable(tradable: Tradable) -> Card:
     columns = [
-        Column("net Sharpe", lambda cell: Estimate(cell.sharpe_net, cell.ci95), "+.2f"),
+        Column("net Sharpe", _earned, "+.2f"),
         Column("deflated", "deflated_sharpe", ".0%"),
         Column(
             "lag-1 rank IC", lambda cell: f"{format_number(cell.rank_ic_one_day_late)} of {format_number(cell.rank_ic)}"
@@ -133,7 +178,12 @@ def _tradable(tradable: Tradable) -> Card:
         text=_sentence(answers) or "Unknown: the model has no test part.",
         table=_table(caption, columns, tradable.horizons),
         note=note if lucky else "",
+        chart=_intervals("Net Sharpe a year", tradable.horizons, _earned, "+.1f"),
     )
+
+
+def _earned(cell: Earnings) -> Estimate:
+    return Estimate(cell.sharpe_net, cell.ci95)
 
 
 def _graph(graph: Graph) -> Card:
@@ -141,10 +191,11 @@ def _graph(graph: Graph) -> Card:
     if not graph.horizons:
         trained = [Column("rank IC", difference, "+.4f"), Column("answer", "answer")]
         caption = "A hint: LightGBM with the neighbours' features less LightGBM without [95% interval]"
-        return Card(question, "open", "Not measured.", _table(caption, trained, graph.trees), remark)
+        chart = _intervals("Rank IC of LightGBM with the neighbours' features less without", graph.trees, difference)
+        return Card(question, "open", "Not measured.", _table(caption, trained, graph.trees), remark, chart)
     columns = [
         Column("rank IC", lambda cell: _gain(cell.rank_ic), "+.4f"),
-        Column("net Sharpe", lambda cell: _gain(cell.sharpe_net), "+.2f"),
+        Column("decile Sharpe", lambda cell: _gain(cell.sharpe_net), "+.2f"),
     ]
     seeds, folds = _plural(len(graph.seeds), "seed"), _plural(graph.folds or 0, "fold")
     return Card(
@@ -153,6 +204,7 @@ def _graph(graph: Graph) -> Card:
         text=_sentence(answers),
         table=_table(f"Graph network on less off, {seeds}, {folds} [95% interval]", columns, graph.horizons),
         note=f"{_goals(graph)} {remark}".rstrip(),
+        chart=_intervals("Rank IC, graph network on less off", graph.horizons, lambda cell: _gain(cell.rank_ic)),
     )
 
 

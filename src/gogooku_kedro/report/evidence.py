@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gogooku_kedro.report.formats import EN_DASH, format_number
+from gogooku_kedro.report.names import spoken_name
 from gogooku_kedro.report.results import (
     GatEffect,
     KeyResults,
@@ -172,8 +173,9 @@ def _limits_of_days(evidence: Evidence) -> list[str]:
     low, high = (None, None) if compared is None else compared.ci95
     if low is not None and high is not None:
         first += (
-            f" The {shown} difference from LightGBM is known to ±{(high - low) / 2:.3f} of rank IC: a true "
-            "difference much smaller than that cannot be distinguished from none in these sessions."
+            f" The {shown} difference from {spoken_name(key_results.better.baseline)} is known to "
+            f"±{(high - low) / 2:.3f} of rank IC: a true difference much smaller than that cannot be distinguished "
+            "from none in these sessions."
         )
     counted = "" if trials is None else f" The deflated Sharpe ratio counts {trials} trials, of this run only."
     return [

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from gogooku_kedro.report.glossary import meaning_of
 from gogooku_kedro.report.results import Interval
 
 EN_DASH = "\N{EN DASH}"
@@ -41,6 +42,14 @@ def format_estimate(value: float | None, ci95: Interval, spec: str = "+.4f") -> 
     return EN_DASH if number == EN_DASH else f"{number} {format_interval(ci95, coarser)}"
 
 
+def format_duration(seconds: float) -> str:
+    """Return about how long something takes: "about 40 s", "about 25 min", "about 3 h"."""
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds >= 1.5 * length:
+            return f"about {seconds / length:.0f} {unit}"
+    return f"about {seconds:.0f} s"
+
+
 def format_cell(value: Any, spec: str = "") -> str:
     """Return what a cell of a table shows: text as it is, a number, an interval or an estimate in its format."""
     if isinstance(value, str):
@@ -63,7 +72,7 @@ def markdown_templates() -> Environment:
 def _environment(**settings: Any) -> Environment:
     loader = PackageLoader("gogooku_kedro.report")
     environment = Environment(loader=loader, undefined=StrictUndefined, trim_blocks=True, **settings)
-    environment.filters |= {"number": format_number, "cell": format_cell}
+    environment.filters |= {"number": format_number, "cell": format_cell, "meaning": meaning_of}
     return environment
 
 

@@ -75,29 +75,46 @@ def summarise_key_results(
         replications: Bootstrap draws of an interval.
         seed: Seed of the draws.
     """
-    run, names = metrics.run, horizon_names(metrics.test)
+    run, names, best = metrics.run, horizon_names(metrics.test), best_baseline(metrics)
     test = daily[daily["split"] == "test"]
     ratios = compare_models(
         _net_returns(test, returns, cost_bps),
+        second=best,
         column="net",
         statistic=partial(sharpe, sessions_per_year=sessions_per_year),
         replications=replications,
         seed=seed,
     )
-    better = {name: replace(cell, sharpe_net=ratios.get(name)) for name, cell in compare_models(test).items()}
+    compared = compare_models(test, second=best)
+    better = {name: replace(cell, sharpe_net=ratios.get(name)) for name, cell in compared.items()}
     return KeyResults(
         run=RunIdentity(run.git_sha, run.config_hash, run.data_hash, run.environment),
         horizon=SHOWN_HORIZON if SHOWN_HORIZON in names else next(iter(names), None),
-        better=Better(REFERENCE, better, _others(test)),
+        better=Better(best, better, _others(test, best)),
         tradable=_tradable(metrics, portfolios, cost_bps),
         graph=_graph(effect, run, compare_models(test, *GRAPH_PAIR)),
-        regimes={} if returns is None else _regimes(test, returns),
+        regimes={} if returns is None else _regimes(test, returns, best),
         seeds={} if seed_daily is None else _rank_ic_by_seed(seed_daily),
     )
 
 
-def _others(test: pd.DataFrame) -> dict[str, dict[str, Comparison]]:
-    baselines = (model.name for model in on_first_screen() if model.name != REFERENCE)
+def best_baseline(metrics: Metrics) -> str:
+    """Return the baseline with the largest rank IC on the validation part, averaged over its horizons.
+
+    The test part has no say: a baseline that was chosen there would be the luckiest. Without validation numbers of
+    any baseline it is LightGBM.
+    """
+    means = {}
+    for model in (model.name for model in on_first_screen() if model.name in metrics.test):
+        cells = metrics.valid.get(model, {}).values()
+        found = [cell.rank_ic for cell in cells if cell.rank_ic is not None]
+        if found:
+            means[model] = sum(found) / len(found)
+    return max(means, key=means.__getitem__) if means else REFERENCE
+
+
+def _others(test: pd.DataFrame, best: str) -> dict[str, dict[str, Comparison]]:
+    baselines = (model.name for model in on_first_screen() if model.name != best)
     return {name: compare_models(test, NETWORK, name) for name in baselines}
 
 
@@ -219,19 +236,19 @@ def _matters(effect: GatEffect, horizon: str) -> str:
     return side_of_zero(interval, positive=positive, negative="harms")
 
 
-def _regimes(test: pd.DataFrame, returns: pd.DataFrame) -> dict[str, Regime]:
+def _regimes(test: pd.DataFrame, returns: pd.DataFrame, best: str) -> dict[str, Regime]:
     """Mean test rank IC in months in which the equally weighted universe rose, and in those it fell."""
     universe = returns[
         (returns[["split", "portfolio", "model", "horizon"]] == ["test", LONG_ONLY, NETWORK, "1d"]).all(axis=1)
         & (returns["cost_bps"] == returns["cost_bps"].min())
     ]
     monthly = universe.groupby(universe["date"].dt.to_period("M"))["benchmark"].sum(min_count=1).dropna()
-    rows = test[test["model"].isin([NETWORK, REFERENCE])]
+    rows = test[test["model"].isin([NETWORK, best])]
     months = rows["date"].dt.to_period("M").map(monthly)
     found = {}
     for name, sign in REGIMES.items():
         means = rows[months * sign > 0].groupby(["model", "horizon"])["rank_ic"].mean()
-        models = {model: _by_horizon(means, model) for model in (NETWORK, REFERENCE) if model in means.index}
+        models = {model: _by_horizon(means, model) for model in (NETWORK, best) if model in means.index}
         found[name] = Regime(int((monthly * sign > 0).sum()), models)
     return found
 

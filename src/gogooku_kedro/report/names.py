@@ -20,6 +20,12 @@ def short_name(name: str) -> str:
     return (model.short_name if model is not None else "") or name
 
 
+def spoken_name(name: str) -> str:
+    """Return a name for a sentence: "lightgbm" -> "LightGBM"."""
+    model = table.find(name)
+    return name if model is None else model.label.partition(",")[0]
+
+
 def shown_models(names: Sequence[str]) -> list[str]:
     """Return the names, in their order, without the neutral versions of anything but the network."""
     return [name for name in names if base_model(name) in (name, table.NETWORK)]

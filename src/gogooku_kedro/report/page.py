@@ -29,7 +29,8 @@ from gogooku_kedro.report.evidence import (
     limits_of_evidence,
     run_facts,
 )
-from gogooku_kedro.report.formats import html_templates, markdown_templates
+from gogooku_kedro.report.formats import format_duration, html_templates, markdown_templates
+from gogooku_kedro.report.glossary import TERMS
 from gogooku_kedro.report.names import short_name
 from gogooku_kedro.report.results import GatEffect, RunFacts, WalkForward, parse
 from gogooku_kedro.report.studies import Study
@@ -53,6 +54,19 @@ FEW, COLUMN = 5, 84
 
 
 @dataclass(frozen=True)
+class Absent:
+    """How to make what was not run.
+
+    Attributes:
+        command: As it is typed.
+        duration: About how long it takes; empty if unknown.
+    """
+
+    command: str
+    duration: str = ""
+
+
+@dataclass(frozen=True)
 class FigureGroup:
     """What stands under one heading; a figure that was not made is None.
 
@@ -63,6 +77,7 @@ class FigureGroup:
         cards: Answers above the figures.
         tables: Shown folded below the figures.
         limits: What the numbers do not show.
+        absent: How to make what was not run; such a section is one line of the page.
     """
 
     title: str
@@ -71,6 +86,7 @@ class FigureGroup:
     cards: Sequence[Card] = ()
     tables: Sequence[Table] = ()
     limits: Sequence[str] = ()
+    absent: Absent | None = None
 
 
 def section(title: str, *figures: go.Figure) -> tuple[go.Figure | FigureGroup, ...]:
@@ -109,7 +125,9 @@ def study_group(pipeline: str, study: Study | None, run: RunFacts) -> FigureGrou
     title, origin = STUDIES[pipeline], None if study is None else study.run
     remark = provenance.remark(pipeline, origin, run)
     if study is None or not provenance.usable(provenance.origin(origin, run)):
-        return FigureGroup(title, [], remark)
+        seconds = provenance.expected_seconds(pipeline, run)
+        duration = "" if seconds is None else format_duration(seconds)
+        return FigureGroup(title, [], remark, absent=Absent(provenance.command(pipeline, run), duration))
     if pipeline == "ablation":
         return effect_group(title, GatEffect.of(study.results), study.table, study.figures, remark)
     folds = tables.fold_tables(parse(WalkForward, study.results)) if pipeline == "walk_forward" else []
@@ -138,12 +156,14 @@ def render_report(evidence: Evidence, groups: Sequence[FigureGroup], *, title: s
             title=title,
             first_line=first_line(metrics),
             seconds=metrics.run.seconds,
-            results=[*tables.metrics_tables(metrics, evidence.oracle, evidence.cost_bps), *by_cost],
+            results=[*tables.metrics_tables(metrics, evidence.oracle, evidence.cost_bps, portfolios), *by_cost],
             details=[
                 ("All simulated portfolios", simulated),
                 ("All numbers of metrics.json", tables.full_tables(metrics)),
             ],
-            groups=_drawn(groups),
+            groups=_drawn([group for group in groups if group.absent is None]),
+            absent=[group for group in groups if group.absent is not None],
+            terms=sorted(TERMS, key=lambda term: term.name.lower()),
             quality=flat_rows({k: v for k, v in evidence.quality.items() if k != "issues"}),
             issues=tables.issue_tables(evidence.quality),
             plotly_js=Markup(get_plotlyjs()),
@@ -171,7 +191,7 @@ def render_model_card(evidence: Evidence, *, model: Mapping[str, Any], training:
             model=model,
             training=training,
             opened=evidence.entry,
-            results=tables.metrics_tables(evidence.metrics, evidence.oracle, evidence.cost_bps),
+            results=tables.metrics_tables(evidence.metrics, evidence.oracle, evidence.cost_bps, evidence.portfolios),
             purge=None if evidence.metrics.split is None else evidence.metrics.split.purge_sessions,
         )
     )

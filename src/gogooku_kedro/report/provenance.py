@@ -6,6 +6,9 @@ import subprocess
 
 from gogooku_kedro.report.results import RunFacts
 
+ABLATION_TRAININGS, WALK_FORWARD_FOLDS = 24, 4
+"""Trainings of one seed, and folds, under the settings of `conf/base`."""
+
 HERE, OTHER_SETTINGS, OTHER_DATA, ABSENT = "this run", "other settings", "other data", "absent"
 """States of an artefact: used as it is, used with a remark, refused, not there."""
 
@@ -38,6 +41,22 @@ def command(pipeline: str, run: RunFacts) -> str:
     environment = "" if run.environment == "base" else f" --env {run.environment}"
     preset = "" if run.preset == "none" else f" --params preset={run.preset}"
     return f"kedro run --pipelines={pipeline}{environment}{preset}"
+
+
+def expected_seconds(pipeline: str, run: RunFacts) -> float | None:
+    """Return about how long a pipeline beside the default one takes, from the stages of a run; None if unknown.
+
+    Under the settings of `conf/base`: an ablation trains 4 variants with 3 seeds on 2 folds, a walk-forward
+    evaluation trains, fits and measures 4 folds, and an explanation took 0.45 of the time of a run.
+    """
+    stages = run.seconds
+    if not {"training", "baselines"} <= stages.keys():
+        return None
+    return {
+        "ablation": ABLATION_TRAININGS * stages["training"] / max(1, len(run.seeds)),
+        "walk_forward": WALK_FORWARD_FOLDS * (stages["training"] + stages["baselines"]),
+        "explanation": 0.45 * sum(stages.values()),
+    }.get(pipeline)
 
 
 def remark(pipeline: str, found: RunFacts | None, run: RunFacts) -> str | None:

@@ -12,6 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from gogooku_kedro.backtest.targets import LONG_SHORT
 from gogooku_kedro.baselines.table import NETWORK
 from gogooku_kedro.columns import sorted_horizons
 from gogooku_kedro.market.quality import summary
@@ -22,8 +23,16 @@ from gogooku_kedro.report.figures.style import model_order
 from gogooku_kedro.report.formats import EN_DASH, format_number
 from gogooku_kedro.report.names import short_name, shown_models
 from gogooku_kedro.report.provenance import command
-from gogooku_kedro.report.results import GatEffect, KeyResults, Metrics, ModelMetrics, horizon_names, parse
-from gogooku_kedro.report.tables import ORACLE_ROWS, PLAIN, Oracle
+from gogooku_kedro.report.results import (
+    GatEffect,
+    KeyResults,
+    Metrics,
+    ModelMetrics,
+    PortfolioMetrics,
+    horizon_names,
+    parse,
+)
+from gogooku_kedro.report.tables import ORACLE_ROWS, Oracle, net_sharpe
 
 FIRST_ROWS = 10
 """Rows of the ranking that are printed."""
@@ -34,7 +43,14 @@ def show_ingestion(quality_report: Mapping[str, Any], files: Mapping[str, str]) 
     _print(summary(quality_report), files)
 
 
-def show_metrics(metrics: Mapping[str, Any], oracle: Oracle | None, entry: str, files: Mapping[str, str]) -> None:
+def show_metrics(
+    metrics: Mapping[str, Any],
+    oracle: Oracle | None,
+    entry: str,
+    files: Mapping[str, str],
+    portfolios: Mapping[str, Any] | None = None,
+    cost_bps: float = 0.0,
+) -> None:
     """Print the model beside its baselines, and where the files with more are.
 
     Args:
@@ -42,8 +58,11 @@ def show_metrics(metrics: Mapping[str, Any], oracle: Oracle | None, entry: str, 
         oracle: As of `summary_table`.
         entry: `labels.entry`.
         files: Name of a dataset -> its path.
+        portfolios: portfolio_metrics.json, None where no portfolio was simulated.
+        cost_bps: Cost a side of the net figures, in basis points.
     """
-    Console().print(summary_table(parse(Metrics, metrics), oracle, entry))
+    ratios = {} if portfolios is None else _net_ratios(PortfolioMetrics.of(portfolios), cost_bps)
+    Console().print(summary_table(parse(Metrics, metrics), oracle, entry, ratios))
     _print([], files)
 
 
@@ -98,25 +117,67 @@ def log_numbers(tree: Mapping[str, Any], prefix: str = "") -> None:
 
 
 def log_metrics(metrics: Mapping[str, Any], prefix: str) -> None:
-    """Log the parts of the split of metrics.json to the open MLflow run."""
-    log_numbers({part: metrics[part] for part in ("valid", "test") if part in metrics}, prefix)
+    """Log the network's rank IC of every part and horizon to the open MLflow run, and metrics.json as a file."""
+    parts = {part: metrics[part].get(NETWORK, {}) for part in ("valid", "test") if part in metrics}
+    found = {part: {f"rank_ic_{name}": of["rank_ic"] for name, of in cells.items()} for part, cells in parts.items()}
+    log_numbers(found, prefix)
+    mlflow.log_dict(dict(metrics), f"{prefix or 'metrics'}.json")
 
 
 def log_effect(effect: Mapping[str, Any]) -> None:
-    """Log the gains of gat_effect.json to the open MLflow run."""
-    log_numbers({name: effect[name] for name in sorted_horizons(effect)}, "gat_effect")
+    """Log what the graph network adds, by statistic and horizon, to the open MLflow run; the rest is in the file."""
+    log_numbers(
+        {name: {of: gain["diff"] for of, gain in effect[name].items()} for name in sorted_horizons(effect)},
+        "gat_effect",
+    )
+    mlflow.log_dict(dict(effect), "gat_effect.json")
 
 
-def log_report(key_results: Mapping[str, Any], report: str, model_card: str, figures: Mapping[str, go.Figure]) -> None:
-    """Log the answers, both pages and every figure of the report to the open MLflow run."""
-    log_numbers(key_results, "key_results")
+def log_answers(key_results: Mapping[str, Any]) -> None:
+    """Log about twenty numbers of key_results.json to the open MLflow run, the answers as its description.
+
+    Per horizon: the difference from the best baseline, that baseline's rank IC, the net and the deflated Sharpe ratio
+    and the turnover.
+    """
+    found = parse(KeyResults, key_results)
+    numbers: dict[str, dict[str, float | None]] = {}
+    for name, cell in found.better.horizons.items():
+        numbers[f"less_best_baseline_{name}"] = {"rank_ic": cell.difference}
+        numbers[f"best_baseline_{name}"] = {"rank_ic": cell.baseline}
+    for name, earned in found.tradable.horizons.items():
+        numbers[f"portfolio_{name}"] = {
+            "net_sharpe": earned.sharpe_net,
+            "deflated_sharpe": earned.deflated_sharpe,
+            "turnover": earned.turnover,
+        }
+    log_numbers(numbers, "")
+    mlflow.set_tag("best_baseline", found.better.baseline)
+    mlflow.set_tag("mlflow.note.content", "\n\n".join(terminal_lines(found)))
+    mlflow.log_dict(dict(key_results), "key_results.json")
+
+
+def log_report(report: str, model_card: str, figures: Mapping[str, go.Figure]) -> None:
+    """Log both pages and every figure of the report to the open MLflow run."""
     mlflow.log_text(report, "report.html")
     mlflow.log_text(model_card, "model_card.md")
     for name, figure in figures.items():
         mlflow.log_text(figure.to_html(include_plotlyjs=True), f"figures/{name}.html")  # opens offline
 
 
-def summary_table(metrics: Metrics, oracle: Oracle | None = None, entry: str = "next_open") -> Table:
+def _net_ratios(portfolios: PortfolioMetrics, cost_bps: float) -> dict[str, dict[str, float | None]]:
+    get = net_sharpe(cost_bps)
+    return {
+        model: {name: get(portfolio).value for name, portfolio in of.get(LONG_SHORT, {}).items()}
+        for model, of in portfolios.test.items()
+    }
+
+
+def summary_table(
+    metrics: Metrics,
+    oracle: Oracle | None = None,
+    entry: str = "next_open",
+    ratios: Mapping[str, Mapping[str, float | None]] | None = None,
+) -> Table:
     """Return a terminal table of the test part: rank IC (t) and net Sharpe per model and horizon.
 
     Of the neutral versions only the model's own are shown; names are short (`short_name`) so that the table
@@ -126,10 +187,13 @@ def summary_table(metrics: Metrics, oracle: Oracle | None = None, entry: str = "
         metrics: metrics.json.
         oracle: {"with_graph" | "without_graph": {"1d": rank IC, ...}} of a sample market.
         entry: `labels.entry`.
+        ratios: Model -> horizon -> net Sharpe ratio of the simulated long-short portfolio; where none was simulated
+            the table has the decile Sharpe.
     """
     names, part = horizon_names(metrics.test), metrics.test
+    below = "net Sharpe" if ratios else "decile Sharpe"
     table = Table(
-        title=f"test: rank IC (Newey-West t), below it the net Sharpe of the {PLAIN}; {entry_rule(entry)}",
+        title=f"test: rank IC (Newey-West t), below it the {below}; {entry_rule(entry)}",
         title_justify="left",
         box=SIMPLE_HEAD,
         padding=(0, 0, 0, 1),
@@ -139,7 +203,8 @@ def summary_table(metrics: Metrics, oracle: Oracle | None = None, entry: str = "
     for name in names:
         table.add_column(name, justify="right", no_wrap=True)
     for model in shown_models(model_order(list(part))):
-        cells = [_terminal_cell(part[model].get(name)) for name in names]
+        held = ratios.get(model, {}) if ratios else {name: cell.sharpe_net for name, cell in part[model].items()}
+        cells = [_terminal_cell(part[model].get(name), held.get(name)) for name in names]
         table.add_row(short_name(model), *cells, style="bold" if model == NETWORK else None)
     for key, label in ORACLE_ROWS.items():
         if oracle is not None and key in oracle:
@@ -148,11 +213,11 @@ def summary_table(metrics: Metrics, oracle: Oracle | None = None, entry: str = "
     return table
 
 
-def _terminal_cell(cell: ModelMetrics | None) -> str:
+def _terminal_cell(cell: ModelMetrics | None, ratio: float | None) -> str:
     if cell is None:
         return EN_DASH
     t = "" if cell.rank_ic is None else f" ({format_number(cell.rank_ic_t, '.1f')})"
-    return f"{format_number(cell.rank_ic, '+.3f')}{t}\nSR {format_number(cell.sharpe_net, '+.2f')}"
+    return f"{format_number(cell.rank_ic, '+.3f')}{t}\nSR {format_number(ratio, '+.2f')}"
 
 
 def _print(lines: list[str], files: Mapping[str, str]) -> None:

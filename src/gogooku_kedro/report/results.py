@@ -87,9 +87,9 @@ class ModelMetrics:
     score_autocorrelation: float | None = shown("autocorrelation of scores", "+.2f")
     coverage: float | None = shown("coverage", ".1%")
     dispersion: float | None = shown("dispersion of scores", ".3g")
-    sharpe_gross: float | None = shown("Sharpe, gross", "+.2f")
-    sharpe_net: float | None = shown("Sharpe, net", "+.2f")
-    sharpe_net_ci: Interval = shown("95% interval, net", "+.1f", NO_INTERVAL)
+    sharpe_gross: float | None = shown("decile Sharpe, gross", "+.2f")
+    sharpe_net: float | None = shown("decile Sharpe", "+.2f")
+    sharpe_net_ci: Interval = shown("95% interval, decile Sharpe", "+.1f", NO_INTERVAL)
     days: int | None = shown("sessions", "d")
     folds: Mapping[str, ModelMetrics] = field(default_factory=dict)
 
@@ -123,7 +123,7 @@ class NetPerformance:
     """A simulated portfolio after a cost per side; active is over the universe for the long-only one."""
 
     annual_active: float | None = shown("active return a year", "+.1%")
-    sharpe_active: float | None = shown("Sharpe", "+.2f")
+    sharpe_active: float | None = shown("net Sharpe", "+.2f")
     sharpe_active_ci: Interval = shown("95% interval", "+.1f", NO_INTERVAL)
     probabilistic_sharpe: float | None = shown("probabilistic Sharpe", ".0%")
     deflated_sharpe: float | None = shown("deflated Sharpe", ".0%")
@@ -243,7 +243,10 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Better:
-    """The model beside LightGBM, with the net Sharpe ratio, and beside other baselines."""
+    """The model beside the best baseline, with the net Sharpe ratio, and beside the others.
+
+    `baseline` is the one with the largest rank IC on the validation part, averaged over horizons.
+    """
 
     baseline: str
     horizons: Mapping[str, Comparison]

@@ -32,14 +32,14 @@ from gogooku_kedro.report.results import (
 )
 
 ORACLE_ROWS = {"with_graph": "expected oracle", "without_graph": "expected, no graph"}
-PLAIN, SIMULATED = "plain decile portfolio", "simulated portfolio with fills, limits and costs"
+PLAIN, SIMULATED = "plain decile portfolio", "simulated portfolio"
 PORTFOLIOS = {"long_short": "Long-short deciles", "long_only": "Long-only top names, over the universe"}
 KINDS = {
     "raw": "Scores as they come",
     "neutral": "Scores without the market's principal components",
     "peer_neutral": "Scores in excess of the neighbours'",
 }
-GAINS = {"rank_ic": ("rank IC", "+.4f"), "rank_icir": ("rank ICIR", "+.3f"), "sharpe_net": ("net Sharpe ratio", "+.2f")}
+GAINS = {"rank_ic": ("rank IC", "+.4f"), "rank_icir": ("rank ICIR", "+.3f"), "sharpe_net": ("decile Sharpe", "+.2f")}
 """Statistic of gat_effect.json -> its name and format."""
 
 Oracle = Mapping[str, Mapping[str, float | None]]
@@ -91,7 +91,7 @@ VARIANTS = [
     Column("s.e.", "rank_ic_se", "+.4f"),
     Column("rank IC, ensemble", "rank_ic_ensemble", "+.4f"),
     Column("rank ICIR", "rank_icir", "+.3f"),
-    Column("net Sharpe", "sharpe_net", "+.2f"),
+    Column("decile Sharpe", "sharpe_net", "+.2f"),
     Column("rank IC less on", "rank_ic_less_on", "+.4f"),
     Column("95% interval", lambda row: (row.rank_ic_less_on_low, row.rank_ic_less_on_high), "+.4f"),
     Column("parameters", "n_parameters", ",.0f"),
@@ -159,21 +159,45 @@ def behind_the_answers(key_results: KeyResults) -> list[Table]:
     return [table for table in tables if table.rows]
 
 
-def metrics_tables(metrics: Metrics, oracle: Oracle | None, cost_bps: float) -> list[Table]:
-    """Return rank IC, with the expectation of a sample market's oracle, and net Sharpe of the shown models."""
+def metrics_tables(
+    metrics: Metrics, oracle: Oracle | None, cost_bps: float, portfolios: PortfolioMetrics | None = None
+) -> list[Table]:
+    """Return rank IC, with the expectation of a sample market's oracle, and net Sharpe of the shown models.
+
+    The Sharpe ratio is that of the simulated long-short portfolio, of the plain decile portfolio where none was
+    simulated.
+    """
     names, rows = horizon_names(metrics.test), _shown(metrics.test)
     expected = [(label, oracle[key]) for key, label in ORACLE_ROWS.items() if oracle is not None and key in oracle]
     rank_ic = horizon_columns(names, lambda cell: _rank_ic(cell) if isinstance(cell, ModelMetrics) else cell)
-    ratios = horizon_columns(names, lambda cell: Estimate(cell.sharpe_net, cell.sharpe_net_ci), "+.2f")
-    caption = f"Test net Sharpe a year [95% interval] of the {PLAIN}, {cost_bps:g} bps a side"
-    return [Table("Test rank IC [95% interval]", rank_ic, rows + expected), Table(caption, ratios, rows)]
+    caption, get, held = f"Test decile Sharpe a year [95% interval] of the {PLAIN}", decile_sharpe, rows
+    if portfolios is not None:
+        caption, get = f"Test net Sharpe a year [95% interval] of the long-short {SIMULATED}", net_sharpe(cost_bps)
+        held = [(name, of["long_short"]) for name, of in _shown(portfolios.test)]
+    ratios = Table(f"{caption}, {cost_bps:g} bps a side", horizon_columns(names, get, "+.2f"), held)
+    return [Table("Test rank IC [95% interval]", rank_ic, rows + expected), ratios]
+
+
+def decile_sharpe(cell: ModelMetrics) -> Estimate:
+    """Return the Sharpe ratio after costs of the plain decile portfolio."""
+    return Estimate(cell.sharpe_net, cell.sharpe_net_ci)
+
+
+def net_sharpe(cost_bps: float) -> Callable[[Portfolio], Estimate]:
+    """Return what takes the net Sharpe ratio at this cost of a simulated portfolio."""
+
+    def of(portfolio: Portfolio) -> Estimate:
+        net = portfolio.costs[f"{cost_bps:g}"]
+        return Estimate(net.sharpe_active, net.sharpe_active_ci)
+
+    return of
 
 
 def full_tables(metrics: Metrics) -> list[Table]:
     """Return every number of metrics.json, one table per part and horizon."""
     return [
         Table(
-            f"{part} part, {name} horizon; Sharpe of the {PLAIN}",
+            f"{part} part, {name} horizon; decile Sharpe is of the {PLAIN}",
             columns_of(ModelMetrics),
             [(model, models[model].get(name, ModelMetrics())) for model in model_order(list(models))],
         )

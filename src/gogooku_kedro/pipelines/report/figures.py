@@ -1,8 +1,8 @@
 """Which figures of the catalog stand in which section of the report."""
 
 OWN = {
-    "ranking": ("cumulative_rank_ic", "monthly_rank_ic", "decile_returns", "calibration_plot"),
-    "portfolio": ("portfolio_equity", "portfolio_drawdown", "portfolio_turnover"),
+    "ranking": ("cumulative_rank_ic", "rolling_rank_ic", "monthly_rank_ic", "decile_returns", "calibration_plot"),
+    "portfolio": ("portfolio_equity", "portfolio_drawdown", "monthly_returns", "portfolio_turnover"),
     "network": ("graph_monitoring", "degree_histogram", "loss_curves"),
 }
 """Section of the report -> its figures, of every run."""

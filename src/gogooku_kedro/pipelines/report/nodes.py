@@ -62,7 +62,7 @@ def summarise_key_results(
 def plot_ranking(
     daily_metrics: pd.DataFrame, daily_deciles: pd.DataFrame, quantile_calibration: pd.DataFrame
 ) -> tuple[go.Figure | Section, ...]:
-    """Draw rank IC by session and month, returns by decile, and whether quantiles hold."""
+    """Draw rank IC by session, rolling and by month, returns by decile, and whether quantiles hold."""
     from gogooku_kedro.metrics.deciles import decile_profile
     from gogooku_kedro.report.figures import model, ranking
     from gogooku_kedro.report.page import section
@@ -70,6 +70,7 @@ def plot_ranking(
     return section(
         "Ranking",
         ranking.cumulative_rank_ic(daily_metrics, HORIZON),
+        ranking.rolling_rank_ic(daily_metrics, HORIZON),
         ranking.rank_ic_by_month(daily_metrics, HORIZON),
         ranking.decile_returns(decile_profile(daily_deciles)),
         model.calibration_plot(quantile_calibration),
@@ -77,7 +78,7 @@ def plot_ranking(
 
 
 def plot_portfolios(portfolio_returns: pd.DataFrame, params: EvaluationParams) -> tuple[go.Figure | Section, ...]:
-    """Draw equity, drawdown and turnover of the simulated long-short portfolio."""
+    """Draw equity, drawdown, monthly returns and turnover of the simulated long-short portfolio."""
     from gogooku_kedro.report.figures import portfolio
     from gogooku_kedro.report.page import section
 
@@ -85,6 +86,7 @@ def plot_portfolios(portfolio_returns: pd.DataFrame, params: EvaluationParams) -
         "Simulated portfolio",
         portfolio.portfolio_equity(portfolio_returns, params.cost_bps),
         portfolio.portfolio_drawdown(portfolio_returns, params.cost_bps),
+        portfolio.monthly_returns(portfolio_returns, params.cost_bps, horizon=HORIZON),
         portfolio.portfolio_turnover(portfolio_returns, HORIZON),
     )
 

@@ -9,6 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from gogooku_kedro.columns import sorted_horizons
 from gogooku_kedro.metrics.align import check_columns
 from gogooku_kedro.metrics.quantiles import CALIBRATION_COLUMNS
 from gogooku_kedro.report.figures.style import (
@@ -16,6 +17,7 @@ from gogooku_kedro.report.figures.style import (
     DECIMALS,
     FALLBACK_COLOUR,
     HORIZON_COLOURS,
+    horizon_colour,
     lay_out,
     plain_numbers,
 )
@@ -41,7 +43,8 @@ def calibration_plot(calibration: pd.DataFrame, split: str = "test") -> go.Figur
     check_columns(calibration, CALIBRATION_COLUMNS, "quantile_calibration")
     rows = calibration[calibration["split"] == split]
     figure = go.Figure()
-    for horizon, levels in rows.groupby("horizon", sort=False):
+    for horizon in sorted_horizons(rows["horizon"]):
+        levels = rows[rows["horizon"] == horizon]
         share, level = levels["share_below"], levels["level"]
         figure.add_scatter(
             x=[f"{value:.0%}" for value in level],
@@ -55,7 +58,7 @@ def calibration_plot(calibration: pd.DataFrame, split: str = "test") -> go.Figur
             },
             mode="markers",
             name=str(horizon),
-            marker={"size": 8, "color": HORIZON_COLOURS.get(str(horizon), FALLBACK_COLOUR)},
+            marker={"size": 8, "color": horizon_colour(str(horizon))},
         )
     figure.add_hline(y=0.0, line={"color": "#888888", "width": 1})
     figure.update_yaxes(tickformat="+.1%").update_xaxes(type="category")

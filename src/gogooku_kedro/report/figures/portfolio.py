@@ -9,9 +9,11 @@ import plotly.graph_objects as go
 
 from gogooku_kedro.backtest.performance import drawdown, equity
 from gogooku_kedro.backtest.targets import LONG_SHORT
+from gogooku_kedro.baselines.table import NETWORK
+from gogooku_kedro.columns import sorted_horizons
 from gogooku_kedro.metrics.align import check_columns
-from gogooku_kedro.report.figures.style import add_model_line, lay_out, model_order
-from gogooku_kedro.report.names import shown_models
+from gogooku_kedro.report.figures.style import add_model_line, lay_out, model_order, month_maps
+from gogooku_kedro.report.names import first_shown, shown_models
 
 SMOOTHED = 20
 """Sessions over which turnover is averaged."""
@@ -79,6 +81,35 @@ def portfolio_turnover(portfolio_returns: pd.DataFrame, horizon: str, *, split: 
     title = f"Turnover, long-short portfolio, {horizon} horizon ({split} part)"
     note = f"of the notional of one leg a session, mean of {SMOOTHED} sessions"
     return lay_out(figure, title=f"{title}<br><sup>{note}</sup>", x="Session", y="Turnover")
+
+
+def monthly_returns(
+    portfolio_returns: pd.DataFrame, cost_bps: float, *, model: str = NETWORK, horizon: str = "5d", split: str = "test"
+) -> go.Figure:
+    """Return heat maps of the net return by month of the long-short portfolio: horizons of a model, and models.
+
+    Daily returns of a month add up, as the notional stays the same; fractions of one leg are shown in percent.
+
+    Args:
+        portfolio_returns: Table of `portfolios.backtest_portfolios`.
+        cost_bps: Which cost per side.
+        model: Model whose horizons are shown.
+        horizon: Horizon at which models are compared.
+        split: Part of the split.
+    """
+    choice = _choice(portfolio_returns, cost_bps, LONG_SHORT, horizon, split)
+    rows = portfolio_returns[
+        (portfolio_returns[["portfolio", "split", "cost_bps"]] == [LONG_SHORT, split, cost_bps]).all(axis=1)
+    ]
+    month = rows["date"].dt.strftime("%Y-%m").rename("month")
+    sums = rows.groupby(["model", "horizon", month])["net"].sum(min_count=1).unstack("month")
+    models = [name for name in model_order(list(rows["model"].unique())) if first_shown(name) is True][::-1]
+    names = sorted_horizons(rows["horizon"])[::-1]
+    own = sums.reindex([(model, name) for name in names]).droplevel("model")
+    beside = sums.reindex([(name, choice["horizon"]) for name in models]).droplevel("horizon")
+    title = f"Net return by month ({split} part)<br><sup>long-short, after {cost_bps:g} bps per side</sup>"
+    panels = {f"{model}, every horizon": own, f"every model, {horizon} horizon": beside}
+    return month_maps(panels, title=title, spec="+.1%")
 
 
 def _choice(

@@ -20,14 +20,15 @@ from gogooku_kedro.report.figures.style import (
     colour_of,
     lay_out,
     model_order,
+    month_maps,
     plain_numbers,
 )
 from gogooku_kedro.report.names import first_shown, shown_models
 
 TEST_SHADE = "rgba(0, 114, 178, 0.07)"
 ALL = "all folds"
-LABELS = 6
-"""Months named below the heat map."""
+ROLLING = 60
+"""Sessions of a rolling mean."""
 
 
 def cumulative_rank_ic(daily: pd.DataFrame, horizon: str) -> go.Figure:
@@ -63,6 +64,26 @@ def cumulative_rank_ic(daily: pd.DataFrame, horizon: str) -> go.Figure:
     return lay_out(figure, title=title, x="Session", y="Sum of rank IC")
 
 
+def rolling_rank_ic(daily: pd.DataFrame, horizon: str) -> go.Figure:
+    """Return the mean rank IC of the last 60 sessions per model, valid and test part each by itself.
+
+    Args:
+        daily: Table of `daily_metrics`.
+        horizon: Name of the horizon, e.g. "5d".
+    """
+    check_columns(daily, ["model", "split", "horizon", "date", "rank_ic"], "daily metrics")
+    rows = daily[daily["horizon"] == horizon]
+    figure = go.Figure()
+    for model in shown_models(model_order(list(rows["model"].unique()))):
+        days = rows[rows["model"] == model].sort_values("date")
+        mean = days.groupby("split")["rank_ic"].transform(lambda part: part.rolling(ROLLING, ROLLING // 2).mean())
+        add_model_line(figure, model, days["date"], mean)
+    figure.add_hline(y=0, line={"color": "#888888", "width": 1})
+    figure.update_xaxes(nticks=6, tickangle=0, tickformat="%b\n%Y")
+    title = f"Rolling rank IC, {horizon} horizon<br><sup>mean of the last {ROLLING} sessions of the same part</sup>"
+    return lay_out(figure, title=title, x="Session", y="Rank IC")
+
+
 def rank_ic_by_month(daily: pd.DataFrame, horizon: str, model: str = NETWORK) -> go.Figure:
     """Return heat maps of the mean daily rank IC by month: the model's horizons, and models at one horizon.
 
@@ -80,35 +101,13 @@ def rank_ic_by_month(daily: pd.DataFrame, horizon: str, model: str = NETWORK) ->
     by_horizon = own.groupby(["horizon", month], sort=False)["rank_ic"].mean().unstack("month")
     by_model = all_models.groupby(["model", month], sort=False)["rank_ic"].mean().unstack("month")
     order = sorted(by_horizon.index, key=lambda name: -horizon_sessions(name))
-    panels = [by_horizon.loc[order].sort_index(axis=1), by_model.reindex(drawn).sort_index(axis=1)]
-    figure = make_subplots(
-        rows=2,
-        cols=1,
-        shared_xaxes=True,
-        row_heights=[max(1, len(panel)) for panel in panels],
-        vertical_spacing=0.12,
-        subplot_titles=[f"{model}, every horizon", f"every model, {horizon} horizon"],
-    )
-    for row, panel in enumerate(panels, start=1):
-        figure.add_heatmap(
-            x=panel.columns.tolist(),
-            y=panel.index.tolist(),
-            z=[plain_numbers(values, 4) for _, values in panel.iterrows()],
-            coloraxis="coloraxis",
-            hovertemplate="%{y}, %{x}: %{z:+.4f}<extra></extra>",
-            row=row,
-            col=1,
-        )
+    panels = {
+        f"{model}, every horizon": by_horizon.loc[order].sort_index(axis=1),
+        f"every model, {horizon} horizon": by_model.reindex(drawn).sort_index(axis=1),
+    }
     first = daily.loc[daily["split"] == "test", "date"].min()
     note = f"the test part begins {first:%Y-%m-%d}" if pd.notna(first) else "no test part"
-    styled = lay_out(figure, title=f"Rank IC by month<br><sup>{note}</sup>", x=None, y=None)
-    months = sorted(month.unique())[:: -(-month.nunique() // LABELS)]
-    names = [f"{pd.Period(name):%b<br>’%y}" for name in months]
-    styled.update_xaxes(type="category", tickvals=months, ticktext=names, tickangle=0)
-    scale = {"colorscale": "RdBu", "cmid": 0.0, "colorbar": {"thickness": 10, "tickformat": "+.2f"}}
-    return styled.update_layout(
-        coloraxis=scale, hovermode="closest", height=520, margin={"l": 104, "r": 8, "t": 88, "b": 40}
-    )
+    return month_maps(panels, title=f"Rank IC by month<br><sup>{note}</sup>", spec="+.2f")
 
 
 def decile_returns(

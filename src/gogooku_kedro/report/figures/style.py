@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from gogooku_kedro.baselines import table
 from gogooku_kedro.report.names import first_shown
@@ -18,8 +19,17 @@ BLUE, VERMILION = "#0072B2", "#D55E00"
 """Colours of opposite signs, by Okabe and Ito (2008); blue stands for the network, too."""
 
 DECIMALS = 5
+LABELS = 6
+"""Months named below a heat map."""
+
 FALLBACK_COLOUR = "#444444"
-HORIZON_COLOURS = {"1d": "#E69F00", "5d": BLUE, "10d": "#009E73", "20d": VERMILION}
+HORIZON_COLOURS = {"1d": "#7CC4B3", "5d": "#3F9C92", "10d": "#1F6F78", "20d": "#0F3D4C"}
+"""One hue that darkens with the horizon; no model has a colour of it."""
+
+
+def horizon_colour(name: str) -> str:
+    """Return the colour of a horizon, the same in every figure; grey for one that is not of the project."""
+    return HORIZON_COLOURS.get(name, FALLBACK_COLOUR)
 
 
 def model_order(models: Sequence[str]) -> list[str]:
@@ -72,6 +82,43 @@ def plain_numbers(values: pd.Series[float], decimals: int) -> list[float | None]
     """Return rounded plain numbers (a preview cannot read binary arrays), NaN and infinity as null."""
     rounded = values.astype(float).round(decimals)
     return [value if np.isfinite(value) else None for value in rounded.tolist()]
+
+
+def month_maps(panels: Mapping[str, pd.DataFrame], *, title: str, spec: str) -> go.Figure:
+    """Return heat maps over months, one below the other on one scale; white is 0.
+
+    Args:
+        panels: Heading -> rows by month ("2024-01"), the last row on top.
+        title: Of the figure.
+        spec: Format of the numbers.
+    """
+    figure = make_subplots(
+        rows=len(panels),
+        cols=1,
+        shared_xaxes=True,
+        row_heights=[max(1, len(panel)) for panel in panels.values()],
+        vertical_spacing=0.12,
+        subplot_titles=list(panels),
+    )
+    for row, panel in enumerate(panels.values(), start=1):
+        figure.add_heatmap(
+            x=panel.columns.tolist(),
+            y=panel.index.tolist(),
+            z=[plain_numbers(values, 4) for _, values in panel.iterrows()],
+            coloraxis="coloraxis",
+            hovertemplate=f"%{{y}}, %{{x}}: %{{z:{spec}}}<extra></extra>",
+            row=row,
+            col=1,
+        )
+    styled = lay_out(figure, title=title, x=None, y=None)
+    all_months = sorted({month for panel in panels.values() for month in panel.columns})
+    months = all_months[:: max(1, -(-len(all_months) // LABELS))]
+    names = [f"{pd.Period(name):%b<br>’%y}" for name in months]
+    styled.update_xaxes(type="category", tickvals=months, ticktext=names, tickangle=0)
+    scale = {"colorscale": "RdBu", "cmid": 0.0, "colorbar": {"thickness": 10, "tickformat": spec}}
+    return styled.update_layout(
+        coloraxis=scale, hovermode="closest", height=520, margin={"l": 104, "r": 8, "t": 88, "b": 40}
+    )
 
 
 def lay_out(figure: go.Figure, *, title: str, x: str | None, y: str | None) -> go.Figure:
