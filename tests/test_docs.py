@@ -289,6 +289,13 @@ def test_every_stage_has_the_nodes_that_the_page_names():
         assert nodes - elsewhere <= set(re.findall(r"`(\w+)`", named)), stage
 
 
+def test_the_page_of_terms_is_the_glossary_of_the_report():
+    from gogooku_kedro.report.glossary import glossary_page
+
+    page = (ROOT / "docs" / "terms.md").read_text(encoding="utf-8")
+    assert page == glossary_page(), "docs/terms.md is out of date: run `kedro document-terms`"
+
+
 def test_the_tables_of_data_rules_are_those_of_the_code():
     from gogooku_kedro.market.issue_rules import RULES, rules_page
 

@@ -15,7 +15,7 @@ from mlflow.tracking import MlflowClient
 import gogooku_kedro  # noqa: F401  sets what is tested
 from gogooku_kedro import tracking
 from gogooku_kedro.report import publish
-from gogooku_kedro.tracking import child_run, prepare_database, track
+from gogooku_kedro.tracking import child_run, prepare_database, run_name, track
 from gogooku_kedro.training.run_logger import RunLogger
 
 
@@ -206,8 +206,25 @@ def test_figures_in_mlflow_open_offline(tmp_path, open_run, monkeypatch):
     open_run(tmp_path)
     stored = {}
     monkeypatch.setattr(mlflow, "log_text", lambda text, name: stored.update({name: text}))
-    publish.log_report({}, "<html>", "card", {"loss_curves": go.Figure(go.Bar(y=[1.0]))})
+    publish.log_report("<html>", "card", {"loss_curves": go.Figure(go.Bar(y=[1.0]))})
     page = stored["figures/loss_curves.html"]
     assert "Plotly.newPlot" in page
     assert re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=[^>]*", page) == []
     assert len(page) > 1_000_000  # plotly.js itself
+
+
+@pytest.mark.parametrize(
+    ("asked", "source", "record", "name"),
+    [
+        ({"pipeline_names": None}, "prices.parquet", {"preset": "production"}, "prices.parquet, production, seeds 0 1"),
+        ({"pipeline_names": ["__default__"]}, "sample market", {}, "sample market, ohlcv, seeds 0 1"),
+        (
+            {"pipeline_names": ["data", "ablation"]},
+            "p.csv",
+            {"seeds": [7]},
+            "data+ablation, p.csv, ohlcv, seed 7",
+        ),
+    ],
+)
+def test_a_run_is_called_after_its_pipelines_file_preset_and_seeds(asked, source, record, name):
+    assert run_name(asked, source, {"environment": "ohlcv", "preset": "none", "seeds": [0, 1]} | record) == name

@@ -8,14 +8,16 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from gogooku_kedro.report.cards import terminal_lines
+from gogooku_kedro.report.cards import answer_cards, terminal_lines
+from gogooku_kedro.report.charts import Chart, Mark
 from gogooku_kedro.report.evidence import Evidence
+from gogooku_kedro.report.figures.style import HORIZON_COLOURS
 from gogooku_kedro.report.formats import format_interval, format_number
 from gogooku_kedro.report.key_results import summarise_key_results
 from gogooku_kedro.report.page import render_report
 from tests.report.report_run import COST, HORIZONS, QUALITY, effect, evidence_of, metrics_of
 
-BETTER, BY_HOW_MUCH = "Is it better than LightGBM?", "By how much?"
+BETTER, BY_HOW_MUCH = "Is it better than LightGBM, the best baseline?", "By how much?"
 
 TRADABLE, GRAPH = "Is it tradable after costs?", "Does the graph matter?"
 
@@ -85,6 +87,43 @@ def test_better_and_by_how_much_are_the_paired_days_of_the_daily_metrics(daily) 
     assert 0 < low < evidence.key_results.better.horizons["1d"].difference < high
 
 
+def test_a_number_stands_in_large_type_only_where_its_interval_excludes_zero(daily) -> None:
+    answers = evidence_of(daily).key_results
+    decided = {name: replace(cell, answer="undecided") for name, cell in answers.better.horizons.items()}
+    assert by_how_much(answers, decided).text == "Not decided at any horizon."
+    decided["10d"] = replace(decided["10d"], answer="worse")
+    assert by_how_much(answers, decided).text.startswith(f"{format_number(decided['10d'].difference)} rank IC at 10d")
+    decided["5d"] = replace(decided["5d"], answer="better")
+    assert " rank IC at 5d" in by_how_much(answers, decided).text
+
+
+def by_how_much(answers, horizons):
+    return answer_cards(replace(answers, better=replace(answers.better, horizons=horizons)))[1]
+
+
+def test_every_card_with_numbers_has_a_chart_of_them_in_the_colours_of_the_horizons(daily) -> None:
+    found = answer_cards(evidence_of(daily, effect()).key_results)
+    assert all(card.chart is not None for card in found)
+    assert [[mark.colour for mark in marks] for _, marks in found[0].chart.rows] == [
+        [HORIZON_COLOURS[name]] for name in HORIZONS
+    ]
+    drawn = found[1].chart.svg()
+    assert drawn.count("<circle") == 2 * len(HORIZONS)
+    assert list(found[1].chart.legend) == ["model", "LightGBM"]
+    assert Chart("nothing", [("1d", [Mark(None, "#000000")])]).svg() == ""
+
+
+def test_baselines_behind_the_best_are_told_together(daily) -> None:
+    better = evidence_of(daily).key_results.better
+    cells = better.horizons
+    beaten = {name: replace(cell, answer="better") for name, cell in cells.items()}
+    mixed = beaten | {"20d": replace(cells["20d"], answer="worse")}
+    note = answer_cards(
+        replace(evidence_of(daily).key_results, better=replace(better, baselines={"ridge": beaten, "lstm": mixed}))
+    )[0].note
+    assert note == "Better at every horizon than ridge; worse at some horizon than lstm."
+
+
 def test_tradable_is_the_simulated_portfolio_after_the_cost_with_its_deflated_sharpe(daily) -> None:
     evidence = evidence_of(daily)
     shown = cards(evidence)[TRADABLE]
@@ -116,7 +155,7 @@ def test_the_graph_matters_where_it_beats_the_model_without_and_the_control_grap
             assert rank_ic == f"{format_number(gains['rank_ic']['diff'])} {interval}"
             assert ratio.startswith(format_number(gains["sharpe_net"]["diff"], "+.2f"))
     assert "Goals: +5% rank IC met at 1d, 5d; undecided at 10d, 20d" in shown.note
-    assert "+10% net Sharpe undecided at 1d, 5d, 10d, 20d." in shown.note
+    assert "+10% decile Sharpe undecided at 1d, 5d, 10d, 20d." in shown.note
 
 
 def test_without_an_ablation_the_page_says_so_and_names_the_command(daily) -> None:
@@ -155,7 +194,7 @@ def test_the_terminal_answers_in_two_lines_of_eighty_columns(daily, found) -> No
     lines = terminal_lines(answers)
     assert len(lines) == 2
     assert max(map(len, lines)) <= 80
-    assert lines[0].startswith("better than LightGBM at 1d, 5d, 10d, 20d; 5d: ")
+    assert lines[0].startswith("better than lightgbm at 1d, 5d, 10d, 20d; 5d: ")
     assert lines[1].startswith("earns after 10 bps at 1d, 5d, 10d, 20d; ")
     assert lines[1].endswith("graph not measured" if found is None else "graph matters at 1d, 5d, 10d, 20d")
     console = Console(width=80, file=io.StringIO(), record=True)

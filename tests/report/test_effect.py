@@ -36,7 +36,7 @@ def test_the_section_answers_first_and_loads_nothing(effect, variants, ablation,
     figures = [cumulative_difference(series_of(ablation)), variant_forest(variants)]
     page = References()
     page.feed(render_report(evidence_of(daily), [effect_group("On and off", effect, variants, figures)]))
-    assert page.fetched == []
+    assert page.loaded == []
     text = " ".join(" ".join(page.text).split())
     for words in ("Does the graph network add +5% rank IC?", "Met at 1d, 5d", "identity, 1d", "All variants, 5d"):
         assert words in text, words

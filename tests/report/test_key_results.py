@@ -1,13 +1,14 @@
 """key_results.json compares the same sessions and says what it does not know."""
 
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 import pytest
 
 from gogooku_kedro.report.cards import terminal_lines
-from gogooku_kedro.report.key_results import _matters, compare_models, summarise_key_results
-from gogooku_kedro.report.results import GatEffect, Metrics, parse
+from gogooku_kedro.report.key_results import _matters, best_baseline, compare_models, summarise_key_results
+from gogooku_kedro.report.results import GatEffect, Metrics, ModelMetrics, parse
 from tests.report.report_run import COST, RUN, effect, evidence_of, metrics_of
 
 
@@ -28,6 +29,18 @@ def test_the_gain_in_sharpe_is_that_of_the_portfolios_after_costs(daily) -> None
     }
     found = evidence.key_results.better.horizons["5d"].sharpe_net
     assert found.difference == pytest.approx(after["model"] - after["lightgbm"])
+
+
+def test_the_best_baseline_is_chosen_on_the_validation_part_alone(daily) -> None:
+    metrics = metrics_of(daily)
+
+    def measured(**rank_ic: float) -> dict[str, dict[str, ModelMetrics]]:
+        return {name: {"5d": ModelMetrics(rank_ic=value), "1d": ModelMetrics()} for name, value in rank_ic.items()}
+
+    test = measured(model=0.2, lightgbm=0.09, ridge=0.01, random=0.3)
+    valid = measured(model=0.3, lightgbm=0.01, ridge=0.02, random=0.5, lstm=0.9)
+    assert best_baseline(replace(metrics, test=test, valid=valid)) == "ridge"  # lstm has no test part
+    assert best_baseline(replace(metrics, test=test, valid={})) == "lightgbm"
 
 
 def test_months_of_a_rising_and_of_a_falling_universe_are_told_apart(daily) -> None:
@@ -89,4 +102,4 @@ def test_daily_metrics_without_days_leave_no_answer() -> None:
     found = summarise_key_results(metrics, empty, cost_bps=COST, sessions_per_year=245)
     assert found.horizon is None
     assert found.better.horizons == found.tradable.horizons == {}
-    assert terminal_lines(found)[0] == "better than LightGBM at no horizon"
+    assert terminal_lines(found)[0] == "better than lightgbm at no horizon"

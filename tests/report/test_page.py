@@ -6,11 +6,13 @@ from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
+from markupsafe import escape
 
 from gogooku_kedro.report.cards import answer_cards
 from gogooku_kedro.report.figures.ranking import cumulative_rank_ic
 from gogooku_kedro.report.formats import EN_DASH, NO_BREAK
-from gogooku_kedro.report.page import FigureGroup, render_model_card, render_report
+from gogooku_kedro.report.glossary import TERMS, meaning_of
+from gogooku_kedro.report.page import FigureGroup, render_model_card, render_report, study_group
 from tests.report.report_run import effect, evidence_of, text_rows
 
 ORACLE = {"with_graph": {"1d": 0.0570}, "without_graph": {"1d": 0.0471}}
@@ -22,6 +24,7 @@ class References(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.fetched: list[str] = []
+        self.ids: set[str] = set()
         self.styles: list[str] = []
         self.text: list[str] = []
         self.scripts = 0
@@ -33,6 +36,12 @@ class References(HTMLParser):
         fetching = ("src", "href", "srcset", "poster", "action")
         self.fetched += [str(value) for name, value in attrs if name in fetching]
         self.styles += [str(value) for name, value in attrs if name == "style"]
+        self.ids |= {str(value) for name, value in attrs if name == "id"}
+
+    @property
+    def loaded(self) -> list[str]:
+        """What is fetched beside places of the page itself."""
+        return [address for address in self.fetched if not address.startswith("#")]
 
     def handle_endtag(self, tag: str) -> None:
         self._tag = ""
@@ -53,9 +62,38 @@ def page(daily: pd.DataFrame, **changes) -> References:
 
 def test_page_loads_nothing_from_elsewhere(daily) -> None:
     parsed = page(daily)
-    assert parsed.fetched == []
+    assert parsed.loaded == []
     assert not re.search(r"@import|url\(|https?:", " ".join(parsed.styles))
     assert not re.search(r"https?://", " ".join(parsed.text))
+
+
+def test_the_navigation_leads_to_sections_that_are_there(daily) -> None:
+    parsed = page(daily)
+    places = [address.removeprefix("#") for address in parsed.fetched]
+    assert len(places) == len(set(places)) > 6
+    assert set(places) <= parsed.ids
+
+
+def test_what_was_not_run_is_one_line_with_its_command_and_duration(daily) -> None:
+    metrics = evidence_of(daily).metrics
+    run = replace(metrics.run, seconds={"training": 60.0, "baselines": 30.0}, seeds=(0, 1))
+    groups = [study_group(name, None, run) for name in ("ablation", "explanation", "walk_forward")]
+    html = render_report(evidence_of(daily), groups)
+    lines = re.findall(r"<p><strong>(.*?)</strong>: <code>(.*?)</code>, (.*?)</p>", html)
+    assert lines == [
+        ("Graph network on and off", "kedro run --pipelines=ablation", "about 12 min"),
+        ("What the model learned", "kedro run --pipelines=explanation", "about 40 s"),
+        ("Walk-forward", "kedro run --pipelines=walk_forward", "about 6 min"),
+    ]
+    assert html.count("<h2") == render_report(evidence_of(daily), []).count("<h2") + 1
+
+
+def test_headings_that_are_terms_say_what_they_mean(daily) -> None:
+    html = render_report(evidence_of(daily), [])
+    for words in ("net Sharpe, 10 bps", "lag-1 rank IC", "deflated"):
+        assert f'title="{escape(meaning_of(words))}">{words}</span>' in html, words
+    assert all(f"<dt>{term.name}</dt>" in html for term in TERMS)
+    assert meaning_of("no such word") is None
 
 
 def test_plotly_is_embedded_once_and_every_figure_is_drawn(daily) -> None:
@@ -73,7 +111,7 @@ def test_plotly_is_embedded_once_and_every_figure_is_drawn(daily) -> None:
 
 def test_first_screen_answers_better_and_tradable_and_names_the_run(daily) -> None:
     text = " ".join(" ".join(page(daily).text).split())
-    first_screen = text[: text.index("Models and horizons")]
+    first_screen = text[: text.index("Test rank IC")]
     assert "Better at 1d" in first_screen
     assert "Is it tradable after costs? Earns at 1d" in first_screen
     for fact in ("0123456789ab", f"2024-01-04 {EN_DASH} 2024-03-27", "30 stocks", "cpu"):

@@ -8,7 +8,8 @@ from rich.console import Console
 from gogooku_kedro.baselines.oracle import oracle_bounds
 from gogooku_kedro.report import publish
 from gogooku_kedro.report.publish import summary_table
-from tests.report.report_run import effect, metrics_of
+from gogooku_kedro.report.results import plain
+from tests.report.report_run import effect, evidence_of, metrics_of
 from tests.report.test_page import ORACLE
 
 
@@ -25,6 +26,35 @@ def test_terminal_table_fits_eighty_columns_and_shows_the_oracle(daily) -> None:
     assert "…" not in text
     assert "+0.0570" in text
     assert "SR" in text
+
+
+def test_the_terminal_has_the_net_sharpe_of_the_report_where_a_portfolio_was_simulated(daily) -> None:
+    def printed(ratios) -> str:
+        console = Console(width=80, record=True, file=io.StringIO())
+        console.print(summary_table(metrics_of(daily), ratios=ratios))
+        return console.export_text()
+
+    assert "below it the net Sharpe;" in printed({"model": {"5d": 7.77}})
+    assert "SR +7.77" in printed({"model": {"5d": 7.77}})
+    assert "below it the decile Sharpe;" in printed(None)
+
+
+def test_mlflow_gets_about_thirty_numbers_of_a_run_and_the_rest_as_files(daily, monkeypatch) -> None:
+    logged, files, tags = {}, {}, {}
+    monkeypatch.setattr(publish.mlflow, "log_metrics", logged.update)
+    monkeypatch.setattr(publish.mlflow, "log_dict", lambda found, name: files.update({name: found}))
+    monkeypatch.setattr(publish.mlflow, "set_tag", lambda name, value: tags.update({name: value}))
+    evidence = evidence_of(daily)
+    metrics, answers = plain(evidence.metrics), plain(evidence.key_results)
+    publish.log_metrics(metrics, "")
+    publish.log_answers(answers)
+    assert 20 <= len(logged) <= 34
+    assert logged["test/rank_ic_5d"] == metrics["test"]["model"]["5d"]["rank_ic"]
+    assert logged["less_best_baseline_5d/rank_ic"] == answers["better"]["horizons"]["5d"]["difference"]
+    assert logged["portfolio_5d/net_sharpe"] == answers["tradable"]["horizons"]["5d"]["sharpe_net"]
+    assert (files["metrics.json"], files["key_results.json"]) == (metrics, answers)
+    assert tags["best_baseline"] == "lightgbm"
+    assert "better than lightgbm" in tags["mlflow.note.content"]
 
 
 def test_bounds_are_those_of_the_label_entry_and_a_real_market_has_none() -> None:

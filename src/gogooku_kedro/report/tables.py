@@ -32,7 +32,7 @@ from gogooku_kedro.report.results import (
 )
 
 ORACLE_ROWS = {"with_graph": "expected oracle", "without_graph": "expected, no graph"}
-PLAIN, SIMULATED = "plain decile portfolio", "simulated portfolio"
+PLAIN, SIMULATED = "plain decile portfolio", "simulated portfolio with fills, limits and costs"
 PORTFOLIOS = {"long_short": "Long-short deciles", "long_only": "Long-only top names, over the universe"}
 KINDS = {
     "raw": "Scores as they come",
