@@ -269,59 +269,6 @@ class RunRecord:
         self._catalog.save(RECORD, self._record)
 
 
-class Tracking:
-    """kedro-mlflow's hooks, which here take no run down: see `gogooku_kedro.tracking`."""
-
-    @hook_impl
-    def after_context_created(self, context: KedroContext) -> None:
-        """Say where runs are tracked, for `kedro mlflow`; nothing is made before a run begins."""
-        from gogooku_kedro.tracking import begin, within_project
-
-        begin()
-        self._context = context
-        loader: Any = context.config_loader
-        loader.config_patterns.setdefault("mlflow", ["mlflow*", "mlflow*/**", "**/mlflow*"])
-        loader["mlflow"] = within_project(loader["mlflow"], context.project_path)
-        if "mlflow" in sys.argv:  # `kedro mlflow ui`
-            from kedro_mlflow.config.kedro_mlflow_config import KedroMlflowConfig
-
-            context.__setattr__("mlflow", KedroMlflowConfig.model_validate(loader["mlflow"]))
-
-    @hook_impl
-    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Make the database, set MLflow up, and open the MLflow run."""
-        from gogooku_kedro.tracking import attempt, prepare_database
-
-        loader = self._context.config_loader
-        attempt(lambda: prepare_database(loader["mlflow"]["server"]["mlflow_tracking_uri"]))
-        self._call("after_context_created", context=self._context)
-        self._call("before_pipeline_run", run_params=run_params, pipeline=pipeline, catalog=catalog)
-
-    @hook_impl
-    def before_node_run(self, node: Node, catalog: DataCatalog, inputs: dict[str, Any], is_async: bool) -> None:
-        """Log the parameters of a node."""
-        self._call("before_node_run", node=node, catalog=catalog, inputs=inputs, is_async=is_async)
-
-    @hook_impl
-    def after_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Close the MLflow run."""
-        self._call("after_pipeline_run", run_params=run_params, pipeline=pipeline, catalog=catalog)
-
-    @hook_impl
-    def on_pipeline_error(
-        self, error: Exception, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
-    ) -> None:
-        """Close the MLflow run as failed."""
-        self._call("on_pipeline_error", error=error, run_params=run_params, pipeline=pipeline, catalog=catalog)
-
-    def _call(self, name: str, **arguments: Any) -> None:
-        from kedro_mlflow.framework.hooks.mlflow_hook import mlflow_hook
-
-        from gogooku_kedro.tracking import attempt
-
-        attempt(getattr(mlflow_hook, name), **arguments)
-
-
 class MlflowRecord:
     """Write parameters row by row and the final metrics to the MLflow run, if one is open."""
 

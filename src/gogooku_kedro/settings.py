@@ -10,8 +10,8 @@ from gogooku_kedro.hooks import (
     RunRecord,
     SettingsCheck,
     SourceCheck,
-    Tracking,
 )
+from gogooku_kedro.mlflow_hooks import Tracking
 from gogooku_kedro.run_progress import RunProgress
 
 # Of hooks that go first, the last of these is called first; of those that go last, the last.
