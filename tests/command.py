@@ -26,8 +26,8 @@ LIBRARIES = (
     ),
     *(f"gogooku_kedro.pipelines.{stage}.nodes" for stage in ("walk_forward", "ablation", "explanation", "report")),
 )
-TIMEOUT = 300
-"""Seconds."""
+TIMEOUT = 900
+"""Seconds; a whole flow takes one minute of a core that nobody else uses."""
 
 
 def loaded() -> None:

@@ -105,7 +105,7 @@ def stage(request, finished_run, tmp_path_factory) -> Stage:
     return Stage(request.param, root)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def writes(stage) -> int:
     stage.empty()
     count = writes_of(stage.run)
