@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from gogooku_kedro.graph import correlation
 from gogooku_kedro.graph.correlation import column_ranks, correlate, lagged_correlation, masked_correlation
 
 
@@ -125,3 +126,31 @@ def test_a_lag_is_one_session_even_across_a_halt():
     found = lagged_correlation(np.column_stack([follower, leader]), 40)
     assert found[0, 1] == pytest.approx(1, abs=1e-6)
     assert np.isnan(lagged_correlation(np.column_stack([follower, leader]), 50)[0, 1])
+
+
+def reference(left, right, min_observations):
+    """Correlations of two blocks as numpy expressions in float32, one after the other."""
+    count, total = left.present.T @ right.present, left.weights.T @ right.weights
+    left_sum, right_sum = left.values.T @ right.weights, left.weights.T @ right.values
+    left_square = left.squares.T @ right.present * total
+    right_square = left.present.T @ right.squares * total
+    variances = (left_square - left_sum**2) * (right_square - right_sum**2)
+    known = (count >= min_observations) & (variances > left_square * right_square * np.float32(1e-4))
+    covariance = left.values.T @ right.values * total - left_sum * right_sum
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.clip(np.where(known, covariance / np.sqrt(variances), np.nan), -1.0, 1.0)
+
+
+@pytest.mark.parametrize("half_life", [None, 20.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_compiled_division_has_the_bits_of_the_numpy_expressions(seed, half_life):
+    rng = np.random.default_rng(seed)
+    returns = rng.standard_t(3, (80, 150))
+    returns[rng.random(returns.shape) < rng.random(150) * 0.6] = np.nan
+    returns[:40, 7] = np.nan
+    returns[:, 8] = 1.0
+    returns[:, 9] = np.where(np.arange(80) < 40, -3.0, 3.0) + 0.15 * rng.standard_normal(80)  # beside 7 hardly varies
+    columns = correlation._prepare(returns, correlation._row_weights(80, half_life))
+    found = correlation._correlation_of(columns, columns, 12)
+    assert 0 < np.isnan(found).sum() < found.size
+    np.testing.assert_array_equal(found, reference(columns, columns, 12))

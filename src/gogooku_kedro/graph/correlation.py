@@ -5,13 +5,15 @@ from typing import Literal, NamedTuple, get_args
 import bottleneck as bn
 import numpy as np
 
+from gogooku_kedro.arrays.compiled import compiled
 from gogooku_kedro.typing import Array
 
 Correlation = Literal["pearson", "ewma", "spearman"]
 
 
 _BLOCK = 128  # stocks whose pairs are worked on at once: what they need stays in the processor's cache
-_LEAST_VARIATION = 1e-4  # of the mean square: a standard deviation of 1 % of the mean
+_ONE, _UNKNOWN = np.float32(1.0), np.float32(np.nan)
+_LEAST_VARIATION = np.float32(1e-4)  # of the mean square: a standard deviation of 1 % of the mean
 
 
 def correlate(returns: Array, kind: Correlation, min_observations: int, half_life: float) -> Array:
@@ -139,23 +141,36 @@ def _prepare(returns: Array, weight: Array) -> _Columns:
 def _correlation_of(left: _Columns, right: _Columns, min_observations: int) -> Array:
     """Correlation `(left, right)` from sums over the rows where both are present.
 
-    With weights w of sum W it is (W Σwxy - Σwx Σwy) / sqrt((W Σwx² - (Σwx)²) (W Σwy² - (Σwy)²)), computed
-    in place: memory traffic costs more than the arithmetic.
+    With weights w of sum W it is (W Σwxy - Σwx Σwy) / sqrt((W Σwx² - (Σwx)²) (W Σwy² - (Σwy)²)).
     """
     count = left.present.T @ right.present
     total = count if left.weights is left.present else left.weights.T @ right.weights
     left_sum, right_sum = left.values.T @ right.weights, left.weights.T @ right.values
-    left_squares, right_squares = left.squares.T @ right.present, left.present.T @ right.squares
-    left_squares *= total
-    right_squares *= total
-    correlation: Array = left.values.T @ right.values
-    correlation *= total
-    correlation -= left_sum * right_sum
-    variances = left_squares - left_sum**2
-    variances *= right_squares - right_sum**2
-    left_squares *= right_squares
-    left_squares *= _LEAST_VARIATION
-    known = (count >= max(min_observations, 2)) & (variances > left_squares)
-    correlation /= np.sqrt(np.where(known, variances, np.float32(np.nan)))
-    np.clip(correlation, -1.0, 1.0, out=correlation)
-    return correlation
+    left_square, right_square = left.squares.T @ right.present, left.present.T @ right.squares
+    products: Array = left.values.T @ right.values
+    enough = np.float32(max(min_observations, 2))
+    _divide(products, left_sum, right_sum, left_square, right_square, total, count, enough)
+    return products
+
+
+@compiled
+def _divide(
+    products: Array,
+    left_sum: Array,
+    right_sum: Array,
+    left_square: Array,
+    right_square: Array,
+    total: Array,
+    count: Array,
+    enough: np.float32,
+) -> None:
+    """Make correlations of Σwxy, in one pass in float32: memory traffic costs more than the arithmetic."""
+    for i in range(products.shape[0]):
+        for j in range(products.shape[1]):
+            w, x, y = total[i, j], left_sum[i, j], right_sum[i, j]
+            xx, yy = left_square[i, j] * w, right_square[i, j] * w
+            variances = (xx - x * x) * (yy - y * y)
+            known = (count[i, j] >= enough) & (variances > xx * yy * _LEAST_VARIATION)
+            r = (products[i, j] * w - x * y) / np.sqrt(variances if known else _UNKNOWN)
+            r = _ONE if r > _ONE else r
+            products[i, j] = -_ONE if r < -_ONE else r

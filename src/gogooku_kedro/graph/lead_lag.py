@@ -3,6 +3,7 @@
 import numpy as np
 from scipy import special
 
+from gogooku_kedro.arrays.compiled import compiled
 from gogooku_kedro.graph.correlation import column_ranks, lagged_correlation
 from gogooku_kedro.graph.select import Kept, cap_degree
 from gogooku_kedro.typing import Array, IntArray
@@ -73,14 +74,27 @@ def _candidates(correlation: Array, freedom: float, fdr: float, tests: int) -> I
     Rejected p are at most fdr, so that at most as many are rejected as are no larger, so that rejected p are at
     most that number / m * fdr, and so on. No pair has p <= q below the |r| that has it with the most freedom.
     """
-    size = np.abs(correlation).ravel()
-    positions = np.flatnonzero(size >= _least(freedom, fdr))
-    size = size[positions]
+    positions = _beyond(correlation.ravel(), _least(freedom, fdr))
+    size = np.abs(correlation.ravel()[positions])
     while len(positions):
         stay = size >= _least(freedom, fdr * len(positions) / tests)
         if stay.mean() > 0.9:  # hardly fewer
             break
         positions, size = positions[stay], size[stay]
+    return positions
+
+
+@compiled
+def _beyond(values: Array, least: float) -> IntArray:
+    """Positions of the values whose size is at least `least`."""
+    count = 0
+    for value in values:
+        count += np.abs(value) >= least
+    positions, place = np.empty(count, np.int64), 0
+    for i in range(len(values)):
+        if np.abs(values[i]) >= least:
+            positions[place] = i
+            place += 1
     return positions
 
 
