@@ -238,8 +238,8 @@ MUTATIONS = {
     ),
     "correlations of two sessions": Mutation(
         "graph/correlation.py",
-        "known = (count >= max(min_observations, 2))",
-        "known = (count >= 2)",
+        "known = (count[i, j] >= enough)",
+        "known = (count[i, j] >= 2)",
         "tests/graph/test_correlation.py::test_correlation_equals_pandas[56]",
     ),
     "peers of the graph before": Mutation(
