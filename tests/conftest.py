@@ -111,10 +111,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def finished_process(tmp_path_factory: pytest.TempPathFactory) -> FinishedProcess:
+def finished_process(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> FinishedProcess:
     """The whole flow on the small sample market, once for all workers of a test session."""
     folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
+    if hasattr(pytestconfig, "workerinput"):  # of pytest-xdist: the folders of the workers lie side by side
         folder = folder.parent
     kept = folder / "finished_process.pickle"
     with FileLock(folder / "finished_process.lock"):
