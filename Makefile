@@ -11,7 +11,7 @@ export KEDRO_DISABLE_TELEMETRY := 1
 # kedro starts mlflow and jupyter by name
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: setup run train-optimized test viz mlflow lint bench docs docs-serve notebooks lock clean
+.PHONY: setup run daily train-optimized test viz mlflow lint bench docs docs-serve notebooks lock clean
 
 setup: $(READY)
 
@@ -25,6 +25,9 @@ $(READY): requirements.lock pyproject.toml
 
 run: setup            ## the whole flow on the sample market; make run ARGS="--env ohlcv --params ohlcv_path=FILE"
 	$(BIN)/kedro run $(ARGS)
+
+daily: setup          ## the desk's morning: make daily ARGS="--env jquants"; exit code 3 of kedro: no ranking, see the sentence
+	$(BIN)/kedro daily $(ARGS)
 
 # What is refused is refused in the first seconds, so that it is shown here.
 train-optimized: setup  ## the production settings, in the background; kedro status shows how far they are

@@ -1,4 +1,4 @@
-"""Kedro's run, and project commands beside it, such as validate-config, explain, verify, status and jquants-audit."""
+"""Kedro's run, and project commands beside it, such as validate-config, explain, daily, verify and jquants-audit."""
 
 from __future__ import annotations
 
@@ -118,6 +118,23 @@ def explain(
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     click.echo(json.dumps(why.as_dict(top), indent=2) if as_json else render(why, top))
+
+
+@cli.command(name="daily")
+@of_an_environment
+@click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Replay the morning after this session.")
+@click.option("--verbose", "-v", is_flag=True, help="Show the traceback of a refusal too.")
+def daily(
+    env: str | None, conf_source: str | None, params: dict[str, Any], as_of: datetime | None, verbose: bool
+) -> None:
+    """Fetch, append, check, score and publish the newest session; exit code 3 and one sentence where it must not."""
+    loader = _configuration(env, conf_source, params)
+    _checked_parameters(loader)
+    from gogooku_kedro.pipelines.daily.command import run_morning
+
+    with refusals_alone(verbose):
+        found = run_morning(Path.cwd(), env, conf_source, params, loader, as_of)
+    click.echo(found)
 
 
 @cli.command(name="verify")

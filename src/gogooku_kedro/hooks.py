@@ -43,7 +43,7 @@ HASHES = {"data_hash": ("quality_report", "data_hash"), "feature_hash": ("featur
 RANKING = "latest_ranking"
 PAGES = {"key_results", "report", "model_card"}
 
-STUDIES = {"ablation", "explanation", "jquants"}
+STUDIES = {"ablation", "explanation", "jquants", "daily"}
 """Sections that change no result of another pipeline, and so are no part of what a run is recognised by."""
 
 

@@ -55,8 +55,12 @@ READS: Mapping[str, tuple[str, ...]] = {
 PLACES = ("training.device", "training.compile")
 """Settings that say where a training computes: a model that was trained on one device is used on another."""
 
-APPLIED = ("ensemble",)
-"""What may have been made from other data than those it is used with: a trained model ranks the sessions after it."""
+APPLIED = ("ensemble", "feature_manifest")
+"""What may have been made from other data than those it is used with: a trained model, and the list of the features
+that it reads, rank the sessions after it. Only a run that reads nothing else of the data asks for it."""
+
+CONTENTS = tuple(f"{table}.content" for table in ("raw_bars", "listed_issues", "market_index"))
+"""What says that a price file is another than before."""
 
 RECORD = "run_record"
 
@@ -205,6 +209,7 @@ class Lineage:
             for key in sorted(then.keys() | now.keys()):
                 unknown = not (key in then and key in now) and key.partition(".")[0] not in SECTIONS
                 before, after = (_shown(settings, key) for settings in (then, now))
+                unknown |= name in APPLIED and key in CONTENTS  # sessions were added since
                 if before != after and not unknown:
                     yield Mismatch(name, maker, f"{key} was {before} then and is {after} now")
 

@@ -9,6 +9,7 @@ from kedro.pipeline import Pipeline
 from gogooku_kedro.pipelines import (
     ablation,
     baselines,
+    daily,
     evaluation,
     explanation,
     features,
@@ -29,7 +30,8 @@ def register_pipelines() -> dict[str, Pipeline]:
         The stages, `data` (everything before training), `inference` (rank the latest session with a
         stored model), `explanation` (what a stored model learned), `walk_forward` (train and test fold
         by fold, on what `data` left), `ablation` (what the graph network adds, on what `data` left),
-        `jquants` (fetch prices and events) and `__default__` (from raw bars to the report).
+        `daily` (the desk's morning: rank the newest session and publish it), `jquants` (fetch prices and
+        events) and `__default__` (from raw bars to the report).
     """
     stages = {
         "ingestion": ingestion.create_pipeline(),
@@ -47,6 +49,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "walk_forward": walk_forward.create_pipeline(),
         "ablation": ablation.create_pipeline(),
         "explanation": explanation.create_pipeline(),
+        "daily": daily.create_pipeline(),
         "jquants": jquants.create_pipeline(),
         "__default__": data + stages["training"] + stages["baselines"] + stages["evaluation"] + stages["report"],
     }

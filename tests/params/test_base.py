@@ -24,11 +24,12 @@ MARKED = {
     *("graph.checks", "graph.cache_dir", "training.checkpoint_dir", "training.keep_checkpoints"),
     "training.market_memory",
     *("debug.gat_verbose", "walk_forward.folder", "ablation.walk_forward.folder"),
+    *("daily.rankings", "daily.sessions"),
 }
 """Places, portions, logs and reports; whoever marks another field has to defend it here."""
 
 
-SAMPLES = {str: "x", int: 7, float: 0.5}
+SAMPLES = {str: "x", int: 7, float: 0.5, date: date(2021, 6, 30)}
 ANOTHER = {
     bool: lambda value: not value,
     int: lambda value: value + 1,

@@ -18,10 +18,12 @@ LAYERS = {"raw", "intermediate", "primary", "feature", "model_input", "models", 
 VERBS = {
     *("standardise", "build", "compute", "describe", "normalise", "make", "split", "check", "summarise"),
     *("plot", "train", "predict", "fit", "stack", "measure", "write", "rank", "fetch"),
+    *("gather", "append", "score", "publish"),
 }
 MEMORY = {
     *("market_tensors", "ablation_settings", "baseline_settings", "fold_settings"),
     *("studies", "report_evidence", "ranking_section", "portfolio_section", "network_section"),
+    *(f"daily_{name}" for name in ("tables", "market", "sessions", "facts", "scores", "publication")),
 }
 """Handed from node to node, made anew by every run that needs it: tensors, settings of several sections, parts of a
 report."""
@@ -51,6 +53,7 @@ def test_every_section_reaches_its_nodes_as_a_typed_object(pipelines):
         "explanation": params.ExplanationParams,
         "ablation": params.AblationParams,
         "jquants": params.JQuantsParams,
+        "daily": params.DailyParams,
     }
     assert TypeExtractor(pipelines).extract_types_from_pipelines() == expected == params.SECTIONS
 
@@ -133,7 +136,9 @@ def test_every_dataset_is_in_the_catalog_and_only_what_is_gathered_or_tensors_st
     settings = {f"params:{name}" for name in params.SECTIONS}
     read = pipelines["__default__"].inputs()
     optional = {name for name, e in loader["catalog"].items() if e["type"].endswith(".OptionalDataset")}
-    assert read - raw - {"run_record"} == optional | settings - {f"params:{name}" for name in RESEARCH | {"jquants"}}
+    assert read - raw - {"run_record"} == optional | settings - {
+        f"params:{name}" for name in RESEARCH | {"jquants", "daily"}
+    }
     beside = (pipelines[name].all_outputs() for name in RESEARCH)
     assert optional <= set().union(*beside)
     assert pipelines["inference"].inputs() <= produced | {"params:model", "params:training"}

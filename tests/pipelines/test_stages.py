@@ -43,7 +43,12 @@ def last_writes(data_root: Path) -> dict[str, int]:
 
 
 def test_every_registered_name_is_tried():
-    assert set(register_pipelines()) == {*STAGES, "__default__", "jquants"}  # tests/jquants runs the last one
+    assert set(register_pipelines()) == {
+        *STAGES,
+        "__default__",
+        "jquants",
+        "daily",
+    }  # tests/jquants and tests/daily run the last ones
 
 
 @pytest.mark.parametrize("name", STAGES)

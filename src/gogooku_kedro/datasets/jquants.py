@@ -60,6 +60,7 @@ class JQuantsTableDataset(_Fetched):
     Args:
         filepath: Folder of the partitions.
         table: bars, listed_issues, market_index, statements, investor_flows or margin_balances.
+        known_at: Seconds since 1970: what was fetched later, or changed since, is not seen; None sees all.
         metadata: Kept for plugins such as kedro-viz; not used.
 
     Example catalog entry:
@@ -69,8 +70,10 @@ class JQuantsTableDataset(_Fetched):
           table: bars
     """
 
-    def __init__(self, *, filepath: str, table: str, metadata: dict[str, Any] | None = None) -> None:
-        self._folder, self._table = Path(filepath), table
+    def __init__(
+        self, *, filepath: str, table: str, known_at: float | None = None, metadata: dict[str, Any] | None = None
+    ) -> None:
+        self._folder, self._table, self._known_at = Path(filepath), table, known_at
         self.metadata = metadata
 
     def load(self) -> pd.DataFrame:
@@ -83,7 +86,7 @@ class JQuantsTableDataset(_Fetched):
         from gogooku_kedro.jquants.tables import read_table  # noqa: PLC0415
 
         try:
-            return read_table(Store(self._folder), self._table)
+            return read_table(Store(self._folder), self._table, self._known_at)
         except (StoreError, ValueError) as error:
             raise DatasetError(str(error)) from error
 

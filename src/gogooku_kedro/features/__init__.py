@@ -1,7 +1,7 @@
 """Features on the market panel: families, registry, engine, checks, normalisation."""
 
 from gogooku_kedro.features.checks import CheckError, LeakError, check_features
-from gogooku_kedro.features.engine import Execution, compute_features, stream_features, stream_selected
+from gogooku_kedro.features.engine import Execution, compute_features, compute_last, stream_features, stream_selected
 from gogooku_kedro.features.manifest import (
     feature_manifest,
     first_session,
@@ -21,6 +21,7 @@ __all__ = [
     "LeakError",
     "check_features",
     "compute_features",
+    "compute_last",
     "feature_manifest",
     "first_session",
     "graph_columns",

@@ -33,6 +33,7 @@ CODES_PER_CHUNK = 512  # blocks of stocks are multiples of the stored chunk wher
 DATES_PER_CHUNK = 256
 CONNECT_SECONDS = 10  # wait for the answer of a scheduler
 LOOKBACKS = (64.0, 128.0, np.inf)  # features of dates are computed in groups of like look-back
+LOOKBACKS_OF_FEW = (2.0, 26.0, 69.0, 125.0, np.inf)  # of the last few sessions, whose look-back is nearly all the work
 CODES_IN_CACHE = 256
 INTERMEDIATE = 60  # float64 arrays of a block's size that its formulas hold at the same time
 
@@ -134,6 +135,34 @@ def stream_selected(
             number += 1
 
 
+def compute_last(panel: xr.Dataset, features: Sequence[Feature], sessions: int, execution: Execution = LOCAL) -> Values:
+    """Return some features on the last sessions of a panel, computed from these and the look-back before them.
+
+    The values are those of the whole panel, bit for bit, as long as the panel has the longest look-back before the
+    sessions, or begins with its market.
+
+    Args:
+        panel: Market panel that meets the needs of the features.
+        features: Registered features.
+        sessions: How many of the last sessions.
+        execution: Engine and workers; memory is not minded, the few sessions and their look-back are held as a whole.
+
+    Returns:
+        float32 `(date, code)` by name, `(date,)` for the kind `market`.
+    """
+    first, stop = panel.sizes["date"] - sessions, panel.sizes["date"]
+    computed: Values = {}
+    with _submitter(execution) as submit:
+        results = []
+        for kind, members in _groups(features, LOOKBACKS_OF_FEW, LOOKBACKS_OF_FEW):
+            names, halo = tuple(feature.name for feature in members), max(feature.lookback for feature in members)
+            task = _Task(kind, names, slice(first, stop), slice(0, panel.sizes["code"]), min(halo, first))
+            results.append(submit(_compute, task, _view(panel, task)))
+        for result in results:
+            computed |= result()
+    return computed
+
+
 def plan(panel: xr.Dataset, features: Sequence[Feature], execution: Execution) -> Iterator[_Task]:
     """Yield the blocks, each as large as its share of the memory and of the work.
 
@@ -142,7 +171,7 @@ def plan(panel: xr.Dataset, features: Sequence[Feature], execution: Execution) -
     """
     n_dates, n_codes = panel.sizes["date"], panel.sizes["code"]
     budget = execution.memory_mb * 2**20 / (execution.threads + 1)
-    for kind, members in _groups(features):
+    for kind, members in _groups(features, (np.inf,), LOOKBACKS):
         names = tuple(feature.name for feature in members)
         computing, kept = 8 * (len(_needs(members)) + INTERMEDIATE), 4 * (len(_needs(members)) + len(members))
         if kind == "stock":  # a few stocks at a time are computed, see `_compute`
@@ -175,10 +204,12 @@ def _that_fits(panel: xr.Dataset, features: Sequence[Feature], execution: Execut
     return replace(execution, workers=1)
 
 
-def _groups(features: Sequence[Feature]) -> Iterator[tuple[Kind, list[Feature]]]:
-    """Features of one kind; those of dates by look-back too, which a block has to read once more."""
+def _groups(
+    features: Sequence[Feature], of_stocks: Sequence[float], of_dates: Sequence[float]
+) -> Iterator[tuple[Kind, list[Feature]]]:
+    """Features of one kind and of like look-back, which a block of dates has to read once more."""
     for kind in get_args(Kind):
-        bounds = (np.inf,) if kind == "stock" else LOOKBACKS
+        bounds = of_stocks if kind == "stock" else of_dates
         least = -1.0
         for most in bounds:
             members = [f for f in features if f.kind == kind and least < f.lookback <= most]

@@ -58,7 +58,7 @@ def normalise(
     for number, start in enumerate(starts):
         rows = slice(start, min(start + size, n_dates))
         scores = block_scores(raw, rows, inside[rows], ids, entries, over_time, execution.threads)
-        values = {"x": _columns(scores, inside[rows], manifest), "levels": levels.values[rows]}
+        values = {"x": model_columns(scores, inside[rows], manifest), "levels": levels.values[rows]}
         values["in_universe"] = inside[rows]
         yield PanelBlock(frame, values, rows, slice(0, n_codes), number, len(starts))
 
@@ -158,8 +158,14 @@ def normalised_cross_section(
     return scores
 
 
-def _columns(scores: Array, inside: Array, manifest: Mapping[str, Any]) -> Array:
-    """Return x of a block `(date, code, column)`: scores without NaN, clipped, then the masks."""
+def model_columns(scores: Array, inside: Array, manifest: Mapping[str, Any]) -> Array:
+    """Return x of some dates `(date, code, column)`: scores without NaN, clipped, then the masks.
+
+    Args:
+        scores: From `block_scores`.
+        inside: bool `(date, code)`, the universe.
+        manifest: From `feature_manifest`.
+    """
     entries, families, clip = manifest["features"], manifest["masks"], manifest["clip"]
     own = np.array([[entry["family"] == family for entry in entries] for family in families])
     share = (own / own.sum(axis=1, keepdims=True)).astype(np.float32)

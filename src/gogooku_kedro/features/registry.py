@@ -1,7 +1,7 @@
 """The feature families: which of them a panel can feed, and the page that documents them."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import ModuleType
 from typing import NamedTuple
 
@@ -100,11 +100,7 @@ def select_features(panel: xr.Dataset, families: Sequence[str]) -> Selection:
         ValueError: A family is unknown or named twice, or no feature is left.
     """
     check_families(families)
-    missing = {
-        need: reason
-        for need in sorted({n for family in families for f in FAMILIES[family] for n in f.needs})
-        if (reason := _why_unmet(panel, need))
-    }
+    missing = unmet_needs(panel, {n for family in families for f in FAMILIES[family] for n in f.needs})
     kept: list[Feature] = []
     dropped: dict[str, str] = {}
     for family in families:
@@ -123,6 +119,11 @@ def select_features(panel: xr.Dataset, families: Sequence[str]) -> Selection:
             "provide the missing columns or name other families"
         )
     return Selection(tuple(kept), dropped)
+
+
+def unmet_needs(panel: xr.Dataset, needs: Collection[str]) -> dict[str, str]:
+    """Return why the panel does not meet some needs; those that it meets are left out."""
+    return {need: reason for need in sorted(needs) if (reason := _why_unmet(panel, need))}
 
 
 def check_families(families: Sequence[str]) -> None:

@@ -19,6 +19,7 @@ from pydantic import (
 
 from gogooku_kedro.params.ablation import AblationParams, GoalsParams, VariantParams
 from gogooku_kedro.params.base import DateOrAuto, Section, date_or_auto
+from gogooku_kedro.params.daily import DailyParams
 from gogooku_kedro.params.evaluation import EvaluationParams, FactorsParams, PortfolioParams
 from gogooku_kedro.params.explanation import ExplanationParams
 from gogooku_kedro.params.features import FeaturesParams
@@ -45,6 +46,7 @@ __all__ = [
     "RUNTIME_PARAMETERS",
     "SECTIONS",
     "AblationParams",
+    "DailyParams",
     "DebugParams",
     "DiffusionParams",
     "EvaluationParams",
@@ -142,6 +144,7 @@ SECTIONS: dict[str, type[Section]] = {
     "ablation": AblationParams,
     "explanation": ExplanationParams,
     "jquants": JQuantsParams,
+    "daily": DailyParams,
 }
 """Top-level sections of the configuration."""
 

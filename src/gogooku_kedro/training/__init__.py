@@ -4,7 +4,14 @@ from gogooku_kedro.training.device import describe_device, resolve_device, resol
 from gogooku_kedro.training.ensemble import Ensemble, SeedModel
 from gogooku_kedro.training.fit import EnsembleResult, FitResult, fit_ensemble, fit_model
 from gogooku_kedro.training.market import Market, build_market, context_names, model_market
-from gogooku_kedro.training.predict import combine, predict_days, predict_market, predict_parts, predictions_frame
+from gogooku_kedro.training.predict import (
+    combine,
+    first_read,
+    predict_days,
+    predict_market,
+    predict_parts,
+    predictions_frame,
+)
 from gogooku_kedro.training.tensors import DayChunk, GraphTensors, MarketTensors, market_tensors
 
 __all__ = [
@@ -20,6 +27,7 @@ __all__ = [
     "combine",
     "context_names",
     "describe_device",
+    "first_read",
     "fit_ensemble",
     "fit_model",
     "market_tensors",

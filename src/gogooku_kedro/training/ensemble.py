@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
-from gogooku_kedro.artifacts import atomic_file
+from gogooku_kedro.artifacts import atomic_file, digest
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.params import ModelParams
 from gogooku_kedro.training.tensors import MarketTensors
@@ -187,6 +187,10 @@ class Ensemble:
     def seeds(self) -> tuple[int, ...]:
         """Seed of every seed model."""
         return tuple(each.training["seed"] for each in self.seed_models)
+
+    def fingerprint(self) -> str:
+        """Return 32 hexadecimal digits that name weights, settings and features: equal models have equal ones."""
+        return digest([{"weights": each.weights, **each.config()} for each in self.seed_models])
 
     @property
     def params(self) -> ModelParams:

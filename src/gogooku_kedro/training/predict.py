@@ -75,6 +75,23 @@ def encode_days(
             yield EncodedDay(day, hidden, present.to(device), edge_index, edge_attr, selection)
 
 
+def first_read(day: int, window: int) -> int:
+    """Return the position of the first session that the scores of a session depend on, in every bit.
+
+    A market that is cut off before it has the same chunks: the position is a whole number of them from the first.
+
+    Args:
+        day: Position of the session.
+        window: Sessions of the model's window.
+
+    Raises:
+        ValueError: The session has no whole window before it.
+    """
+    if day < window - 1:
+        raise ValueError(f"the market has {day + 1} sessions, and a window of the model {window}; provide more history")
+    return (day - window + 1) // CHUNK_DAYS * CHUNK_DAYS
+
+
 def predict_days(
     model: ATFTGATFAN, market: MarketTensors, days: list[int], device: str
 ) -> Iterator[tuple[int, Tensor, Tensor]]:

@@ -1,0 +1,106 @@
+"""The morning: what is known, the sessions that are new, their scores, and the published ranking."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gogooku_kedro.params import (
+    DailyParams,
+    FeaturesParams,
+    GraphParams,
+    IngestionParams,
+    ModelParams,
+    TrainingParams,
+)
+
+Tables = dict[str, pd.DataFrame]
+MorningMarket = Any
+Models = Any
+Sessions = Any
+Scored = Any
+"""A `daily.morning.MorningMarket`, a `training.Ensemble`, a `daily.sessions.Extension` and a `daily.scoring.Scored`:
+naming the classes here would import torch."""
+
+
+def gather_tables(
+    raw_bars: pd.DataFrame,
+    listed_issues: pd.DataFrame,
+    market_index: pd.DataFrame,
+    statements: pd.DataFrame,
+    investor_flows: pd.DataFrame,
+    margin_balances: pd.DataFrame,
+) -> Tables:
+    """Put the raw tables together."""
+    return {
+        "raw_bars": raw_bars,
+        "listed_issues": listed_issues,
+        "market_index": market_index,
+        "statements": statements,
+        "investor_flows": investor_flows,
+        "margin_balances": margin_balances,
+    }
+
+
+def build_known_market(
+    daily_tables: Tables, ingestion: IngestionParams, daily: DailyParams, now: pd.Timestamp | None = None
+) -> MorningMarket:
+    """Make panel and events of what is known, and refuse prices that are not all there."""
+    from gogooku_kedro.daily.morning import market_of_morning
+
+    return market_of_morning(daily_tables, ingestion, daily, now or pd.Timestamp.now(tz="UTC"))
+
+
+def append_sessions(
+    daily_market: MorningMarket,
+    ensemble: Models,
+    feature_manifest: dict[str, Any],
+    features: FeaturesParams,
+    graph: GraphParams,
+    model: ModelParams,
+    daily: DailyParams,
+) -> tuple[Sessions, dict[str, Any]]:
+    """Compute the features of the sessions that are new, and refuse what the model cannot read."""
+    from gogooku_kedro.daily.checks import check_manifest, check_missing
+    from gogooku_kedro.daily.scoring import sessions_needed
+    from gogooku_kedro.daily.sessions import Extender, SessionStore
+
+    panel, events = daily_market.panel, daily_market.events
+    hashes = [seed_model.feature_hash for seed_model in ensemble.seed_models]
+    check_manifest(panel.assign(events.data_vars), feature_manifest, hashes)
+    extender = Extender(SessionStore(Path(daily.sessions)), feature_manifest, features, graph)
+    extension = extender.extend(panel, events, sessions_needed(panel.sizes["date"], model.window))
+    missing = check_missing(extension.features, feature_manifest, daily.missing_share)
+    facts = {
+        "model": ensemble.fingerprint(),
+        "feature_hash": feature_manifest["hash"],
+        "n_features": feature_manifest["n_features"],
+        "missing": missing,
+        "computed": [f"{date:%Y-%m-%d}" for date in extension.computed],
+    }
+    return extension, facts
+
+
+def score_morning(
+    daily_market: MorningMarket,
+    daily_sessions: Sessions,
+    ensemble: Models,
+    feature_manifest: dict[str, Any],
+    model: ModelParams,
+    training: TrainingParams,
+    daily: DailyParams,
+) -> Scored:
+    """Score the newest session with the stored model, and say why."""
+    from gogooku_kedro.daily.scoring import score_session
+
+    n_sessions = daily_market.panel.sizes["date"]
+    return score_session(ensemble, daily_sessions, feature_manifest, n_sessions, model, training, daily)
+
+
+def publish_ranking(
+    daily_market: MorningMarket, daily_scores: Scored, daily_facts: dict[str, Any], daily: DailyParams
+) -> dict[str, Any]:
+    """Write the ranking, and swap the pointer last."""
+    from gogooku_kedro.daily.morning import publish
+
+    return publish(daily_market, daily_scores.predicted, daily_scores.reasons, daily_facts, daily)
