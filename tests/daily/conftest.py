@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gogooku_kedro.params import FeaturesParams, GraphParams
+from gogooku_kedro.params import FeaturesParams
 from gogooku_kedro.sample_market import SampleMarketSettings, generate_sample_market
 from tests.flow import TABLES
-from tests.test_time_rules import after, features_params, graph_params
+from tests.test_time_rules import after, features_params
 
 Tables = dict[str, pd.DataFrame]
 
@@ -15,7 +15,7 @@ Tables = dict[str, pd.DataFrame]
 @pytest.fixture(scope="session")
 def tables() -> Tables:
     settings = SampleMarketSettings(
-        n_codes=40, start="2019-04-01", end="2020-11-12", seed=3, replicates=2, listing_rate=0.3, split_rate=0.4
+        n_codes=24, start="2019-04-01", end="2020-11-12", seed=3, replicates=2, listing_rate=0.3, split_rate=0.4
     )
     market = generate_sample_market(settings)
     return {name: market[name] for name in TABLES}
@@ -25,11 +25,6 @@ def tables() -> Tables:
 def features_settings() -> FeaturesParams:
     """Every family, and every way to normalise."""
     return features_params()
-
-
-@pytest.fixture
-def graph_settings(tmp_path) -> GraphParams:
-    return graph_params("market").model_copy(update={"cache_dir": str(tmp_path / "graphs")})
 
 
 def known_at(tables: Tables, t: pd.Timestamp, withheld: pd.Index | None = None) -> Tables:

@@ -42,7 +42,7 @@ def test_a_replay_has_the_scores_of_the_test_part_in_every_bit(root):
 
 def test_a_day_without_a_session_is_refused(root):
     said = daily(root, "--as-of", "2021-03-28", code=3)
-    assert "the newest prices are of 2021-03-26, and the newest session of the exchange is 2021-03-28" in said
+    assert "2021-03-28 is no session of the prices, and the last one before it is 2021-03-26" in said
 
 
 def test_settings_other_than_those_of_the_training_are_refused_before_anything_is_read(root):

@@ -6,7 +6,7 @@ import pytest
 
 from gogooku_kedro.daily.checks import NotPublishedError
 from gogooku_kedro.daily.knowledge import known_tables
-from gogooku_kedro.params import FeaturesParams
+from gogooku_kedro.params import FeaturesParams, LabelsParams
 from gogooku_kedro.sample_market import SampleMarketSettings, generate_sample_market
 from gogooku_kedro.training import build_market, predict_market
 from tests.daily.conftest import with_accidents
@@ -36,10 +36,15 @@ def settings() -> FeaturesParams:
     return features_params().model_copy(update={"families": FAMILIES})
 
 
+def plain_labels() -> LabelsParams:
+    """Returns themselves, which the model here does not learn."""
+    return labels_params().model_copy(update={"residual": ("none",) * 4})
+
+
 @pytest.fixture(scope="module")
 def manifest(market):
     known = known_tables(market, days_of(market)[-30])
-    return data_flow(known, INGESTION, settings(), graph_params("market"), labels_params()).candidates
+    return data_flow(known, INGESTION, settings(), graph_params("market"), plain_labels()).candidates
 
 
 @pytest.fixture
@@ -104,7 +109,7 @@ def test_twenty_mornings_give_twenty_rankings_or_a_refusal_where_one_is_due(mark
 def test_a_replay_has_the_scores_of_inference_and_of_the_test_part(market, desk):
     sessions = days_of(market)[-5:]
     tables = with_accidents(market, sessions)
-    data = data_flow(tables, INGESTION, desk.features, desk.graph, labels_params())
+    data = data_flow(tables, INGESTION, desk.features, desk.graph, plain_labels())
     whole = build_market(
         normalised(data, desk.manifest, desk.features), data.labels, data.edges, desk.manifest, desk.model
     )

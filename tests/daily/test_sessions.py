@@ -10,7 +10,7 @@ from gogooku_kedro.features import FAMILIES
 from gogooku_kedro.pipelines.ingestion import nodes as ingestion
 from tests.daily.conftest import known_at, with_accidents
 from tests.flow import EVENT_TABLES, Data, data_flow, normalised
-from tests.test_time_rules import INGESTION, equal_bits, labels_params
+from tests.test_time_rules import INGESTION, equal_bits, graph_params, labels_params
 
 LAST = 24  # sessions that are held ready
 
@@ -43,69 +43,64 @@ def mornings(tables):
     return with_accidents(tables, sessions), sessions
 
 
+@pytest.fixture(scope="module")
+def whole(mornings, features_settings) -> Data:
+    """Everything that the last morning knows, rebuilt."""
+    data = data_flow(mornings[0], INGESTION, features_settings, graph_params("market"), labels_params())
+    assert set(data.candidates["families"]) == set(FAMILIES)
+    return data
+
+
+@pytest.fixture
+def history(whole, features_settings, tmp_path) -> Extender:
+    graph = graph_params("market").model_copy(update={"cache_dir": str(tmp_path / "graphs")})
+    return Extender(SessionStore(tmp_path / "store"), whole.candidates, features_settings, graph)
+
+
 def test_five_mornings_equal_a_full_rebuild_with_split_halt_listing_and_a_late_filing(
-    mornings, features_settings, graph_settings, tmp_path
+    mornings, whole, history, features_settings
 ):
     tables, sessions = mornings
     filed = tables["statements"]
     day = filed.loc[filed["DiscDate"].between(sessions[0], sessions[2]), "DiscDate"].iloc[0]
     withheld = filed.index[filed["DiscDate"] == day]
-    history = None
     computed = []
     for number, t in enumerate(sessions):
         known = known_at(tables, t, withheld if number < 4 else None)
-        panel, events = market_of(known)
-        if history is None:
-            data = data_flow(known, INGESTION, features_settings, graph_settings, labels_params())
-            assert set(data.candidates["families"]) == set(FAMILIES)
-            history = Extender(SessionStore(tmp_path / "store"), data.candidates, features_settings, graph_settings)
-        extension = history.extend(panel, events, LAST)
-        computed.append([f"{date:%m-%d}" for date in extension.computed])
-    whole = data_flow(tables, INGESTION, features_settings, graph_settings, labels_params())
-    assert whole.panel["date"].values[-1] == sessions[-1]
+        extension = history.extend(*market_of(known), LAST)
+        computed.append(list(extension.computed))
     assert_rebuilt(extension, whole, features_settings)
     assert [len(dates) for dates in computed[:4]] == [LAST, 1, 1, 1]
-    after_it = [f"{date:%m-%d}" for date in sessions[:5] if date > day]
-    assert computed[4] == after_it
-    assert len(computed[5]) == 1
-    again = history.extend(panel, events, LAST)
+    assert computed[4] == [date for date in sessions[:5] if date > day]
+    assert computed[5] == [sessions[5]]
+    again = history.extend(whole.panel, whole.events, LAST)
     assert again.computed == ()
-    assert_rebuilt(again, whole, features_settings)
+    equal_bits(again.features["x"], extension.features["x"])
 
 
-@pytest.mark.parametrize("change", ["factor", "sector"])
-def test_a_restated_past_is_noticed_and_computed_again_from_there(
-    change, mornings, features_settings, graph_settings, tmp_path
+def test_a_restated_factor_and_a_sector_stated_later_are_noticed_and_computed_again_from_there(
+    mornings, whole, history, features_settings
 ):
     tables, sessions = mornings
-    panel, events = market_of(tables)
-    data = data_flow(tables, INGESTION, features_settings, graph_settings, labels_params())
-    history = Extender(SessionStore(tmp_path), data.candidates, features_settings, graph_settings)
-    before = history.extend(panel, events, LAST)
-    assert len(before.computed) == LAST
+    assert len(history.extend(whole.panel, whole.events, LAST).computed) == LAST
     bars, issues = tables["bars"].copy(), tables["listed_issues"].copy()
     code = bars["Code"].iloc[0]
-    at = (bars["Code"] == code) & (bars["Date"] == sessions[-3])
-    if change == "factor":
-        bars.loc[at, "AdjFactor"] = 0.98
-    else:
-        issues.loc[issues["Code"] == code, "S33Nm"] = "Another"
-    restated = tables | {"bars": bars, "listed_issues": issues}
-    extension = history.extend(*market_of(restated), LAST)
-    assert len(extension.computed) == (LAST if change == "sector" else 3)
-    whole = data_flow(restated, INGESTION, features_settings, graph_settings, labels_params())
-    assert_rebuilt(extension, whole, features_settings)
+    bars.loc[(bars["Code"] == code) & (bars["Date"] == sessions[-3]), "AdjFactor"] = 0.98
+    restated = tables | {"bars": bars}
+    data = data_flow(restated, INGESTION, features_settings, history.graph, labels_params())
+    extension = history.extend(data.panel, data.events, LAST)
+    assert extension.computed == tuple(sessions[-3:])
+    assert_rebuilt(extension, data, features_settings)
+    issues.loc[issues["Code"] == code, "S33Nm"] = "Another"
+    panel, events = market_of(tables | {"listed_issues": issues})
+    assert len(history.extend(panel, events, LAST).computed) == LAST
 
 
-def test_a_damaged_session_is_computed_again(mornings, features_settings, graph_settings, tmp_path, caplog):
-    tables, _ = mornings
-    panel, events = market_of(tables)
-    data = data_flow(tables, INGESTION, features_settings, graph_settings, labels_params())
-    history = Extender(SessionStore(tmp_path), data.candidates, features_settings, graph_settings)
-    first = history.extend(panel, events, 3)
-    path = sorted(tmp_path.glob("*.npz"))[1]
+def test_a_damaged_session_is_computed_again(whole, history, caplog):
+    first = history.extend(whole.panel, whole.events, 3)
+    path = sorted(history.store.folder.glob("*.npz"))[1]
     path.write_bytes(path.read_bytes()[:1000])
-    second = history.extend(panel, events, 3)
+    second = history.extend(whole.panel, whole.events, 3)
     assert "is damaged" in caplog.text
     assert second.computed == first.computed[1:]
     equal_bits(first.features["x"], second.features["x"])
