@@ -68,7 +68,7 @@ def run_mornings(desk: Desk, tables, sessions: pd.DatetimeIndex, outage: int, sh
             if number == outage:
                 server.faults = [Fault("503", times=1000)]
             elif number == short:
-                server.faults = [Fault("short", "/equities/bars/daily")]
+                server.faults = [Fault("short", "/equities/bars/daily", after=2)]  # the newest of three
             found = desk.fetched_morning(server)
             states[session] = found if isinstance(found, str) else found["state"]
     assert withheld == []

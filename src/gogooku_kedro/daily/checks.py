@@ -56,12 +56,12 @@ def check_session(newest: pd.Timestamp, expected: pd.Timestamp) -> None:
 
 
 def check_bars(daily_bars: pd.DataFrame, session: pd.Timestamp, rows_share: float) -> None:
-    """Hold the bars against their schema, and the rows of the session against those of the sessions before.
+    """Hold the bars against their schema, and the rows of the last 21 sessions against their median.
 
     Args:
         daily_bars: As from `standardise_bars`.
         session: The session that is ranked.
-        rows_share: Of the median of the sessions before, a fraction.
+        rows_share: Of the median, a fraction.
 
     Raises:
         NotPublishedError: The schema is another, or rows are short.
@@ -71,13 +71,16 @@ def check_bars(daily_bars: pd.DataFrame, session: pd.Timestamp, rows_share: floa
     except (SchemaError, SchemaErrors) as error:
         first_line = str(error).partition("\n")[0]
         raise NotPublishedError(f"no ranking: the bars are not what a model reads: {first_line}") from error
-    rows = daily_bars.groupby("date").size()
-    before = rows[rows.index < session].tail(BEFORE)
-    usual, there = float(before.median()) if len(before) else 0.0, int(rows.get(session, 0))
-    if there < rows_share * usual or there == 0:
+    rows = daily_bars.groupby("date").size().tail(BEFORE + 1)
+    usual = float(rows.median())
+    short = rows[rows < rows_share * usual]
+    if session not in rows.index:
+        raise NotPublishedError(f"no ranking: no row of {session:%Y-%m-%d} is left after cleaning; look at its prices")
+    if len(short):
+        day, there = short.index[-1], int(short.iloc[-1])
         raise NotPublishedError(
-            f"no ranking: {there} rows on {session:%Y-%m-%d}, where the {len(before)} sessions before have "
-            f"{usual:.0f} (daily.rows_share = {rows_share:g}); fetch the session again"
+            f"no ranking: {there} rows on {day:%Y-%m-%d}, where the sessions around have {usual:.0f} "
+            f"(daily.rows_share = {rows_share:g}); fetch it again: `kedro jquants-audit --repair`, or a whole file"
         )
 
 
