@@ -107,6 +107,7 @@ def test_twenty_mornings_give_twenty_rankings_or_a_refusal_where_one_is_due(mark
 
 
 def test_a_replay_has_the_scores_of_inference_and_of_the_test_part(market, desk):
+    """A listing among the sessions makes matrices of another size, and the last bit of a score may be another."""
     sessions = days_of(market)[-5:]
     tables = with_accidents(market, sessions)
     data = data_flow(tables, INGESTION, desk.features, desk.graph, plain_labels())
@@ -116,12 +117,15 @@ def test_a_replay_has_the_scores_of_inference_and_of_the_test_part(market, desk)
     n_days = len(whole.dates)
     parts = {"test": list(range(n_days - 5, n_days))}
     predicted, _ = predict_market(desk.ensemble, whole, desk.model, parts, "cpu")
-    for session in sessions[[0, 2, 4]]:
+    for session in sessions[[0, 3, 4]]:
         found = desk.morning(tables, pd.Timestamp.now(tz="UTC"), as_of=session.date())
         assert found["state"] == "replayed"
         ranking = pd.read_parquet(desk.root / f"rankings/replays/ranking_{session:%Y-%m-%d}.parquet")
         expected = scores_of(predicted[predicted["date"] == session])
-        np.testing.assert_array_equal(scores_of(ranking).to_numpy(), expected.to_numpy(), err_msg=str(session))
+        if session < sessions[3]:
+            np.testing.assert_allclose(scores_of(ranking), expected, rtol=0, atol=1e-6)
+        else:
+            np.testing.assert_array_equal(scores_of(ranking).to_numpy(), expected.to_numpy())
     assert desk.published.sessions() == []
 
 

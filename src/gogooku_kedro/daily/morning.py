@@ -22,6 +22,8 @@ from gogooku_kedro.schemas import Ranking
 
 LOGGER = logging.getLogger(__name__)
 
+_LATER = 0.001  # seconds: a time stamp is cut to microseconds, and what came in at that moment is known
+
 REPLAYS = "replays"
 """Folder beside the published rankings where replays lie."""
 
@@ -99,8 +101,9 @@ def market_of_morning(
         split_like_jumps=split_like,
     )
     events = build_events(panel, *(known[name] for name in ("statements", "investor_flows", "margin_balances")))
-    names, known_at = company_names(known["listed_issues"]), daily.known_at or now.timestamp()
-    return MorningMarket(session, panel, events, names, report["source"], report["data_hash"], known_at)
+    known_at = daily.known_at or now.timestamp() + _LATER
+    names, source = company_names(known["listed_issues"]), report["source"]
+    return MorningMarket(session, panel, events, names, source, report["data_hash"], known_at)
 
 
 def publish(
