@@ -183,7 +183,7 @@ class Extender:
         raw = xr.Dataset({name: (("date", "code"), v) for name, v in values.items()})
         ids, rows = group_ids(panel["sector"].values), slice(0, count)
         entries = self.manifest["features"]
-        scores = block_scores(raw, rows, inside, ids, entries, deviation, self.features.workers)
+        scores = block_scores(raw, rows, inside, ids, entries, deviation, execution.threads)
         x = model_columns(scores, inside, self.manifest)
         levels = price_channels(near.isel(date=slice(max(first - low - CHANNEL_LOOKBACK, 0), None))).values[-count:]
         listed = first_listed(panel)[None, :] <= np.arange(first, n_dates)[:, None]

@@ -152,7 +152,7 @@ def compute_last(panel: xr.Dataset, features: Sequence[Feature], sessions: int, 
     """
     first, stop = panel.sizes["date"] - sessions, panel.sizes["date"]
     computed: Values = {}
-    with _submitter(execution) as submit:
+    with _submitter(replace(execution, workers=execution.threads)) as submit:
         results = []
         for kind, members in _groups(features, LOOKBACKS_OF_FEW, LOOKBACKS_OF_FEW):
             names, halo = tuple(feature.name for feature in members), max(feature.lookback for feature in members)
