@@ -20,7 +20,7 @@ from gogooku_kedro.pipelines.daily import nodes
 from gogooku_kedro.training import Ensemble, SeedModel
 from tests.conftest import settings_of
 from tests.flow import TABLES
-from tests.jquants.conftest import START, fetch_of
+from tests.jquants.conftest import fetch_of
 from tests.jquants.fake_server import FakeServer
 from tests.model.conftest import model_params
 from tests.test_time_rules import INGESTION
@@ -77,7 +77,7 @@ class Desk:
     def fetched_morning(self, server: FakeServer) -> dict[str, Any] | str:
         """Fetch and publish; the sentence of a refusal where there is one."""
         try:
-            fetch_of(server, self.store, events_start=pd.Timestamp(START)).run()
+            fetch_of(server, self.store).run()
             tables = {name: read_table(self.store, name) for name in TABLES}
             return self.morning(tables, pd.Timestamp(server.clock.time(), unit="s", tz="UTC"))
         except (FetchStopped, NotPublishedError) as refusal:
