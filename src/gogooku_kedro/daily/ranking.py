@@ -75,5 +75,5 @@ def _order(table: pd.DataFrame) -> Sequence[str]:
     """Facts, scores with ranks, quantiles, reasons."""
     facts = ["date", "code", "name", "sector", "tradable"]
     scores = [name for h in HORIZONS for name in (score_column(h), rank_column(h), change_column(h))]
-    quantiles = [name for name in table if name not in {*facts, *scores, *REASONS}]
+    quantiles = [str(name) for name in table if name not in {*facts, *scores, *REASONS}]
     return [*facts, *scores, *quantiles, *REASONS]
