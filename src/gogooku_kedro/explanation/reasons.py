@@ -90,7 +90,7 @@ def largest_reasons(subject: Subject, day: int, horizon: int, steps: int, count:
         str(subject.codes[stock]): [
             f"{names[f]} {values[stock, f]:+.2f} ({attribution[stock, f]:+.4f})" for f in largest[stock]
         ]
-        for stock in np.flatnonzero(present)
+        for stock in np.flatnonzero(present).tolist()
     }
     columns = [f"reason_{n}" for n in range(1, count + 1)]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)

@@ -58,7 +58,8 @@ def run_morning(
             with KedroSession.create(
                 project_path=project, env=env, conf_source=conf_source, runtime_params=settings
             ) as session:
-                published = session.run(pipeline_names=[name])
+                run: Any = session.run  # the type of a session does not know its pipelines
+                published = run(pipeline_names=[name])
         except Exception as error:
             sentence = refusal_of(name, error)
             if sentence is None:
