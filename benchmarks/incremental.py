@@ -29,7 +29,6 @@ from gogooku_kedro.settings import CONFIG_LOADER_ARGS
 SIZES = ((1_000, 1_000),)
 READ = 48  # sessions that a morning holds ready, as a window of 8 in chunks of 32 may ask for
 REPEATS = 3
-NOTHING = xr.Dataset()
 
 
 def settings(folder: Path) -> tuple[FeaturesParams, GraphParams]:
@@ -58,15 +57,16 @@ def rebuild(panel: xr.Dataset, features: FeaturesParams, graph: GraphParams) -> 
 def measure(stocks: int, sessions: int) -> dict[str, Any]:
     """Seconds of both ways, and of what the second way always does."""
     panel = bare_panel(stocks, sessions)
+    nothing = panel[[]]  # no events
     with tempfile.TemporaryDirectory() as folder:
         features, graph = settings(Path(folder))
         seconds, (manifest, block) = timed(lambda: rebuild(panel, features, graph))
         store = SessionStore(Path(folder) / "sessions")
         extender = Extender(store, manifest, features, graph)
-        extender.extend(panel.isel(date=slice(None, -1)), NOTHING, READ)
+        extender.extend(panel.isel(date=slice(None, -1)), nothing.isel(date=slice(None, -1)), READ)
         known, times = set(store.folder.iterdir()), []
         for _ in range(REPEATS):
-            once, extension = timed(lambda: extender.extend(panel, NOTHING, READ))
+            once, extension = timed(lambda: extender.extend(panel, nothing, READ))
             assert len(extension.computed) == 1
             times.append(once)
             for path in set(store.folder.iterdir()) - known:
@@ -74,7 +74,7 @@ def measure(stocks: int, sessions: int) -> dict[str, Any]:
         last = np.asarray(block.values["x"])[-1]
         np.testing.assert_array_equal(extension.features["x"].values[-1].view(np.uint32), last.view(np.uint32))
         needs = {need for entry in manifest["features"] for need in entry["needs"]}
-        hashing, _ = timed(lambda: input_chains(panel, NOTHING, needs, ""))
+        hashing, _ = timed(lambda: input_chains(panel, nothing, needs, ""))
     return {
         "stocks": stocks,
         "sessions": sessions,

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gogooku_kedro.params import FeaturesParams
+from gogooku_kedro.params import FeaturesParams, LabelsParams
 from gogooku_kedro.sample_market import SampleMarketSettings, generate_sample_market
 from tests.flow import TABLES
-from tests.test_time_rules import after, features_params
+from tests.test_time_rules import after, features_params, labels_params
 
 Tables = dict[str, pd.DataFrame]
 
@@ -25,6 +25,11 @@ def tables() -> Tables:
 def features_settings() -> FeaturesParams:
     """Every family, and every way to normalise."""
     return features_params()
+
+
+def plain_labels() -> LabelsParams:
+    """Returns themselves, which the model here does not learn."""
+    return labels_params().model_copy(update={"residual": ("none",) * 4})
 
 
 def known_at(tables: Tables, t: pd.Timestamp, withheld: pd.Index | None = None) -> Tables:

@@ -6,14 +6,14 @@ import pytest
 
 from gogooku_kedro.daily.checks import NotPublishedError
 from gogooku_kedro.daily.knowledge import known_tables
-from gogooku_kedro.params import FeaturesParams, LabelsParams
+from gogooku_kedro.params import FeaturesParams
 from gogooku_kedro.sample_market import SampleMarketSettings, generate_sample_market
 from gogooku_kedro.training import build_market, predict_market
-from tests.daily.conftest import with_accidents
+from tests.daily.conftest import plain_labels, with_accidents
 from tests.daily.mornings import Desk, scores_of
 from tests.flow import TABLES, data_flow, normalised
 from tests.jquants.fake_server import FakeServer, Fault, ServedMarket, VirtualClock, serving
-from tests.test_time_rules import INGESTION, features_params, graph_params, labels_params, other_prices
+from tests.test_time_rules import INGESTION, features_params, graph_params, other_prices
 
 START, END = "2020-07-01", "2020-12-11"  # tests.jquants.conftest fetches from there
 FAMILIES = ("returns", "oscillators", "sector", "neighbours", "calendar", "regime", "statements")
@@ -34,11 +34,6 @@ def days_of(tables) -> pd.DatetimeIndex:
 
 def settings() -> FeaturesParams:
     return features_params().model_copy(update={"families": FAMILIES})
-
-
-def plain_labels() -> LabelsParams:
-    """Returns themselves, which the model here does not learn."""
-    return labels_params().model_copy(update={"residual": ("none",) * 4})
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ from gogooku_kedro.daily.chains import first_listed
 from gogooku_kedro.daily.sessions import Extender, Extension, SessionStore
 from gogooku_kedro.features import FAMILIES
 from gogooku_kedro.pipelines.ingestion import nodes as ingestion
-from tests.daily.conftest import known_at, with_accidents
+from tests.daily.conftest import known_at, plain_labels, with_accidents
 from tests.flow import EVENT_TABLES, Data, data_flow, normalised
-from tests.test_time_rules import INGESTION, equal_bits, graph_params, labels_params
+from tests.test_time_rules import INGESTION, equal_bits, graph_params
 
 LAST = 24  # sessions that are held ready
 
@@ -46,7 +46,7 @@ def mornings(tables):
 @pytest.fixture(scope="module")
 def whole(mornings, features_settings) -> Data:
     """Everything that the last morning knows, rebuilt."""
-    data = data_flow(mornings[0], INGESTION, features_settings, graph_params("market"), labels_params())
+    data = data_flow(mornings[0], INGESTION, features_settings, graph_params("market"), plain_labels())
     assert set(data.candidates["families"]) == set(FAMILIES)
     return data
 
@@ -87,7 +87,7 @@ def test_a_restated_factor_and_a_sector_stated_later_are_noticed_and_computed_ag
     code = bars["Code"].iloc[0]
     bars.loc[(bars["Code"] == code) & (bars["Date"] == sessions[-3]), "AdjFactor"] = 0.98
     restated = tables | {"bars": bars}
-    data = data_flow(restated, INGESTION, features_settings, history.graph, labels_params())
+    data = data_flow(restated, INGESTION, features_settings, history.graph, plain_labels())
     extension = history.extend(data.panel, data.events, LAST)
     assert extension.computed == tuple(sessions[-3:])
     assert_rebuilt(extension, data, features_settings)
