@@ -11,6 +11,7 @@ import click
 import pandas as pd
 from kedro.config import AbstractConfigLoader
 from kedro.framework.session import KedroSession
+from kedro.runner import SequentialRunner
 
 from gogooku_kedro.params.base import overlaid
 from gogooku_kedro.refusals import sentence_of
@@ -59,7 +60,7 @@ def run_morning(
                 project_path=project, env=env, conf_source=conf_source, runtime_params=settings
             ) as session:
                 run: Any = session.run  # the type of a session does not know its pipelines
-                published = run(pipeline_names=[name])
+                published = run(pipeline_names=[name], runner=SequentialRunner())
         except Exception as error:
             sentence = refusal_of(name, error)
             if sentence is None:
