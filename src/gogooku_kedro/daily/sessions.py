@@ -100,7 +100,7 @@ class SessionStore:
         if not path.exists():
             return None
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 arrays = dict(stored)
             if str(arrays.pop("chain", "")) != chain:
                 raise ValueError("it is of other inputs")
