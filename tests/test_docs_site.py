@@ -42,11 +42,23 @@ def test_no_page_fetches_anything(site):
         assert fetched == [], page.name
 
 
+def found_by(site: Path, page: str, asked: str, profile: Path) -> list[str]:
+    """Pages that the search of a page opened as a file finds, the best first."""
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=8000", f"--user-data-dir={profile}"]
+    command = [BROWSER, *flags, "--dump-dom", f"file://{site}/{page}?q={asked}"]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    return re.findall(r'<a href="file://[^"]*/(\w+)\.html[^"]*" class="md-search-result__link"', shown)
+
+
 @pytest.mark.skipif(BROWSER is None, reason="no chromium")
 @pytest.mark.parametrize("page", ["index.html", "api/market.html"])
 def test_the_search_of_a_page_that_is_opened_as_a_file_finds_something(site, page, tmp_path):
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=8000", f"--user-data-dir={tmp_path}"]
-    command = [BROWSER, *flags, "--dump-dom", f"file://{site}/{page}?q=embargo"]
-    shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
-    found = re.findall(r'<a href="file://[^"]*/(\w+)\.html[^"]*" class="md-search-result__link"', shown)
-    assert "walk_forward" in found
+    assert "walk_forward" in found_by(site, page, "embargo", tmp_path)
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no chromium")
+@pytest.mark.parametrize(
+    ("asked", "first"), [("add%20a%20feature", "add_a_feature"), ("your%20own%20file", "your_own_file")]
+)
+def test_the_search_finds_the_tutorial_first(site, asked, first, tmp_path):
+    assert found_by(site, "index.html", asked, tmp_path)[0] == first

@@ -16,7 +16,10 @@ from pydantic.fields import FieldInfo
 from gogooku_kedro.params import SECTIONS, Section
 from gogooku_kedro.params.base import overlaid
 
-PAGE_HEAD = """# Settings
+PAGE_HEAD = """---
+hide: [toc]
+---
+# Settings
 
 *Written by `kedro document-settings` from `src/gogooku_kedro/params/` (what is possible) and `conf/` (meaning and
 values); edit these, not this page.*
