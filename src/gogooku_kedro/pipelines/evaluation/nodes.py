@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
+from gogooku_kedro.columns import horizon_name
 from gogooku_kedro.labels.target import gaussian_rank_labels
 from gogooku_kedro.params import EvaluationParams, LabelsParams, ModelParams
 
@@ -44,6 +45,19 @@ def measure_seeds(
     ranks = gaussian_rank_labels(labels["target"], in_universe)
     quantiles = daily_quantiles(predictions, ranks, model.quantiles)
     return pd.concat(seeds, ignore_index=True), quantiles, quantile_calibration(quantiles)
+
+
+def measure_sectors(predictions: pd.DataFrame, labels: xr.Dataset, panel: xr.Dataset) -> pd.DataFrame:
+    """Measure what every sector adds to the network's mean rank IC; the parts add up to it."""
+    from gogooku_kedro.metrics.align import wide_parts
+    from gogooku_kedro.metrics.exposure import sector_contributions
+
+    tables = [
+        sector_contributions(part, horizon, panel).assign(split=part.split, horizon=horizon_name(horizon))
+        for part in wide_parts(predictions, labels)
+        for horizon in part.scores
+    ]
+    return pd.concat(tables, ignore_index=True)
 
 
 def measure_portfolios(

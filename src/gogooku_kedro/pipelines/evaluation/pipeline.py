@@ -22,6 +22,7 @@ def create_pipeline() -> Pipeline:
         [
             node(nodes.measure_days, measured, daily, name="measure_days"),
             node(nodes.measure_seeds, seeds, of_seeds, name="measure_seeds"),
+            node(nodes.measure_sectors, ["predictions", "labels", "panel"], "sector_rank_ic", name="measure_sectors"),
             node(nodes.measure_portfolios, held, portfolios, name="measure_portfolios"),
             node(nodes.summarise_metrics, [*daily, *RUN, SETTINGS], "metrics", name="summarise_metrics"),
         ],

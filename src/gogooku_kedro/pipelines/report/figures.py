@@ -1,7 +1,14 @@
 """Which figures of the catalog stand in which section of the report."""
 
 OWN = {
-    "ranking": ("cumulative_rank_ic", "rolling_rank_ic", "monthly_rank_ic", "decile_returns", "calibration_plot"),
+    "ranking": (
+        "cumulative_rank_ic",
+        "rolling_rank_ic",
+        "monthly_rank_ic",
+        "rank_ic_by_sector",
+        "decile_returns",
+        "calibration_plot",
+    ),
     "portfolio": ("portfolio_equity", "portfolio_drawdown", "monthly_returns", "portfolio_turnover"),
     "network": ("graph_monitoring", "degree_histogram", "loss_curves"),
 }

@@ -60,18 +60,23 @@ def summarise_key_results(
 
 
 def plot_ranking(
-    daily_metrics: pd.DataFrame, daily_deciles: pd.DataFrame, quantile_calibration: pd.DataFrame
+    daily_metrics: pd.DataFrame,
+    daily_deciles: pd.DataFrame,
+    quantile_calibration: pd.DataFrame,
+    sector_rank_ic: pd.DataFrame,
 ) -> tuple[go.Figure | Section, ...]:
-    """Draw rank IC by session, rolling and by month, returns by decile, and whether quantiles hold."""
+    """Draw rank IC by session, rolling, by month and sector, returns by decile, and whether quantiles hold."""
     from gogooku_kedro.metrics.deciles import decile_profile
-    from gogooku_kedro.report.figures import model, ranking
+    from gogooku_kedro.report.figures import model, ranking, tear_sheet
     from gogooku_kedro.report.page import section
 
+    chosen = (sector_rank_ic["split"] == "test") & (sector_rank_ic["horizon"] == HORIZON)
     return section(
         "Ranking",
         ranking.cumulative_rank_ic(daily_metrics, HORIZON),
         ranking.rolling_rank_ic(daily_metrics, HORIZON),
         ranking.rank_ic_by_month(daily_metrics, HORIZON),
+        tear_sheet.rank_ic_by_sector(sector_rank_ic[chosen], HORIZON),
         ranking.decile_returns(decile_profile(daily_deciles)),
         model.calibration_plot(quantile_calibration),
     )

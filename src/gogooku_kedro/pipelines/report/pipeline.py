@@ -11,7 +11,7 @@ from gogooku_kedro.pipelines.stage import stage
 
 STUDIES = ["ablation_study", "explanation_study", "walk_forward_study"]
 MEASURED = ["metrics", "daily_metrics", "portfolio_returns", "portfolio_metrics", "seed_daily_metrics"]
-RANKED = ["daily_metrics", "daily_deciles", "quantile_calibration"]
+RANKED = ["daily_metrics", "daily_deciles", "quantile_calibration", "sector_rank_ic"]
 FACTS = [
     *("metrics", "key_results", "portfolio_metrics", "quality_report"),
     *("feature_manifest", "market_oracle", "run_record", "params:labels"),
