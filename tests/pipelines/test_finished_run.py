@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gogooku_kedro.pipelines.report.nodes import OWN
+from gogooku_kedro.pipelines.report.figures import OWN
 from gogooku_kedro.report.cards import terminal_lines
 from gogooku_kedro.report.formats import format_number
 from gogooku_kedro.report.names import short_name, shown_models
@@ -282,7 +282,7 @@ def mlflow_run(finished_run: Path):
 
 def test_mlflow_holds_one_finished_run_below_the_data_root(mlflow_run, finished_run):
     _, name, status, artifacts = mlflow_run[0]
-    assert (name, status) == ("__default__", "FINISHED")
+    assert (name, status) == ("sample_market, test, seed 0", "FINISHED")
     assert Path(artifacts.removeprefix("file://")).is_relative_to(finished_run)
     logged = {path.name for path in (finished_run / "mlartifacts").rglob("*") if path.is_file()}
     assert {"report.html", "model_card.md", *(f"{name}.html" for names in OWN.values() for name in names)} <= logged
