@@ -9,7 +9,7 @@ class UndeclaredColumnError(ValueError):
     """A formula reads what its feature does not declare."""
 
 
-class DeclaredPanel(xr.Dataset):
+class DeclaredPanel(xr.Dataset):  # type: ignore[no-untyped-call]  # of xarray, when the class is made
     """A panel without what a feature does not declare.
 
     xarray answers for a dimension without labels, such as a date that was not declared, with row numbers; here that
