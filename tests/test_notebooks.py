@@ -56,7 +56,9 @@ def outputs_of(name: str, **values: object) -> tuple[list[nbformat.NotebookNode]
     path = next(p for p in NOTEBOOKS if p.name == name)
     notebook = pointed_at(read(path), **values)
     before = sorted(path.parent.iterdir())
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(path.parent)}}).execute()
+    NotebookClient(
+        notebook, timeout=300, startup_timeout=300, resources={"metadata": {"path": str(path.parent)}}
+    ).execute()
     assert sorted(path.parent.iterdir()) == before, "no second mlflow.db"
     page, _ = HTMLExporter().from_notebook_node(notebook)
     return [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs], page
