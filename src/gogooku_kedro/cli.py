@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from kedro.config import AbstractConfigLoader, MissingConfigException
 from kedro.framework.cli.project import run as kedro_run
-from kedro.framework.project import settings
-from kedro.framework.startup import bootstrap_project
 
+from gogooku_kedro import desk_commands
 from gogooku_kedro.columns import HORIZONS
-from gogooku_kedro.command_line import params_option, with_lists
+from gogooku_kedro.command_line import checked_parameters, configuration, of_an_environment, only_writer, with_lists
 from gogooku_kedro.refusals import refusals_alone
-from gogooku_kedro.validation import configuration_problems
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,22 +22,14 @@ if TYPE_CHECKING:
     from gogooku_kedro.explanation import Why
     from gogooku_kedro.training.diagnostics.gradient_check import GradientReport
 
-Command = Callable[..., Any]
-
-
-def of_an_environment(command: Command) -> Command:
-    """Give a command the options that choose a configuration."""
-    which_settings = click.option(
-        "--params", default="", callback=params_option, help="As of kedro run: data_root=DIR,training.seeds=[0,1]."
-    )
-    where = click.option("--conf-source", default=None, help="Folder of the configuration.")
-    which = click.option("--env", default=None, help="Configuration environment, for example gat_production.")
-    return which(where(which_settings(command)))
-
 
 @click.group(name="gogooku_kedro")
 def cli() -> None:
     """Commands of gogooku_kedro."""
+
+
+cli.add_command(desk_commands.export)
+cli.add_command(desk_commands.monitor)
 
 
 @cli.command(name="run", params=with_lists(kedro_run).params)
@@ -57,7 +44,7 @@ def run(verbose: bool, **arguments: Any) -> Any:
 @of_an_environment
 def validate_config(env: str | None, conf_source: str | None, params: dict[str, Any]) -> None:
     """Check every setting that can be checked without running a pipeline."""
-    parameters = _checked_parameters(_configuration(env, conf_source, params))
+    parameters = checked_parameters(configuration(env, conf_source, params))
     from gogooku_kedro.ablation.variants import variant_problems
 
     problems = variant_problems(parameters)
@@ -72,8 +59,8 @@ def validate_config(env: str | None, conf_source: str | None, params: dict[str, 
 @of_an_environment
 def check_gradients(env: str | None, conf_source: str | None, params: dict[str, Any]) -> None:
     """Show that the task reaches every part of the configured model, and every input its scores."""
-    loader = _configuration(env, conf_source, params)
-    parameters = _checked_parameters(loader)
+    loader = configuration(env, conf_source, params)
+    parameters = checked_parameters(loader)
     from kedro.io import DataCatalog, DatasetError
 
     try:
@@ -104,8 +91,8 @@ def explain(
     as_json: bool,
 ) -> None:
     """Say why the stored model scores a stock as it does on a session."""
-    loader = _configuration(env, conf_source, params)
-    parameters = _checked_parameters(loader)
+    loader = configuration(env, conf_source, params)
+    parameters = checked_parameters(loader)
     import pandas as pd
     from kedro.io import DataCatalog
 
@@ -128,8 +115,8 @@ def daily(
     env: str | None, conf_source: str | None, params: dict[str, Any], as_of: datetime | None, verbose: bool
 ) -> None:
     """Fetch, append, check, score and publish the newest session; exit code 3 and one sentence where it must not."""
-    loader = _configuration(env, conf_source, params)
-    _checked_parameters(loader)
+    loader = configuration(env, conf_source, params)
+    checked_parameters(loader)
     from gogooku_kedro.pipelines.daily.command import run_morning
 
     with refusals_alone(verbose):
@@ -141,8 +128,8 @@ def daily(
 @of_an_environment
 def verify(env: str | None, conf_source: str | None, params: dict[str, Any]) -> None:
     """Read every file that a run writes, and hold it against the settings: one line for each finding, exit code 1."""
-    loader = _configuration(env, conf_source, params)
-    parameters = _checked_parameters(loader)
+    loader = configuration(env, conf_source, params)
+    parameters = checked_parameters(loader)
     from kedro.framework.project import pipelines
     from kedro.io import DataCatalog
 
@@ -162,7 +149,7 @@ def verify(env: str | None, conf_source: str | None, params: dict[str, Any]) -> 
 @of_an_environment
 def status(env: str | None, conf_source: str | None, params: dict[str, Any]) -> None:
     """Say what the last run of a data root does or did: stage, epoch, time left, metrics, how to go on."""
-    loader = _configuration(env, conf_source, params)
+    loader = configuration(env, conf_source, params)
     from gogooku_kedro.run_status import RunStatus
 
     root = Path(loader["catalog"]["run_record"]["filepath"]).parents[1]
@@ -225,7 +212,7 @@ def jquants_audit(
     for finding in found:
         click.echo(str(finding))
     if found and repair:
-        with _only_writer(store):
+        with only_writer(store.folder.parents[1]):
             found = nodes.repair_store(store, settings, found)
         click.echo(f"fetched again; {len(found)} left")
     if found:
@@ -239,7 +226,7 @@ def jquants_audit(
 def jquants_purge(env: str | None, conf_source: str | None, params: dict[str, Any]) -> None:
     """Delete what was fetched from J-Quants, as its terms ask for when a subscription ends."""
     store, _ = _jquants(env, conf_source, params)
-    with _only_writer(store):
+    with only_writer(store.folder.parents[1]):
         count = store.purge()
     click.secho(f"deleted {count} files in {store.folder}", fg="green")
     click.echo("Panels, features, models and reports made of them lie in the other folders of the data root.")
@@ -247,30 +234,14 @@ def jquants_purge(env: str | None, conf_source: str | None, params: dict[str, An
 
 def _jquants(env: str | None, conf_source: str | None, params: dict[str, Any]) -> tuple[Any, Any]:
     """Return the store and the settings of J-Quants."""
-    loader = _configuration(env or "jquants", conf_source, params)
-    parameters = _checked_parameters(loader)
+    loader = configuration(env or "jquants", conf_source, params)
+    parameters = checked_parameters(loader)
     from kedro.io import DataCatalog
 
     from gogooku_kedro.params import JQuantsParams
 
     catalog = DataCatalog.from_config({"jquants_store": loader["catalog"]["jquants_store"]})
     return catalog.load("jquants_store"), JQuantsParams.model_validate(parameters["jquants"])
-
-
-@contextmanager
-def _only_writer(store: Any) -> Iterator[None]:
-    """Keep runs off the data root of a store."""
-    from gogooku_kedro.artifacts import RootLock
-
-    lock = RootLock(store.folder.parents[1])
-    try:
-        lock.acquire()
-    except BlockingIOError as error:
-        raise click.ClickException(str(error)) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _gradient_report(parameters: dict[str, Any], catalog: DataCatalog) -> tuple[GradientReport, str]:
@@ -327,26 +298,3 @@ def _explained(
     market = build_market(features, labels, edges, manifest, model)
     subject = Subject.of(ensemble, market, model, device)
     return explain_stock(subject, panel, model.quantiles, code, date, horizon, settings.gradient_steps)
-
-
-def _configuration(env: str | None, conf_source: str | None, runtime_params: dict[str, Any]) -> AbstractConfigLoader:
-    project = Path.cwd()
-    bootstrap_project(project)
-    loader: AbstractConfigLoader = settings.CONFIG_LOADER_CLASS(
-        conf_source or str(project / settings.CONF_SOURCE),
-        env=env,
-        runtime_params=runtime_params,
-        **settings.CONFIG_LOADER_ARGS,
-    )
-    return loader
-
-
-def _checked_parameters(loader: AbstractConfigLoader) -> dict[str, Any]:
-    try:
-        parameters: dict[str, Any] = loader["parameters"]
-    except MissingConfigException as error:
-        raise click.ClickException(str(error)) from error
-    problems = configuration_problems(parameters)
-    if problems:
-        raise click.ClickException("\n".join(problems))
-    return parameters

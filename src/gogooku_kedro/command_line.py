@@ -1,14 +1,23 @@
-"""What `--params` means: `key=value` pairs whose values are YAML, lists and quoted text among them."""
+"""What the options of a command mean: `--params`, pairs of key and YAML value, and the configuration they choose."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
+from kedro.config import AbstractConfigLoader, MissingConfigException
+from kedro.framework.project import settings
+from kedro.framework.startup import bootstrap_project
 from omegaconf import OmegaConf
 from yaml import YAMLError
+
+from gogooku_kedro.validation import configuration_problems
+
+Command = Callable[..., Any]
 
 CLOSING = {"[": "]", "{": "}", '"': '"', "'": "'"}
 
@@ -27,10 +36,10 @@ def read_params(text: str) -> dict[str, Any]:
         if not equals or not name:
             raise ValueError(f"{pair!r} is no key=value; write for example training.seeds=[0,1],data_root=DIR")
     try:
-        settings: Any = OmegaConf.to_container(OmegaConf.from_dotlist(pairs))
+        read: Any = OmegaConf.to_container(OmegaConf.from_dotlist(pairs))
     except YAMLError as error:
         raise ValueError(f"{text!r} is not YAML ({str(error).partition(chr(10))[0]}); write lists as [a,b]") from error
-    return dict(settings)
+    return dict(read)
 
 
 def params_option(context: click.Context, parameter: click.Parameter, value: Any) -> dict[str, Any]:
@@ -51,6 +60,65 @@ def with_lists(command: click.Command) -> click.Command:
         if parameter.name == "params":
             parameter.callback = params_option
     return command
+
+
+def of_an_environment(command: Command) -> Command:
+    """Give a command the options that choose a configuration."""
+    which_settings = click.option(
+        "--params", default="", callback=params_option, help="As of kedro run: data_root=DIR,training.seeds=[0,1]."
+    )
+    where = click.option("--conf-source", default=None, help="Folder of the configuration.")
+    which = click.option("--env", default=None, help="Configuration environment, for example gat_production.")
+    return which(where(which_settings(command)))
+
+
+def configuration(env: str | None, conf_source: str | None, runtime_params: dict[str, Any]) -> AbstractConfigLoader:
+    """Return the configuration of an environment; without `conf_source` that of the working directory."""
+    project = Path.cwd()
+    bootstrap_project(project)
+    loader: AbstractConfigLoader = settings.CONFIG_LOADER_CLASS(
+        conf_source or str(project / settings.CONF_SOURCE),
+        env=env,
+        runtime_params=runtime_params,
+        **settings.CONFIG_LOADER_ARGS,
+    )
+    return loader
+
+
+def checked_parameters(loader: AbstractConfigLoader) -> dict[str, Any]:
+    """Return the parameters of a configuration.
+
+    Raises:
+        click.ClickException: There are none, or some are wrong: one line each.
+    """
+    try:
+        parameters: dict[str, Any] = loader["parameters"]
+    except MissingConfigException as error:
+        raise click.ClickException(str(error)) from error
+    problems = configuration_problems(parameters)
+    if problems:
+        raise click.ClickException("\n".join(problems))
+    return parameters
+
+
+@contextmanager
+def only_writer(root: Path) -> Iterator[None]:
+    """Keep runs off a data root.
+
+    Raises:
+        click.ClickException: A run has it.
+    """
+    from gogooku_kedro.artifacts import RootLock  # noqa: PLC0415  pandas: only for what writes
+
+    lock = RootLock(root)
+    try:
+        lock.acquire()
+    except BlockingIOError as error:
+        raise click.ClickException(str(error)) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _pairs(text: str) -> Iterator[str]:

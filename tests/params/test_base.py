@@ -25,6 +25,7 @@ MARKED = {
     "training.market_memory",
     *("debug.gat_verbose", "walk_forward.folder", "ablation.walk_forward.folder"),
     *("daily.rankings", "daily.sessions"),
+    "evaluation.monitoring",
 }
 """Places, portions, logs and reports; whoever marks another field has to defend it here."""
 

@@ -4,7 +4,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, PositiveInt, ValidationInfo, field_validator, model_validator
 
-from gogooku_kedro.params.base import Section
+from gogooku_kedro.params.base import Section, no_effect
 
 
 class FactorsParams(Section):
@@ -73,6 +73,30 @@ class PortfolioParams(Section):
         return self
 
 
+class MonitoringParams(Section):
+    """How published rankings are held against what came of them; none of it changes a result of a run.
+
+    `horizon` is the one of the alarm line, `window` and `drift_window` are sessions, `false_alarm_rate` is the share
+    of years without decay in which the line is crossed, `draws` the histories that it is computed from.
+    """
+
+    horizon: Literal[1, 5, 10, 20]
+    window: int = Field(ge=20)
+    drift_window: int = Field(ge=5)
+    false_alarm_rate: float
+    draws: int = Field(ge=100)
+
+    @field_validator("false_alarm_rate")
+    @classmethod
+    def _is_seen_among_the_draws(cls, rate: float, info: ValidationInfo) -> float:
+        if not 0.01 <= rate <= 0.5:
+            raise ValueError(
+                f"evaluation.monitoring.false_alarm_rate: {rate:g} is no share of years between 0.01 and 0.5; write "
+                f"for example 0.05"
+            )
+        return rate
+
+
 class EvaluationParams(Section):
     """`cost_bps` is basis points per side on traded notional, annualisation uses `sessions_per_year`."""
 
@@ -81,4 +105,5 @@ class EvaluationParams(Section):
     bootstrap_samples: PositiveInt
     factors: FactorsParams
     portfolio: PortfolioParams
+    monitoring: MonitoringParams = no_effect()
     seed: int = Field(ge=0)

@@ -72,7 +72,8 @@ def markdown_templates() -> Environment:
 def _environment(**settings: Any) -> Environment:
     loader = PackageLoader("gogooku_kedro.report")
     environment = Environment(loader=loader, undefined=StrictUndefined, trim_blocks=True, **settings)
-    environment.filters |= {"number": format_number, "cell": format_cell, "meaning": meaning_of}
+    filters = {"number": format_number, "interval": format_interval, "cell": format_cell, "meaning": meaning_of}
+    environment.filters |= filters
     return environment
 
 
