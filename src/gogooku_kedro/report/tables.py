@@ -170,7 +170,8 @@ def metrics_tables(
     names, rows = horizon_names(metrics.test), _shown(metrics.test)
     expected = [(label, oracle[key]) for key, label in ORACLE_ROWS.items() if oracle is not None and key in oracle]
     rank_ic = horizon_columns(names, lambda cell: _rank_ic(cell) if isinstance(cell, ModelMetrics) else cell)
-    caption, get, held = f"Test decile Sharpe a year [95% interval] of the {PLAIN}", decile_sharpe, rows
+    get: Callable[[Any], Estimate] = decile_sharpe
+    caption, held = f"Test decile Sharpe a year [95% interval] of the {PLAIN}", rows
     if portfolios is not None:
         caption, get = f"Test net Sharpe a year [95% interval] of the long-short {SIMULATED}", net_sharpe(cost_bps)
         held = [(name, of["long_short"]) for name, of in _shown(portfolios.test)]

@@ -13,10 +13,10 @@ import plotly.graph_objects as go
 
 from gogooku_kedro.params import EvaluationParams, LabelsParams, ModelParams, TrainingParams
 
-Evidence = Section = Any
+Evidence = Any
+Section = Any
 Studies = dict[str, Any]
-"""`Evidence`, `FigureGroup` and `Study` of the package `report`: naming them here would import the package, and a hint
-that cannot be resolved would make Kedro pass the parameters unvalidated."""
+"""Classes of the package `report`: naming them would import it, and Kedro would pass parameters unvalidated."""
 
 HORIZON = "5d"
 
