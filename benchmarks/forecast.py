@@ -87,7 +87,9 @@ def sample_days(trial: Trial, seed: int) -> pd.DataFrame:
     """Run the recipe of `conf/base` on a sample market and measure its test part."""
     folder = trial.market(f"sample_{seed}")
     changes = {"parameters.yml": trial.changes.get("base", {})}
-    return _measured(folder, "base", changes, "data,training,baselines", f"market_seed={seed}")
+    return _measured(
+        folder, "base", changes, "data,training,baselines", f"market_seed={seed},ablation.arm_in_run=false"
+    )
 
 
 def file_days(trial: Trial, name: str, prices: Path) -> pd.DataFrame:

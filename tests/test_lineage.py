@@ -117,7 +117,8 @@ CHANGES = [
 
 def test_a_setting_of_every_section_that_another_stage_reads_is_tried():
     tried = {setting.partition(".")[0] for setting, *_ in CHANGES}
-    assert tried == SECTIONS.keys() - {"debug", "walk_forward", "ablation", "explanation", "jquants", "daily"}
+    others = {"debug", "walk_forward", "ablation", "explanation", "inference", "jquants", "daily"}
+    assert tried == SECTIONS.keys() - others
 
 
 @pytest.mark.parametrize(("setting", "value", "pipeline", "stages"), CHANGES)
@@ -180,6 +181,13 @@ def test_a_trained_model_ranks_newer_data_and_old_predictions_are_not_measured_o
     sentence = refused(root.lineage(), "evaluation")
     assert "; predictions was made from another feature_manifest, features, " in sentence
     assert "kedro run --pipelines=training,baselines --env test;" in sentence
+
+
+def test_a_ranking_that_ships_the_blend_is_held_against_its_settings(root):
+    assert refused(root.lineage(evaluation__blend="valid"), "inference") == ""
+    sentence = refused(root.lineage(evaluation__blend="valid", inference__scores="blend"), "inference")
+    assert 'evaluation.blend was "equal" then and is "valid" now' in sentence
+    assert "--pipelines=baselines --env test;" in sentence
 
 
 def test_new_predictions_are_not_measured_before_they_are_stacked(root):

@@ -47,8 +47,11 @@ READS: Mapping[str, tuple[str, ...]] = {
         "model.window",
     ),
     "build_tensors": ("model.gat.edge_attributes", "model.market_gate.enabled"),
-    "make_baseline_settings": ("model.window", "evaluation.seed"),
-    "stack_predictions": ("labels.entry", "evaluation.factors"),
+    "train_without_graph": ("model", "training", "ablation.arm_in_run", "ablation.variants.off"),
+    "make_baseline_settings": ("model.window", "training.refit", "evaluation.seed"),
+    "fit_blends": ("evaluation.blend",),
+    "predict_oracle": ("labels.entry",),
+    "stack_predictions": ("evaluation.factors",),
 }
 """Node -> what it reads of its sections, where that is not all."""
 
@@ -98,6 +101,7 @@ class Lineage:
     def __init__(self, catalog: DataCatalog, parameters: Mapping[str, Any], environment: str = "base") -> None:
         self._catalog, self._environment = catalog, environment
         self._insists = parameters.get("stale") == "allow"
+        self._ships_blend = parameters["inference"]["scores"] == "blend"
         self._sections = {
             name: flatten({name: section.model_validate(parameters[name]).identity()})
             for name, section in SECTIONS.items()
@@ -120,7 +124,11 @@ class Lineage:
     def read_by(self, pipeline: Pipeline) -> set[str]:
         """Return the stored datasets that a run begins with; those that say of what run they are are left out."""
         stored = pipeline.inputs() & self._makers.keys()
-        return {name for name in stored if not isinstance(self._catalog[name], OptionalDataset)}
+        return {
+            name
+            for name in stored
+            if not isinstance(self._catalog[name], OptionalDataset) or (name == "latest_blend" and self._ships_blend)
+        }
 
     def mismatches(self, names: Iterable[str]) -> list[Mismatch]:
         """Return what does not fit the settings of now in stored artefacts, and in what they were made from.

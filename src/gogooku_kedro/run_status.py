@@ -16,6 +16,7 @@ from gogooku_kedro.artifacts import atomic_file
 FILE = ".status.json"
 REFERENCE = {
     "train_model": 180.0,
+    "train_without_graph": 120.0,
     "fit_baselines": 120.0,
     "measure_portfolios": 15.0,
     "measure_days": 11.0,

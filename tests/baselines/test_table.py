@@ -97,11 +97,9 @@ def test_a_model_of_one_file_and_one_entry_stands_in_every_table(registered, dat
         pca_factors=1,
         pca_cadence=10,
     )
-    market = (NO_EDGES, panel, SPLIT, labelling, params)
-    stacked = pd.concat(
-        [block.rows for block in baselines.stack_predictions(network(), frames, pd.DataFrame(), *market)],
-        ignore_index=True,
-    )
+    oracles = baselines.predict_oracle(pd.DataFrame(), network(), SPLIT, labelling)
+    blocks = baselines.stack_predictions(network(), frames, oracles, {}, pd.DataFrame(), NO_EDGES, panel, params)
+    stacked = pd.concat([block.rows for block in blocks], ignore_index=True)
     assert list(stacked) == list(fitted)
     assert set(stacked.loc[stacked["model"].str.startswith("toy"), "model"]) == NAMES
 
@@ -126,7 +124,8 @@ def test_it_stands_in_the_table_over_folds_too(registered, data, tmp_path):
     features, labels, panel = data
     fold = Fold(1, SPLIT, features, labels, NO_EDGES, {"features": []})
     scores = fold_baselines(fold, panel, fold_settings(tmp_path))
-    assert set(scores["split"]) == {"test"}
+    assert set(scores["split"]) == {"valid", "test"}
+    scores = scores[scores["split"] == "test"]
     daily = measure_folds(scores.assign(fold=1), labels, [SPLIT], cost_bps=10.0)
     folds = {"test": summarise_folds(daily, 245, replications=20, seed=0), "folds": [{"split": SPLIT}]}
     assert [name for name, _ in fold_tables(parse(WalkForward, folds))[0].rows][-1] == "toy"

@@ -26,7 +26,8 @@ RULES = ("reversal_1d", "reversal_5d", "momentum_20d")
 NEUTRALISED = ("model", "lightgbm", "lightgbm_own", "lightgbm_peers", "lstm", "ridge", *RULES)
 MODELS = {
     *NEUTRALISED,
-    *("random", "oracle", "oracle_without_graph"),
+    *("random", "oracle", "oracle_without_graph", "blend", "blend_baselines"),
+    *("blend_pca_neutral", "blend_baselines_pca_neutral"),
     *(f"{model}_{v}" for model in NEUTRALISED for v in ("neutral", "pca_neutral", "sector_neutral")),
 }
 FIGURES = {
@@ -55,7 +56,7 @@ def metrics(finished_run):
 
 
 def test_metrics_have_every_figure_of_every_model_and_horizon(metrics):
-    assert set(metrics) == {"run", "split", "universe", "valid", "test"}
+    assert set(metrics) == {"run", "split", "universe", "valid", "test", "blends", "seeds", "trading"}
     for part in ("valid", "test"):
         assert set(metrics[part]) == MODELS
         for model, horizons in metrics[part].items():

@@ -21,7 +21,8 @@ VERBS = {
     *("gather", "append", "score", "publish"),
 }
 MEMORY = {
-    *("market_tensors", "ablation_settings", "baseline_settings", "fold_settings"),
+    *("market_tensors", "ablation_settings", "baseline_settings", "fold_settings", "oracle_predictions"),
+    *("market_facts", "model_facts"),
     *("studies", "report_evidence", "ranking_section", "portfolio_section", "network_section"),
     *(f"daily_{name}" for name in ("tables", "market", "sessions", "facts", "scores", "publication")),
 }
@@ -49,6 +50,7 @@ def test_every_section_reaches_its_nodes_as_a_typed_object(pipelines):
         "training": params.TrainingParams,
         "debug": params.DebugParams,
         "evaluation": params.EvaluationParams,
+        "inference": params.InferenceParams,
         "walk_forward": params.WalkForwardParams,
         "explanation": params.ExplanationParams,
         "ablation": params.AblationParams,
@@ -71,7 +73,7 @@ def test_the_default_pipeline_is_the_sum_of_its_stages(pipelines):
     names = ("ingestion", "features", "graph", "training", "baselines", "evaluation", "report")
     summed = sum((pipelines[name] for name in names), start=pipelines["data"])
     assert {node.name for node in pipelines["__default__"].nodes} == {node.name for node in summed.nodes}
-    assert 20 <= len(pipelines["__default__"].nodes) <= 31
+    assert 20 <= len(pipelines["__default__"].nodes) <= 36
 
 
 @pytest.mark.parametrize("name", ["walk_forward", "ablation"])
@@ -136,12 +138,11 @@ def test_every_dataset_is_in_the_catalog_and_only_what_is_gathered_or_tensors_st
     settings = {f"params:{name}" for name in params.SECTIONS}
     read = pipelines["__default__"].inputs()
     optional = {name for name, e in loader["catalog"].items() if e["type"].endswith(".OptionalDataset")}
-    assert read - raw - {"run_record"} == optional | settings - {
-        f"params:{name}" for name in RESEARCH | {"jquants", "daily"}
-    }
-    beside = (pipelines[name].all_outputs() for name in RESEARCH)
-    assert optional <= set().union(*beside)
-    assert pipelines["inference"].inputs() <= produced | {"params:model", "params:training"}
+    beside = set().union(*(pipelines[name].all_outputs() for name in RESEARCH))
+    others = {f"params:{name}" for name in (RESEARCH - {"ablation"}) | {"jquants", "inference", "daily"}}
+    assert read - raw - {"run_record"} == (optional & beside) | settings - others
+    assert optional - beside == {"latest_blend"}
+    assert pipelines["inference"].inputs() <= produced | {f"params:{n}" for n in ("model", "training", "inference")}
     assert pipelines["explanation"].inputs() <= produced | raw | settings
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -162,6 +163,29 @@ def test_without_an_ablation_the_page_says_so_and_names_the_command(daily) -> No
     shown = cards(evidence_of(daily, None))[GRAPH]
     assert (shown.words, shown.rows) == ("Not measured.", {})
     assert shown.note == "Not run for this data: kedro run --pipelines=ablation"
+
+
+def test_without_an_ablation_the_arm_that_the_run_trained_answers_with_its_interval(daily) -> None:
+    worse = daily[daily["model"] == "random"].assign(model="model_off")
+    evidence = evidence_of(pd.concat([daily, worse], ignore_index=True), None)
+    shown = cards(evidence)[GRAPH]
+    assert shown.words == "Adds at 1d, 5d, 10d, 20d"
+    assert shown.tone == "good"
+    cell = evidence.key_results.graph.arm["5d"]
+    assert shown.rows["5d"][0] == f"{format_number(cell.difference)} {format_interval(cell.ci95, '+.3f')}"
+    assert "no control graph" in shown.note
+    assert "kedro run --pipelines=ablation" in shown.note
+    lines = terminal_lines(evidence.key_results)
+    assert lines[1].endswith("graph adds at 1d, 5d, 10d, 20d")
+    assert lines[2].startswith(f"graph on - off 1d {format_number(evidence.key_results.graph.arm['1d'].difference)} [")
+    assert "; 5d " in lines[2]
+    assert max(map(len, lines)) <= 80
+
+
+def test_an_ablation_of_this_run_answers_before_its_arm(daily) -> None:
+    worse = daily[daily["model"] == "random"].assign(model="model_off")
+    shown = cards(evidence_of(pd.concat([daily, worse], ignore_index=True), effect()))[GRAPH]
+    assert "matters at 5d" in shown.words
 
 
 def test_an_ablation_of_other_data_is_refused_and_one_of_other_settings_is_marked(daily) -> None:

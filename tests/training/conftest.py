@@ -135,6 +135,7 @@ def training_params(folder: Path, **changes: Any) -> TrainingParams:
         "gradient_clip": 1.0,
         "ema_decay": 0.9,
         "phases": [phase()],
+        "refit": "none",
         "loss": LOSS,
         "keep_checkpoints": 1,
         "checkpoint_dir": str(folder / "checkpoints"),

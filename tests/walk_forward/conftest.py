@@ -52,6 +52,8 @@ def evaluation_params(**changes: Any) -> EvaluationParams:
         "bootstrap_samples": 50,
         "factors": {"number": 2, "window": 60, "cadence": 20},
         "portfolio": rules().model_dump(),
+        "blend": "valid",
+        "trading": {"sessions": [5, 20], "decays": [0.0, 0.8], "costs_bps": [10, 20]},
         "seed": 0,
     }
     return EvaluationParams.model_validate(settings | changes)
@@ -65,6 +67,7 @@ def plan(**changes: Any) -> WalkForwardParams:
         "valid_sessions": 25,
         "train_sessions": None,
         "embargo_sessions": 0,
+        "online_rate": None,
         "folder": "unused",
     }
     return WalkForwardParams.model_validate(settings | changes)
@@ -107,7 +110,7 @@ def another_future(panel: xr.Dataset, first: int) -> xr.Dataset:
 
 
 def fold_settings(folder: Path, **changes: Any) -> FoldSettings:
-    training = training_params(folder, max_epochs=1, chunk_days=16, seeds=[0, 1])
+    training = training_params(folder, max_epochs=1, chunk_days=16, seeds=[0, 1], refit="valid")
     gat = {"edge_attributes": ["correlation", "is_self"]}
     settings: dict[str, Any] = {
         "features": features_params(),
@@ -115,7 +118,7 @@ def fold_settings(folder: Path, **changes: Any) -> FoldSettings:
         "training": training,
         "evaluation": evaluation_params(),
     }
-    return FoldSettings(**(settings | changes))
+    return FoldSettings(**({"online_rate": 0.001} | settings | changes))
 
 
 @pytest.fixture(scope="package")

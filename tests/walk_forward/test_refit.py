@@ -82,6 +82,7 @@ def test_learned_baselines_of_a_fold_do_not_read_its_test_part(history, splits, 
         outcome[name].values[late] *= -1
     panel = history.panel.sel(date=fold.features["date"])
     changed = fold_baselines(replace(fold, labels=outcome), panel, fold_settings(tmp_path))
+    changed = changed[changed["split"] == "test"].reset_index(drop=True)
     scores = results[0].predictions
     kept = scores[scores["model"].isin(changed["model"])].reset_index(drop=True)
     pd.testing.assert_frame_equal(kept, changed[list(kept)], check_exact=True)

@@ -34,7 +34,14 @@ RAW = [
     *("reversal_1d", "reversal_5d", "momentum_20d"),
 ]
 VERSIONS = ("", "_neutral", "_pca_neutral", "_sector_neutral")
-MODELS = {"random", *(f"{model}{version}" for model in RAW for version in VERSIONS)}
+BLENDS = ("blend", "blend_baselines", "blend_pca_neutral", "blend_baselines_pca_neutral")
+MODELS = {
+    "random",
+    "model_online",
+    "model_online_pca_neutral",
+    *BLENDS,
+    *(f"{model}{version}" for model in RAW for version in VERSIONS),
+}
 
 
 def assert_equal(one: FoldResult, other: FoldResult) -> None:
@@ -130,7 +137,7 @@ def test_the_folder_follows_data_and_settings_and_not_places(history, splits, tm
 
     own = folder()
     assert own.startswith("test_2022-01-17_2022-02-25_")
-    training = {"max_epochs": 1, "chunk_days": 16, "seeds": [0, 1]}
+    training = {"max_epochs": 1, "chunk_days": 16, "seeds": [0, 1], "refit": "valid"}
     others = [
         folder(splits[1]),
         folder(splits[0] | {"train": ["2021-07-01", splits[0]["train"][1]]}),
@@ -138,7 +145,10 @@ def test_the_folder_follows_data_and_settings_and_not_places(history, splits, tm
         folder(training=training_params(tmp_path, **(training | {"learning_rate": 0.5}))),
         folder(training=training_params(tmp_path, **(training | {"seeds": [0, 2]}))),
         folder(features=features_params(clip=3.0)),
+        folder(training=training_params(tmp_path, **(training | {"refit": "none"}))),
+        folder(online_rate=None),
         folder(evaluation=evaluation_params(seed=1)),
+        folder(evaluation=evaluation_params(blend="equal")),
         folder(evaluation=evaluation_params(factors={"number": 3, "window": 60, "cadence": 20})),
         folder(data=history_of(another_future(history.panel, 260))),
     ]
@@ -199,6 +209,7 @@ def work(history, splits, tmp_path, monkeypatch) -> Callable[[], list[FoldResult
     replayed(monkeypatch, given, fold_models, "fit_ensemble", lambda _, train, *__: train)
     replayed(monkeypatch, given, module, "fold_predictions", number_of)
     replayed(monkeypatch, given, module, "fold_baselines", number_of)
+    replayed(monkeypatch, given, module, "online_predictions", number_of)
     replayed(monkeypatch, given, module, "stack_models", lambda scores, *_: str(scores["date"].min()))
     monkeypatch.setattr(module.time, "monotonic", lambda: 0.0)
     root = tmp_path / "folds"

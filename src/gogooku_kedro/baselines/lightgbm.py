@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gogooku_kedro.baselines.neighbour_means import read_with_peer_means
-from gogooku_kedro.baselines.rows import SCORED, FitContext, LearningRows, PartRows, read_features
+from gogooku_kedro.baselines.rows import REFIT, SCORED, FitContext, LearningRows, PartRows, read_features
 from gogooku_kedro.features import graph_columns, own_columns
 from gogooku_kedro.typing import Float32Array
 
@@ -77,7 +77,8 @@ def fit_trees(
     the labels of valid, averaged over the last 10 rounds, has not risen for `patience` rounds:
     with 1% of signal in the label the squared error turns upwards after a handful of trees,
     while the ranking still improves. The features are binned once for all horizons. Leaves hold
-    at least 200 rows, fewer when there are under 100,000 train rows. Rows are read block by block.
+    at least 200 rows, fewer when there are under 100,000 train rows. Rows are read block by block. With rows `REFIT`
+    as many trees, grown on these, score the test part.
 
     Args:
         rows: From `learning_rows`.
@@ -120,13 +121,27 @@ def fit_trees(
 
     with ThreadPoolExecutor(num_threads) as pool:
         fitted = list(pool.map(fit_horizon, range(len(rows.horizons))))
-        found = {part: rows.parts[part].scored(partial(scores, fitted)).T for part in SCORED}
+        chosen_trees = dict.fromkeys(SCORED, fitted)
+        if REFIT in rows.parts:
+            trees = [each.best_iteration for each in fitted]
+            chosen_trees["test"] = list(pool.map(_refit(rows.parts[REFIT], settings), trees, range(len(trees))))
+        found = {part: rows.parts[part].scored(partial(scores, chosen_trees[part])).T for part in SCORED}
     chosen = [
         f"{valid.mean_rank_ic(found['valid'][k], k):+.4f} at {horizon}d ({fitted[k].best_iteration} trees)"
         for k, horizon in enumerate(rows.horizons)
     ]
     logger.info("%s: valid rank IC %s", name, ", ".join(chosen))
     return rows.predictions({part: list(values) for part, values in found.items()})
+
+
+def _refit(rows: PartRows, settings: Mapping[str, Any]) -> Callable[[int, int], lgb.Booster]:
+    """How a number of trees is grown for a horizon on other rows, which are binned anew."""
+    binned = _Binned(_sequences(rows), np.zeros(len(rows.day)), params=dict(settings)).construct()
+
+    def grow(trees: int, k: int) -> lgb.Booster:
+        return lgb.train(dict(settings), _labelled(binned, rows.target[:, k], settings), num_boost_round=trees)
+
+    return grow
 
 
 class _Binned(lgb.Dataset):

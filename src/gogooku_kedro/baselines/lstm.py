@@ -62,7 +62,8 @@ def fit(context: FitContext, max_epochs: int = MAX_EPOCHS) -> pd.DataFrame:
 
     The loss is that of the network, per date: squared error against the Gaussian rank and 1 - IC, over the
     four horizons. The epoch with the best mean rank IC on valid is kept; after `PATIENCE` epochs without a
-    better one the training ends. The test part plays no role in it.
+    better one the training ends. The test part plays no role in it; with `settings.refit` a second LSTM, trained
+    for as many epochs on all sessions up to the end of valid, scores it.
 
     Args:
         context: Features, labels, split; a score looks back over at least `window` sessions, at most over
@@ -82,11 +83,17 @@ def fit(context: FitContext, max_epochs: int = MAX_EPOCHS) -> pd.DataFrame:
     else:
         market = context.tensors
     market = market.to(torch.device(device))
+    size = market.x.size(-1) + market.context.size(-1)
     with torch.random.fork_rng([torch.cuda.current_device()] if device == "cuda" else []):
         torch.manual_seed(settings.seed)
-        ranker = LSTMRanker(market.x.size(-1) + market.context.size(-1)).to(device)
-        _train(ranker, market, parts, settings.window, settings.seed, max_epochs)
-    frames = [_part_frame(ranker, market, parts[part], settings.window, dates, codes) for part in SCORED]
+        rankers = dict.fromkeys(SCORED, LSTMRanker(size).to(device))
+        epochs = _train(rankers["valid"], market, parts, settings.window, settings.seed, max_epochs)
+        if settings.refit:
+            torch.manual_seed(settings.seed)
+            rankers["test"] = LSTMRanker(size).to(device)
+            known = (parts["train"][0], parts["valid"][1])
+            _train(rankers["test"], market, {"train": known}, settings.window, settings.seed, epochs)
+    frames = [_part_frame(rankers[part], market, parts[part], settings.window, dates, codes) for part in SCORED]
     stacked = pd.concat([f.assign(split=part) for f, part in zip(frames, SCORED, strict=True)], ignore_index=True)
     return stacked[[*KEYS, *SCORES]]
 
@@ -123,7 +130,8 @@ def _train(
     window: int,
     seed: int,
     max_epochs: int,
-) -> None:
+) -> int:
+    """Train in place and return the number of epochs that were kept: those valid chooses, all without a valid part."""
     optimiser = torch.optim.AdamW(ranker.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     best, kept, epoch_kept = -np.inf, None, -1
     for epoch in range(max_epochs):
@@ -132,16 +140,21 @@ def _train(
         ranker.train()
         for position in rng.permutation(len(cuts)):
             _step(ranker, optimiser, market, cuts[position], window)
+        if "valid" not in parts:
+            continue
         quality = _valid_rank_ic(ranker, market, parts["valid"], window)
         if quality > best:
             best, kept, epoch_kept = quality, deepcopy(ranker.state_dict()), epoch
         elif epoch - epoch_kept >= PATIENCE:
             break
+    if "valid" not in parts:
+        return max_epochs
     if kept is None:  # the last epoch's weights stay
         logger.warning("lstm: no session of valid has a rank IC, so nothing chose an epoch; the last one is kept")
-        return
+        return epoch + 1
     ranker.load_state_dict(kept)
     logger.info("lstm: valid rank IC %+.4f (epoch %d of %d)", best, epoch_kept + 1, epoch + 1)
+    return epoch_kept + 1
 
 
 def _step(ranker: LSTMRanker, optimiser: torch.optim.Optimizer, market: MarketTensors, cut: Days, window: int) -> None:

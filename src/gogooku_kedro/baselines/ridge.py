@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import linalg
 
-from gogooku_kedro.baselines.rows import SCORED, FitContext, LearningRows, PartRows
-from gogooku_kedro.typing import FloatArray
+from gogooku_kedro.baselines.rows import REFIT, SCORED, FitContext, LearningRows, PartRows
+from gogooku_kedro.typing import Float32Array, FloatArray
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,8 @@ def fit_ridge(rows: LearningRows, penalties: Sequence[float] = PENALTIES) -> pd.
     """Fit one ridge regression per horizon and return its predictions of valid and test.
 
     min_b sum (y - b'x - a)^2 + penalty * n * |b|^2 on train rows; the penalty with the highest
-    mean rank IC on valid is taken, the test part plays no role in it. The normal equations are summed block by
+    mean rank IC on valid is taken, the test part plays no role in it; with rows `REFIT` the test part is scored by
+    a regression on them with this penalty. The normal equations are summed block by
     block, once for all penalties.
 
     Returns:
@@ -44,13 +45,26 @@ def fit_ridge(rows: LearningRows, penalties: Sequence[float] = PENALTIES) -> pd.
         found = [valid.mean_rank_ic(quality[:, k, p], k) for p in range(len(penalties))]
         best.append(int(np.argmax(np.nan_to_num(found, nan=-np.inf))))
         chosen.append(f"{found[best[k]]:+.4f} at {horizon}d (penalty {penalties[best[k]]:g})")
-    weight = np.stack([each[:, p] for each, p in zip(weights, best, strict=True)], axis=1).astype(np.float32)
-    constant = np.array([each[p] for each, p in zip(intercept, best, strict=True)], np.float32)
-    scores: dict[str, list[NDArray[np.floating]]] = {
-        part: list(rows.parts[part].scored(lambda x: x @ weight + constant).T) for part in SCORED
-    }
+    fitted = dict.fromkeys(SCORED, _taken(weights, intercept, best))
+    if REFIT in rows.parts:
+        taken = [[penalties[p]] for p in best]
+        again = [_solutions(*sums, one) for sums, one in zip(_sums(rows.parts[REFIT]), taken, strict=True)]
+        fitted["test"] = _taken([w for w, _ in again], [c for _, c in again], [0] * len(again))
+    scores: dict[str, list[NDArray[np.floating]]] = {part: _scores(rows.parts[part], *fitted[part]) for part in SCORED}
     logger.info("ridge: valid rank IC %s", ", ".join(chosen))
     return rows.predictions(scores)
+
+
+def _taken(
+    weights: Sequence[FloatArray], intercepts: Sequence[FloatArray], best: Sequence[int]
+) -> tuple[Float32Array, Float32Array]:
+    """Coefficients (feature, horizon) and intercepts (horizon,) of the penalty that was taken at every horizon."""
+    weight = np.stack([each[:, p] for each, p in zip(weights, best, strict=True)], axis=1).astype(np.float32)
+    return weight, np.array([each[p] for each, p in zip(intercepts, best, strict=True)], np.float32)
+
+
+def _scores(rows: PartRows, weight: Float32Array, constant: Float32Array) -> list[NDArray[np.floating]]:
+    return list(rows.scored(lambda x: x @ weight + constant).T)
 
 
 def _sums(rows: PartRows) -> Iterator[tuple[int, FloatArray, FloatArray]]:

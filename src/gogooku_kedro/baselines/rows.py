@@ -15,16 +15,18 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from gogooku_kedro.columns import score_column
-from gogooku_kedro.labels.split import PARTS, Part, Split, split_mask
+from gogooku_kedro.labels.split import PARTS, Part, Split, part_range, split_mask
 from gogooku_kedro.labels.target import gaussian_rank_labels
 from gogooku_kedro.metrics.rank_ic import rank_ic
 from gogooku_kedro.params import EvaluationParams, ModelParams, TrainingParams
-from gogooku_kedro.typing import Float32Array, TextArray
+from gogooku_kedro.typing import BoolArray, Float32Array, TextArray
 
 if TYPE_CHECKING:
     from gogooku_kedro.training.tensors import MarketTensors
 
 SCORED: tuple[Part, ...] = ("valid", "test")
+REFIT = "refit"
+"""Rows of train and valid, and of the sessions between them: their labels are known before the test part begins."""
 BLOCK_DATES = 64
 """Sessions read at a time, as many as a stored piece holds."""
 
@@ -37,16 +39,18 @@ class FitSettings:
         seed: Seed of everything random.
         window: Sessions that a model of sequences looks back over, as the network does.
         device: "auto", "cpu" or "cuda".
+        refit: Score the test part with what was fitted anew on train and valid, as chosen on valid.
     """
 
     seed: int
     window: int
     device: str
+    refit: bool = False
 
     @classmethod
     def of(cls, model: ModelParams, training: TrainingParams, evaluation: EvaluationParams) -> FitSettings:
-        """Return the window and the device of the network, and the seed of the evaluation."""
-        return cls(evaluation.seed, model.window, training.device)
+        """Return window, device and refit of the network, and the seed of the evaluation."""
+        return cls(evaluation.seed, model.window, training.device, training.refit == "valid")
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,8 @@ class FitContext:
     @cached_property
     def rows(self) -> LearningRows:
         """Rows of all features, the same for every baseline that learns from rows."""
-        return learning_rows(self.features["x"], self.features["in_universe"], self.labels["target"], self.split)
+        x, in_universe = self.features["x"], self.features["in_universe"]
+        return learning_rows(x, in_universe, self.labels["target"], self.split, refit=self.settings.refit)
 
 
 Features = Callable[[slice], Float32Array]
@@ -157,7 +162,9 @@ class LearningRows:
         return pd.concat(frames, ignore_index=True)
 
 
-def learning_rows(x: xr.DataArray, in_universe: xr.DataArray, target: xr.DataArray, split: Split) -> LearningRows:
+def learning_rows(
+    x: xr.DataArray, in_universe: xr.DataArray, target: xr.DataArray, split: Split, *, refit: bool = False
+) -> LearningRows:
     """Return the rows of the three parts; only stocks in the universe become rows.
 
     Args:
@@ -166,6 +173,7 @@ def learning_rows(x: xr.DataArray, in_universe: xr.DataArray, target: xr.DataArr
         target: What the network learns too (date, code, horizon), NaN = missing; ranked per date
             over the universe.
         split: {"train": [from, to], "valid": ..., "test": ...}; purged sessions are in no part.
+        refit: Add the part `REFIT`: all sessions from the first of train to the last of valid.
 
     Raises:
         ValueError: The arrays do not share their dates and codes, or no stock is in the universe in a part.
@@ -181,14 +189,23 @@ def learning_rows(x: xr.DataArray, in_universe: xr.DataArray, target: xr.DataArr
     features = read_features(x)
     universe = in_universe.transpose("date", "code").to_numpy()
     ranks = gaussian_rank_labels(target, in_universe).transpose("date", "code", "horizon").to_numpy()
+    masks: dict[str, BoolArray] = {part: split_mask(split, dates, part) for part in PARTS}
+    if refit:
+        first, stop = refit_range(split, dates)
+        masks[REFIT] = (np.arange(len(dates)) >= first) & (np.arange(len(dates)) < stop)
     parts: dict[str, PartRows] = {}
-    for part in PARTS:
-        day, stock = np.nonzero(universe & split_mask(split, dates, part)[:, None])
+    for part, inside in masks.items():
+        day, stock = np.nonzero(universe & inside[:, None])
         if not len(day):
             raise ValueError(f"split.{part} {split[part]} holds no stock day of the universe; widen it")
         parts[part] = PartRows(features, ranks[day, stock].astype(np.float32, copy=False), day, stock)
     horizons = [int(h) for h in target["horizon"].values]
     return LearningRows(parts, dates, x["code"].values.astype(str), horizons)
+
+
+def refit_range(split: Split, dates: pd.DatetimeIndex) -> tuple[int, int]:
+    """Return the first session of train and the last one of valid plus one, as positions."""
+    return part_range(split, dates, "train")[0], part_range(split, dates, "valid")[1]
 
 
 def read_features(x: xr.DataArray) -> Features:

@@ -9,6 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from gogooku_kedro.baselines import table
+from gogooku_kedro.baselines.blend import Weights, blend_frames, members_of_blends
 from gogooku_kedro.baselines.neutral import neutral_frames
 from gogooku_kedro.baselines.rows import FitContext
 from gogooku_kedro.columns import KEYS, score_column, score_columns
@@ -45,8 +46,9 @@ def stacked_frames(
     panel: xr.Dataset,
     factors: FactorsParams,
     oracles: Sequence[pd.DataFrame] = (),
+    blends: Weights | None = None,
 ) -> Iterator[pd.DataFrame]:
-    """Yield the scores of the network, of the baselines, of their neutral versions and of oracles, model by model.
+    """Yield the scores of network, baselines, blends, of their neutral versions and of oracles, model by model.
 
     Args:
         predictions: Of the network: date, code, split, score_<h>d; quantiles are not carried over.
@@ -55,16 +57,19 @@ def stacked_frames(
         panel: As for `neutral_frames`.
         factors: Number, window and cadence of the market's factors.
         oracles: From `oracle_predictions`; they have no neutral versions.
+        blends: From `blend_weights`; None or empty = no blends.
 
     Yields:
         model, date, code, split, score_<h>d.
     """
-    columns = ["model", *KEYS, *score_columns(predictions)]
+    columns, blended = ["model", *KEYS, *score_columns(predictions)], members_of_blends() if blends else set()
 
     def own() -> Iterator[pd.DataFrame]:
-        yield predictions.assign(model=table.NETWORK)[columns]
-        for frame in frames_of(baselines):
+        members: list[pd.DataFrame] = []
+        for frame in chain([predictions.assign(model=table.NETWORK)], frames_of(baselines)):
             yield frame[columns]
+            members += [rows for name, rows in frame.groupby("model", sort=False) if name in blended]
+        yield from (frame[columns] for frame in blend_frames(members, blends or {}))
 
     yield from own()
     versions = neutral_frames(
@@ -81,9 +86,11 @@ def stack_models(
     panel: xr.Dataset,
     factors: FactorsParams,
     oracles: Sequence[pd.DataFrame] = (),
+    blends: Weights | None = None,
 ) -> pd.DataFrame:
     """Return all of `stacked_frames` as one table."""
-    return pd.concat(stacked_frames(predictions, baselines, graph_edges, panel, factors, oracles), ignore_index=True)
+    frames = stacked_frames(predictions, baselines, graph_edges, panel, factors, oracles, blends)
+    return pd.concat(frames, ignore_index=True)
 
 
 def _model_first(frame: pd.DataFrame) -> pd.DataFrame:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from gogooku_kedro.baselines.rows import FitContext
 
-Role = Literal["network", "learned", "rule", "chance", "oracle"]
+Role = Literal["network", "learned", "blend", "rule", "chance", "oracle"]
 Version = Literal["neighbours", "pca", "sector"]
 
 
@@ -53,13 +53,14 @@ class Model:
         label: Words for a wide table.
         colour: Of its curves; those here are by Okabe and Ito (2008), told apart under the common colour-vision
             deficiencies.
-        role: The network, a learned baseline, a rule, chance, or an oracle of the sample market.
+        role: The network, a learned baseline, a blend, a rule, chance, or an oracle of the sample market.
         fit: "module:function" that takes a `FitContext` and returns date, code, split, score_<h>d of the valid and
             test parts, with a leading dot for a module of this package; empty for what is scored elsewhere.
         neutral: Neutral versions that are measured beside it.
         first_screen: Whether the first screen of the report holds the network against it.
         drawn: Whether its curve is shown before a click in the legend; few curves can be told apart.
         short_name: Name for a narrow table; empty = `name`.
+        members: Models that a blend is made of.
     """
 
     name: str
@@ -71,16 +72,25 @@ class Model:
     first_screen: bool = False
     drawn: bool = False
     short_name: str = ""
+    members: tuple[str, ...] = ()
 
 
 NETWORK = "model"
+WITHOUT_GRAPH = "model_off"
+"""The network without its GAT, where a run trains it too (`ablation.arm_in_run`)."""
+ONLINE = "model_online"
+"""The network after a step a day on matured labels, in walk-forward with `walk_forward.online_rate`."""
 REFERENCE = "lightgbm"
 """The baseline of the report's first question; the other baselines stand behind it."""
+BLEND = "blend"
+"""The blend with the network; `blend_baselines` is its control, the same without the network."""
 GRAPH_PAIR = ("lightgbm_peers", "lightgbm_own")
 """Models that differ in the graph alone, the one with it first: what the graph is worth to trees."""
 
 MODELS: tuple[Model, ...] = (
     Model(NETWORK, "ATFT-GAT-FAN", "#0072B2", "network", drawn=True),
+    Model(ONLINE, "ATFT-GAT-FAN, updated daily", "#00506F", "learned", neutral=("pca",), short_name="model, updated"),
+    Model(WITHOUT_GRAPH, "ATFT-GAT-FAN without its GAT", "#7FB8DA", "learned", neutral=(), short_name="model, no GAT"),
     Model("ridge", "Ridge", "#E69F00", "learned", ".ridge:fit", first_screen=True, drawn=True),
     Model(
         REFERENCE, "LightGBM, the same features", "#D55E00", "learned", ".lightgbm:fit", first_screen=True, drawn=True
@@ -103,6 +113,23 @@ MODELS: tuple[Model, ...] = (
         drawn=True,
     ),
     Model("lstm", "LSTM ranker", "#882255", "learned", ".lstm:fit", first_screen=True, drawn=True),
+    Model(
+        BLEND,
+        "Blend: ATFT-GAT-FAN, LightGBM, ridge",
+        "#4B2E83",
+        "blend",
+        neutral=("pca",),
+        members=(NETWORK, REFERENCE, "ridge"),
+    ),
+    Model(
+        "blend_baselines",
+        "Blend: LightGBM, ridge",
+        "#B39DDB",
+        "blend",
+        neutral=("pca",),
+        short_name="blend, no model",
+        members=(REFERENCE, "ridge"),
+    ),
     Model("reversal_1d", "1-session reversal", "#009E73", "rule", ".rules:reversal_1d"),
     Model("reversal_5d", "5-session reversal", "#CC79A7", "rule", ".rules:reversal_5d", first_screen=True, drawn=True),
     Model("momentum_20d", "20-session momentum", "#8C6D31", "rule", ".rules:momentum_20d"),

@@ -51,6 +51,7 @@ class Subject:
         market: Market,
         params: ModelParams,
         device: str,
+        part: str = "test",
     ) -> Self:
         """Put trained models and their market together.
 
@@ -59,12 +60,13 @@ class Subject:
             market: The market, with its names and its graph.
             params: Settings of the section `model`.
             device: `cpu` or `cuda`.
+            part: Whose scores are explained: models that score it are taken (`Ensemble.models_for`).
 
         Raises:
             ValueError: If features, settings or sizes are not those of the training.
         """
         models = []
-        for seed_model in ensemble.seed_models:
+        for seed_model in ensemble.models_for(part):
             seed_model.check_market(market.tensors)
             models.append(seed_model.build(market.manifest["hash"], params).to(device))
         return cls(

@@ -53,6 +53,21 @@ def check_columns(frame: pd.DataFrame, columns: Iterable[str], table: str) -> No
             )
 
 
+class Frames:
+    """Predictions in frames of several sources, one source after the other, gone through anew every time.
+
+    Args:
+        sources: Predictions, whole or in frames.
+    """
+
+    def __init__(self, *sources: Predictions) -> None:
+        self._sources = sources
+
+    def __iter__(self) -> Iterator[pd.DataFrame]:
+        for source in self._sources:
+            yield from frames_of(source)
+
+
 def frames_of(predictions: Predictions) -> Iterable[pd.DataFrame]:
     """Return the frames of predictions; a whole table is one."""
     return [predictions] if isinstance(predictions, pd.DataFrame) else predictions

@@ -24,6 +24,7 @@ from gogooku_kedro.params.evaluation import EvaluationParams, FactorsParams, Por
 from gogooku_kedro.params.explanation import ExplanationParams
 from gogooku_kedro.params.features import FeaturesParams
 from gogooku_kedro.params.graph import GraphParams
+from gogooku_kedro.params.inference import InferenceParams
 from gogooku_kedro.params.jquants import JQuantsParams
 from gogooku_kedro.params.labels import LabelsParams
 from gogooku_kedro.params.model import (
@@ -58,6 +59,7 @@ __all__ = [
     "GatRegularizationParams",
     "GoalsParams",
     "GraphParams",
+    "InferenceParams",
     "IngestionParams",
     "JQuantsParams",
     "LabelsParams",
@@ -140,6 +142,7 @@ SECTIONS: dict[str, type[Section]] = {
     "training": TrainingParams,
     "debug": DebugParams,
     "evaluation": EvaluationParams,
+    "inference": InferenceParams,
     "walk_forward": WalkForwardParams,
     "ablation": AblationParams,
     "explanation": ExplanationParams,

@@ -33,13 +33,17 @@ class GoalsParams(Section):
 
 
 class AblationParams(Section):
-    """Variants to train on every fold with every seed; `walk_forward.folder` keeps the finished ones."""
+    """Variants to train on every fold with every seed; `walk_forward.folder` keeps the finished ones.
+
+    `arm_in_run` trains the variant `off` beside the network in the default flow, on its split and with its seeds.
+    """
 
     renamed: ClassVar[Mapping[str, str]] = {"arms": "variants"}
 
     seeds: tuple[int, ...] = Field(min_length=1)
     walk_forward: WalkForwardParams
     goals: GoalsParams
+    arm_in_run: bool
     run: tuple[str, ...]
     variants: dict[str, VariantParams]
 

@@ -4,6 +4,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, PositiveInt, ValidationInfo, field_validator, model_validator
 
+from gogooku_kedro.columns import HORIZONS
 from gogooku_kedro.params.base import Section, no_effect
 
 
@@ -97,6 +98,40 @@ class MonitoringParams(Section):
         return rate
 
 
+class TradingParams(Section):
+    """Trading view: `sessions` that portfolios are held, `decays` of the scores to choose from, costs per side."""
+
+    sessions: tuple[int, ...] = Field(min_length=1)
+    decays: tuple[float, ...] = Field(min_length=1)
+    costs_bps: tuple[float, ...] = Field(min_length=1)
+
+    @field_validator("sessions")
+    @classmethod
+    def _are_horizons(cls, sessions: tuple[int, ...]) -> tuple[int, ...]:
+        if not set(sessions) <= set(HORIZONS):
+            raise ValueError(
+                f"evaluation.trading.sessions: {list(sessions)} must be horizons that are predicted, among "
+                f"{list(HORIZONS)}"
+            )
+        return sessions
+
+    @field_validator("decays")
+    @classmethod
+    def _forget(cls, decays: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(0 <= decay < 1 for decay in decays):
+            raise ValueError(
+                f"evaluation.trading.decays: {list(decays)} must be fractions from 0 (no smoothing) to below 1"
+            )
+        return decays
+
+    @field_validator("costs_bps")
+    @classmethod
+    def _cost_something(cls, costs: tuple[float, ...]) -> tuple[float, ...]:
+        if min(costs) < 0:
+            raise ValueError(f"evaluation.trading.costs_bps: {list(costs)} must be basis points of 0 or more")
+        return costs
+
+
 class EvaluationParams(Section):
     """`cost_bps` is basis points per side on traded notional, annualisation uses `sessions_per_year`."""
 
@@ -106,4 +141,6 @@ class EvaluationParams(Section):
     factors: FactorsParams
     portfolio: PortfolioParams
     monitoring: MonitoringParams = no_effect()
+    blend: Literal["equal", "valid"]
+    trading: TradingParams
     seed: int = Field(ge=0)

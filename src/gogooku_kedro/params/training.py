@@ -61,7 +61,10 @@ class PhaseParams(Section):
 
 
 class TrainingParams(Section):
-    """Optimisation; `chunk_days` consecutive sessions of the whole cross-section are one batch."""
+    """Optimisation; `chunk_days` consecutive sessions of the whole cross-section are one batch.
+
+    `refit: valid` trains once more on all sessions up to the end of the validation part, for the chosen epochs.
+    """
 
     device: Literal["auto", "cpu", "cuda"]
     devices: PositiveInt
@@ -84,6 +87,7 @@ class TrainingParams(Section):
     gradient_clip: PositiveFloat
     ema_decay: float = Share
     phases: tuple[PhaseParams, ...]
+    refit: Literal["none", "valid"]
     loss: LossParams
     checkpoint_dir: str = no_effect()
     keep_checkpoints: PositiveInt = no_effect()

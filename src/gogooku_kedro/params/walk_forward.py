@@ -2,7 +2,7 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from gogooku_kedro.params.base import Section, no_effect
 
@@ -10,7 +10,8 @@ from gogooku_kedro.params.base import Section, no_effect
 class WalkForwardParams(Section):
     """Folds that end with the data; every length is in sessions, `purge_sessions` is that of `split`.
 
-    `folder` holds a subfolder for every finished or unfinished fold.
+    `online_rate` is the learning rate of the daily step on matured labels, null for none. `folder` holds a subfolder
+    for every finished or unfinished fold.
     """
 
     scheme: Literal["expanding", "rolling"]
@@ -19,6 +20,7 @@ class WalkForwardParams(Section):
     valid_sessions: int = Field(ge=20)
     train_sessions: int | None = Field(ge=20)
     embargo_sessions: int = Field(ge=0)
+    online_rate: PositiveFloat | None
     folder: str = no_effect()
 
     @model_validator(mode="after")

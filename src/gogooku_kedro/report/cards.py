@@ -18,6 +18,9 @@ from gogooku_kedro.report.tables import GAINS, Column, Table, difference, gain_t
 WORTH_A_RATIO = 0.01
 """Below this rank IC of the baseline the gain in percent says nothing."""
 
+SHORT = ("1d", "5d")
+"""Horizons whose gain of the graph stands in the terminal."""
+
 GOALS = {"rank_ic": "rank IC", "sharpe_net": "decile Sharpe"}
 
 
@@ -71,15 +74,32 @@ def effect_cards(effect: GatEffect) -> list[Card]:
 
 
 def terminal_lines(key_results: KeyResults) -> list[str]:
-    """Return two lines of at most 80 columns that answer the questions of the first screen."""
+    """Return lines of at most 80 columns that answer the questions of the first screen.
+
+    They are two, and a third with the figures of the network without its GAT where the run trained it too.
+    """
     better, tradable, graph = key_results.better.horizons, key_results.tradable, key_results.graph
     first = f"better than {short_name(key_results.better.baseline)} at {_having(better, 'better')}"
     if cell := better.get(key_results.horizon or ""):
         first += f"; {key_results.horizon}: {format_number(cell.difference)} {format_interval(cell.ci95, '+.4f')}"
     second = f"earns after {tradable.cost_bps:g} bps at {_having(tradable.horizons, 'earns')}; graph "
     measured = provenance.usable(graph.state)
-    second += f"matters at {_having(graph.horizons, 'matters')}" if measured else "not measured"
-    return [first, second]
+    if measured or not graph.arm:
+        second += f"matters at {_having(graph.horizons, 'matters')}" if measured else "not measured"
+        return [first, second]
+    gains = _gains_of_arm(graph)
+    found = [f"{name} {_estimate(graph.arm[name])}" for name in SHORT if name in graph.arm]
+    return [first, f"{second}adds at {_names(gains, 'adds')}", f"graph on - off {'; '.join(found)}"]
+
+
+def _estimate(cell: Comparison) -> str:
+    return f"{format_number(cell.difference)} {format_interval(cell.ci95, '+.4f')}"
+
+
+def _gains_of_arm(graph: Graph) -> dict[str, str]:
+    """Say at every horizon what the network has over itself without its GAT; no control says why."""
+    words = {"better": "adds", "worse": "costs"}
+    return {name: words.get(cell.answer or "", cell.answer or "unknown") for name, cell in graph.arm.items()}
 
 
 def _better(better: Better) -> Card:
@@ -188,6 +208,8 @@ def _earned(cell: Earnings) -> Estimate:
 
 def _graph(graph: Graph) -> Card:
     question, remark, answers = "Does the graph matter?", graph.remark or "", _answers(graph.horizons)
+    if graph.arm and not graph.horizons:
+        return _arm(graph, question, remark)
     if not graph.horizons:
         trained = [Column("rank IC", difference, "+.4f"), Column("answer", "answer")]
         caption = "A hint: LightGBM with the neighbours' features less LightGBM without [95% interval]"
@@ -205,6 +227,22 @@ def _graph(graph: Graph) -> Card:
         table=_table(f"Graph network on less off, {seeds}, {folds} [95% interval]", columns, graph.horizons),
         note=f"{_goals(graph)} {remark}".rstrip(),
         chart=_intervals("Rank IC, graph network on less off", graph.horizons, lambda cell: _gain(cell.rank_ic)),
+    )
+
+
+def _arm(graph: Graph, question: str, remark: str) -> Card:
+    columns = [
+        Column("rank IC", difference, "+.4f"),
+        Column("net Sharpe", lambda cell: cell.sharpe_net and difference(cell.sharpe_net), "+.2f"),
+    ]
+    gains = _gains_of_arm(graph)
+    return Card(
+        question=question,
+        tone=_tone(gains, good="adds", bad="costs"),
+        text=_sentence(gains),
+        table=_table("The network less itself without its GAT, same seeds [95% interval]", columns, graph.arm),
+        note=f"One split and no control graph, which would tell edges from a larger network. Ablation: {remark}",
+        chart=_intervals("Rank IC, network less itself without its GAT", graph.arm, difference),
     )
 
 
@@ -248,7 +286,11 @@ def _plural(count: int, noun: str) -> str:
 
 
 def _having(horizons: Mapping[str, Any], answer: str) -> str:
-    return ", ".join(name for name, cell in horizons.items() if cell.answer == answer) or "no horizon"
+    return _names(_answers(horizons), answer)
+
+
+def _names(answers: Mapping[str, str], answer: str) -> str:
+    return ", ".join(name for name, found in answers.items() if found == answer) or "no horizon"
 
 
 def _tone(answers: Mapping[str, str], *, good: str, bad: str) -> str:

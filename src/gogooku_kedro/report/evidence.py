@@ -101,6 +101,7 @@ def run_facts(metrics: Metrics, manifest: Mapping[str, Any], quality: Mapping[st
         "Test part": spans["test"],
         "Valid part": spans["valid"],
         "Train part": spans["train"],
+        "Seen in training": _seen(metrics),
         "Purge": f"{metrics.split.purge_sessions} sessions" if metrics.split else EN_DASH,
         "Universe": f"{codes} stocks, {sessions} sessions, {counted} features",
         "Data": _span(quality["from"], quality["to"]) if {"from", "to"} <= set(quality) else EN_DASH,
@@ -219,6 +220,7 @@ def _limits_of_training(evidence: Evidence) -> list[str]:
             f"Scores are the mean of {len(values)} seeds, whose own {shown} rank IC lies between "
             f"{format_number(min(values))} and {format_number(max(values))}; intervals cover sessions, not seeds."
         )
+    seeds = " ".join([seeds, *(f"{laggard[:1].upper()}{laggard[1:]}." for laggard in evidence.metrics.seeds.laggards)])
     if evidence.folds is None:
         return [seeds, "One split: other stretches of the history may differ (walk-forward was not run)."]
     n = len(evidence.folds.folds)
@@ -233,6 +235,14 @@ def _spans(split: SplitDates | None) -> dict[str, str]:
     if split is None:
         return dict.fromkeys(("train", "valid", "test"), EN_DASH)
     return {part: _span(*getattr(split, part)) for part in ("train", "valid", "test")}
+
+
+def _seen(metrics: Metrics) -> str:
+    """Which sessions the models have learned from whose scores are shown."""
+    if metrics.split is None or metrics.run.refit == "none":
+        return _spans(metrics.split)["train"]
+    again = _span(metrics.split.train[0], metrics.split.valid[1])
+    return f"{again} by what scores the test part (refit), {_spans(metrics.split)['train']} by what scores valid"
 
 
 def _seeds(run: RunFacts) -> list[str]:

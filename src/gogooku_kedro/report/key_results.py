@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from gogooku_kedro.backtest.targets import LONG_ONLY, LONG_SHORT
-from gogooku_kedro.baselines.table import GRAPH_PAIR, NETWORK, REFERENCE, on_first_screen
+from gogooku_kedro.baselines.table import GRAPH_PAIR, NETWORK, REFERENCE, WITHOUT_GRAPH, on_first_screen
 from gogooku_kedro.columns import horizon_sessions
 from gogooku_kedro.metrics.daily import number
 from gogooku_kedro.metrics.paired import paired_difference
@@ -77,22 +77,21 @@ def summarise_key_results(
     """
     run, names, best = metrics.run, horizon_names(metrics.test), best_baseline(metrics)
     test = daily[daily["split"] == "test"]
-    ratios = compare_models(
-        _net_returns(test, returns, cost_bps),
-        second=best,
-        column="net",
-        statistic=partial(sharpe, sessions_per_year=sessions_per_year),
-        replications=replications,
-        seed=seed,
-    )
-    compared = compare_models(test, second=best)
-    better = {name: replace(cell, sharpe_net=ratios.get(name)) for name, cell in compared.items()}
+    earned = _net_returns(test, returns, cost_bps)
+    of_sharpe = partial(sharpe, sessions_per_year=sessions_per_year)
+    drawn: dict[str, Any] = {"column": "net", "statistic": of_sharpe, "replications": replications, "seed": seed}
+
+    def compared(baseline: str) -> dict[str, Comparison]:
+        ratios = compare_models(earned, second=baseline, **drawn)
+        found = compare_models(test, second=baseline)
+        return {name: replace(cell, sharpe_net=ratios.get(name)) for name, cell in found.items()}
+
     return KeyResults(
         run=RunIdentity(run.git_sha, run.config_hash, run.data_hash, run.environment),
         horizon=SHOWN_HORIZON if SHOWN_HORIZON in names else next(iter(names), None),
-        better=Better(best, better, _others(test, best)),
+        better=Better(best, compared(best), _others(test, best)),
         tradable=_tradable(metrics, portfolios, cost_bps),
-        graph=_graph(effect, run, compare_models(test, *GRAPH_PAIR)),
+        graph=_graph(effect, run, compare_models(test, *GRAPH_PAIR), compared(WITHOUT_GRAPH)),
         regimes={} if returns is None else _regimes(test, returns, best),
         seeds={} if seed_daily is None else _rank_ic_by_seed(seed_daily),
     )
@@ -210,16 +209,18 @@ def _earnings(plain: ModelMetrics, simulated: Portfolio | None, cost_bps: float)
     )
 
 
-def _graph(effect: GatEffect | None, run: RunFacts, trees: Mapping[str, Comparison]) -> Graph:
+def _graph(
+    effect: GatEffect | None, run: RunFacts, trees: Mapping[str, Comparison], arm: Mapping[str, Comparison]
+) -> Graph:
     found = None if effect is None else effect.run
     state, remark = provenance.origin(found, run), provenance.remark("ablation", found, run)
     if effect is None or not provenance.usable(state):
-        return Graph(state, remark, {}, [], None, trees)
+        return Graph(state, remark, {}, [], None, trees, arm)
     horizons = {
         name: GraphAnswer(gains["rank_ic"], gains["sharpe_net"], _matters(effect, name))
         for name, gains in effect.raw.horizons.items()
     }
-    return Graph(state, remark, horizons, effect.seeds, effect.folds, trees, of=found)
+    return Graph(state, remark, horizons, effect.seeds, effect.folds, trees, arm, of=found)
 
 
 def _matters(effect: GatEffect, horizon: str) -> str:

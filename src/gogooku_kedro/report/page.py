@@ -156,7 +156,12 @@ def render_report(evidence: Evidence, groups: Sequence[FigureGroup], *, title: s
             title=title,
             first_line=first_line(metrics),
             seconds=metrics.run.seconds,
-            results=[*tables.metrics_tables(metrics, evidence.oracle, evidence.cost_bps, portfolios), *by_cost],
+            results=[
+                *tables.metrics_tables(metrics, evidence.oracle, evidence.cost_bps, portfolios),
+                *by_cost,
+                *tables.trading_table(metrics),
+                *tables.seed_tables(metrics),
+            ],
             details=[
                 ("All simulated portfolios", simulated),
                 ("All numbers of metrics.json", tables.full_tables(metrics)),

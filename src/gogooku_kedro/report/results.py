@@ -39,13 +39,17 @@ class RunIdentity:
 
 @dataclass(frozen=True)
 class RunFacts(RunIdentity):
-    """What identifies a run, and how it was computed: `run` of metrics.json; `preset` is that of the command line."""
+    """What identifies a run, and how it was computed: `run` of metrics.json.
+
+    `preset` is that of the command line, `refit` that of the training.
+    """
 
     preset: str = "none"
     seed: int | None = None
     seeds: tuple[int, ...] = ()
     device: str | None = None
     n_parameters: int | None = None
+    refit: str = "none"
     stale: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
 
@@ -99,6 +103,41 @@ Models = Mapping[str, Mapping[str, ModelMetrics]]
 
 
 @dataclass(frozen=True)
+class SeedSpread:
+    """Seeds on the validation part: {seed: {horizon: number}}, and a sentence for each that lies far behind."""
+
+    rank_ic: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    correlation: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    laggards: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class NetSharpe:
+    """Net Sharpe ratio of a portfolio at one cost."""
+
+    sharpe_net: float | None = None
+    sharpe_net_ci: Interval = NO_INTERVAL
+
+
+@dataclass(frozen=True)
+class Held:
+    """A portfolio of the trading view; `costs` has basis points a side as keys."""
+
+    costs: Mapping[str, NetSharpe]
+    turnover: float | None = None
+
+
+@dataclass(frozen=True)
+class TradingView:
+    """Scores of one model, smoothed with the decay that validation chose and held for the sessions of the horizon."""
+
+    decay: float
+    plain: Held
+    smoothed: Held
+    one_day_late: Held
+
+
+@dataclass(frozen=True)
 class Metrics:
     """metrics.json; `split` is None for walk_forward_metrics.json."""
 
@@ -107,6 +146,8 @@ class Metrics:
     universe: Universe = Universe()
     test: Models = field(default_factory=dict)
     valid: Models = field(default_factory=dict)
+    seeds: SeedSpread = SeedSpread()
+    trading: Mapping[str, Mapping[str, TradingView]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -293,7 +334,10 @@ class GraphAnswer:
 
 @dataclass(frozen=True)
 class Graph:
-    """Whether the graph matters; `state` and `remark` say of what data and settings the ablation is."""
+    """Whether the graph matters; `state` and `remark` say of what data and settings the ablation is.
+
+    `arm` compares the network with the one without its GAT that the run itself trained.
+    """
 
     state: str
     remark: str | None
@@ -301,6 +345,7 @@ class Graph:
     seeds: Sequence[int]
     folds: int | None
     trees: Mapping[str, Comparison]
+    arm: Mapping[str, Comparison] = field(default_factory=dict)
     of: RunFacts | None = None
 
 

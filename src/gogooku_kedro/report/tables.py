@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from gogooku_kedro.baselines import table as models
+from gogooku_kedro.columns import sorted_horizons
 from gogooku_kedro.report.figures.style import model_order
 from gogooku_kedro.report.formats import Estimate
 from gogooku_kedro.report.names import short_name, shown_models
@@ -27,6 +28,7 @@ from gogooku_kedro.report.results import (
     Portfolio,
     PortfolioMetrics,
     Tradable,
+    TradingView,
     WalkForward,
     horizon_names,
 )
@@ -192,6 +194,52 @@ def net_sharpe(cost_bps: float) -> Callable[[Portfolio], Estimate]:
         return Estimate(net.sharpe_active, net.sharpe_active_ci)
 
     return of
+
+
+def trading_table(metrics: Metrics) -> list[Table]:
+    """Return the trading view: net Sharpe of portfolios that hold for weeks, plain, smoothed and a session late."""
+    rows = [
+        (f"{short_name(model)}, {name}", view)
+        for model, horizons in metrics.trading.items()
+        for name, view in horizons.items()
+    ]
+    costs = sorted({cost for _, view in rows for cost in view.smoothed.costs}, key=float)
+
+    def ratio(version: str, cost: str) -> Callable[[TradingView], Estimate]:
+        def of(view: TradingView) -> Estimate:
+            found = getattr(view, version).costs[cost]
+            return Estimate(found.sharpe_net, found.sharpe_net_ci)
+
+        return of
+
+    words = {"plain": "plain", "smoothed": "smoothed", "one_day_late": "smoothed, lag-1"}
+    columns = [
+        Column("decay", "decay", ".2f"),
+        Column("turnover, plain", "plain.turnover", ".0%"),
+        Column("smoothed", "smoothed.turnover", ".0%"),
+        *(Column(f"{words[v]}, {c} bps", ratio(v, c), "+.2f") for c in costs for v in words),
+    ]
+    caption = (
+        "Trading view: test net Sharpe a year [95% interval] of long-short portfolios held for the sessions of the "
+        "horizon; decay of the ranks chosen on valid"
+    )
+    return [Table(caption, columns, rows)] if rows else []
+
+
+def seed_tables(metrics: Metrics) -> list[Table]:
+    """Return rank IC of every seed on the validation part and the correlation of its scores with the others'."""
+    seeds, names = metrics.seeds, sorted_horizons({name for of in metrics.seeds.rank_ic.values() for name in of})
+    if len(seeds.rank_ic) < 2:
+        return []
+    columns = horizon_columns(names, float)
+    captions = {
+        "Seeds on the validation part: rank IC": (seeds.rank_ic, columns),
+        "Rank correlation of a seed's scores with those of the others": (seeds.correlation, columns),
+    }
+    return [
+        Table(caption, columns, [(f"seed {seed}", row) for seed, row in of.items()])
+        for caption, (of, columns) in captions.items()
+    ]
 
 
 def full_tables(metrics: Metrics) -> list[Table]:

@@ -116,15 +116,21 @@ class EpochLog(pl.Callback):
 
     Args:
         seed: Of the model that is trained.
+        refit: Whether it has seen the validation part, which then measures nothing.
     """
 
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
+    def __init__(self, seed: int, refit: bool = False) -> None:
+        self.seed, self.refit = seed, refit
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log phase, loss, validation rank IC and ICIR, and what the graph does."""
         metrics = trainer.callback_metrics
         assert isinstance(pl_module, CrossSectionModule)
+        if self.refit:
+            place = (self.seed, trainer.current_epoch + 1, trainer.max_epochs)
+            told = {"epoch_progress": self._facts(trainer)}
+            logger.info("seed %d refit, epoch %d/%s | loss %.4f", *place, metrics["train/loss"], extra=told)
+            return
         chosen_by = f"smoothed {metrics[MONITOR]:+.3f}"
         if math.isinf(metrics[MONITOR]):
             chosen_by = "without graph, not to be kept"
@@ -150,7 +156,7 @@ class EpochLog(pl.Callback):
         )
 
     def _facts(self, trainer: pl.Trainer) -> dict[str, Any]:
-        shown = ("train/loss", "valid/rank_ic", "valid/rank_icir")
+        shown = ("train/loss",) if self.refit else ("train/loss", "valid/rank_ic", "valid/rank_icir")
         return {
             "seed": self.seed,
             "epoch": trainer.current_epoch + 1,

@@ -27,6 +27,7 @@ def run_key(
     valid: tuple[int, int],
     model_params: ModelParams,
     training: TrainingParams,
+    epochs: int | None = None,
 ) -> str:
     """Return the name of the training of one model: equal data and settings, and only they, have equal keys.
 
@@ -37,10 +38,13 @@ def run_key(
         valid: Sessions of the validation part.
         model_params: Settings of the model.
         training: Settings of the optimisation, `seed` that of the model.
+        epochs: Of a refit, how many; None where the validation part chooses.
     """
     # Not `seeds`: this is one of them. Not the budget: it ends a training, but changes no epoch before the end.
-    own = training.model_copy(update={"seeds": ()}).identity(without={"time_budget_minutes"})
-    return key(model=model_params, training=own, parts=[train, valid], market=[fingerprint, feature_hash])
+    # Nor whether a refit follows: what chooses its epochs is the same training.
+    own = training.model_copy(update={"seeds": ()}).identity(without={"time_budget_minutes", "refit"})
+    parts = [train, valid] if epochs is None else [train, valid, epochs]
+    return key(model=model_params, training=own, parts=parts, market=[fingerprint, feature_hash])
 
 
 class EpochCheckpoints(Checkpoint):
@@ -53,10 +57,11 @@ class EpochCheckpoints(Checkpoint):
         folder: Folder of the run.
         keep: Number of the newest epochs that are kept.
         late: Remove the others when the next epoch begins: until then a restart may need the epoch before.
+        newest: Take the newest epoch for the best, as a refit does, which has seen the validation part.
     """
 
-    def __init__(self, folder: Path, keep: int, late: bool = False) -> None:
-        self.folder, self.keep, self.late = folder, keep, late
+    def __init__(self, folder: Path, keep: int, late: bool = False, newest: bool = False) -> None:
+        self.folder, self.keep, self.late, self.newest = folder, keep, late, newest
         self.best_epoch: int | None = None
         self.best_score = -math.inf
 
@@ -68,7 +73,7 @@ class EpochCheckpoints(Checkpoint):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save the epoch, then remove what is neither new nor the best."""
         score = float(trainer.callback_metrics[MONITOR])
-        if math.isfinite(score) and score > self.best_score:
+        if self.newest or (math.isfinite(score) and score > self.best_score):
             self.best_epoch, self.best_score = trainer.current_epoch, score
         trainer.save_checkpoint(self.path(trainer.current_epoch), weights_only=False)
         if not self.late:

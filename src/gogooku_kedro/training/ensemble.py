@@ -163,12 +163,15 @@ class Ensemble:
 
     Attributes:
         seed_models: The models, with different seeds.
+        refitted: Their refits on training and validation part, in the same order; empty without `training.refit`.
 
     Raises:
-        ValueError: If there is no seed model, two have one seed, or they differ in settings or features.
+        ValueError: If there is no seed model, two have one seed, they differ in settings or features, or the
+            refits are of other seeds.
     """
 
     seed_models: tuple[SeedModel, ...]
+    refitted: tuple[SeedModel, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.seed_models:
@@ -176,12 +179,24 @@ class Ensemble:
         if len(set(self.seeds)) < len(self.seed_models):
             raise ValueError(f"the models of an ensemble have different seeds, these are {list(self.seeds)}")
         first = self.seed_models[0]
-        for other in self.seed_models[1:]:
+        again = [each.training["seed"] for each in self.refitted]
+        if again and again != list(self.seeds):
+            raise ValueError(f"the refits are of the seeds {again}, the models of {list(self.seeds)}: {TRAIN_AGAIN}")
+        for other in (*self.seed_models[1:], *self.refitted):
             if (other.params, other.feature_hash) != (first.params, first.feature_hash):
                 raise ValueError(
                     f"the model of seed {other.training['seed']} was trained with other settings or features "
                     f"than that of seed {first.training['seed']}: {TRAIN_AGAIN}"
                 )
+
+    def models_for(self, part: str) -> tuple[SeedModel, ...]:
+        """Return the models whose scores of a part count.
+
+        Args:
+            part: "valid" is scored by models that have not seen it, so that what is chosen on it stays honest; any
+                other part, all later, by the refits where there are some.
+        """
+        return self.seed_models if part == "valid" or not self.refitted else self.refitted
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -205,7 +220,8 @@ class Ensemble:
             "seeds": list(self.seeds),
             "device": first["device"],
             "n_parameters": first["n_parameters"],
-            "seconds": round(sum(each.training["seconds"] for each in self.seed_models), 1),
+            "refit": "valid" if self.refitted else "none",
+            "seconds": round(sum(each.training["seconds"] for each in (*self.seed_models, *self.refitted)), 1),
         }
 
     def save(self, folder: Path) -> None:
@@ -216,11 +232,13 @@ class Ensemble:
         for old in folder.iterdir():
             if _is_seed_folder(old.name):
                 shutil.rmtree(old)
-        names = [f"seed_{seed}" for seed in self.seeds]
-        for name, seed_model in zip(names, self.seed_models, strict=True):
+        models = {f"seed_{seed}": model for seed, model in zip(self.seeds, self.seed_models, strict=True)}
+        again = {f"refit_{model.training['seed']}": model for model in self.refitted}
+        for name, seed_model in (models | again).items():
             seed_model.save(folder / name)
         with atomic_file(folder / CONFIG) as unfinished:
-            unfinished.write_text(json.dumps({"format": FORMAT, "members": names}, indent=2))
+            listed = {"format": FORMAT, "members": list(models), "refitted": list(again)}
+            unfinished.write_text(json.dumps(listed, indent=2))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -229,10 +247,12 @@ class Ensemble:
         Raises:
             ValueError: If a file is missing, damaged, exchanged or of another version, naming the file.
         """
-        names = read_config(folder).get("members")
-        if not isinstance(names, list) or not names or not all(map(_is_seed_folder, names)):
+        config = read_config(folder)
+        names, again = config.get("members"), config.get("refitted", [])
+        if not isinstance(names, list) or not names or not all(map(_is_seed_folder, [*names, *again])):
             raise ValueError(f"{folder / CONFIG} lists no seed models such as seed_0: {TRAIN_AGAIN}")
-        return cls(tuple(SeedModel.load(folder / name) for name in names))
+        models, refitted = (tuple(SeedModel.load(folder / name) for name in each) for each in (names, again))
+        return cls(models, refitted)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -276,4 +296,4 @@ def _shown(value: Any) -> str:
 
 
 def _is_seed_folder(name: Any) -> bool:
-    return isinstance(name, str) and re.fullmatch(r"seed_\d+", name) is not None
+    return isinstance(name, str) and re.fullmatch(r"(seed|refit)_\d+", name) is not None

@@ -3,8 +3,9 @@
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
 import mlflow
@@ -93,6 +94,9 @@ def fit_ensemble(
     does not train it again. `training.time_budget_minutes` is shared out equally, except among models that train
     together (`training.seeds_together`): each equals the model trained alone within rounding.
 
+    With `training.refit: valid` each of them is trained once more, on all sessions from the begin of the training part
+    to the end of the validation part, for the epochs that validation chose; see `Ensemble.models_for`.
+
     `isolated` says that the graph is a control with self loops alone. Without it a GAT without neighbours
     stops the training, see `InformationFlow`.
 
@@ -104,38 +108,59 @@ def fit_ensemble(
         raise ValueError("isolated: the graph has edges between different stocks; pass the self loops alone")
     resolve_device(training.device, training.devices)
     _announce_gat(model_params)
-    seeds, fingerprint = training.all_seeds(), market.fingerprint()
+    seeds = training.all_seeds()
     together = resolve_seeds_together(training, pass_bytes(market, model_params, training.chunk_days))
     share = training.time_budget_minutes
     if share is not None and not together:
         share /= len(seeds)
-    jobs = []
+    common: dict[str, Any] = {
+        "train": train,
+        "valid": valid,
+        "feature_hash": feature_hash,
+        "model_params": model_params,
+        "callbacks": tuple(callbacks),
+        "gat_verbose": gat_verbose,
+        "isolated": isolated,
+    }
+    fingerprint, jobs = market.fingerprint(), []
     for seed in seeds:
         own = training.model_copy(update={"seed": seed, "seeds": (), "time_budget_minutes": share})
-        key = run_key(fingerprint, feature_hash, train, valid, model_params, own)
-        jobs.append(
-            Job(
-                folder=Path(training.checkpoint_dir) / key,
-                train=train,
-                valid=valid,
-                feature_hash=feature_hash,
-                model_params=model_params,
-                training=own,
-                callbacks=tuple(callbacks),
-                gat_verbose=gat_verbose,
-                isolated=isolated,
-                mlflow=_mlflow_run(f"seed_{seed}" if len(seeds) > 1 else ""),
-            )
-        )
+        mlflow_run = _mlflow_run(f"seed_{seed}" if len(seeds) > 1 else "")
+        jobs.append(_in_its_folder(Job(Path(), training=own, mlflow=mlflow_run, **common), fingerprint))
     remove_leftovers(Path(training.checkpoint_dir))
-    _train_unfinished(market, jobs, together)
-    results = [_take(job) for job in jobs]
-    for job in jobs:
+    results = _trained(market, jobs, together)
+    again = _refits(jobs, results, fingerprint) if training.refit == "valid" else []
+    refitted = tuple(result.seed_model for result in _trained(market, again, together))
+    for job in [*jobs, *again]:
         remove_folder(job.folder)
     histories = [result.history.assign(seed=seed) for seed, result in zip(seeds, results, strict=True)]
     history = pd.concat(histories, ignore_index=True)
     history.insert(0, "seed", history.pop("seed"))
-    return EnsembleResult(Ensemble(tuple(result.seed_model for result in results)), history)
+    return EnsembleResult(Ensemble(tuple(result.seed_model for result in results), refitted), history)
+
+
+def _in_its_folder(job: Job, fingerprint: str) -> Job:
+    own, parts = job.training, (job.train, job.valid)
+    key = run_key(fingerprint, job.feature_hash, *parts, job.model_params, own, job.epochs)
+    return replace(job, folder=Path(own.checkpoint_dir) / key)
+
+
+def _refits(jobs: Sequence[Job], chosen: Sequence[FitResult], fingerprint: str) -> list[Job]:
+    """The same trainings on all sessions up to the end of validation, for as many epochs as were chosen.
+
+    The schedule is that of all epochs, as before; an epoch has more steps. The budget has been spent on the choice.
+    """
+    again = []
+    for job, result in zip(jobs, chosen, strict=True):
+        own = job.training.model_copy(update={"time_budget_minutes": None})
+        epochs, train = int(result.seed_model.training["best_epoch"]) + 1, (job.train[0], job.valid[1])
+        again.append(_in_its_folder(replace(job, train=train, training=own, epochs=epochs, mlflow=None), fingerprint))
+    return again
+
+
+def _trained(market: MarketTensors, jobs: list[Job], together: bool) -> list[FitResult]:
+    _train_unfinished(market, jobs, together)
+    return [_take(job) for job in jobs]
 
 
 def _train_unfinished(market: MarketTensors, jobs: list[Job], together: bool) -> None:

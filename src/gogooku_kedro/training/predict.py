@@ -166,7 +166,7 @@ def predict_parts(
 
     A single seed model gives its own scores. Of several, a score is the mean over the seed models of
     the Gaussian rank of their score among the stocks of the date (0 on a date with fewer than 5 stocks,
-    which have no rank), and a quantile is the mean of theirs.
+    which have no rank), and a quantile is the mean of theirs. Which models score a part says `Ensemble.models_for`.
 
     Args:
         ensemble: The trained models.
@@ -185,11 +185,18 @@ def predict_parts(
     Raises:
         ValueError: If features, settings or sizes are not those of the training.
     """
+    unseen = {part: days for part, days in parts.items() if ensemble.models_for(part) is ensemble.seed_models}
+    later = {part: days for part, days in parts.items() if part not in unseen}
+    groups = [(models, own) for models, own in ((ensemble.seed_models, unseen), (ensemble.refitted, later)) if own]
     frames = []
-    for seed_model in ensemble.seed_models:
-        seed_model.check_market(market)
-        model = seed_model.build(feature_hash, model_params)
-        frames.append(predictions_frame(model, seed_model.params, market, parts, dates, codes, device))
+    for position in range(len(ensemble.seeds)):
+        scored = []
+        for models, own in groups:
+            seed_model = models[position]
+            seed_model.check_market(market)
+            model = seed_model.build(feature_hash, model_params)
+            scored.append(predictions_frame(model, seed_model.params, market, own, dates, codes, device))
+        frames.append(pd.concat(scored, ignore_index=True) if len(scored) > 1 else scored[0])
     return combine(frames), _by_seed(frames, ensemble.seeds)
 
 
@@ -207,7 +214,8 @@ def combine(frames: list[pd.DataFrame]) -> pd.DataFrame:
         return frames[0]
     combined, scores = frames[0].copy(), list(SCORES)
     quantiles = [str(name) for name in combined if name not in ("date", "code", "split", *SCORES)]
-    combined[quantiles] = np.mean([frame[quantiles].to_numpy() for frame in frames], axis=0)
+    if quantiles:
+        combined[quantiles] = np.mean([frame[quantiles].to_numpy() for frame in frames], axis=0)
     borders = np.flatnonzero(combined["date"].diff().to_numpy()[1:]) + 1
     ranks = [_ranks_by_date(frame[scores].to_numpy(np.float32), borders) for frame in frames]
     combined[scores] = np.mean(ranks, axis=0)

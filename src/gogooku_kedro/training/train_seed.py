@@ -80,6 +80,8 @@ class Job:
         gat_verbose: Log every step of the GAT at DEBUG.
         isolated: The graph has self loops alone, on purpose.
         mlflow: Tracking URI and id of the MLflow run to log to, and what its metrics begin with.
+        epochs: Of a refit, whose training part holds the validation part: train so many and keep the last. None:
+            the validation part chooses the epoch.
     """
 
     folder: Path
@@ -92,6 +94,7 @@ class Job:
     gat_verbose: bool
     isolated: bool
     mlflow: tuple[str, str, str] | None
+    epochs: int | None = None
 
 
 def train_seed_model(market: MarketTensors, job: Job) -> None:
@@ -140,10 +143,12 @@ def _train(
         accelerate(model, training, market.present.size(1), steps)
     make_module = CrossSectionModule if seat is None else partial(SeatedModule, seat)
     module = make_module(model, job.model_params, training, steps, gat_verbose=job.gat_verbose)
-    history, checkpoints = History(), EpochCheckpoints(job.folder, training.keep_checkpoints, late=seat is not None)
+    history, refit = History(), job.epochs is not None
+    checkpoints = EpochCheckpoints(job.folder, training.keep_checkpoints, late=seat is not None, newest=refit)
     budget = training.time_budget_minutes
     timer = Timer(None if budget is None else timedelta(minutes=budget), verbose=False)
-    trainer = _trainer(job, [Patience(training.patience), history, timer, checkpoints], seat)
+    patience = [] if refit else [Patience(training.patience)]
+    trainer = _trainer(job, [*patience, history, timer, checkpoints], seat)
     _fit_or_go_on(trainer, module, _data(data, job), last)
     if trainer.is_global_zero:
         _load_best(model, checkpoints)
@@ -212,21 +217,18 @@ def _trainer(job: Job, callbacks: list[pl.Callback], seat: Seat | None) -> pl.Tr
     training = job.training
     device = resolve_device(training.device)
     precision = resolve_precision(training.precision, device)
-    logger.info(
-        "seed %d trains on %s, %s: %d epochs at most",
-        training.seed,
-        describe_device(device, training.devices),
-        precision,
-        training.max_epochs,
-    )
+    epochs, extent = (training.max_epochs, "at most") if job.epochs is None else (job.epochs, "on train and valid")
+    where = describe_device(device, training.devices)
+    logger.info("seed %d trains on %s, %s: %d epochs %s", training.seed, where, precision, epochs, extent)
     interactive = sys.stdout.isatty() and seat is None and not isinstance(sys.stdout, FileProxy)  # a run's own bar
     return pl.Trainer(
         accelerator="gpu" if device == "cuda" else "cpu",
         devices=training.devices,
         strategy=_strategy(device, training.devices),
         precision=precision,
-        min_epochs=_first_epoch_to_keep(job) + 1,
-        max_epochs=training.max_epochs,
+        min_epochs=min(_first_epoch_to_keep(job) + 1, epochs),
+        max_epochs=epochs,
+        limit_val_batches=None if job.epochs is None else 1,  # nothing is chosen on it
         accumulate_grad_batches=training.accumulate,
         gradient_clip_val=training.gradient_clip,
         reload_dataloaders_every_n_epochs=1,
@@ -243,7 +245,7 @@ def _trainer(job: Job, callbacks: list[pl.Callback], seat: Seat | None) -> pl.Tr
             AveragedWeights(training.ema_decay),
             InformationFlow(job.isolated),
             TryCompiled(training.compile),
-            EpochLog(training.seed),
+            EpochLog(training.seed, refit=job.epochs is not None),
             *([TQDMProgressBar(leave=False)] if interactive else []),
             *callbacks,
             *job.callbacks,
@@ -299,6 +301,8 @@ def _leave(
         "device": describe_device(resolve_device(training.device), training.devices),
         "n_parameters": model.n_parameters(),
         "best_epoch": checkpoints.best_epoch,
+        "refit": job.epochs is not None,
+        "losses": [row["train/loss"] for row in history.rows],
         "epochs": len(history.rows),
         "seconds": round(seconds, 1),
     }

@@ -7,8 +7,10 @@ from pathlib import Path
 import pandas as pd
 import xarray as xr
 
-from gogooku_kedro.baselines.rows import FitContext, FitSettings
+from gogooku_kedro.baselines.blend import Weights, blend_weights
+from gogooku_kedro.baselines.rows import SCORED, FitContext, FitSettings
 from gogooku_kedro.baselines.stack import fit_baselines
+from gogooku_kedro.baselines.table import NETWORK
 from gogooku_kedro.labels.split import part_range
 from gogooku_kedro.tracking import child_run
 from gogooku_kedro.training import Ensemble, MarketTensors, fit_ensemble, model_market, predict_parts, resolve_device
@@ -53,14 +55,14 @@ def fold_market(fold: Fold, settings: FoldSettings) -> MarketTensors:
 def fold_predictions(
     fold: Fold, market: MarketTensors, ensemble: Ensemble, settings: FoldSettings
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the ensemble's scores of the test part, and those of its seed models, as `predict_parts` does."""
+    """Return the ensemble's scores of the valid and test parts, and those of its seeds, as `predict_parts` does."""
     dates = pd.DatetimeIndex(fold.features.indexes["date"])
     return predict_parts(
         ensemble,
         fold.manifest["hash"],
         settings.model,
         market,
-        {"test": list(range(*part_range(fold.split, dates, "test")))},
+        {part: list(range(*part_range(fold.split, dates, part))) for part in SCORED},
         dates,
         fold.features.indexes["code"],
         resolve_device(settings.training.device),
@@ -70,7 +72,7 @@ def fold_predictions(
 def fold_baselines(
     fold: Fold, panel: xr.Dataset, settings: FoldSettings, market: MarketTensors | None = None
 ) -> pd.DataFrame:
-    """Return the test scores of every baseline, fitted on the fold.
+    """Return the scores of every baseline on the valid and test parts, fitted on the fold.
 
     Args:
         fold: The fold.
@@ -82,7 +84,19 @@ def fold_baselines(
         model, date, code, split, score_<h>d.
     """
     own = FitSettings.of(settings.model, settings.training, settings.evaluation)
-    scores = fit_baselines(
+    return fit_baselines(
         FitContext(fold.features, fold.labels, panel, fold.graph_edges, fold.split, fold.manifest, own, market)
     )
-    return scores[scores["split"] == "test"].reset_index(drop=True)
+
+
+def fold_blends(fold: Fold, scores: pd.DataFrame, baselines: pd.DataFrame, settings: FoldSettings) -> Weights:
+    """Return the weights of every blend, from the fold's validation part where `evaluation.blend` asks for it.
+
+    Args:
+        fold: The fold.
+        scores: Of the network, valid and test parts.
+        baselines: From `fold_baselines`.
+        settings: Of the section `evaluation` the rule of the weights.
+    """
+    members = [rows for _, rows in baselines.groupby("model", sort=False)]
+    return blend_weights([scores.assign(model=NETWORK), *members], fold.labels, settings.evaluation.blend)

@@ -14,7 +14,7 @@ from gogooku_kedro.labels.split import Split
 from gogooku_kedro.params import EvaluationParams, FeaturesParams, ModelParams, TrainingParams
 from gogooku_kedro.walk_forward.refit import History
 
-FORMAT = 3
+FORMAT = 4
 FACTS, PREDICTIONS, SEED_PREDICTIONS = "fold.json", "predictions.parquet", "seed_predictions.parquet"
 MODELS, CHECKPOINTS = "models", "checkpoints"
 FOLDS = ResultFolders("fold", "walk_forward.folder", FACTS, (PREDICTIONS, SEED_PREDICTIONS))
@@ -28,8 +28,9 @@ class FoldSettings:
         features: Section `features`.
         model: Section `model`.
         training: Section `training`.
-        evaluation: Section `evaluation`; of it the seed and the factors.
+        evaluation: Section `evaluation`; of it the seed, the factors and the rule of the blends.
         gat_verbose: Log every step of the GAT at DEBUG; decides nothing.
+        online_rate: `walk_forward.online_rate`.
     """
 
     features: FeaturesParams
@@ -37,6 +38,7 @@ class FoldSettings:
     training: TrainingParams
     evaluation: EvaluationParams
     gat_verbose: bool = False
+    online_rate: float | None = None
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class FoldResult:
             baselines.
         seed_predictions: date, code, split, seed, score_<h>d: every model of the ensemble by itself.
         facts: JSON-ready: split, features (number kept), dropped (feature to reason), feature_hash,
-            best_epochs (by seed), training, seconds.
+            best_epochs (by seed), training, blends (weights), seconds.
     """
 
     predictions: pd.DataFrame
@@ -83,9 +85,9 @@ def fold_folder(root: str | Path, split: Split, history: History, settings: Fold
     name = key(
         format=FORMAT,
         split=split,
-        settings=[settings.features, settings.model, settings.training],
-        # Of the evaluation a fold reads the seed of the baselines and the factors of neutral scores alone.
-        evaluation=[evaluation.seed, evaluation.factors],
+        settings=[settings.features, settings.model, settings.training, settings.online_rate],
+        # Of the evaluation a fold reads the seed of the baselines, the factors of neutral scores and the blends' rule.
+        evaluation=[evaluation.seed, evaluation.factors, evaluation.blend],
         models=[model.name for model in table.MODELS],
         candidates=read["hash"],
         panel=history.panel.sel(date=slice(None, end)),

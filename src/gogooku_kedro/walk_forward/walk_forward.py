@@ -15,10 +15,12 @@ from gogooku_kedro.labels.split import Split
 from gogooku_kedro.training import Ensemble
 from gogooku_kedro.walk_forward.models import (
     fold_baselines,
+    fold_blends,
     fold_ensemble,
     fold_market,
     fold_predictions,
 )
+from gogooku_kedro.walk_forward.online import online_predictions
 from gogooku_kedro.walk_forward.refit import History
 from gogooku_kedro.walk_forward.store import CHECKPOINTS, FOLDS, FoldResult, FoldSettings, fold_folder
 
@@ -83,7 +85,13 @@ def _run(number: int, split: Split, history: History, settings: FoldSettings, fo
     ensemble = fold_ensemble(fold, market, settings, folder)
     scores, of_seeds = fold_predictions(fold, market, ensemble, settings)
     baselines = fold_baselines(fold, panel, settings, market)
-    predictions = stack_models(scores, baselines, fold.graph_edges, panel, settings.evaluation.factors)
+    weights = fold_blends(fold, scores, baselines, settings)
+    scores, of_seeds, baselines = (table[table["split"] == "test"] for table in (scores, of_seeds, baselines))
+    if (rate := settings.online_rate) is not None:
+        updated = online_predictions(fold, market, ensemble, settings, rate)
+        baselines = pd.concat([updated, baselines], ignore_index=True)
+    factors = settings.evaluation.factors
+    predictions = stack_models(scores, baselines, fold.graph_edges, panel, factors, blends=weights)
     facts = {
         "split": split,
         "features": fold.manifest["n_features"],
@@ -91,9 +99,10 @@ def _run(number: int, split: Split, history: History, settings: FoldSettings, fo
         "feature_hash": fold.manifest["hash"],
         "best_epochs": _best_epochs(ensemble),
         "training": ensemble.training,
+        "blends": weights,
         "seconds": round(time.monotonic() - started, 1),
     }
-    return FoldResult(predictions, of_seeds, facts)
+    return FoldResult(predictions, of_seeds.reset_index(drop=True), facts)
 
 
 def _best_epochs(ensemble: Ensemble) -> dict[str, int]:

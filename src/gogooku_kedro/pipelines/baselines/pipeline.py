@@ -8,8 +8,18 @@ from gogooku_kedro.pipelines.training import pipeline as training
 
 SETTINGS = ["params:model", "params:training", "params:evaluation"]
 READ = ["features", "labels", "panel", "graph_edges", "split", "feature_manifest", "market_tensors"]
-SCORED = ["predictions", "baseline_predictions", "oracle_scores"]
-STACKED = [*SCORED, "graph_edges", "panel", "split", "params:labels", "params:evaluation"]
+SCORED = ["predictions", "baseline_predictions"]
+FITTED = ["blend_weights", "latest_blend"]
+ORACLE = ["oracle_scores", "predictions", "split", "params:labels"]
+STACKED = [
+    *SCORED,
+    "oracle_predictions",
+    "blend_weights",
+    "predictions_without_graph",
+    "graph_edges",
+    "panel",
+    "params:evaluation",
+]
 
 
 def create_pipeline() -> Pipeline:
@@ -25,6 +35,8 @@ def create_pipeline() -> Pipeline:
                 name="fit_baselines",
                 tags=["gpu"],
             ),
+            node(nodes.fit_blends, [*SCORED, "labels", "params:evaluation"], FITTED, name="fit_blends"),
+            node(nodes.predict_oracle, ORACLE, "oracle_predictions", name="predict_oracle"),
             node(nodes.stack_predictions, STACKED, "model_predictions", name="stack_predictions"),
         ],
     )

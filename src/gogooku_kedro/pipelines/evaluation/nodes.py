@@ -32,10 +32,11 @@ def measure_seeds(
     labels: xr.Dataset,
     model: ModelParams,
     params: EvaluationParams,
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Measure what only the network has: the sessions of every seed by itself, and its quantiles."""
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+    """Measure what only the network has: every seed by itself, how far seeds lie apart, and its quantiles."""
     from gogooku_kedro.metrics.daily import daily_metrics
     from gogooku_kedro.metrics.quantiles import daily_quantiles, quantile_calibration
+    from gogooku_kedro.metrics.seeds import seed_spread
 
     in_universe = features["in_universe"].load()
     seeds = [
@@ -44,7 +45,8 @@ def measure_seeds(
     ]
     ranks = gaussian_rank_labels(labels["target"], in_universe)
     quantiles = daily_quantiles(predictions, ranks, model.quantiles)
-    return pd.concat(seeds, ignore_index=True), quantiles, quantile_calibration(quantiles)
+    spread = seed_spread(seed_predictions, labels)
+    return pd.concat(seeds, ignore_index=True), quantiles, quantile_calibration(quantiles), spread
 
 
 def measure_sectors(predictions: pd.DataFrame, labels: xr.Dataset, panel: xr.Dataset) -> pd.DataFrame:
@@ -81,31 +83,54 @@ def measure_portfolios(
     return returns, {"rules": describe_portfolios(panel, events, entry, rules)} | measured
 
 
+def measure_trading(
+    model_predictions: Iterable[pd.DataFrame],
+    panel: xr.Dataset,
+    events: xr.Dataset,
+    labels: xr.Dataset,
+    labelling: LabelsParams,
+    params: EvaluationParams,
+) -> dict[str, Any]:
+    """Smooth the scores as validation says, hold the portfolios for weeks, and measure the test part after costs."""
+    from gogooku_kedro.backtest.trading import trading_view
+
+    return trading_view(model_predictions, labels, panel, events, labelling.entry, params)
+
+
+def describe_market(
+    feature_manifest: dict[str, Any], quality_report: dict[str, Any], split: dict[str, Any]
+) -> dict[str, Any]:
+    """Say what was measured on: hash of the data, dates of the split, size of the universe."""
+    universe = {name: quality_report[name] for name in ("codes", "sessions")}
+    universe["features"] = feature_manifest["n_features"]
+    return {"data_hash": quality_report["data_hash"], "split": split, "universe": universe}
+
+
+def describe_models(
+    blend_weights: dict[str, Any], seed_spread: dict[str, Any], trading_view: dict[str, Any]
+) -> dict[str, Any]:
+    """Gather what is known of the models beside their metrics."""
+    return {"blends": blend_weights, "seeds": seed_spread, "trading": trading_view}
+
+
 def summarise_metrics(
     daily_metrics: pd.DataFrame,
     daily_deciles: pd.DataFrame,
     run_record: dict[str, Any],
     ensemble: Any,
-    feature_manifest: dict[str, Any],
-    quality_report: dict[str, Any],
-    split: dict[str, Any],
+    market_facts: dict[str, Any],
+    model_facts: dict[str, Any],
     params: EvaluationParams,
 ) -> dict[str, Any]:
     """Aggregate the sessions; the test part is read here, once."""
     from gogooku_kedro.metrics.daily import summarise_metrics as aggregate
 
     run = run_record | {
-        "data_hash": quality_report["data_hash"],
-        "device": ensemble.training["device"],
-        "n_parameters": ensemble.training["n_parameters"],
+        "data_hash": market_facts["data_hash"],
+        **{name: ensemble.training[name] for name in ("device", "n_parameters", "refit")},
         "cost_bps": params.cost_bps,
     }
     run["seconds"] = {stage: round(sum(nodes.values()), 1) for stage, nodes in run["seconds"].items()}
-    universe = {
-        "codes": quality_report["codes"],
-        "sessions": quality_report["sessions"],
-        "features": feature_manifest["n_features"],
-    }
     measured = aggregate(
         daily_metrics,
         params.sessions_per_year,
@@ -113,4 +138,5 @@ def summarise_metrics(
         replications=params.bootstrap_samples,
         seed=params.seed,
     )
-    return {"run": run, "split": split, "universe": universe} | measured
+    facts = {name: market_facts[name] for name in ("split", "universe")}
+    return {"run": run} | facts | measured | model_facts

@@ -32,7 +32,7 @@ def measure_attention(
     """Tabulate attention by pair, hold it against the planted pairs, and drop edges one by one."""
     from gogooku_kedro import explanation
 
-    subject = _subject(ensemble, market_tensors, model, training)
+    subject = _subject(ensemble, market_tensors, model, training, params.part)
     days = market_tensors.days(params.part)
     pairs = explanation.attention_pairs(subject, days, panel["sector"].to_series())
     effects = explanation.edge_importance(subject, days, params.days, params.edges, params.explainer_steps, params.seed)
@@ -52,7 +52,7 @@ def measure_features(
     """Average the weights of variable selection by feature, and by family and month."""
     from gogooku_kedro import explanation
 
-    subject = _subject(ensemble, market_tensors, model, training)
+    subject = _subject(ensemble, market_tensors, model, training, params.part)
     daily = explanation.daily_weights(subject, market_tensors.days(params.part))
     weights = explanation.feature_weights(daily, subject.features)
     summary = {
@@ -74,7 +74,7 @@ def measure_families(
     """Measure the rank IC lost when a family's values are dealt to other stocks."""
     from gogooku_kedro import explanation
 
-    subject = _subject(ensemble, market_tensors, model, training)
+    subject = _subject(ensemble, market_tensors, model, training, params.part)
     return explanation.family_importance(
         subject,
         market_tensors.days(params.part),
@@ -104,8 +104,8 @@ def plot_explanations(
     return network, weights, bars, stored_study(results, [network, weights, bars])
 
 
-def _subject(models: Models, market: Market, model: ModelParams, training: TrainingParams) -> Any:
+def _subject(models: Models, market: Market, model: ModelParams, training: TrainingParams, part: str) -> Any:
     from gogooku_kedro.explanation import Subject
     from gogooku_kedro.training import resolve_device
 
-    return Subject.of(models, market, model, resolve_device(training.device))
+    return Subject.of(models, market, model, resolve_device(training.device), part)

@@ -6,6 +6,8 @@ from gogooku_kedro.pipelines.inference import nodes
 from gogooku_kedro.pipelines.stage import stage
 from gogooku_kedro.pipelines.training.pipeline import market_tensors
 
+SETTINGS = ["params:model", "params:training", "params:inference"]
+
 
 def create_pipeline() -> Pipeline:
     """Build the stage `inference`."""
@@ -14,7 +16,7 @@ def create_pipeline() -> Pipeline:
         [
             node(
                 nodes.rank_latest,
-                ["ensemble", "market_tensors", "panel", "params:model", "params:training"],
+                ["ensemble", "market_tensors", "panel", "latest_blend", *SETTINGS],
                 "latest_ranking",
                 name="rank_latest",
                 tags=["gpu"],

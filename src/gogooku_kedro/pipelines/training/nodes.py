@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
-from gogooku_kedro.params import DebugParams, ModelParams, TrainingParams
+from gogooku_kedro.params import AblationParams, DebugParams, ModelParams, TrainingParams
 
 Market = Any
 Models = Any
@@ -46,6 +46,19 @@ def train_model(
         gat_verbose=debug.gat_verbose,
     )
     return result.ensemble, result.history
+
+
+def train_without_graph(
+    market_tensors: Market, model: ModelParams, training: TrainingParams, ablation: AblationParams
+) -> pd.DataFrame:
+    """Train and score the ablation's variant `off` on the same sessions with the same seeds, where it is asked for.
+
+    Returns:
+        model, date, code, split, score_<h>d; no row without `ablation.arm_in_run` or without a GAT to leave out.
+    """
+    from gogooku_kedro.ablation.arm import predict_without_graph
+
+    return predict_without_graph(market_tensors, model, training, ablation)
 
 
 def predict_scores(

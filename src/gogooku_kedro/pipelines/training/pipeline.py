@@ -32,5 +32,12 @@ def create_pipeline() -> Pipeline:
                 name="predict_scores",
                 tags=["gpu"],
             ),
+            node(
+                nodes.train_without_graph,
+                ["market_tensors", *settings, "params:ablation"],
+                "predictions_without_graph",
+                name="train_without_graph",
+                tags=["gpu"],
+            ),
         ],
     )

@@ -45,9 +45,10 @@ def make_fold_settings(
     training: TrainingParams,
     evaluation: EvaluationParams,
     debug: DebugParams,
+    folds: WalkForwardParams,
 ) -> FoldSettings:
     """Gather the settings that decide the predictions of a fold."""
-    return FoldSettings(features, model, training, evaluation, debug.gat_verbose)
+    return FoldSettings(features, model, training, evaluation, debug.gat_verbose, folds.online_rate)
 
 
 def train_folds(

@@ -7,7 +7,7 @@ from gogooku_kedro.pipelines.walk_forward import nodes
 
 PLAN = ["params:walk_forward", "params:split", "params:labels", "params:graph", "params:model"]
 HISTORY = ["raw_features", "panel", "labels", "graph_edges", "candidate_manifest"]
-FITTED = [f"params:{name}" for name in ("features", "model", "training", "evaluation", "debug")]
+FITTED = [f"params:{name}" for name in ("features", "model", "training", "evaluation", "debug", "walk_forward")]
 SPLITS, SETTINGS = "walk_forward_splits", "params:evaluation"
 SCORED = ["walk_forward_predictions", "walk_forward_seed_predictions"]
 MEASURED = ["walk_forward_daily_metrics", "walk_forward_seed_metrics"]

@@ -12,7 +12,14 @@ from plotly.subplots import make_subplots
 from gogooku_kedro.baselines import table
 from gogooku_kedro.report.names import first_shown
 
-DASHES = {"network": "solid", "learned": "solid", "rule": "dash", "chance": "dot", "oracle": "dashdot"}
+DASHES = {
+    "network": "solid",
+    "learned": "solid",
+    "blend": "longdash",
+    "rule": "dash",
+    "chance": "dot",
+    "oracle": "dashdot",
+}
 """Role of a model in the table of models -> its line; neutral versions are dashed."""
 
 BLUE, VERMILION = "#0072B2", "#D55E00"
