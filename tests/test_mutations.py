@@ -544,8 +544,8 @@ MUTATIONS = {
     ),
     "the validation part is in the first screen": Mutation(
         "report/key_results.py",
-        'test = daily[daily["split"] == "test"]\n    ratios',
-        "test = daily\n    ratios",
+        'test = daily[daily["split"] == "test"]\n    earned',
+        "test = daily\n    earned",
         "tests/report/test_key_results.py::test_the_first_screen_is_of_the_test_part_alone",
     ),
     "the attention of one seed stands for all": Mutation(
