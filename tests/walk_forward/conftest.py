@@ -52,6 +52,7 @@ def evaluation_params(**changes: Any) -> EvaluationParams:
         "bootstrap_samples": 50,
         "factors": {"number": 2, "window": 60, "cadence": 20},
         "portfolio": rules().model_dump(),
+        "monitoring": {"horizon": 5, "window": 60, "drift_window": 20, "false_alarm_rate": 0.05, "draws": 100},
         "blend": "valid",
         "trading": {"sessions": [5, 20], "decays": [0.0, 0.8], "costs_bps": [10, 20]},
         "seed": 0,
