@@ -202,6 +202,7 @@ def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch):
 
 def _feature(names: dict[str, Any]) -> None:
     assert names["same"]
+    assert 0 < abs(names["mean"]) < 0.2
     assert [feature.name for feature in names["line"]] == ["steadiness_20d", "steadiness_60d"]
 
 
