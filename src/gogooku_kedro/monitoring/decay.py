@@ -116,7 +116,8 @@ def _without_decay(
     means = values.mean() + errors * rng.normal(size=draws)
     of_blocks = values[_positions(len(values), block, len(values), draws, rng)].mean(axis=1).std(ddof=1)
     deviation = values[_positions(len(values), block, length, draws, rng)] - values.mean()
-    return means[:, None] + deviation * (errors / of_blocks)[:, None]
+    histories: FloatArray = means[:, None] + deviation * (errors / of_blocks)[:, None]
+    return histories
 
 
 def _positions(days: int, block: int, length: int, draws: int, rng: np.random.Generator) -> IntArray:

@@ -106,7 +106,7 @@ def _shares(counts: FloatArray) -> FloatArray:
 def _by_family(features: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for family, members in features.groupby("family", sort=False):
-        furthest = members.loc[members["psi"].idxmax()]
+        furthest = members.iloc[int(members["psi"].to_numpy().argmax())]
         usual = float(np.median(np.stack(list(members["of_training"])), axis=0).max())
         rows.append((family, len(members), members["psi"].median(), usual, furthest["name"], furthest["psi"]))
     table = pd.DataFrame(rows, columns=["family", "features", "psi", "usual", "furthest", "furthest_psi"])

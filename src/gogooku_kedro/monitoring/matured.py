@@ -109,7 +109,8 @@ def reference_days(daily: pd.DataFrame, horizon: int, before: pd.Timestamp, gap:
     test = days[days["split"] == "test"]
     kept = test if len(test) >= fewest else days
     values = kept["rank_ic"].to_numpy(np.float64)
-    return values[np.isfinite(values)]
+    finite: FloatArray = values[np.isfinite(values)]
+    return finite
 
 
 def scores_of(rankings: Iterable[pd.DataFrame]) -> pd.DataFrame:
