@@ -5,7 +5,7 @@ OWN = {
         "cumulative_rank_ic",
         "rolling_rank_ic",
         "monthly_rank_ic",
-        "rank_ic_by_sector",
+        "sectors_by_rank_ic",
         "decile_returns",
         "calibration_plot",
     ),
