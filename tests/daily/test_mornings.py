@@ -94,10 +94,10 @@ def test_four_mornings_with_split_halt_late_filing_and_short_fetch(market, desk)
 
 @pytest.mark.slow
 def test_twenty_mornings_give_twenty_rankings_or_a_refusal_where_one_is_due(market, desk):
-    sessions = days_of(market)[-48:-28]
-    assert sessions[0] > pd.Timestamp("2020-09-01")
+    sessions = days_of(market)[-20:]  # before them the market is too young for every feature
     states = run_mornings(desk, market, sessions, outage=7, short=12)
-    assert [n for n, state in enumerate(states.values()) if state != "published"] == [7, 12]
+    refused = {n: state for n, state in enumerate(states.values()) if state != "published"}
+    assert list(refused) == [7, 12], refused
     assert "503" in states[sessions[7]] or "answer" in states[sessions[7]]
     assert_replayed(desk, states)
 
