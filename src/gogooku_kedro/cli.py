@@ -124,6 +124,36 @@ def daily(
     click.echo(found)
 
 
+@cli.command(name="evaluate")
+@of_an_environment
+@click.option("--scores", required=True, type=click.Path(path_type=Path), help="Parquet or CSV: date, code, score.")
+@click.option("--name", default="own", show_default=True, help="What the scores are called.")
+def evaluate(env: str | None, conf_source: str | None, params: dict[str, Any], scores: Path, name: str) -> None:
+    """Measure your own scores beside the models of a finished run, on the same stocks and sessions."""
+    loader = configuration(env, conf_source, params)
+    parameters = checked_parameters(loader)
+    from kedro.io import DataCatalog, DatasetError
+
+    from gogooku_kedro.alpha_page import tear_sheet
+    from gogooku_kedro.lineage import Lineage
+    from gogooku_kedro.metrics.given_scores import read_scores
+    from gogooku_kedro.own_alpha import STORED, Ground, measure
+
+    catalog = DataCatalog.from_config(loader["catalog"])
+    try:
+        given = read_scores(scores)
+        if missing := [name for name in STORED if not catalog.exists(name)]:
+            raise ValueError(f"no {', '.join(missing)} yet: run `kedro run` first, with this --env and --params")
+        Lineage(catalog, parameters, env or "base").check(STORED)
+        found = measure(given, Ground.of_run(catalog.load, parameters), name)
+    except (ValueError, DatasetError) as error:
+        raise click.ClickException(str(error)) from error
+    folder = Path(loader["catalog"]["run_record"]["filepath"]).parent / "own_scores" / name
+    horizon = "5d" if "5d" in found.horizons else found.horizons[0]
+    paths = [*found.save(folder), tear_sheet(found, path=folder / "tear_sheet.html", horizon=horizon)]
+    click.echo("\n".join([str(found), *map(str, paths)]))
+
+
 @cli.command(name="verify")
 @of_an_environment
 def verify(env: str | None, conf_source: str | None, params: dict[str, Any]) -> None:

@@ -1,0 +1,279 @@
+"""The flow from bars to report in Python: every result is computed when it is first asked for, and kept.
+
+A study runs the nodes of the pipelines on the catalog and the settings of the configuration that comes with the
+package. What it leaves in its data root is what `kedro run` leaves there, and either goes on where the other stopped.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from omegaconf import OmegaConf
+
+from gogooku_kedro.artifacts import atomic_file
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    import xarray as xr
+    from kedro.io import DataCatalog
+    from kedro.pipeline import Pipeline
+
+    from gogooku_kedro.training import Ensemble
+
+logger = logging.getLogger(__name__)
+
+CONF = Path(__file__).with_name("conf")
+"""The configuration: `base` and the environments that change some of it."""
+PACKAGE = __name__.partition(".")[0]
+
+
+def load_settings(env: str = "base", params: Mapping[str, Any] | None = None, conf: Path = CONF) -> dict[str, Any]:
+    """Return all settings of an environment, checked: section -> key -> value.
+
+    Args:
+        env: `base`, `ohlcv` (a price file of any market) or another folder of the configuration.
+        params: Changes, nested or dotted: `{"training.max_epochs": 3}`.
+        conf: Folder of the configuration.
+
+    Raises:
+        ValueError: There is no such environment, or a setting is wrong; the message names the setting and the fix.
+    """
+    return _checked(_loader(env, _nested(params), conf))
+
+
+class Study:
+    """From bars to report: each result is computed when it is first asked for, with all that it needs.
+
+    Args:
+        bars: A Parquet or CSV file, or a DataFrame with date, code, open, high, low, close and volume; None takes the
+            source of the environment, in `base` the sample market. A DataFrame is kept in the data root.
+        data_root: Folder that receives what is computed. What is there and of these settings is not computed again.
+        env: Environment of the configuration; `ohlcv` with bars and `base` without, unless it is named.
+        params: Changes of settings, nested or dotted: `{"training.max_epochs": 3}`.
+        conf: Folder of the configuration; the one that comes with the package unless another is named.
+
+    Raises:
+        ValueError: A setting is wrong; the message names it and the fix.
+    """
+
+    def __init__(
+        self,
+        bars: str | Path | pd.DataFrame | None = None,
+        *,
+        data_root: str | Path = "data",
+        env: str | None = None,
+        params: Mapping[str, Any] | None = None,
+        conf: str | Path = CONF,
+    ) -> None:
+        self.data_root = Path(data_root).resolve()
+        self.env = env or ("base" if bars is None else "ohlcv")
+        self._changes = _nested(params) | {"data_root": str(self.data_root)}
+        self._conf = Path(conf)
+        if isinstance(bars, pd.DataFrame):
+            bars = self._keep(bars)
+        if bars is not None:
+            self._changes["ohlcv_path"] = str(Path(bars).resolve())
+        self._catalog()
+
+    def __getitem__(self, name: str) -> Any:
+        """Return a dataset of the catalog, such as `daily_metrics`; it is computed where it is not there.
+
+        Raises:
+            KeyError: No pipeline makes a dataset of this name.
+            ValueError: What is stored in the data root is of other settings or bars, or the data cannot feed a node.
+        """
+        catalog = self._catalog()
+        if name not in self._flow.all_outputs() | self._flow.inputs():
+            raise KeyError(f"{name!r} is no dataset; there are {', '.join(sorted(self._flow.all_outputs()))}")
+        missing = self._missing(name)
+        if missing:
+            self._run(missing)
+            catalog = self._catalog()
+        return self._kept.pop(name) if name in self._kept else catalog.load(name)
+
+    @property
+    def panel(self) -> xr.Dataset:
+        """Prices, returns and flags on (date, code); NaN where a stock did not trade."""
+        return self["panel"]
+
+    @property
+    def features(self) -> xr.Dataset:
+        """Normalised features `x` (date, code, feature) and the universe `in_universe` (date, code)."""
+        return self["features"]
+
+    @property
+    def graph_edges(self) -> pd.DataFrame:
+        """Edges of correlated stocks: asof, source, target and attributes."""
+        return self["graph_edges"]
+
+    @property
+    def labels(self) -> xr.Dataset:
+        """Forward returns `ret` (date, code, horizon), fractions; NaN where they could not be traded."""
+        return self["labels"]
+
+    @property
+    def split(self) -> dict[str, Any]:
+        """Dates of train, valid and test."""
+        return self["split"]
+
+    @property
+    def ensemble(self) -> Ensemble:
+        """The trained networks."""
+        return self["ensemble"]
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """Scores of the network on the validation and the test part: date, code, split, score_<h>d and quantiles."""
+        return self["predictions"]
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """Figures of every model: part -> model -> horizon -> figure, as in metrics.json."""
+        return self["metrics"]
+
+    @property
+    def ranking(self) -> pd.DataFrame:
+        """The latest session ranked by the trained networks."""
+        return self["latest_ranking"]
+
+    @property
+    def figures(self) -> dict[str, go.Figure]:
+        """The figures of the report by name."""
+        from gogooku_kedro.pipelines.report.nodes import OWN  # noqa: PLC0415
+
+        return {name: self[name] for names in OWN.values() for name in names}
+
+    @property
+    def report(self) -> Path:
+        """Path of the report, one HTML page that opens offline."""
+        self["report"]
+        return Path(self._catalog()["report"]._describe()["filepath"])
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All settings: section -> key -> value."""
+        return _checked(_loader(self.env, self._changes, self._conf))
+
+    @cached_property
+    def _flow(self) -> Pipeline:
+        from kedro.framework.project import configure_project, pipelines  # noqa: PLC0415
+
+        configure_project(PACKAGE)
+        return pipelines["__default__"] + pipelines["inference"]
+
+    @cached_property
+    def _kept(self) -> dict[str, Any]:
+        return {}
+
+    def _catalog(self) -> DataCatalog:
+        """A catalog as the files are now, with every section of the settings typed."""
+        from kedro.io import DataCatalog, MemoryDataset  # noqa: PLC0415
+
+        from gogooku_kedro.params import SECTIONS  # noqa: PLC0415
+
+        loader = _loader(self.env, self._changes, self._conf)
+        settings = _checked(loader)
+        catalog = DataCatalog.from_config(loader["catalog"])
+        catalog["parameters"] = MemoryDataset(settings)
+        for name, section in SECTIONS.items():
+            catalog[f"params:{name}"] = MemoryDataset(section.model_validate(settings[name]), copy_mode="assign")
+        return catalog
+
+    def _missing(self, name: str) -> Pipeline:
+        """The nodes that have to run before a dataset can be loaded; none where it is stored and fits.
+
+        Raises:
+            ValueError: It is stored, and was made under other settings or from other bars.
+        """
+        from kedro.pipeline import Pipeline  # noqa: PLC0415
+
+        from gogooku_kedro.lineage import Lineage  # noqa: PLC0415
+
+        catalog = self._catalog()
+        lineage = Lineage(catalog, self.settings, self.env)
+        makers = {output: node for node in self._flow.nodes for output in node.outputs}
+        needed, waiting = {}, [name]
+        while waiting:
+            wanted = waiting.pop()
+            if wanted not in makers or makers[wanted].name in needed:
+                continue
+            if _is_stored(catalog, wanted):
+                lineage.check([wanted])
+                continue
+            needed[makers[wanted].name] = makers[wanted]
+            waiting += makers[wanted].inputs
+        return Pipeline(list(needed.values()))
+
+    def _run(self, pipeline: Pipeline) -> None:
+        from kedro.framework.hooks.manager import _create_hook_manager, _register_hooks  # noqa: PLC0415
+        from kedro.runner import SequentialRunner  # noqa: PLC0415
+
+        from gogooku_kedro import hooks  # noqa: PLC0415
+
+        manager = _create_hook_manager()
+        kinds = (hooks.OneRun, hooks.FitsSettings, hooks.SourceCheck, hooks.SettingsCheck, hooks.FreedMemory)
+        _register_hooks(manager, [kind() for kind in (*kinds, hooks.RunRecord, hooks.GraphMatchesModel)])
+        catalog = self._catalog()
+        of_run: dict[str, Any] = {
+            "run_params": {"env": self.env, "runtime_params": self._changes},
+            "pipeline": pipeline,
+            "catalog": catalog,
+        }
+        try:
+            manager.hook.before_pipeline_run(**of_run)
+            results = SequentialRunner().run(pipeline, catalog, hook_manager=manager)
+        except BaseException as error:
+            manager.hook.on_pipeline_error(error=error, **of_run)
+            raise
+        manager.hook.after_pipeline_run(run_result=results, **of_run)
+        stored = {name for name in results if _is_stored(catalog, name)}
+        self._kept |= {name: result.load() for name, result in results.items() if name not in stored}
+
+    def _keep(self, bars: pd.DataFrame) -> Path:
+        """Write bars that are in memory into the data root, where the next session finds them."""
+        table = bars.reset_index() if any(name is not None for name in bars.index.names) else bars.copy()
+        table.columns = pd.Index([str(name) for name in table.columns])
+        path = self.data_root / "01_raw" / "bars.parquet"
+        try:
+            with atomic_file(path) as unfinished:
+                table.to_parquet(unfinished, index=False)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"bars: {error}; give every column values of one type") from error
+        return path
+
+
+def _is_stored(catalog: DataCatalog, name: str) -> bool:
+    return hasattr(catalog[name], "origin") and catalog.exists(name)
+
+
+def _loader(env: str, changes: dict[str, Any], conf: Path) -> Any:
+    from gogooku_kedro.config_files import unknown_environment  # noqa: PLC0415
+    from gogooku_kedro.settings import CONFIG_LOADER_ARGS, CONFIG_LOADER_CLASS  # noqa: PLC0415
+
+    unknown = unknown_environment(conf, env)
+    if unknown:
+        raise ValueError(unknown)
+    return CONFIG_LOADER_CLASS(str(conf), env=env, runtime_params=changes, **CONFIG_LOADER_ARGS)
+
+
+def _checked(loader: Any) -> dict[str, Any]:
+    from gogooku_kedro.validation import configuration_problems  # noqa: PLC0415
+
+    settings: dict[str, Any] = loader["parameters"]
+    problems = configuration_problems(settings)
+    if problems:
+        raise ValueError("\n".join(problems))
+    return settings
+
+
+def _nested(params: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return settings nested, where dotted keys go down the tree."""
+    tree = OmegaConf.create()
+    for key, value in (params or {}).items():
+        OmegaConf.update(tree, key, value, force_add=True)
+    return dict(OmegaConf.to_container(tree))  # type: ignore[arg-type]
