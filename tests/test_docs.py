@@ -5,7 +5,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
@@ -231,10 +230,9 @@ def test_the_python_of_the_readme_runs():
     (example,) = re.findall(r"(?ms)^```python\n(.*?)^```$", (ROOT / "README.md").read_text())
     names: dict[str, Any] = {}
     exec(compile(example, "README.md", "exec"), names)
-    assert names["daily"].shape == (names["panel"].sizes["date"],)
-    measured = names["daily"][np.isfinite(names["daily"])]
-    assert len(measured) > 200
-    assert abs(measured.mean()) < 0.05  # reversal finds little in this market
+    figures = names["found"].metrics["test"]["reversal_3d"]["5d"]
+    assert figures["days"] > 150
+    assert abs(figures["rank_ic"]) < 0.05  # reversal finds little in this market
 
 
 def test_every_number_of_metrics_json_is_defined():

@@ -1,6 +1,7 @@
 """A user's own scores are measured as every model is, on the same stocks and sessions as the baselines."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,11 @@ import pytest
 from click.testing import CliRunner
 
 import gogooku_kedro as gk
+from gogooku_kedro.alpha_page import tear_sheet_figures
 from gogooku_kedro.cli import cli
+from gogooku_kedro.features import registry
+from gogooku_kedro.metrics import exposure
+from gogooku_kedro.metrics.align import wide_parts
 from tests.conftest import ROOT
 
 
@@ -91,3 +96,52 @@ def test_a_panel_alone_is_enough(study):
     assert set(figures) == {"crystal_ball", "reversal_1d", "reversal_5d", "momentum_20d", "random"}
     assert figures["crystal_ball"]["5d"]["rank_ic"] > 0.5 > figures["random"]["5d"]["rank_ic"]
     assert np.isfinite(found.portfolio_returns["net"]).any()
+
+
+@pytest.mark.pipeline
+def test_the_tear_sheet_opens_offline_and_has_every_figure(study, reversal, tmp_path):
+    found = gk.evaluate(reversal, study)
+    html = gk.tear_sheet(found, path=tmp_path / "sheet.html", horizon="5d").read_text()
+    assert "https://" not in html.split("<body>")[1].replace("https://plot.ly", "")
+    for heading in (
+        *("Rank IC, 5d horizon", "Rank IC by month", "Rank IC by sector", "Return by score decile", "Drawdown:"),
+        *("Turnover, long-short", "Exposure to sectors", "Exposure to size", "Held long", "Held short"),
+    ):
+        assert heading in html
+    assert html.count('class="plotly-graph-div"') == len(tear_sheet_figures(found, "5d")) == 9
+    with pytest.raises(ValueError, match="horizon: '3d' has no scores; there are 1d, 5d, 10d, 20d"):
+        gk.tear_sheet(found, path=tmp_path / "none.html", horizon="3d")
+    with pytest.raises(ValueError, match="market is missing"):
+        gk.tear_sheet(reversal)
+
+
+@pytest.mark.pipeline
+def test_the_sectors_add_up_to_the_rank_ic_and_the_legs_to_one(study, reversal):
+    found = gk.evaluate(reversal, study)
+    own = found.scores[found.scores["split"] == "test"].assign(model="own")
+    (part,) = wide_parts(own, found.ground.labels)
+    parts = exposure.sector_contributions(part, 5, study.panel)
+    assert parts["rank_ic"].sum() == pytest.approx(found.metrics["test"]["own"]["5d"]["rank_ic"], abs=1e-6)
+    held = exposure.held_weights(part, 5)
+    assert held.clip(lower=0).sum(axis=1).iloc[10:].max() <= 1 + 1e-9
+    np.testing.assert_allclose(exposure.sector_exposure(held, study.panel).sum(axis=1), 0.0, atol=1e-9)
+    size = exposure.size_exposure(held, study.panel).dropna()
+    assert size.min(axis=None) > 0
+    assert size.max(axis=None) <= 1
+
+
+@pytest.mark.pipeline
+def test_the_python_of_the_page_runs(finished_run, monkeypatch, tmp_path):
+    page = (ROOT / "docs/tutorials/python.md").read_text()
+    bars_to_figures, own_alpha, own_feature = re.findall(r"(?ms)^```python\n(.*?)^```$", page)
+    opened = 'gk.Study("prices.parquet", data_root="out")'
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(registry, "REGISTERED", {})
+    for example in (bars_to_figures, own_alpha):
+        assert opened in example
+        there = example.replace(opened, f'gk.Study(env="test", data_root={str(finished_run)!r})')
+        exec(compile(there, "docs/tutorials/python.md", "exec"), {})
+    assert (tmp_path / "rank_ic.html").exists()
+    assert (tmp_path / "reversal_3d.html").exists()
+    exec(compile(own_feature, "docs/tutorials/python.md", "exec"), {})
+    assert [*registry.REGISTERED] == ["above_average"]

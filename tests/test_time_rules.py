@@ -28,7 +28,12 @@ from tests.graph.conftest import graph_params as small_graph_params
 from tests.model.conftest import model_params
 
 INGESTION = IngestionParams(
-    calendar="XTKS", timezone="Asia/Tokyo", price_limits="tse", max_move=0.5, split_like_jumps="invalid"
+    calendar="XTKS",
+    timezone="Asia/Tokyo",
+    price_limits="tse",
+    max_move=0.5,
+    split_like_jumps="invalid",
+    extra_columns={"rating": 0, "late_rating": 2},
 )
 ATTRIBUTES = ("correlation", "abs_correlation", "same_sector", "is_self")
 LAST_KNOWN = 490  # position of the session t
@@ -55,6 +60,9 @@ class Flow(NamedTuple):
 def tables() -> Tables:
     settings = SampleMarketSettings(n_codes=48, start="2018-10-01", end="2020-12-30", seed=3)
     market = generate_sample_market(settings)
+    rng = np.random.default_rng(0)
+    for name in INGESTION.extra_columns:
+        market["bars"][name] = rng.normal(size=len(market["bars"]))
     return {name: market[name] for name in TABLES}
 
 
@@ -175,6 +183,7 @@ def other_prices(tables: Tables, t: pd.Timestamp) -> Tables:
     for column in ("O", "H", "L", "C"):
         bars.loc[late, column] *= scale
     bars.loc[late, "Vo"] *= rng.integers(1, 50, late.sum())
+    bars.loc[late, [*INGESTION.extra_columns]] += 1.0
     index.loc[after(index, t), "C"] *= 3.0
     late_issue = after(issues, t)
     issues.loc[late_issue, "S33"] = "9050"
@@ -300,6 +309,6 @@ def test_the_blocks_of_a_dask_cluster_keep_the_rule(tables: Tables, known: Flow)
 def test_every_registered_feature_is_under_the_rule(known: Flow):
     assert known.data.candidates["dropped"] == {}
     raw = known.data.raw_features
-    assert set(raw.data_vars) == set(FEATURES)
+    assert set(raw.data_vars) == {*FEATURES, *(f"extra_{name}" for name in INGESTION.extra_columns)}
     at_t = raw.isel(date=slice(LAST_KNOWN - 20, LAST_KNOWN + 1))
     assert [name for name in raw if not at_t[name].notnull().any()] == []

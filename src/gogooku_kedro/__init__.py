@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gogooku_kedro.alpha_page import tear_sheet
+    from gogooku_kedro.features.registry import feature
     from gogooku_kedro.own_alpha import Evaluation, evaluate
     from gogooku_kedro.study import Study, load_settings
 
@@ -28,6 +29,7 @@ _HOMES = {
     "Evaluation": "own_alpha",
     "Study": "study",
     "evaluate": "own_alpha",
+    "feature": "features.registry",
     "load_settings": "study",
     "tear_sheet": "alpha_page",
 }
@@ -35,7 +37,7 @@ _HOMES = {
 _PACKAGES = ("backtest", "baselines", "features", "graph", "labels", "market", "metrics", "model", "report")
 _MORE_PACKAGES = ("explanation", "sample_market", "training", "walk_forward")
 
-__all__ = ["Evaluation", "Study", "evaluate", "load_settings", "tear_sheet"]
+__all__ = ["Evaluation", "Study", "evaluate", "feature", "load_settings", "tear_sheet"]
 
 
 def __getattr__(name: str) -> Any:

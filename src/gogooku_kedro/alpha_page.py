@@ -173,8 +173,13 @@ def _beside(found: Evaluation, horizon: str) -> list[list[str]]:
 
 def _held(rows: pd.DataFrame) -> list[list[str]]:
     return [
-        [str(row.code), str(row.sector), format_number(row.weight, "+.2%"), format_number(row.score, "+.3f")]
-        for row in rows.itertuples()
+        [
+            str(row["code"]),
+            str(row["sector"]),
+            format_number(row["weight"], "+.2%"),
+            format_number(row["score"], "+.3f"),
+        ]
+        for row in rows.to_dict("records")
     ]
 
 

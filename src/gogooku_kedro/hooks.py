@@ -153,6 +153,7 @@ class SourceCheck:
         """See that what is read is there; hold it against the panel where a ranking is made without reading it."""
         source, report = catalog["raw_bars"], "quality_report"
         if "raw_bars" in pipeline.inputs() and isinstance(source, OhlcvFileDataset):
+            source.extra = tuple(plain_parameters(catalog)["ingestion"]["extra_columns"])
             try:
                 source.checked_path()
             except DatasetError as error:

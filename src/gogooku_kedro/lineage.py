@@ -22,6 +22,7 @@ from kedro.pipeline.node import Node
 
 from gogooku_kedro.datasets import OhlcvFileDataset, OptionalDataset, SampleMarketDataset
 from gogooku_kedro.datasets.integrity import content_hash, read_seal
+from gogooku_kedro.features.registry import registered_identity
 from gogooku_kedro.params import SECTIONS
 from gogooku_kedro.params.base import flatten
 from gogooku_kedro.pipelines.stage import in_run_order
@@ -200,6 +201,8 @@ class Lineage:
         """The dotted settings and the sources that a node depends on; a source that is not there says nothing."""
         names = [name.removeprefix("params:") for name in node.inputs]
         flat = {key: value for name in names for key, value in self._sections.get(name, {}).items()}
+        if node.short_name in ("compute_features", "describe_features"):
+            flat |= {f"features.families.registered.{name}": code for name, code in registered_identity().items()}
         if node.short_name in READS:
             flat = {key: value for key, value in flat.items() if _is_below(key, READS[node.short_name])}
         for name in node.inputs:

@@ -153,7 +153,7 @@ class Evaluation:
             for horizon, figures in of_horizon.items():
                 cell = self.comparisons[part].get(model, {}).get(horizon)
                 low, high = figures["rank_ic_ci"]
-                less = {"own_less_model": None, "answer": ""}
+                less: dict[str, float | str | None] = {"own_less_model": None, "answer": ""}
                 if cell is not None:
                     less = {"own_less_model": cell.difference, "answer": cell.answer}
                 rows.append(
@@ -250,9 +250,9 @@ def measure(scores: pd.DataFrame | pd.Series[float], ground: Ground, name: str =
     beside = list(_beside(own.assign(model=name), ground))
     rules, features = ground.evaluation, xr.Dataset({"in_universe": ground.in_universe})
     daily, deciles, _ = nodes.measure_days(beside, features, ground.labels, rules)
-    whole = [frame[frame["model"].map(lambda model: table.split_name(model)[1] is None)] for frame in beside]
+    whole = [frame for frame in beside if table.split_name(str(frame["model"].iloc[0]))[1] is None]
     returns, portfolios, *_ = nodes.measure_portfolios(
-        [frame for frame in whole if len(frame)], ground.panel, ground.events, ground.labels, ground.labelling, rules
+        whole, ground.panel, ground.events, ground.labels, ground.labelling, rules
     )
     daily, deciles, returns = (frame[frame["horizon"].isin(horizons)] for frame in (daily, deciles, returns))
     metrics = summarise_metrics(

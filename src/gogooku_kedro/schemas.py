@@ -32,6 +32,7 @@ class DailyBars(pa.DataFrameModel):
     limit_down: Series[bool] = pa.Field()
     sector: Series[str] = pa.Field()
     market: Series[str] = pa.Field()
+    extra: Series[float] | None = pa.Field(alias="extra_.+", regex=True, nullable=True)
 
     class Config:
         """Columns are exactly these; a Parquet file's date unit is made nanoseconds."""

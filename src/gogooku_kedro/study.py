@@ -6,7 +6,8 @@ package. What it leaves in its data root is what `kedro run` leaves there, and e
 
 from __future__ import annotations
 
-import logging
+import hashlib
+import io
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -23,9 +24,8 @@ if TYPE_CHECKING:
     from kedro.io import DataCatalog
     from kedro.pipeline import Pipeline
 
+    from gogooku_kedro.lineage import Lineage
     from gogooku_kedro.training import Ensemble
-
-logger = logging.getLogger(__name__)
 
 CONF = Path(__file__).with_name("conf")
 """The configuration: `base` and the environments that change some of it."""
@@ -57,6 +57,9 @@ class Study:
         params: Changes of settings, nested or dotted: `{"training.max_epochs": 3}`.
         conf: Folder of the configuration; the one that comes with the package unless another is named.
 
+    Attributes:
+        settings: All settings: section -> key -> value.
+
     Raises:
         ValueError: A setting is wrong; the message names it and the fix.
     """
@@ -73,12 +76,14 @@ class Study:
         self.data_root = Path(data_root).resolve()
         self.env = env or ("base" if bars is None else "ohlcv")
         self._changes = _nested(params) | {"data_root": str(self.data_root)}
-        self._conf = Path(conf)
         if isinstance(bars, pd.DataFrame):
             bars = self._keep(bars)
         if bars is not None:
             self._changes["ohlcv_path"] = str(Path(bars).resolve())
-        self._catalog()
+        loader = _loader(self.env, self._changes, Path(conf))
+        self.settings = _checked(loader)
+        self._catalog = _typed_catalog(loader["catalog"], self.settings)
+        self._lineages: dict[tuple[tuple[str, str], ...], Lineage] = {}
 
     def __getitem__(self, name: str) -> Any:
         """Return a dataset of the catalog, such as `daily_metrics`; it is computed where it is not there.
@@ -87,14 +92,11 @@ class Study:
             KeyError: No pipeline makes a dataset of this name.
             ValueError: What is stored in the data root is of other settings or bars, or the data cannot feed a node.
         """
-        catalog = self._catalog()
         if name not in self._flow.all_outputs() | self._flow.inputs():
             raise KeyError(f"{name!r} is no dataset; there are {', '.join(sorted(self._flow.all_outputs()))}")
         missing = self._missing(name)
-        if missing:
-            self._run(missing)
-            catalog = self._catalog()
-        return self._kept.pop(name) if name in self._kept else catalog.load(name)
+        results = self._run(missing) if missing.nodes else {}
+        return results[name].load() if name in results else self._catalog.load(name)
 
     @property
     def panel(self) -> xr.Dataset:
@@ -152,37 +154,15 @@ class Study:
     def report(self) -> Path:
         """Path of the report, one HTML page that opens offline."""
         self["report"]
-        return Path(self._catalog()["report"]._describe()["filepath"])
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """All settings: section -> key -> value."""
-        return _checked(_loader(self.env, self._changes, self._conf))
+        return Path(self._catalog["report"]._describe()["filepath"])
 
     @cached_property
     def _flow(self) -> Pipeline:
         from kedro.framework.project import configure_project, pipelines  # noqa: PLC0415
 
         configure_project(PACKAGE)
-        return pipelines["__default__"] + pipelines["inference"]
-
-    @cached_property
-    def _kept(self) -> dict[str, Any]:
-        return {}
-
-    def _catalog(self) -> DataCatalog:
-        """A catalog as the files are now, with every section of the settings typed."""
-        from kedro.io import DataCatalog, MemoryDataset  # noqa: PLC0415
-
-        from gogooku_kedro.params import SECTIONS  # noqa: PLC0415
-
-        loader = _loader(self.env, self._changes, self._conf)
-        settings = _checked(loader)
-        catalog = DataCatalog.from_config(loader["catalog"])
-        catalog["parameters"] = MemoryDataset(settings)
-        for name, section in SECTIONS.items():
-            catalog[f"params:{name}"] = MemoryDataset(section.model_validate(settings[name]), copy_mode="assign")
-        return catalog
+        flow: Pipeline = pipelines["__default__"] + pipelines["inference"]
+        return flow
 
     def _missing(self, name: str) -> Pipeline:
         """The nodes that have to run before a dataset can be loaded; none where it is stored and fits.
@@ -192,59 +172,81 @@ class Study:
         """
         from kedro.pipeline import Pipeline  # noqa: PLC0415
 
-        from gogooku_kedro.lineage import Lineage  # noqa: PLC0415
-
-        catalog = self._catalog()
-        lineage = Lineage(catalog, self.settings, self.env)
+        lineage = self._lineage()
         makers = {output: node for node in self._flow.nodes for output in node.outputs}
         needed, waiting = {}, [name]
         while waiting:
             wanted = waiting.pop()
             if wanted not in makers or makers[wanted].name in needed:
                 continue
-            if _is_stored(catalog, wanted):
+            if _is_stored(self._catalog, wanted):
                 lineage.check([wanted])
                 continue
             needed[makers[wanted].name] = makers[wanted]
             waiting += makers[wanted].inputs
         return Pipeline(list(needed.values()))
 
-    def _run(self, pipeline: Pipeline) -> None:
+    def _lineage(self) -> Lineage:
+        """The lineage of the settings; another one when a feature is registered."""
+        from gogooku_kedro.features.registry import registered_identity  # noqa: PLC0415
+        from gogooku_kedro.lineage import Lineage  # noqa: PLC0415
+
+        registered = tuple(registered_identity().items())
+        if registered not in self._lineages:
+            self._lineages[registered] = Lineage(self._catalog, self.settings, self.env)
+        return self._lineages[registered]
+
+    def _run(self, pipeline: Pipeline) -> dict[str, Any]:
+        """Run nodes as `kedro run` does, with its checks, and return what is not stored."""
         from kedro.framework.hooks.manager import _create_hook_manager, _register_hooks  # noqa: PLC0415
         from kedro.runner import SequentialRunner  # noqa: PLC0415
 
         from gogooku_kedro import hooks  # noqa: PLC0415
 
         manager = _create_hook_manager()
-        kinds = (hooks.OneRun, hooks.FitsSettings, hooks.SourceCheck, hooks.SettingsCheck, hooks.FreedMemory)
-        _register_hooks(manager, [kind() for kind in (*kinds, hooks.RunRecord, hooks.GraphMatchesModel)])
-        catalog = self._catalog()
+        fits = hooks.FitsSettings()
+        kinds = (hooks.OneRun, hooks.SourceCheck, hooks.SettingsCheck, hooks.FreedMemory, hooks.GraphMatchesModel)
+        _register_hooks(manager, [fits, hooks.RunRecord(fits), *(kind() for kind in kinds)])
         of_run: dict[str, Any] = {
             "run_params": {"env": self.env, "runtime_params": self._changes},
             "pipeline": pipeline,
-            "catalog": catalog,
+            "catalog": self._catalog,
         }
         try:
             manager.hook.before_pipeline_run(**of_run)
-            results = SequentialRunner().run(pipeline, catalog, hook_manager=manager)
+            results = SequentialRunner().run(pipeline, self._catalog, hook_manager=manager)
         except BaseException as error:
             manager.hook.on_pipeline_error(error=error, **of_run)
             raise
         manager.hook.after_pipeline_run(run_result=results, **of_run)
-        stored = {name for name in results if _is_stored(catalog, name)}
-        self._kept |= {name: result.load() for name, result in results.items() if name not in stored}
+        return {name: result for name, result in results.items() if not _is_stored(self._catalog, name)}
 
     def _keep(self, bars: pd.DataFrame) -> Path:
         """Write bars that are in memory into the data root, where the next session finds them."""
         table = bars.reset_index() if any(name is not None for name in bars.index.names) else bars.copy()
         table.columns = pd.Index([str(name) for name in table.columns])
-        path = self.data_root / "01_raw" / "bars.parquet"
+        content = io.BytesIO()
         try:
-            with atomic_file(path) as unfinished:
-                table.to_parquet(unfinished, index=False)
+            table.to_parquet(content, index=False)
         except (TypeError, ValueError) as error:
             raise ValueError(f"bars: {error}; give every column values of one type") from error
-        return path
+        name = f"bars_{hashlib.sha256(content.getvalue()).hexdigest()[:12]}.parquet"
+        with atomic_file(self.data_root / "01_raw" / name) as unfinished:
+            unfinished.write_bytes(content.getvalue())
+        return self.data_root / "01_raw" / name
+
+
+def _typed_catalog(entries: dict[str, Any], settings: Mapping[str, Any]) -> DataCatalog:
+    """The catalog of a run, whose nodes get every section of the settings typed."""
+    from kedro.io import DataCatalog, MemoryDataset  # noqa: PLC0415
+
+    from gogooku_kedro.params import SECTIONS  # noqa: PLC0415
+
+    catalog = DataCatalog.from_config(entries)
+    catalog["parameters"] = MemoryDataset(settings)
+    for name, section in SECTIONS.items():
+        catalog[f"params:{name}"] = MemoryDataset(section.model_validate(settings[name]), copy_mode="assign")
+    return catalog
 
 
 def _is_stored(catalog: DataCatalog, name: str) -> bool:
@@ -258,7 +260,8 @@ def _loader(env: str, changes: dict[str, Any], conf: Path) -> Any:
     unknown = unknown_environment(conf, env)
     if unknown:
         raise ValueError(unknown)
-    return CONFIG_LOADER_CLASS(str(conf), env=env, runtime_params=changes, **CONFIG_LOADER_ARGS)
+    arguments: dict[str, Any] = CONFIG_LOADER_ARGS
+    return CONFIG_LOADER_CLASS(str(conf), env=env, runtime_params=changes, **arguments)
 
 
 def _checked(loader: Any) -> dict[str, Any]:

@@ -57,6 +57,7 @@ class OhlcvFileDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         self._columns = dict(columns or {})
         self._load_args = dict(load_args or {})
         self.metadata = metadata
+        self.extra: tuple[str, ...] = ()  # `ingestion.extra_columns`, which the hook SourceCheck tells
 
     def load(self) -> pd.DataFrame:
         """Return the bars with canonical column names, one row per line of the file.
@@ -67,7 +68,7 @@ class OhlcvFileDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         """
         path = self.checked_path()
         try:
-            bars = read_price_files(path, self._columns, self._load_args)
+            bars = read_price_files(path, self._columns, self._load_args, self.extra)
             bars.attrs["source_state"] = source_state(path)
             return bars
         except _UNREADABLE as error:

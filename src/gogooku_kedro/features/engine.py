@@ -20,7 +20,7 @@ import xarray as xr
 from gogooku_kedro.arrays.compiled import compiled
 from gogooku_kedro.features.declared import DeclaredPanel
 from gogooku_kedro.features.feature import Feature, Kind, shared_results
-from gogooku_kedro.features.registry import FEATURES, log_dropped, select_features
+from gogooku_kedro.features.registry import REGISTERED, find_feature, log_dropped, select_features
 from gogooku_kedro.market.blocks import PanelBlock, PanelFrame, assemble
 from gogooku_kedro.typing import Array, Float32Array
 
@@ -119,6 +119,11 @@ def stream_selected(
     panel: xr.Dataset, features: Sequence[Feature], execution: Execution = LOCAL
 ) -> Iterator[PanelBlock]:
     """Yield some registered features, whose needs the panel meets, block by block."""
+    if execution.engine != "local" and any(feature.name in REGISTERED for feature in features):
+        raise ValueError(
+            f"features.engine = {execution.engine!r}: the registered features {', '.join(REGISTERED)} are in this "
+            f"process alone; write engine: local, or put them into a family"
+        )
     frame = _frame(panel, features)
     execution = _that_fits(panel, features, execution)
     tasks = list(plan(panel, features, execution))
@@ -234,7 +239,7 @@ def _block_size(room: float, chunk: int, longest: int, smallest: str) -> int:
 
 def _view(panel: xr.Dataset, task: _Task) -> xr.Dataset:
     """Return the variables a task reads, on its rows and the look-back before them, in one memory block each."""
-    needs = sorted(_needs([FEATURES[name] for name in task.names]))
+    needs = sorted(_needs([find_feature(name) for name in task.names]))
     rows = {"date": slice(task.dates.start - task.halo, task.dates.stop), "code": task.codes}
     part = panel[[need for need in needs if need in panel.data_vars]].isel(rows, missing_dims="ignore")
     # Labels that no formula asks for would be compared and copied by every operation of every formula.
@@ -269,10 +274,10 @@ def _compute(task: _Task, view: xr.Dataset) -> Values:
 
 def _compute_at_once(task: _Task, view: xr.Dataset, first_code: int, computed: Values) -> None:
     first = task.dates.start - task.halo
-    views = {needs: DeclaredPanel.of(view, needs) for needs in {FEATURES[name].needs for name in task.names}}
+    views = {needs: DeclaredPanel.of(view, needs) for needs in {find_feature(name).needs for name in task.names}}
     with shared_results():
         for name in task.names:
-            feature = FEATURES[name]
+            feature = find_feature(name)
             raw = feature.function(views[feature.needs].for_formula(name))
             raw = raw.transpose("date", "code") if feature.kind != "market" else raw
             values = np.ascontiguousarray(raw.values, dtype=np.float64).reshape(raw.sizes["date"], -1)

@@ -9,7 +9,7 @@ import xarray as xr
 
 from gogooku_kedro.features.feature import Feature
 from gogooku_kedro.features.normalise import CHANNELS, METHODS
-from gogooku_kedro.features.registry import FAMILIES, FEATURES, select_features
+from gogooku_kedro.features.registry import EXTRA_FAMILY, FAMILIES, FEATURES, OWN_FAMILY, select_features
 
 SUFFIX = {"gaussian_rank": "rank", "robust_z": "z", "past_z": "past_z"}
 MASK = "missing_{family}"
@@ -135,7 +135,7 @@ def _entry(feature: Feature, method: str, sector_neutral: bool) -> dict[str, Any
 
 
 def _check_named(families: Sequence[str], named: Sequence[str], setting: str) -> None:
-    unknown = [family for family in named if family not in FAMILIES]
+    unknown = [family for family in named if family not in (*FAMILIES, EXTRA_FAMILY, OWN_FAMILY)]
     if unknown:
         raise ValueError(f"features.{setting}: {unknown} are no families; choose from {list(FAMILIES)}")
 

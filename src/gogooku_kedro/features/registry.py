@@ -1,7 +1,9 @@
 """The feature families: which of them a panel can feed, and the page that documents them."""
 
+import hashlib
+import inspect
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import ModuleType
 from typing import NamedTuple
 
@@ -28,7 +30,8 @@ from gogooku_kedro.features.families import (
     volume,
 )
 from gogooku_kedro.features.families import range as price_range
-from gogooku_kedro.features.feature import Feature
+from gogooku_kedro.features.feature import Family, Feature, Function, Kind
+from gogooku_kedro.market.bar_columns import EXTRA
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +57,12 @@ MODULES: dict[str, ModuleType] = {
 }
 FAMILIES: dict[str, tuple[Feature, ...]] = {name: module.FEATURES for name, module in MODULES.items()}
 FEATURES: dict[str, Feature] = {f.name: f for family in FAMILIES.values() for f in family}
+
+EXTRA_FAMILY = EXTRA.removesuffix("_")
+"""Family of the columns of `ingestion.extra_columns`."""
+REGISTERED: dict[str, Feature] = {}
+"""Features of `feature`, which are computed beside those of the families."""
+OWN_FAMILY = "registered"
 
 PAGE_HEAD = """# Features
 
@@ -93,6 +102,8 @@ class Selection(NamedTuple):
 def select_features(panel: xr.Dataset, families: Sequence[str]) -> Selection:
     """Return the features of `families` whose needs the panel meets, in registry order.
 
+    After them come the columns of `ingestion.extra_columns` and the registered features.
+
     A need is met when the panel holds the variable with at least one value; `sector` is met when at
     least one code has a known sector.
 
@@ -100,15 +111,15 @@ def select_features(panel: xr.Dataset, families: Sequence[str]) -> Selection:
         ValueError: A family is unknown or named twice, or no feature is left.
     """
     check_families(families)
-    missing = unmet_needs(panel, {n for family in families for f in FAMILIES[family] for n in f.needs})
+    members = {family: FAMILIES[family] for family in families} | _beside_the_families(panel)
+    missing = unmet_needs(panel, {n for features in members.values() for f in features for n in f.needs})
     kept: list[Feature] = []
     dropped: dict[str, str] = {}
-    for family in families:
+    for family, features in members.items():
         unmet = {
-            feature.name: "; ".join(missing[need] for need in feature.needs if need in missing)
-            for feature in FAMILIES[family]
+            feature.name: "; ".join(missing[need] for need in feature.needs if need in missing) for feature in features
         }
-        kept += [feature for feature in FAMILIES[family] if not unmet[feature.name]]
+        kept += [feature for feature in features if not unmet[feature.name]]
         reasons = {name: reason for name, reason in unmet.items() if reason}
         if len(reasons) == len(unmet):
             reasons = {family: next(iter(reasons.values()))}
@@ -124,6 +135,78 @@ def select_features(panel: xr.Dataset, families: Sequence[str]) -> Selection:
 def unmet_needs(panel: xr.Dataset, needs: Collection[str]) -> dict[str, str]:
     """Return why the panel does not meet some needs; those that it meets are left out."""
     return {need: reason for need in sorted(needs) if (reason := _why_unmet(panel, need))}
+
+
+def find_feature(name: str) -> Feature:
+    """Return a feature of a family, of a column of the user's, or a registered one.
+
+    Raises:
+        KeyError: There is none of this name.
+    """
+    if name in REGISTERED:
+        return REGISTERED[name]
+    if name.startswith(EXTRA) and name not in FEATURES:
+        column = name.removeprefix(EXTRA)
+        return Family(EXTRA_FAMILY).variable(name, name, f"{column} of the price file", "the price file")[0]
+    return FEATURES[name]
+
+
+def feature(
+    *, needs: Sequence[str], lookback: int, formula: str = "", kind: Kind = "stock", name: str = ""
+) -> Callable[[Function], Function]:
+    """Register a function as a feature, so that it is computed, checked and normalised like those of the families.
+
+    To register a name again replaces the feature. It is there in this process alone: a feature for every run goes
+    into a family, see CONTRIBUTING.md.
+
+    Args:
+        needs: Variables of the panel that the function reads; it sees no others.
+        lookback: Sessions before today that it may read.
+        formula: For the manifest; the name without one.
+        kind: What it reads beside the stock's own history, see `Feature`.
+        name: Of the feature; that of the function without one.
+
+    Example:
+        @gk.feature(needs=["adj_close"], lookback=20)
+        def above_average(panel):
+            return panel["adj_close"] / panel["adj_close"].rolling(date=20).mean() - 1
+
+    Raises:
+        ValueError: The name is that of a feature of a family, or the look-back is negative.
+    """
+
+    def register(function: Function) -> Function:
+        own = name or str(getattr(function, "__name__", ""))
+        if own in FEATURES or own.startswith(EXTRA) or not own.isidentifier():
+            raise ValueError(f"feature {own!r}: the name is taken or no name; give another, name=...")
+        if lookback < 0 or isinstance(needs, str) or not needs:
+            raise ValueError(
+                f"feature {own!r}: needs = {needs!r}, lookback = {lookback}; give a list of panel variables and the "
+                f"sessions that it looks back, 0 or more"
+            )
+        REGISTERED[own] = Feature(own, OWN_FAMILY, tuple(needs), lookback, formula or own, function, "notebook", kind)
+        return function
+
+    return register
+
+
+def registered_identity() -> dict[str, str]:
+    """Return a hash of every registered feature by name: of its source, else of its compiled code."""
+    found = {}
+    for name, each in REGISTERED.items():
+        try:
+            code = inspect.getsource(each.function)
+        except (OSError, TypeError):  # typed at a prompt
+            code = repr(getattr(getattr(each.function, "__code__", None), "co_code", each.function))
+        text = repr((each.needs, each.lookback, each.kind, code))
+        found[name] = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return found
+
+
+def _beside_the_families(panel: xr.Dataset) -> dict[str, tuple[Feature, ...]]:
+    extra = tuple(find_feature(str(name)) for name in panel.data_vars if str(name).startswith(EXTRA))
+    members = {EXTRA_FAMILY: extra, OWN_FAMILY: tuple(REGISTERED.values())}
+    return {family: features for family, features in members.items() if features}
 
 
 def check_families(families: Sequence[str]) -> None:

@@ -31,6 +31,8 @@ DAILY_BARS = (
     *LABELS,
 )
 UNKNOWN = "n/a"
+EXTRA = "extra_"
+"""Before the name of a column of the user's that becomes a feature."""
 
 # Lower case, without spaces and punctuation. J-Quants V2 and V1, the JPX competition files, Yahoo, Stooq,
 # Qlib, CRSP, Compustat, Tushare, Bloomberg and Refinitiv exports, and the spellings of spreadsheets.
@@ -87,6 +89,7 @@ def column_map(
     *,
     source: str,
     needed: Sequence[str] = REQUIRED,
+    extra: Sequence[str] = (),
 ) -> dict[str, str]:
     """Decide which column of a source is which column of the daily bars.
 
@@ -99,6 +102,7 @@ def column_map(
         explicit: The user's map, their name to ours or to None, or None.
         source: File or table name for messages.
         needed: Our names that must be there.
+        extra: Columns of the user's to take along, by the names of the source; they get `EXTRA` before them.
 
     Returns:
         Their name to our name, for the recognised columns only, in file order.
@@ -107,6 +111,8 @@ def column_map(
         ValueError: A mapped column is not in the source, a target is not one of ours, two columns
             mean the same, or a required column is missing.
     """
+    taken = _extra_map(found, extra, source)
+    found = [name for name in found if name not in taken]
     explicit = explicit or {}
     mapping = _checked_explicit(found, explicit, source)
     open_names = {name: recognised(name) for name in found if name not in explicit}
@@ -123,12 +129,30 @@ def column_map(
         raise ValueError(
             f"{source}: no column for {', '.join(missing)}; found {_listed(found)}. {_how_to_map(missing[0])}"
         )
-    return {name: mapping[name] for name in found if name in mapping}
+    return {name: mapping[name] for name in found if name in mapping} | taken
 
 
 def unknown_columns(found: Iterable[str], mapping: Mapping[str, str]) -> list[str]:
     """Return the columns of a source that daily bars do not use, in file order."""
     return [str(name) for name in found if name not in mapping]
+
+
+def _extra_map(found: Sequence[str], extra: Sequence[str], source: str) -> dict[str, str]:
+    """Their name to ours of the columns that become features; a frame read earlier has our names already."""
+    taken = {}
+    for name in extra:
+        theirs = next((each for each in (name, f"{EXTRA}{name}") if each in found), None)
+        if theirs is None:
+            raise ValueError(
+                f"{source}: ingestion.extra_columns names {name!r}, which is not there; found {_listed(found)}"
+            )
+        if recognised(theirs) is not None:
+            raise ValueError(
+                f"{source}: ingestion.extra_columns names {name!r}, which is the {recognised(theirs)} of the bars "
+                f"already; leave it out there, or rename the column"
+            )
+        taken[theirs] = f"{EXTRA}{name}"
+    return taken
 
 
 def _bare(name: str) -> str:

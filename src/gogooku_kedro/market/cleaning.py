@@ -1,5 +1,6 @@
 """Raw bars of any source become daily bars: parsed, sorted, unique, cleaned and counted."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from gogooku_kedro.market.adjustment import beyond, factors_from_adj_close, open
 from gogooku_kedro.market.bar_columns import (
     AMOUNTS,
     DAILY_BARS,
+    EXTRA,
     FLAGS,
     LABELS,
     NUMBERS,
@@ -41,6 +43,7 @@ def standardise_bars(
     max_move: float = 0.5,
     split_like_jumps: bool = True,
     common_stock_only: bool = True,
+    extra_columns: Sequence[str] = (),
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Turn the bars of any source into daily bars and say what was wrong with them.
 
@@ -62,6 +65,7 @@ def standardise_bars(
         max_move: Moves beyond it are counted as invalid jumps, a fraction.
         split_like_jumps: Whether moves inside it near a split ratio are counted as invalid jumps too.
         common_stock_only: Leave out what `listed_issues` calls ETF, REIT or other product.
+        extra_columns: Further columns of numbers to keep as they are, as `extra_<name>`.
 
     Returns:
         daily_bars: date, code, open, high, low, close (raw), volume, turnover_value, adj_factor
@@ -76,7 +80,7 @@ def standardise_bars(
     """
     source = str(raw_bars.attrs.get("source", "raw_bars"))
     log, notes = IssueLog(), list[str]()
-    mapping = column_map([str(name) for name in raw_bars.columns], source=source)
+    mapping = column_map([str(name) for name in raw_bars.columns], source=source, extra=extra_columns)
     notes += raw_bars.attrs.get("notes", [])
     bars = _parse(raw_bars, mapping, notes, source=source, timezone=timezone, code_style=code_style)
     bars = _place(bars, log, source=source)
@@ -99,7 +103,7 @@ def standardise_bars(
     bars = _with_factors(bars, log, notes, source=source)
     bars = _with_labels(bars, known, log, notes)
     _count_over_time(bars, log, max_move, split_like_jumps)
-    daily_bars = bars[list(DAILY_BARS)]
+    daily_bars = bars[[*DAILY_BARS, *(f"{EXTRA}{name}" for name in extra_columns)]]
     not_used = [
         *raw_bars.attrs.get("unknown_columns", []),
         *unknown_columns(raw_bars.columns, mapping),
@@ -129,7 +133,7 @@ def _parse(
     }
     minute = clock_minutes(raw[theirs["time"]]) if "time" in theirs else stamps.minute
     refuse_intraday(pd.DataFrame(columns), minute, source=source)
-    for name in NUMBERS:
+    for name in (*NUMBERS, *(name for name in theirs if name.startswith(EXTRA))):
         if name in theirs:
             columns[name] = parse_numbers(raw[theirs[name]], source=source, scaled=name in AMOUNTS)
     columns.setdefault("turnover_value", np.nan)

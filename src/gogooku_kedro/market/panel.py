@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gogooku_kedro.exchange import tse
 from gogooku_kedro.market.adjustment import chain_link, previous_priced
-from gogooku_kedro.market.bar_columns import DAILY_BARS, FLAGS, LABELS, PRICES, UNKNOWN
+from gogooku_kedro.market.bar_columns import DAILY_BARS, EXTRA, FLAGS, LABELS, PRICES, UNKNOWN
 from gogooku_kedro.market.cleaning import standardise_bars
 from gogooku_kedro.market.parsing import parse_dates, parse_numbers
 from gogooku_kedro.market.price_files import long_table
@@ -69,6 +69,7 @@ def build_panel(
     price_limits: PriceLimits = "none",
     calendar: str | None = None,
     split_like_jumps: bool = True,
+    extra_columns: Mapping[str, int] | None = None,
 ) -> xr.Dataset:
     """Put daily bars on a (date, code) grid, with causally adjusted prices and returns.
 
@@ -91,6 +92,8 @@ def build_panel(
             does not know.
         split_like_jumps: Whether a move near 2:1, 3:1, ... or an inverse is an invalid jump, and one near
             3:2 or 5:3 which the open shows already.
+        extra_columns: Columns `extra_<name>` to take along, with the sessions after that of their row at whose close
+            they are known: the value of row t - lag stands at t.
 
     Returns:
         (date, code) float32, NaN = did not trade or unknown: open, high, low, close (raw yen),
@@ -133,6 +136,7 @@ def build_panel(
     traded = ~np.isnan(close)
     fields |= {"traded": traded, "listed": grid.listed(), "invalid_jump": jump}
     fields |= {name: grid.flag(name) for name in FLAGS}
+    fields |= {f"{EXTRA}{name}": _known_later(grid, name, lag) for name, lag in (extra_columns or {}).items()}
     if limits:
         fields["limit_up"] |= _at_limit(prices["high"], limits, side=1)
         fields["limit_down"] |= _at_limit(prices["low"], limits, side=-1)
@@ -194,6 +198,14 @@ def _check(daily_bars: pd.DataFrame, max_move: float) -> None:
         )
     if not max_move > 0:
         raise ValueError(f"max_move is {max_move}; write a fraction above 0, such as 0.5.")
+
+
+def _known_later(grid: _Grid, name: str, lag: int) -> NDArray[np.float32]:
+    """A column as it is known after the close of every session, `lag` sessions after that of its row."""
+    stated = grid.dense(f"{EXTRA}{name}").astype(np.float32)
+    known = np.full_like(stated, np.nan)
+    known[lag:] = stated[: len(stated) - lag]
+    return known
 
 
 def _drop_far_from_close(prices: dict[str, FloatArray], max_move: float) -> int:

@@ -31,7 +31,10 @@ def is_price_file(path: Path) -> bool:
 
 
 def read_price_files(
-    path: Path, columns: Mapping[str, str | None] | None = None, load_args: Mapping[str, Any] | None = None
+    path: Path,
+    columns: Mapping[str, str | None] | None = None,
+    load_args: Mapping[str, Any] | None = None,
+    extra: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Read bars under our column names; values stay as the files have them.
 
@@ -44,6 +47,7 @@ def read_price_files(
         columns: Their name to ours, for columns that are not recognised, or to None for a column that
             is to be left out.
         load_args: Arguments of `pandas.read_csv`; what is not among them is recognised from the file.
+        extra: Further columns of a long table to take along, see `bar_columns.column_map`.
 
     Returns:
         Bars; attrs has source, unknown_columns, and notes where something was done to the table.
@@ -54,12 +58,12 @@ def read_price_files(
     columns, load_args = dict(columns or {}), dict(load_args or {})
     files = price_files(path)
     if len(files) == 1 and files[0] == path:
-        return _read_one(path, columns, load_args)
+        return _read_one(path, columns, load_args, extra=extra)
     headers = {file: _names(file, load_args) for file in files}
-    if all(is_field_table(names) and recognised(_stem(file)) for file, names in headers.items()):
+    if not extra and all(is_field_table(names) and recognised(_stem(file)) for file, names in headers.items()):
         tables = {str(recognised(_stem(file))): _whole(file, load_args) for file in files}
         return _attributed(field_table(tables), str(path), [], [])
-    frames = [_read_one(file, columns, load_args, code=_stem(file)) for file in files]
+    frames = [_read_one(file, columns, load_args, code=_stem(file), extra=extra) for file in files]
     unknown = list(dict.fromkeys(name for frame in frames for name in frame.attrs["unknown_columns"]))
     notes = [note for frame in frames for note in frame.attrs.get("notes", [])]
     for frame in frames:
@@ -92,12 +96,21 @@ def long_table(frame: pd.DataFrame, columns: Mapping[str, str | None] | None = N
 
 
 def _read_one(
-    path: Path, columns: dict[str, str | None], load_args: dict[str, Any], code: str | None = None
+    path: Path,
+    columns: dict[str, str | None],
+    load_args: dict[str, Any],
+    code: str | None = None,
+    extra: Sequence[str] = (),
 ) -> pd.DataFrame:
     source = str(path)
     table = None if _is_parquet(path) else read_csv_table(path, load_args, columns)
     names = _parquet_names(path) if table is None else table.names
     pairs = pairs_of(names)
+    if pairs and extra:
+        raise ValueError(
+            f"{source}: ingestion.extra_columns names {', '.join(extra)}, but this is a wide table; write one row per "
+            f"date and code"
+        )
     if pairs:
         bars, unused = long_bars(_body(path, table, names), pairs, source=source)
         return _attributed(bars, source, unused, [])
@@ -106,7 +119,7 @@ def _read_one(
             f"{source}: a table of dates by codes holds one field; found {names[:5]}. Put one such file per field, "
             "named open, high, low, close and volume, into a folder and name the folder."
         )
-    mapping = column_map(names, columns, source=source, needed=_WITHOUT_CODE if code else REQUIRED)
+    mapping = column_map(names, columns, source=source, needed=_WITHOUT_CODE if code else REQUIRED, extra=extra)
     bars = _body(path, table, list(mapping), mapping).rename(columns=mapping)
     if "code" not in bars:
         bars.insert(1, "code", code)

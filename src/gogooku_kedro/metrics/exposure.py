@@ -37,7 +37,8 @@ def size_exposure(weights: pd.DataFrame, panel: xr.Dataset) -> pd.DataFrame:
 
     The size is the median traded value of the last 60 sessions, ranked among the stocks that have one.
     """
-    traded = panel["turnover_value"].transpose("date", "code").to_pandas()
+    values = panel["turnover_value"].transpose("date", "code").values
+    traded = pd.DataFrame(values, panel.indexes["date"], panel.indexes["code"])
     size = traded.rolling(SIZE_SESSIONS, min_periods=SIZE_SESSIONS // 2).median().rank(axis=1, pct=True)
     size = size.reindex(index=weights.index, columns=weights.columns)
 

@@ -93,7 +93,7 @@ def scored_horizons(scores: pd.DataFrame, labels: xr.Dataset) -> list[int]:
 
 
 def _frame(table: pd.DataFrame | pd.Series[float], source: str) -> pd.DataFrame:
-    frame = table.rename(table.name or SCORE).to_frame() if isinstance(table, pd.Series) else table
+    frame = table.to_frame(table.name or SCORE) if isinstance(table, pd.Series) else table
     if any(name is not None for name in frame.index.names):
         frame = frame.reset_index()
     known = {name: ours for name in frame if (ours := recognised(str(name))) in ("date", "code")}
@@ -132,7 +132,7 @@ def _numbers(frame: pd.DataFrame, names: Sequence[str], source: str) -> pd.DataF
         numbers = pd.to_numeric(frame[name], errors="coerce").astype(np.float64)
         wrong = (numbers.isna() & frame[name].notna()) | np.isinf(numbers)
         if wrong.any():
-            raise ValueError(f"{source}: column {name} has {frame[name][wrong].iloc[0]!r}, which is no finite number")
+            raise ValueError(f"{source}: column {name} has {frame[name][wrong].iloc[0]}, which is no finite number")
         columns[name] = numbers
     values = pd.DataFrame(columns)
     if not values.notna().any(axis=None):

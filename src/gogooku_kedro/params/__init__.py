@@ -86,7 +86,8 @@ class IngestionParams(Section):
     """How raw bars become a panel; `max_move` is a fraction, `calendar` a name of exchange_calendars.
 
     `price_limits` says whose table of daily price limits holds, `split_like_jumps` what a move near a split ratio
-    without an event is.
+    without an event is. `extra_columns` names further columns of numbers in the price file that become features, each
+    with the sessions after that of its row at whose close it is known; 0 where it is known at the close of its date.
     """
 
     calendar: str | None
@@ -94,6 +95,23 @@ class IngestionParams(Section):
     max_move: PositiveFloat
     price_limits: Literal["tse", "none"]
     split_like_jumps: Literal["invalid", "return"]
+    extra_columns: dict[str, int]
+
+    @field_validator("extra_columns")
+    @classmethod
+    def _can_be_named(cls, columns: dict[str, int]) -> dict[str, int]:
+        for name, lag in columns.items():
+            if not (name.isidentifier() and name.isascii()):
+                raise ValueError(
+                    f"ingestion.extra_columns: {name!r} has other characters than letters, digits and _; rename the "
+                    f"column in the price file"
+                )
+            if lag < 0:
+                raise ValueError(
+                    f"ingestion.extra_columns.{name}: {lag} would look ahead; write 0 for what is known at the "
+                    f"close of its date, or the sessions after it"
+                )
+        return columns
 
     @field_validator("timezone")
     @classmethod

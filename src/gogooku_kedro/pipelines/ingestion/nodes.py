@@ -20,6 +20,7 @@ def standardise_bars(
         calendar=params.calendar,
         max_move=params.max_move,
         split_like_jumps=params.split_like_jumps == "invalid",
+        extra_columns=[*params.extra_columns],
     )
 
 
@@ -32,6 +33,7 @@ def build_panel(daily_bars: pd.DataFrame, market_index: pd.DataFrame, params: In
         price_limits=params.price_limits,
         calendar=params.calendar,
         split_like_jumps=params.split_like_jumps == "invalid",
+        extra_columns=params.extra_columns,
     )
 
 

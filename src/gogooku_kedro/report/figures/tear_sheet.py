@@ -22,7 +22,7 @@ def rolling_rank_ic(daily: pd.DataFrame, horizon: str) -> go.Figure:
     """
     days = daily.set_index("date")["rank_ic"].sort_index()
     sessions = min(ROLLING, max(5, len(days) // 4))
-    dates = days.index.strftime("%Y-%m-%d").tolist()
+    dates = pd.DatetimeIndex(days.index).strftime("%Y-%m-%d").tolist()
     figure = go.Figure()
     figure.add_bar(x=dates, y=plain_numbers(days, DECIMALS), name="session", marker_color="#B8C4D0")
     rolling = days.rolling(sessions, min_periods=sessions // 2).mean()
@@ -63,7 +63,7 @@ def sector_exposure_map(exposure: pd.DataFrame) -> go.Figure:
     Args:
         exposure: From `sector_exposure`.
     """
-    monthly = exposure.groupby(exposure.index.strftime("%Y-%m")).mean()
+    monthly = exposure.groupby(pd.DatetimeIndex(exposure.index).strftime("%Y-%m")).mean()
     order = monthly.abs().mean().sort_values(ascending=False).index
     shown = monthly[order[:SECTORS]]
     if len(order) > SECTORS:
@@ -93,7 +93,7 @@ def size_exposure_lines(exposure: pd.DataFrame) -> go.Figure:
         exposure: From `size_exposure`.
     """
     figure = go.Figure()
-    dates = exposure.index.strftime("%Y-%m-%d").tolist()
+    dates = pd.DatetimeIndex(exposure.index).strftime("%Y-%m-%d").tolist()
     for leg, colour in (("long", BLUE), ("short", VERMILION)):
         figure.add_scatter(x=dates, y=plain_numbers(exposure[leg], 4), name=leg, line={"color": colour, "width": 2})
     figure.add_hline(y=0.5, line={"color": "#888888", "width": 1, "dash": "dot"})
