@@ -77,7 +77,8 @@ class TestSourceCheck:
 
     def catalog(self, path, report):
         bars = OhlcvFileDataset(filepath=path and str(path))
-        return DataCatalog({"raw_bars": bars, "quality_report": MemoryDataset(report)})
+        settings = MemoryDataset({"ingestion": {"extra_columns": {}}})
+        return DataCatalog({"raw_bars": bars, "quality_report": MemoryDataset(report), "parameters": settings})
 
     def check(self, pipeline, catalog):
         SourceCheck().before_pipeline_run(pipeline=pipeline, catalog=catalog)
