@@ -24,7 +24,7 @@ SMALL = {
 
 @pytest.fixture(scope="module")
 def bars() -> pd.DataFrame:
-    table = generate_sample_market(SampleMarketSettings(n_codes=24, start="2018-10-01", end="2019-09-30", seed=5))
+    table = generate_sample_market(SampleMarketSettings(n_codes=24, start="2018-10-01", end="2020-05-29", seed=5))
     names = {"Date": "date", "Code": "code", "O": "open", "H": "high", "L": "low", "C": "close", "Vo": "volume"}
     frame = table["bars"].rename(columns=names)[[*names.values()]]
     return frame.assign(rating=np.random.default_rng(0).normal(size=len(frame)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -212,12 +213,17 @@ class Study:
             "pipeline": pipeline,
             "catalog": self._catalog,
         }
+        chatter = logging.getLogger("kedro")  # two lines for every dataset
+        level = chatter.level
+        chatter.setLevel(logging.WARNING)
         try:
             manager.hook.before_pipeline_run(**of_run)
             results = SequentialRunner().run(pipeline, self._catalog, hook_manager=manager)
         except BaseException as error:
             manager.hook.on_pipeline_error(error=error, **of_run)
             raise
+        finally:
+            chatter.setLevel(level)
         manager.hook.after_pipeline_run(run_result=results, **of_run)
         return {name: result for name, result in results.items() if not _is_stored(self._catalog, name)}
 
