@@ -102,47 +102,47 @@ class Study:
     @property
     def panel(self) -> xr.Dataset:
         """Prices, returns and flags on (date, code); NaN where a stock did not trade."""
-        return self["panel"]
+        return self["panel"]  # type: ignore[no-any-return]
 
     @property
     def features(self) -> xr.Dataset:
         """Normalised features `x` (date, code, feature) and the universe `in_universe` (date, code)."""
-        return self["features"]
+        return self["features"]  # type: ignore[no-any-return]
 
     @property
     def graph_edges(self) -> pd.DataFrame:
         """Edges of correlated stocks: asof, source, target and attributes."""
-        return self["graph_edges"]
+        return self["graph_edges"]  # type: ignore[no-any-return]
 
     @property
     def labels(self) -> xr.Dataset:
         """Forward returns `ret` (date, code, horizon), fractions; NaN where they could not be traded."""
-        return self["labels"]
+        return self["labels"]  # type: ignore[no-any-return]
 
     @property
     def split(self) -> dict[str, Any]:
         """Dates of train, valid and test."""
-        return self["split"]
+        return self["split"]  # type: ignore[no-any-return]
 
     @property
     def ensemble(self) -> Ensemble:
         """The trained networks."""
-        return self["ensemble"]
+        return self["ensemble"]  # type: ignore[no-any-return]
 
     @property
     def scores(self) -> pd.DataFrame:
         """Scores of the network on the validation and the test part: date, code, split, score_<h>d and quantiles."""
-        return self["predictions"]
+        return self["predictions"]  # type: ignore[no-any-return]
 
     @property
     def metrics(self) -> dict[str, Any]:
         """Figures of every model: part -> model -> horizon -> figure, as in metrics.json."""
-        return self["metrics"]
+        return self["metrics"]  # type: ignore[no-any-return]
 
     @property
     def ranking(self) -> pd.DataFrame:
         """The latest session ranked by the trained networks."""
-        return self["latest_ranking"]
+        return self["latest_ranking"]  # type: ignore[no-any-return]
 
     @property
     def figures(self) -> dict[str, go.Figure]:

@@ -10,7 +10,7 @@ from gogooku_kedro.arrays.groups import UNKNOWN
 from gogooku_kedro.metrics.align import WidePart
 from gogooku_kedro.metrics.decile_portfolios import long_short_targets, overlapping
 from gogooku_kedro.metrics.rank_ic import matched, row_ranks
-from gogooku_kedro.typing import FloatArray
+from gogooku_kedro.typing import FloatArray, TextArray
 
 SIZE_SESSIONS = 60
 """Sessions whose median traded value stands for the size of a stock."""
@@ -91,5 +91,6 @@ def _standardised(ranks: FloatArray) -> FloatArray:
     return standard
 
 
-def _sectors(panel: xr.Dataset, codes: pd.Index[str]) -> np.ndarray:
-    return panel["sector"].sel(code=codes).to_series().replace("", UNKNOWN).to_numpy()
+def _sectors(panel: xr.Dataset, codes: pd.Index[str]) -> TextArray:
+    names: TextArray = panel["sector"].sel(code=codes).values.astype(str)
+    return np.where(names == "", UNKNOWN, names)
