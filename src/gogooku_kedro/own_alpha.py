@@ -249,9 +249,9 @@ def measure(scores: pd.DataFrame | pd.Series[float], ground: Ground, name: str =
     own, rows = _measured_rows(read, ground)
     beside = list(_beside(own.assign(model=name), ground))
     rules, features = ground.evaluation, xr.Dataset({"in_universe": ground.in_universe})
-    daily, deciles, _ = nodes.measure_days(beside, features, ground.labels, rules)
+    daily, deciles = nodes.measure_days(beside, features, ground.labels, rules)
     whole = [frame for frame in beside if table.split_name(str(frame["model"].iloc[0]))[1] is None]
-    returns, portfolios, *_ = nodes.measure_portfolios(
+    returns, portfolios = nodes.measure_portfolios(
         whole, ground.panel, ground.events, ground.labels, ground.labelling, rules
     )
     daily, deciles, returns = (frame[frame["horizon"].isin(horizons)] for frame in (daily, deciles, returns))

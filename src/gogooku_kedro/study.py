@@ -147,7 +147,7 @@ class Study:
     @property
     def figures(self) -> dict[str, go.Figure]:
         """The figures of the report by name."""
-        from gogooku_kedro.pipelines.report.nodes import OWN  # noqa: PLC0415
+        from gogooku_kedro.pipelines.report.figures import OWN  # noqa: PLC0415
 
         return {name: self[name] for names in OWN.values() for name in names}
 
