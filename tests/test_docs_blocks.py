@@ -31,7 +31,7 @@ PLACEHOLDERS = {
     r"JQUANTS_API_KEY=\S+": "JQUANTS_API_KEY=key",
 }
 """What stands for something that the reader chooses."""
-ELSEWHERE: dict[str, str] = {}
+ELSEWHERE: dict[str, str] = {"tutorials/python.md": "tests/test_own_alpha.py"}
 """Pages whose blocks of Python need more than this file gives, and the test that runs them."""
 
 
