@@ -165,7 +165,7 @@ def _beside(found: Evaluation, horizon: str) -> list[list[str]]:
                 format_estimate(figures["rank_ic"], tuple(figures["rank_ic_ci"])),
                 format_number(figures["sharpe_net"], "+.2f"),
                 "" if cell is None else format_estimate(cell.difference, cell.ci95),
-                "" if cell is None else cell.answer,
+                "" if cell is None else cell.answer or "",
             ]
         )
     return rows
@@ -173,13 +173,8 @@ def _beside(found: Evaluation, horizon: str) -> list[list[str]]:
 
 def _held(rows: pd.DataFrame) -> list[list[str]]:
     return [
-        [
-            str(row["code"]),
-            str(row["sector"]),
-            format_number(row["weight"], "+.2%"),
-            format_number(row["score"], "+.3f"),
-        ]
-        for row in rows.to_dict("records")
+        [str(code), str(sector), format_number(float(weight), "+.2%"), format_number(float(score), "+.3f")]
+        for code, sector, weight, score in rows[["code", "sector", "weight", "score"]].to_numpy()
     ]
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 from pandera.errors import SchemaError, SchemaErrors
 
-from gogooku_kedro.features.registry import FEATURES, unmet_needs
+from gogooku_kedro.features.registry import find_feature, is_feature, unmet_needs
 from gogooku_kedro.market.sessions import calendar_sessions
 from gogooku_kedro.schemas import DailyBars
 
@@ -100,18 +100,18 @@ def check_manifest(market: xr.Dataset, manifest: Mapping[str, Any], model_hashes
             f"no ranking: the model was trained on features {model_hashes[0][:12]}, the manifest is "
             f"{manifest['hash'][:12]}; train again with `kedro run --pipelines=training`"
         )
-    unknown = [entry["name"] for entry in manifest["features"] if entry["name"] not in FEATURES]
+    unknown = [entry["name"] for entry in manifest["features"] if not is_feature(entry["name"])]
     if unknown:
         raise NotPublishedError(f"no ranking: the model reads features that are no more: {', '.join(unknown[:5])}")
     needs = {
         need
         for entry in manifest["features"]
-        for need in FEATURES[entry["name"]].needs
+        for need in find_feature(entry["name"]).needs
         if not need.startswith("neighbour_")
     }
     unmet = unmet_needs(market.isel(date=slice(-RECENT, None)), needs)
     if unmet:
-        lost = [e["name"] for e in manifest["features"] if set(FEATURES[e["name"]].needs) & unmet.keys()]
+        lost = [e["name"] for e in manifest["features"] if set(find_feature(e["name"]).needs) & unmet.keys()]
         raise NotPublishedError(
             f"no ranking: {len(lost)} features of the model have no data any more ({', '.join(lost[:5])}): "
             f"{next(iter(unmet.values()))}"

@@ -18,9 +18,10 @@ from gogooku_kedro.arrays.cross_section import past_z, universe_mask
 from gogooku_kedro.arrays.groups import group_ids
 from gogooku_kedro.artifacts import atomic_file, key, remove_leftovers, remove_unused
 from gogooku_kedro.daily.chains import first_listed, input_chains
-from gogooku_kedro.features import FEATURES, Execution, compute_last
+from gogooku_kedro.features import Execution, compute_last
 from gogooku_kedro.features.feature import Feature
 from gogooku_kedro.features.normalise import CHANNELS, block_scores, model_columns, price_channels
+from gogooku_kedro.features.registry import find_feature
 from gogooku_kedro.graph import SnapshotCache, build_edges, neighbour_panel
 from gogooku_kedro.params import FeaturesParams, GraphParams
 from gogooku_kedro.typing import Array
@@ -243,10 +244,10 @@ class Extender:
         )
 
     def _own(self) -> list[Feature]:
-        return [FEATURES[e["name"]] for e in self.manifest["features"] if e["kind"] != "market"]
+        return [find_feature(e["name"]) for e in self.manifest["features"] if e["kind"] != "market"]
 
     def _over_time(self) -> list[Feature]:
-        return [FEATURES[e["name"]] for e in self.manifest["features"] if e["kind"] == "market"]
+        return [find_feature(e["name"]) for e in self.manifest["features"] if e["kind"] == "market"]
 
     def _needs(self) -> set[str]:
         return {need for entry in self.manifest["features"] for need in entry["needs"]}

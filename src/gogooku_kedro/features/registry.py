@@ -151,6 +151,11 @@ def find_feature(name: str) -> Feature:
     return FEATURES[name]
 
 
+def is_feature(name: str) -> bool:
+    """Return whether `find_feature` finds one of this name."""
+    return name in FEATURES or name in REGISTERED or name.startswith(EXTRA)
+
+
 def feature(
     *, needs: Sequence[str], lookback: int, formula: str = "", kind: Kind = "stock", name: str = ""
 ) -> Callable[[Function], Function]:
