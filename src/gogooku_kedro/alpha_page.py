@@ -79,12 +79,11 @@ def tear_sheet_figures(found: Evaluation, horizon: str) -> list[go.Figure]:
     held = exposure.held_weights(part, sessions)
     chosen = {"horizon": horizon, "split": found.part}
     cost = found.ground.evaluation.cost_bps
-    profile = decile_profile(found.deciles[found.deciles["horizon"] == horizon])
     figures = [
         own_figures.rolling_rank_ic(own, horizon),
         ranking.rank_ic_by_month(daily, horizon, found.name),
         own_figures.rank_ic_by_sector(exposure.sector_contributions(part, sessions, panel), horizon),
-        ranking.decile_returns(profile, (found.name, NETWORK, REFERENCE), found.part),
+        _deciles(found, horizon),
         portfolio.portfolio_equity(found.portfolio_returns, cost, portfolio=LONG_SHORT, **chosen),
         portfolio.portfolio_drawdown(found.portfolio_returns, cost, portfolio=LONG_SHORT, **chosen),
         portfolio.portfolio_turnover(found.portfolio_returns, horizon, split=found.part),
@@ -92,6 +91,14 @@ def tear_sheet_figures(found: Evaluation, horizon: str) -> list[go.Figure]:
         own_figures.size_exposure_lines(exposure.size_exposure(held, panel)),
     ]
     return [_highlighted(figure, found.name) for figure in figures]
+
+
+def _deciles(found: Evaluation, horizon: str) -> go.Figure:
+    """The figure of the report, of one horizon: a panel as wide as the page."""
+    profile = decile_profile(found.deciles[found.deciles["horizon"] == horizon])
+    figure = ranking.decile_returns(profile, (found.name, NETWORK, REFERENCE), found.part)
+    figure.update_layout(height=470, xaxis_domain=[0, 1])
+    return figure.update_annotations(x=0.5)
 
 
 def _own_part(found: Evaluation) -> WidePart:

@@ -128,8 +128,7 @@ def build_panel(
     fields["volume"] = grid.dense("volume")
     fields["adj_volume"] = fields["volume"] * event
     fields["turnover_value"] = grid.dense("turnover_value")
-    ret_1d = _one_day_return(close / event, jump)
-    fields["ret_1d"] = ret_1d
+    fields["ret_1d"] = ret_1d = _one_day_return(close / event, jump)
     fields |= limits
     exact = {f"exact_{name}": fields[f"adj_{name}"] for name in ("open", "close")}
     fields = {name: values.astype(np.float32) for name, values in fields.items()} | exact

@@ -63,16 +63,13 @@ def sector_contributions(part: WidePart, horizon: int, panel: xr.Dataset) -> pd.
     usable = np.isfinite(product).any(axis=1)
     each = pd.DataFrame((product / np.maximum(count, 1))[usable], columns=part.codes)
     sectors = _sectors(panel, part.codes)
-    return (
-        pd.DataFrame(
-            {
-                "rank_ic": each.T.groupby(sectors).sum().mean(axis=1),
-                "stocks": each.notna().T.groupby(sectors).sum().mean(axis=1),
-            }
-        )
-        .rename_axis("sector")
-        .reset_index()
+    found = pd.DataFrame(
+        {
+            "rank_ic": each.T.groupby(sectors).sum().mean(axis=1),
+            "stocks": each.notna().T.groupby(sectors).sum().mean(axis=1),
+        }
     )
+    return found[found["stocks"] > 0].rename_axis("sector").reset_index()
 
 
 def last_holdings(part: WidePart, horizon: int, panel: xr.Dataset) -> pd.DataFrame:
