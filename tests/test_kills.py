@@ -83,7 +83,7 @@ class Stage:
     def readable(self) -> dict[str, bool]:
         """Return which outputs load; what loads is as it was given."""
         catalog, found = self._catalog(), {}
-        for output in self._given:
+        for output in filter(catalog.exists, self._given):
             try:
                 found[output] = str(_loaded(catalog, output)) == str(self._given[output])
             except DatasetError:

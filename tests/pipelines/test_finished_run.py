@@ -343,4 +343,4 @@ def test_mlflow_has_the_final_metrics(mlflow_run, metrics, finished_run):
     gain = answers["better"]["horizons"]["5d"]["difference"]
     assert logged["less_best_baseline_5d/rank_ic"] == pytest.approx(gain)
     assert logged["test/rank_ic_1d"] == pytest.approx(metrics["test"]["model"]["1d"]["rank_ic"])
-    assert logged["valid/rank_ic_20d"] == pytest.approx(metrics["valid"]["model"]["20d"]["rank_ic"])
+    assert logged["final_valid/rank_ic_20d"] == pytest.approx(metrics["valid"]["model"]["20d"]["rank_ic"])

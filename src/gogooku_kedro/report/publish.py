@@ -117,8 +117,12 @@ def log_numbers(tree: Mapping[str, Any], prefix: str = "") -> None:
 
 
 def log_metrics(metrics: Mapping[str, Any], prefix: str) -> None:
-    """Log the network's rank IC of every part and horizon to the open MLflow run, and metrics.json as a file."""
-    parts = {part: metrics[part].get(NETWORK, {}) for part in ("valid", "test") if part in metrics}
+    """Log the network's rank IC of every part and horizon to the open MLflow run, and metrics.json as a file.
+
+    That of the validation part is `final_valid`, because `valid` is the curve of the training.
+    """
+    names = {"valid": "final_valid", "test": "test"}
+    parts = {name: metrics[part].get(NETWORK, {}) for part, name in names.items() if part in metrics}
     found = {part: {f"rank_ic_{name}": of["rank_ic"] for name, of in cells.items()} for part, cells in parts.items()}
     log_numbers(found, prefix)
     mlflow.log_dict(dict(metrics), f"{prefix or 'metrics'}.json")

@@ -130,7 +130,8 @@ def summarise_metrics(
         **{name: ensemble.training[name] for name in ("device", "n_parameters", "refit")},
         "cost_bps": params.cost_bps,
     }
-    run["seconds"] = {stage: round(sum(nodes.values()), 1) for stage, nodes in run["seconds"].items()}
+    before = ((stage, nodes) for stage, nodes in run["seconds"].items() if stage != "report")  # which has begun
+    run["seconds"] = {stage: round(sum(nodes.values()), 1) for stage, nodes in before}
     measured = aggregate(
         daily_metrics,
         params.sessions_per_year,
