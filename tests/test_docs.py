@@ -261,7 +261,6 @@ def test_the_parameter_counts_are_those_of_the_network():
         "fusion": ["fusion"],
         "trunk": ["trunk"],
         "heads and neutralisation": ["score_head", "quantile_head", "neutralise"],
-        "linear path": ["linear_path"],
     }
     base = base_parameters()["model"]
     production = OmegaConf.merge(base, OmegaConf.load(ROOT / "conf/gat_production/parameters.yml")["model"])
