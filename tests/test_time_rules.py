@@ -33,8 +33,9 @@ INGESTION = IngestionParams(
     price_limits="tse",
     max_move=0.5,
     split_like_jumps="invalid",
-    extra_columns={"rating": 0, "late_rating": 2},
+    extra_columns={},
 )
+RATED = INGESTION.model_copy(update={"extra_columns": {"rating": 0, "late_rating": 2}})
 ATTRIBUTES = ("correlation", "abs_correlation", "same_sector", "is_self")
 LAST_KNOWN = 490  # position of the session t
 FIRST_SCORED = LAST_KNOWN - 40
@@ -61,7 +62,7 @@ def tables() -> Tables:
     settings = SampleMarketSettings(n_codes=48, start="2018-10-01", end="2020-12-30", seed=3)
     market = generate_sample_market(settings)
     rng = np.random.default_rng(0)
-    for name in INGESTION.extra_columns:
+    for name in RATED.extra_columns:
         market["bars"][name] = rng.normal(size=len(market["bars"]))
     return {name: market[name] for name in TABLES}
 
@@ -111,7 +112,7 @@ def graph_params(residual: str) -> GraphParams:
 def flow(tables: Tables, residual: str = "market", normalisation: str = "gaussian_rank") -> Flow:
     """From raw tables to the scores of a network with fixed weights, through the nodes."""
     params = features_params(normalisation)
-    data = data_flow(tables, INGESTION, params, graph_params(residual), labels_params())
+    data = data_flow(tables, RATED, params, graph_params(residual), labels_params())
     features = normalised(data, data.candidates, params)
 
     context = market_columns(data.candidates)
@@ -183,7 +184,7 @@ def other_prices(tables: Tables, t: pd.Timestamp) -> Tables:
     for column in ("O", "H", "L", "C"):
         bars.loc[late, column] *= scale
     bars.loc[late, "Vo"] *= rng.integers(1, 50, late.sum())
-    bars.loc[late, [*INGESTION.extra_columns]] += 1.0
+    bars.loc[late, [*RATED.extra_columns]] += 1.0
     index.loc[after(index, t), "C"] *= 3.0
     late_issue = after(issues, t)
     issues.loc[late_issue, "S33"] = "9050"
@@ -298,7 +299,7 @@ def test_a_planted_leak_stops_the_run_and_is_named(known: Flow):
 def test_the_blocks_of_a_dask_cluster_keep_the_rule(tables: Tables, known: Flow):
     t = known.panel.indexes["date"][LAST_KNOWN]
     on_a_cluster = features_params(engine="dask")
-    later = data_flow(other_prices(tables, t), INGESTION, on_a_cluster, graph_params("market"), labels_params())
+    later = data_flow(other_prices(tables, t), RATED, on_a_cluster, graph_params("market"), labels_params())
     for name in known.data.raw_features:
         equal_bits(
             known.data.raw_features[name].sel(date=slice(None, t)),
@@ -309,6 +310,6 @@ def test_the_blocks_of_a_dask_cluster_keep_the_rule(tables: Tables, known: Flow)
 def test_every_registered_feature_is_under_the_rule(known: Flow):
     assert known.data.candidates["dropped"] == {}
     raw = known.data.raw_features
-    assert set(raw.data_vars) == {*FEATURES, *(f"extra_{name}" for name in INGESTION.extra_columns)}
+    assert set(raw.data_vars) == {*FEATURES, *(f"extra_{name}" for name in RATED.extra_columns)}
     at_t = raw.isel(date=slice(LAST_KNOWN - 20, LAST_KNOWN + 1))
     assert [name for name in raw if not at_t[name].notnull().any()] == []

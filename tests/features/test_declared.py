@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from gogooku_kedro.features import engine
+from gogooku_kedro.features import engine, registry
 from gogooku_kedro.features.declared import DeclaredPanel, UndeclaredColumnError
 from gogooku_kedro.features.feature import Family
 from gogooku_kedro.refusals import sentence_of
@@ -36,7 +36,7 @@ def test_a_feature_with_such_a_formula_is_named_with_the_column_and_the_remedy(m
     (january,) = own.feature(
         "january", ("adj_close",), 0, "1 in January", lambda p: p["adj_close"] * p["date"].dt.month
     )
-    monkeypatch.setitem(engine.FEATURES, "january", january)
+    monkeypatch.setitem(registry.FEATURES, "january", january)
     with pytest.raises(UndeclaredColumnError) as refused:
         list(engine.stream_selected(PANEL, [january]))
     assert sentence_of(refused.value) == (

@@ -106,7 +106,7 @@ def test_more_memory_means_fewer_and_larger_blocks(panel):
     least = least_memory(panel)
     counts = [len(blocks_of(panel, Execution(memory_mb=memory))) for memory in (least, 3 * least, 100 * least)]
     assert counts == sorted(counts, reverse=True)
-    groups = list(engine._groups(select_features(panel, EVERY).features))
+    groups = list(engine._groups(select_features(panel, EVERY).features, (np.inf,), engine.LOOKBACKS))
     assert counts[-1] == len(groups)
     assert len(blocks_of(panel, Execution(workers=2, memory_mb=100 * least))) == 2 * len(groups)
 
@@ -115,7 +115,7 @@ def test_more_memory_means_fewer_and_larger_blocks(panel):
 def test_auto_is_a_block_for_every_core_with_the_same_bits(panel, whole, cores, monkeypatch):
     monkeypatch.setattr(engine, "cores", lambda: cores)
     execution = Execution(workers="auto", memory_mb=100_000)
-    groups = list(engine._groups(select_features(panel, EVERY).features))
+    groups = list(engine._groups(select_features(panel, EVERY).features, (np.inf,), engine.LOOKBACKS))
     assert len(blocks_of(panel, execution)) == cores * len(groups)
     assert_same_bits(whole, compute_features(panel, EVERY, execution))
 
