@@ -118,7 +118,8 @@ def test_j_quants_tables_become_daily_bars():
     )
     master = pd.DataFrame({"Date": ["2024-01-05"], "Code": ["72030"], "S33Nm": ["輸送用機器"], "MktNm": ["プライム"]})
     bars, report = standardise_bars(raw, master)
-    assert list(bars.columns) == list(DailyBars.to_schema().columns)
+    named = [name for name, column in DailyBars.to_schema().columns.items() if not column.regex]
+    assert list(bars.columns) == named
     assert bars["adj_factor"].tolist() == [1.0, 0.5]  # the event of a day without trade stays
     assert bars["limit_up"].tolist() == [True, False]
     assert bars["sector"].tolist() == ["n/a", "輸送用機器"]  # not known before its date
