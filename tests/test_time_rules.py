@@ -184,7 +184,7 @@ def other_prices(tables: Tables, t: pd.Timestamp) -> Tables:
     for column in ("O", "H", "L", "C"):
         bars.loc[late, column] *= scale
     bars.loc[late, "Vo"] *= rng.integers(1, 50, late.sum())
-    bars.loc[late, [*RATED.extra_columns]] += 1.0
+    bars.loc[late, [name for name in RATED.extra_columns if name in bars]] += 1.0
     index.loc[after(index, t), "C"] *= 3.0
     late_issue = after(issues, t)
     issues.loc[late_issue, "S33"] = "9050"

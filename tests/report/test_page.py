@@ -147,7 +147,7 @@ def test_a_phone_gets_its_own_width_and_wide_tables_scroll_inside_their_frame(da
 
 SETTINGS = {
     "model": {"window": 20, "hidden_size": 32, "gat": {"enabled": True, "conv": "gatv2", "heads": 4}},
-    "training": {"max_epochs": 9, "precision": "32"},
+    "training": {"refit": "none", "max_epochs": 9, "precision": "32"},
 }
 
 SECTIONS = [
