@@ -16,7 +16,8 @@ from gogooku_kedro.daily.knowledge import company_names, known_tables, newest_se
 from gogooku_kedro.daily.page import render_page
 from gogooku_kedro.daily.publication import Publications
 from gogooku_kedro.daily.ranking import make_ranking
-from gogooku_kedro.market import build_events, build_panel, standardise_bars
+from gogooku_kedro.market import build_events
+from gogooku_kedro.market.under_settings import bars_under, panel_under
 from gogooku_kedro.params import DailyParams, IngestionParams
 from gogooku_kedro.schemas import Ranking
 
@@ -82,24 +83,9 @@ def market_of_morning(
         checks.check_session(
             newest, checks.expected_session(ingestion.calendar, local, daily.published, daily.delay_days)
         )
-    split_like = ingestion.split_like_jumps == "invalid"
-    bars, report = standardise_bars(
-        known["raw_bars"],
-        known["listed_issues"],
-        timezone=ingestion.timezone,
-        calendar=ingestion.calendar,
-        max_move=ingestion.max_move,
-        split_like_jumps=split_like,
-    )
+    bars, report = bars_under(known["raw_bars"], known["listed_issues"], ingestion)
     checks.check_bars(bars, session, daily.rows_share)
-    panel = build_panel(
-        bars,
-        known["market_index"],
-        max_move=ingestion.max_move,
-        price_limits=ingestion.price_limits,
-        calendar=ingestion.calendar,
-        split_like_jumps=split_like,
-    )
+    panel = panel_under(bars, known["market_index"], ingestion)
     events = build_events(panel, *(known[name] for name in ("statements", "investor_flows", "margin_balances")))
     known_at = daily.known_at or now.timestamp() + _LATER
     names, source = company_names(known["listed_issues"]), report["source"]

@@ -6,6 +6,7 @@ import pandas as pd
 import xarray as xr
 
 from gogooku_kedro import market
+from gogooku_kedro.market.under_settings import bars_under, panel_under
 from gogooku_kedro.params import IngestionParams
 
 
@@ -13,28 +14,12 @@ def standardise_bars(
     raw_bars: pd.DataFrame, listed_issues: pd.DataFrame, params: IngestionParams
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Classify and count the dirt of the raw bars, and handle it by written rules."""
-    return market.standardise_bars(
-        raw_bars,
-        listed_issues,
-        timezone=params.timezone,
-        calendar=params.calendar,
-        max_move=params.max_move,
-        split_like_jumps=params.split_like_jumps == "invalid",
-        extra_columns=[*params.extra_columns],
-    )
+    return bars_under(raw_bars, listed_issues, params)
 
 
 def build_panel(daily_bars: pd.DataFrame, market_index: pd.DataFrame, params: IngestionParams) -> xr.Dataset:
     """Arrange the bars as (date, code) with causally adjusted prices."""
-    return market.build_panel(
-        daily_bars,
-        market_index,
-        max_move=params.max_move,
-        price_limits=params.price_limits,
-        calendar=params.calendar,
-        split_like_jumps=params.split_like_jumps == "invalid",
-        extra_columns=params.extra_columns,
-    )
+    return panel_under(daily_bars, market_index, params)
 
 
 def build_events(
