@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import time
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -78,6 +79,29 @@ def atomic_file(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             unfinished.unlink(missing_ok=True)
+
+
+def read_arrays(path: Path, name: str) -> dict[str, Array]:
+    """Return what `write_arrays` stored, and note that the file is used, for `remove_unused`.
+
+    Raises:
+        ValueError: The file cannot be read, fails a checksum, or was stored under another name.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            arrays = dict(stored)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(str(error)) from error
+    if str(arrays.pop("key", "")) != name:
+        raise ValueError("it has another key")
+    os.utime(path)
+    return arrays
+
+
+def write_arrays(path: Path, name: str, arrays: Mapping[str, Any]) -> None:
+    """Store arrays and the name that they are asked for by, whole or not at all."""
+    with atomic_file(path) as unfinished, unfinished.open("wb") as file:
+        np.savez(file, key=name, **arrays)
 
 
 class RootLock:

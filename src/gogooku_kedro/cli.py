@@ -12,7 +12,14 @@ from kedro.framework.cli.project import run as kedro_run
 
 from gogooku_kedro import desk_commands
 from gogooku_kedro.columns import HORIZONS
-from gogooku_kedro.command_line import checked_parameters, configuration, of_an_environment, only_writer, with_lists
+from gogooku_kedro.command_line import (
+    check_stored,
+    checked_parameters,
+    configuration,
+    of_an_environment,
+    only_writer,
+    with_lists,
+)
 from gogooku_kedro.refusals import refusals_alone
 
 if TYPE_CHECKING:
@@ -135,16 +142,13 @@ def evaluate(env: str | None, conf_source: str | None, params: dict[str, Any], s
     from kedro.io import DataCatalog, DatasetError
 
     from gogooku_kedro.alpha_page import tear_sheet
-    from gogooku_kedro.lineage import Lineage
     from gogooku_kedro.metrics.given_scores import read_scores
     from gogooku_kedro.own_alpha import STORED, Ground, measure
 
     catalog = DataCatalog.from_config(loader["catalog"])
     try:
         given = read_scores(scores)
-        if missing := [name for name in STORED if not catalog.exists(name)]:
-            raise ValueError(f"no {', '.join(missing)} yet: run `kedro run` first, with this --env and --params")
-        Lineage(catalog, parameters, env or "base").check(STORED)
+        check_stored(catalog, parameters, env, STORED)
         found = measure(given, Ground.of_run(catalog.load, parameters), name)
     except (ValueError, DatasetError) as error:
         raise click.ClickException(str(error)) from error

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from kedro.config import AbstractConfigLoader, MissingConfigException
@@ -16,6 +16,9 @@ from omegaconf import OmegaConf
 from yaml import YAMLError
 
 from gogooku_kedro.validation import configuration_problems
+
+if TYPE_CHECKING:
+    from kedro.io import DataCatalog
 
 Command = Callable[..., Any]
 
@@ -99,6 +102,20 @@ def checked_parameters(loader: AbstractConfigLoader) -> dict[str, Any]:
     if problems:
         raise click.ClickException("\n".join(problems))
     return parameters
+
+
+def check_stored(catalog: DataCatalog, parameters: dict[str, Any], env: str | None, names: Collection[str]) -> None:
+    """See that a run has left some datasets, and that they are of these settings.
+
+    Raises:
+        ValueError: Something is missing, or of other settings.
+    """
+    from gogooku_kedro.lineage import Lineage  # noqa: PLC0415  pandas: only for what reads
+
+    missing = [name for name in names if not catalog.exists(name)]
+    if missing:
+        raise ValueError(f"no {', '.join(missing)} yet: run `kedro run` first, with this --env and --params")
+    Lineage(catalog, parameters, env or "base").check(names)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gogooku_kedro.columns import HORIZONS
-from gogooku_kedro.command_line import checked_parameters, configuration, of_an_environment
+from gogooku_kedro.command_line import check_stored, checked_parameters, configuration, of_an_environment
 from gogooku_kedro.refusals import refusals_alone
 
 if TYPE_CHECKING:
@@ -139,15 +139,6 @@ def _to_alphalens(stored: dict[str, Any], file: Path, horizon: int) -> str:
 
 
 def _stored(catalog: DataCatalog, parameters: dict[str, Any], env: str | None, *names: str) -> dict[str, Any]:
-    """Load what a run has left, and see that it is of these settings.
-
-    Raises:
-        ValueError: Something is missing, or of other settings.
-    """
-    from gogooku_kedro.lineage import Lineage
-
-    missing = [name for name in names if not catalog.exists(name)]
-    if missing:
-        raise ValueError(f"no {', '.join(missing)} yet: run `kedro run` with the --env and --params of this command")
-    Lineage(catalog, parameters, env or "base").check(names)
+    """Load what a run has left, after `check_stored`."""
+    check_stored(catalog, parameters, env, names)
     return {name: catalog.load(name) for name in names}

@@ -20,6 +20,7 @@ from gogooku_kedro.baselines.neutral import neutral_frames
 from gogooku_kedro.baselines.rows import FitContext, FitSettings
 from gogooku_kedro.columns import horizon_name, score_column
 from gogooku_kedro.labels.split import Part, Split, split_mask
+from gogooku_kedro.metrics.align import horizons_of
 from gogooku_kedro.metrics.given_scores import given_scores, read_scores, scored_horizons
 from gogooku_kedro.params import EvaluationParams, FeaturesParams, IngestionParams, LabelsParams
 
@@ -295,7 +296,7 @@ def _measured_rows(read: pd.DataFrame, ground: Ground) -> tuple[pd.DataFrame, di
 def _beside(own: pd.DataFrame, ground: Ground) -> Iterator[pd.DataFrame]:
     """The own scores, their neutral versions where there is a graph, and the models on the same rows."""
     keys = ["date", "code"]
-    columns = [*(score_column(int(h)) for h in ground.labels["horizon"].values)]
+    columns = [score_column(horizon) for horizon in horizons_of(ground.labels)]
     yield own
     if ground.graph_edges is not None:
         factors = ground.evaluation.factors

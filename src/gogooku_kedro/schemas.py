@@ -7,6 +7,8 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
 
+from gogooku_kedro.columns import SCORES
+
 HORIZONS = ("1d", "5d", "10d", "20d")
 _ROUNDING = 1e-6  # relative, as in the cleaning rules
 _DATE = "datetime64[ns]"
@@ -118,6 +120,10 @@ class GraphEdges(pa.DataFrameModel):
         return bool((distance < 1e-5).all())
 
 
+def _has_finite_scores(table: pd.DataFrame) -> bool:
+    return bool(np.isfinite(table[list(SCORES)].to_numpy(dtype=np.float64)).all())
+
+
 class Predictions(pa.DataFrameModel):
     """Scores of the valid and test sessions; high means expected to do better."""
 
@@ -139,8 +145,7 @@ class Predictions(pa.DataFrameModel):
     @classmethod
     def is_finite(cls, predictions: pd.DataFrame) -> bool:
         """No score is infinite."""
-        scores = predictions[[f"score_{horizon}" for horizon in HORIZONS]]
-        return bool(np.isfinite(scores.to_numpy(dtype=np.float64)).all())
+        return _has_finite_scores(predictions)
 
     @pa.dataframe_check(error="one row per date, code (and model or seed)")
     @classmethod
@@ -223,8 +228,7 @@ class Ranking(pa.DataFrameModel):
     @classmethod
     def is_finite(cls, ranking: pd.DataFrame) -> bool:
         """No score is infinite."""
-        scores = ranking[[f"score_{horizon}" for horizon in HORIZONS]]
-        return bool(np.isfinite(scores.to_numpy(dtype=np.float64)).all())
+        return _has_finite_scores(ranking)
 
     @pa.dataframe_check(error="one session, and every stock once")
     @classmethod

@@ -21,7 +21,7 @@ from gogooku_kedro.columns import horizon_name
 from gogooku_kedro.labels.returns import Entry
 from gogooku_kedro.metrics.align import Predictions, WidePart, frames_of, wide_parts
 from gogooku_kedro.metrics.daily import number, one_day_late
-from gogooku_kedro.metrics.rank_ic import row_ranks
+from gogooku_kedro.metrics.rank_ic import rank_shares
 from gogooku_kedro.metrics.significance import bootstrap_sharpe_ci, sharpe
 from gogooku_kedro.params import EvaluationParams
 from gogooku_kedro.typing import FloatArray
@@ -42,10 +42,8 @@ def smoothed(score: FloatArray, decay: float) -> FloatArray:
         score: (date, code), NaN = no score.
         decay: At least 0, which keeps the ranks, and below 1.
     """
-    present = np.isfinite(score)
-    ranks = row_ranks(score) / np.maximum(present.sum(axis=1, keepdims=True), 1)
-    mean = pd.DataFrame(ranks).ewm(alpha=1 - decay, adjust=False, ignore_na=True).mean().to_numpy()
-    return np.where(present, mean, np.nan)
+    mean = pd.DataFrame(rank_shares(score)).ewm(alpha=1 - decay, adjust=False, ignore_na=True).mean().to_numpy()
+    return np.where(np.isfinite(score), mean, np.nan)
 
 
 class Trading:

@@ -13,10 +13,9 @@ import pandas as pd
 import xarray as xr
 
 from gogooku_kedro.baselines import table
-from gogooku_kedro.columns import KEYS, horizon_sessions, score_columns
-from gogooku_kedro.metrics.align import WidePart, wide_parts
-from gogooku_kedro.metrics.rank_ic import rank_ic, row_ranks
-from gogooku_kedro.typing import FloatArray
+from gogooku_kedro.columns import KEYS, horizon_sessions, score_column, score_columns
+from gogooku_kedro.metrics.align import WidePart, horizons_of, wide_parts
+from gogooku_kedro.metrics.rank_ic import rank_ic, rank_shares
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +94,7 @@ def blend_weights(frames: Iterable[pd.DataFrame], labels: xr.Dataset, how: Liter
         ValueError: The weights are to be chosen, and a member has no validation part.
     """
     known = {str(frame["model"].iloc[0]): frame for frame in frames}
-    scores = [f"score_{int(h)}d" for h in labels["horizon"].values]
+    scores = [score_column(horizon) for horizon in horizons_of(labels)]
     found: Weights = {}
     for blend in (model for model in table.MODELS if model.members and known.keys() >= set(model.members)):
         equal = [1 / len(blend.members)] * len(blend.members)
@@ -138,12 +137,12 @@ def _chosen(members: Sequence[pd.DataFrame], labels: xr.Dataset, equal: list[flo
     chosen = {}
     for horizon in parts[0].scores:
         present = np.logical_and.reduce([np.isfinite(part.scores[horizon]) for part in parts])
-        ranks = [_shares(np.where(present, part.scores[horizon], np.nan)) for part in parts]
+        ranks = [rank_shares(np.where(present, part.scores[horizon], np.nan)) for part in parts]
         returns = parts[0].returns[horizon]
         quality = [
             bn.nanmean(rank_ic(sum(w * rank for w, rank in zip(c, ranks, strict=True)), returns)) for c in candidates
         ]
-        chosen[f"score_{horizon}d"] = candidates[int(np.argmax(np.nan_to_num(quality, nan=-np.inf)))]
+        chosen[score_column(horizon)] = candidates[int(np.argmax(np.nan_to_num(quality, nan=-np.inf)))]
     return chosen
 
 
@@ -155,12 +154,6 @@ def _valid_part(member: pd.DataFrame, labels: xr.Dataset) -> WidePart:
             f"scores of it; write evaluation.blend: equal"
         )
     return next(iter(wide_parts(valid, labels)))
-
-
-def _shares(score: FloatArray) -> FloatArray:
-    ranks = row_ranks(score)
-    shares: FloatArray = ranks / np.maximum(np.isfinite(score).sum(axis=1, keepdims=True), 1)
-    return shares
 
 
 def _in_words(chosen: Mapping[str, Sequence[float]], members: Sequence[str]) -> str:

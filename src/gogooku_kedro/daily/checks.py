@@ -136,8 +136,9 @@ def check_missing(features: xr.Dataset, manifest: Mapping[str, Any], missing_sha
     if not inside[-1].any():
         raise NotPublishedError("no ranking: no stock is in the universe on the newest session, on which few traded")
     masks = features["x"].sel(feature=[f"missing_{family}" for family in manifest["masks"]]).values
-    shares = np.array([day[present].mean(axis=0) if present.any() else np.full(len(manifest["masks"]), np.nan)
-                       for day, present in zip(masks[-BEFORE - 1 :], inside[-BEFORE - 1 :], strict=True)])  # fmt: skip
+    recent, unknown = slice(-BEFORE - 1, None), np.full(len(manifest["masks"]), np.nan)
+    days = zip(masks[recent], inside[recent], strict=True)
+    shares = np.array([day[present].mean(axis=0) if present.any() else unknown for day, present in days])
     before = shares[:-1][~np.isnan(shares[:-1]).any(axis=1)]
     usual = np.median(before, axis=0) if len(before) else np.zeros(shares.shape[1])
     for family, now, then in zip(manifest["masks"], shares[-1], usual, strict=True):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +14,7 @@ import xarray as xr
 
 from gogooku_kedro.arrays.cross_section import past_z, universe_mask
 from gogooku_kedro.arrays.groups import group_ids
-from gogooku_kedro.artifacts import atomic_file, key, remove_leftovers, remove_unused
+from gogooku_kedro.artifacts import key, read_arrays, remove_leftovers, remove_unused, write_arrays
 from gogooku_kedro.daily.chains import first_listed, input_chains
 from gogooku_kedro.features import Execution, compute_last
 from gogooku_kedro.features.feature import Feature
@@ -101,21 +99,14 @@ class SessionStore:
         if not path.exists():
             return None
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                arrays = dict(stored)
-            if str(arrays.pop("chain", "")) != chain:
-                raise ValueError("it is of other inputs")
-            session = _Session(**arrays)
-        except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            return _Session(**read_arrays(path, chain))
+        except (ValueError, TypeError) as error:
             LOGGER.warning("%s is damaged (%s); the session is computed again", path, error)
             return None
-        os.utime(path)
-        return session
 
     def save(self, date: pd.Timestamp, chain: str, session: _Session) -> None:
         """Store a session."""
-        with atomic_file(self.path(date, chain)) as unfinished, unfinished.open("wb") as file:
-            np.savez(file, chain=chain, **vars(session))
+        write_arrays(self.path(date, chain), chain, vars(session))
 
     def prune(self, keep_days: float = KEEP_DAYS) -> int:
         """Delete what was not used for `keep_days` days or left unfinished; return how many files that were."""

@@ -1,14 +1,12 @@
 """Graphs that were built before, by the content of what they were built from."""
 
 import logging
-import os
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import scipy
 
-from gogooku_kedro.artifacts import atomic_file, key, remove_leftovers, remove_unused
+from gogooku_kedro.artifacts import key, read_arrays, remove_leftovers, remove_unused, write_arrays
 from gogooku_kedro.graph.snapshot import Snapshot, Window
 from gogooku_kedro.params.graph import GraphParams
 
@@ -71,21 +69,14 @@ class SnapshotCache:
         if not path.exists():
             return None
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                arrays = dict(stored)
-            if str(arrays.pop("key", "")) != key:
-                raise ValueError("it has another key")
-            snapshot = Snapshot(**arrays)
-        except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            return Snapshot(**read_arrays(path, key))
+        except (ValueError, TypeError) as error:
             LOGGER.warning("graph cache: %s is damaged (%s); its graph is built again", path, error)
             return None
-        os.utime(path)
-        return snapshot
 
     def save(self, key: str, snapshot: Snapshot) -> None:
         """Store a graph under its key; a reader sees the whole file or none."""
-        with atomic_file(self.path(key)) as unfinished, unfinished.open("wb") as file:
-            np.savez(file, key=key, **snapshot._asdict())
+        write_arrays(self.path(key), key, snapshot._asdict())
 
     def prune(self, keep_days: float = KEEP_DAYS) -> int:
         """Delete what was not used for `keep_days` days or left unfinished, and return how many files that were."""

@@ -36,6 +36,12 @@ def row_ranks(values: FloatArray) -> FloatArray:
     return ranks
 
 
+def rank_shares(values: FloatArray) -> FloatArray:
+    """Return the ranks of each date's values (date, code) as shares of their number, above 0 and up to 1."""
+    shares: FloatArray = row_ranks(values) / np.maximum(np.isfinite(values).sum(axis=1, keepdims=True), 1)
+    return shares
+
+
 def row_correlation(left: FloatArray, right: FloatArray) -> FloatArray:
     """Return the Pearson correlation per date (date,) of two matched arrays (date, code).
 

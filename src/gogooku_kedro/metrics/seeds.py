@@ -14,6 +14,7 @@ import xarray as xr
 
 from gogooku_kedro.columns import horizon_name
 from gogooku_kedro.metrics.align import WidePart, wide_parts
+from gogooku_kedro.metrics.daily import number
 from gogooku_kedro.metrics.rank_ic import rank_ic
 from gogooku_kedro.typing import FloatArray
 
@@ -74,5 +75,4 @@ def _laggards(rank_ic: Mapping[str, Mapping[str, float | None]]) -> list[str]:
 
 
 def _mean(values: FloatArray) -> float | None:
-    mean = float(bn.nanmean(values)) if np.isfinite(values).any() else None
-    return mean
+    return number(bn.nanmean(values))

@@ -99,6 +99,8 @@ def refusal_of(pipeline: str, error: BaseException) -> str | None:
 
 def describe(facts: Mapping[str, Any], folder: Path) -> str:
     """Return what a morning left, in two lines."""
-    where = folder / "replays" if str(facts["state"]).startswith("replayed") else folder
+    from gogooku_kedro.daily.morning import REPLAYS  # noqa: PLC0415
+
+    where = folder / REPLAYS if str(facts["state"]).startswith("replayed") else folder
     lines = [f"ranking of {facts['date']}: {facts['state']}, {facts['rows']:,} stocks"]
     return "\n".join([*lines, f"{where / ('ranking_' + facts['date'])}.parquet, .csv, .html"])
