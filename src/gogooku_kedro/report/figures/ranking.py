@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,16 +41,13 @@ def cumulative_rank_ic(daily: pd.DataFrame, horizon: str) -> go.Figure:
         daily: Table of `daily_metrics`.
         horizon: Name of the horizon, e.g. "1d".
     """
-    check_columns(daily, ["model", "split", "horizon", "date", "rank_ic"], "daily metrics")
-    rows = daily[daily["horizon"] == horizon]
     figure = go.Figure()
-    for model in shown_models(model_order(list(rows["model"].unique()))):
-        days = rows[rows["model"] == model].sort_values("date")
+    for model, days in _days_by_model(daily, horizon):
         total = days["rank_ic"].fillna(0.0).groupby(days["split"]).cumsum()
         starts = days["split"].ne(days["split"].shift()) & (days["split"] == "test")
         add_model_line(figure, model, days["date"], total.where(~starts, np.nan))
     figure.update_xaxes(nticks=6, tickangle=0, tickformat="%b\n%Y")
-    test = rows.loc[rows["split"] == "test", "date"]
+    test = daily.loc[(daily["horizon"] == horizon) & (daily["split"] == "test"), "date"]
     if len(test):
         figure.add_vrect(
             x0=f"{test.min():%Y-%m-%d}",
@@ -71,11 +68,8 @@ def rolling_rank_ic(daily: pd.DataFrame, horizon: str) -> go.Figure:
         daily: Table of `daily_metrics`.
         horizon: Name of the horizon, e.g. "5d".
     """
-    check_columns(daily, ["model", "split", "horizon", "date", "rank_ic"], "daily metrics")
-    rows = daily[daily["horizon"] == horizon]
     figure = go.Figure()
-    for model in shown_models(model_order(list(rows["model"].unique()))):
-        days = rows[rows["model"] == model].sort_values("date")
+    for model, days in _days_by_model(daily, horizon):
         mean = days.groupby("split")["rank_ic"].transform(lambda part: part.rolling(ROLLING, ROLLING // 2).mean())
         add_model_line(figure, model, days["date"], mean)
     figure.add_hline(y=0, line={"color": "#888888", "width": 1})
@@ -230,3 +224,11 @@ def _half_width(row: Mapping[str, Any] | None) -> float | None:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, DECIMALS)
+
+
+def _days_by_model(daily: pd.DataFrame, horizon: str) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The models that figures show, in their order, with the sessions of a horizon in the order of time."""
+    check_columns(daily, ["model", "split", "horizon", "date", "rank_ic"], "daily metrics")
+    rows = daily[daily["horizon"] == horizon]
+    for model in shown_models(model_order(list(rows["model"].unique()))):
+        yield model, rows[rows["model"] == model].sort_values("date")

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
+from gogooku_kedro.report.figures.ranking import ROLLING
 from gogooku_kedro.report.figures.style import BLUE, DECIMALS, VERMILION, lay_out, plain_numbers
 
-ROLLING = 60
-"""Sessions of the rolling mean."""
 SECTORS = 12
 """Sectors with the largest exposure that are drawn; the others are one row."""
 
