@@ -314,7 +314,7 @@ class MlflowRecord:
             track(publish.log_metrics, metrics, name.removesuffix("metrics").rstrip("_"))
             oracle = oracle_bounds(catalog.load("market_oracle"), entry)
             held = catalog.load("portfolio_metrics") if name == "metrics" else None
-            publish.show_metrics(metrics, oracle, entry, paths(catalog, name), held, metrics["run"]["cost_bps"])
+            publish.show_metrics(metrics, oracle, entry, paths(catalog, name), held)
         if written >= PAGES:
             key_results = catalog.load("key_results")
 

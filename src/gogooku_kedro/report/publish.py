@@ -49,7 +49,6 @@ def show_metrics(
     entry: str,
     files: Mapping[str, str],
     portfolios: Mapping[str, Any] | None = None,
-    cost_bps: float = 0.0,
 ) -> None:
     """Print the model beside its baselines, and where the files with more are.
 
@@ -59,9 +58,8 @@ def show_metrics(
         entry: `labels.entry`.
         files: Name of a dataset -> its path.
         portfolios: portfolio_metrics.json, None where no portfolio was simulated.
-        cost_bps: Cost a side of the net figures, in basis points.
     """
-    ratios = {} if portfolios is None else _net_ratios(PortfolioMetrics.of(portfolios), cost_bps)
+    ratios = {} if portfolios is None else _net_ratios(PortfolioMetrics.of(portfolios), metrics["run"]["cost_bps"])
     Console().print(summary_table(parse(Metrics, metrics), oracle, entry, ratios))
     _print([], files)
 

@@ -233,12 +233,11 @@ def seed_tables(metrics: Metrics) -> list[Table]:
         return []
     columns = horizon_columns(names, float)
     captions = {
-        "Seeds on the validation part: rank IC": (seeds.rank_ic, columns),
-        "Rank correlation of a seed's scores with those of the others": (seeds.correlation, columns),
+        "Seeds on the validation part: rank IC": seeds.rank_ic,
+        "Rank correlation of a seed's scores with those of the others": seeds.correlation,
     }
     return [
-        Table(caption, columns, [(f"seed {seed}", row) for seed, row in of.items()])
-        for caption, (of, columns) in captions.items()
+        Table(caption, columns, [(f"seed {seed}", row) for seed, row in of.items()]) for caption, of in captions.items()
     ]
 
 
