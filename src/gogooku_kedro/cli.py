@@ -53,8 +53,9 @@ def validate_config(env: str | None, conf_source: str | None, params: dict[str, 
     """Check every setting that can be checked without running a pipeline."""
     parameters = checked_parameters(configuration(env, conf_source, params))
     from gogooku_kedro.ablation.variants import variant_problems
+    from gogooku_kedro.tuning.space import space_problems
 
-    problems = variant_problems(parameters)
+    problems = variant_problems(parameters) + space_problems(parameters)
     if problems:
         raise click.ClickException("\n".join(problems))
     preset = parameters.get("preset", "none")

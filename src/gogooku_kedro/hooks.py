@@ -43,7 +43,7 @@ HASHES = {"data_hash": ("quality_report", "data_hash"), "feature_hash": ("featur
 RANKING = "latest_ranking"
 PAGES = {"key_results", "report", "model_card"}
 
-STUDIES = {"ablation", "explanation", "jquants", "daily"}
+STUDIES = {"ablation", "tuning", "explanation", "jquants", "daily"}
 """Sections that change no result of another pipeline, and so are no part of what a run is recognised by."""
 
 
@@ -63,13 +63,18 @@ class SettingsCheck:
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Check the variants of an ablation, and the device, for pipelines that need them."""
+        """Check the variants of an ablation, the space of a tuning, and the device, for pipelines that need them."""
+        problems = []
         if "params:ablation" in pipeline.inputs():
             from gogooku_kedro.ablation.variants import variant_problems
 
-            problems = variant_problems(plain_parameters(catalog))
-            if problems:
-                raise SettingsError("\n".join(problems))
+            problems += variant_problems(plain_parameters(catalog))
+        if "params:tuning" in pipeline.inputs():
+            from gogooku_kedro.tuning.space import space_problems
+
+            problems += space_problems(plain_parameters(catalog))
+        if problems:
+            raise SettingsError("\n".join(problems))
         if any(GPU_TAG in node.tags for node in pipeline.nodes):
             from gogooku_kedro.training import resolve_device
 

@@ -63,6 +63,9 @@ APPLIED = ("ensemble", "feature_manifest")
 """What may have been made from other data than those it is used with: a trained model, and the list of the features
 that it reads, rank the sessions after it. Only a run that reads nothing else of the data asks for it."""
 
+COUNTED = ("tuning_study",)
+"""Of what only the number of its trials is read: the settings and inputs behind it are none of those of its reader."""
+
 CONTENTS = tuple(f"{table}.content" for table in ("raw_bars", "listed_issues", "market_index"))
 """What says that a price file is another than before."""
 
@@ -183,7 +186,7 @@ class Lineage:
     def _origin(self, node: Node) -> Origin:
         made = {node.name: self._settings_now(node)}
         inputs: dict[str, str | None] = {}
-        for name in sorted(set(node.inputs) & self._makers.keys()):
+        for name in sorted(set(node.inputs) & self._makers.keys() - set(COUNTED)):
             path = self._path(name)
             if name in self._in_memory:
                 origin = self._in_memory[name]

@@ -19,6 +19,7 @@ from gogooku_kedro.pipelines import (
     jquants,
     report,
     training,
+    tuning,
     walk_forward,
 )
 
@@ -30,6 +31,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         The stages, `data` (everything before training), `inference` (rank the latest session with a
         stored model), `explanation` (what a stored model learned), `walk_forward` (train and test fold
         by fold, on what `data` left), `ablation` (what the graph network adds, on what `data` left),
+        `tuning` (which settings rank best, within the training part of what `data` left),
         `daily` (the desk's morning: rank the newest session and publish it), `jquants` (fetch prices and
         events) and `__default__` (from raw bars to the report).
     """
@@ -48,6 +50,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "inference": inference.create_pipeline(),
         "walk_forward": walk_forward.create_pipeline(),
         "ablation": ablation.create_pipeline(),
+        "tuning": tuning.create_pipeline(),
         "explanation": explanation.create_pipeline(),
         "daily": daily.create_pipeline(),
         "jquants": jquants.create_pipeline(),

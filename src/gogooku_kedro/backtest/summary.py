@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -24,11 +25,18 @@ from gogooku_kedro.metrics.align import check_columns
 from gogooku_kedro.metrics.daily import number
 from gogooku_kedro.metrics.significance import sharpe
 
+logger = logging.getLogger(__name__)
+
 _KEYS = ["split", "model", "portfolio", "horizon"]
 
 
 def summarise_portfolios(
-    portfolio_returns: pd.DataFrame, sessions_per_year: float, *, replications: int = 1000, seed: int = 0
+    portfolio_returns: pd.DataFrame,
+    sessions_per_year: float,
+    *,
+    replications: int = 1000,
+    seed: int = 0,
+    tuned: int = 0,
 ) -> dict[str, Any]:
     """Return {"trials": …, "valid": …, "test": …} as portfolio_metrics.json holds it.
 
@@ -37,6 +45,7 @@ def summarise_portfolios(
         sessions_per_year: Trading sessions in a year.
         replications: Bootstrap draws of the Sharpe intervals.
         seed: Seed of the draws.
+        tuned: Trials of a tuning on this data, which count as trials.
 
     Returns:
         Per part, model, portfolio and horizon the figures that no cost changes, and under `costs` those after
@@ -46,7 +55,7 @@ def summarise_portfolios(
     """
     check_columns(portfolio_returns, PORTFOLIO_COLUMNS, "portfolio returns")
     table = portfolio_returns.assign(active=portfolio_returns["net"] - portfolio_returns["benchmark"])
-    trials = count_trials(table)
+    trials = count_trials(table, tuned)
     intervals = SharpeIntervals(sessions_per_year, replications, seed=seed)
     summary: dict[str, Any] = {"trials": trials}
     for (split, model, portfolio, horizon), days in table.groupby(_KEYS, sort=False):
@@ -60,11 +69,12 @@ def summarise_portfolios(
     return summary
 
 
-def count_trials(table: pd.DataFrame) -> dict[str, Any]:
+def count_trials(table: pd.DataFrame, tuned: int = 0) -> dict[str, Any]:
     """Return per part how many Sharpe ratios were looked at, and how they spread at each cost.
 
     A trial is a model x horizon x portfolio with a Sharpe ratio on that part; the oracles of the sample
-    market are no candidates and are left out. Sharpe ratios are daily, of the active return.
+    market are no candidates and are left out. `tuned` trials of a tuning are among `count`, and by themselves
+    `tuning`. Sharpe ratios are daily, of the active return.
 
     The best of K trials is held against what K trials of no skill would spread, the standard error
     1 / sqrt(T) of a Sharpe ratio of 0 over T sessions. The observed spread stands beside it; it is no measure
@@ -83,12 +93,33 @@ def count_trials(table: pd.DataFrame) -> dict[str, Any]:
             costs[f"{cost:g}"] = {
                 "daily_sharpe_deviation": number(float(values.std(ddof=1)) if len(values) > 1 else 0.0),
                 "deviation_by_chance": number(by_chance),
-                "expected_best_daily_sharpe": number(expected_best_sharpe(by_chance, len(values))),
+                "expected_best_daily_sharpe": number(expected_best_sharpe(by_chance, len(values) + tuned)),
             }
         left_out = sorted(set(table["model"]) & set(models.oracles()))
-        count = int(part.size().max()) if len(part) else 0
-        trials[str(split)] = {"count": count, "left_out": left_out, "costs": costs}
+        count = int(part.size().max()) + tuned if len(part) else 0
+        trials[str(split)] = {"count": count, "tuning": tuned, "left_out": left_out, "costs": costs}
     return trials
+
+
+def tuned_trials(study: Mapping[str, Any] | None, data_hash: str) -> int:
+    """Return how many trials of a tuning count on this data; a tuning of other data is said, and counts none.
+
+    Args:
+        study: tuning_study.json, None without a tuning.
+        data_hash: Of the data of the run.
+    """
+    if study is None:
+        return 0
+    counted: int = study["trials"]["counted"]
+    if study["run"]["data_hash"] == data_hash:
+        return counted
+    logger.warning(
+        "the %d trials of the tuning %s are of other data and are not counted for the deflated Sharpe ratio; "
+        "kedro run --pipelines=tuning counts those of this data",
+        counted,
+        study["study"],
+    )
+    return 0
 
 
 def _before_cost(days: pd.DataFrame, sessions_per_year: float) -> dict[str, float | int | None]:

@@ -40,6 +40,7 @@ from gogooku_kedro.params.model import (
     VsnParams,
 )
 from gogooku_kedro.params.training import DebugParams, LossParams, PhaseParams, TrainingParams
+from gogooku_kedro.params.tuning import RangeParams, SpaceParams, TuningParams
 from gogooku_kedro.params.walk_forward import WalkForwardParams
 
 __all__ = [
@@ -69,11 +70,14 @@ __all__ = [
     "ModelParams",
     "PhaseParams",
     "PortfolioParams",
+    "RangeParams",
     "SanParams",
     "Section",
+    "SpaceParams",
     "SplitParams",
     "TemporalParams",
     "TrainingParams",
+    "TuningParams",
     "VariantParams",
     "VsnParams",
     "WalkForwardParams",
@@ -163,6 +167,7 @@ SECTIONS: dict[str, type[Section]] = {
     "inference": InferenceParams,
     "walk_forward": WalkForwardParams,
     "ablation": AblationParams,
+    "tuning": TuningParams,
     "explanation": ExplanationParams,
     "jquants": JQuantsParams,
     "daily": DailyParams,

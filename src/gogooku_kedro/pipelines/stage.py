@@ -7,7 +7,7 @@ from kedro.pipeline.node import Node
 
 STAGES = (
     *("ingestion", "graph", "features", "training", "baselines", "evaluation", "report"),
-    *("inference", "walk_forward", "ablation", "explanation", "daily"),
+    *("inference", "walk_forward", "ablation", "tuning", "explanation", "daily"),
 )
 """In the order in which they run."""
 

@@ -178,7 +178,9 @@ def _limits_of_days(evidence: Evidence) -> list[str]:
             f"±{(high - low) / 2:.3f} of rank IC: a true difference much smaller than that cannot be distinguished "
             "from none in these sessions."
         )
-    counted = "" if trials is None else f" The deflated Sharpe ratio counts {trials} trials, of this run only."
+    tuned = 0 if evidence.portfolios is None else evidence.portfolios.tuning
+    whose = f"{tuned} of the tuning on this data among them" if tuned else "of this run only"
+    counted = "" if trials is None else f" The deflated Sharpe ratio counts {trials} trials, {whose}."
     return [
         first,
         f"Horizons above one session overlap: {days} sessions hold about {days // 20} independent 20-session labels.",

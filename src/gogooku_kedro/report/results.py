@@ -198,12 +198,14 @@ class PortfolioMetrics:
     test: Mapping[str, Mapping[str, Mapping[str, Portfolio]]]
     trials: int
     loanable: Loanable | None = None
+    tuning: int = 0
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> PortfolioMetrics:
         """Parse the file."""
-        trials, loanable = found["trials"]["test"]["count"], found.get("rules", {}).get("loanable")
-        return parse(cls, {"test": found.get("test", {}), "trials": trials, "loanable": loanable})
+        trials, loanable = found["trials"]["test"], found.get("rules", {}).get("loanable")
+        counts = {"trials": trials["count"], "tuning": trials.get("tuning", 0)}
+        return parse(cls, {"test": found.get("test", {}), "loanable": loanable} | counts)
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,10 @@ Days = tuple[int, int]
 """First session and last session plus one, as positions among the market's sessions."""
 
 
+class Diverged(ValueError):
+    """No epoch of a training has a metric that is a number."""
+
+
 @dataclass(frozen=True)
 class Job:
     """What a training process is told, beside the market.
@@ -103,7 +107,8 @@ def train_seed_model(market: MarketTensors, job: Job) -> None:
     Every process of a job with several devices calls this; the first one leaves the model.
 
     Raises:
-        ValueError: If no epoch has a metric that is a number, or a checkpoint cannot be read.
+        Diverged: If no epoch has a metric that is a number.
+        ValueError: If a checkpoint cannot be read.
     """
     with _surroundings(job), _data_module(market, job) as data_module:
         _train(market, job, partial(data_module, market), next(reversed(saved_epochs(job.folder)), None))
@@ -322,7 +327,7 @@ def _logger(job: Job) -> Logger | bool:
 
 def _load_best(model: ATFTGATFAN, checkpoints: EpochCheckpoints) -> None:
     if checkpoints.best_epoch is None:
-        raise ValueError(
+        raise Diverged(
             f"no epoch has a {MONITOR} that is a number, so none can be kept: the loss diverged; lower "
             f"training.learning_rate"
         )

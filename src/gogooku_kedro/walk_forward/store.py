@@ -80,8 +80,7 @@ def fold_folder(root: str | Path, split: Split, history: History, settings: Fold
     labels and graph; the settings include which models there are. Where files lie, what computes, and which folds
     there are beside this one, is not part of the name.
     """
-    end = split["test"][1]
-    read, evaluation = history.candidate_manifest, settings.evaluation
+    evaluation = settings.evaluation
     name = key(
         format=FORMAT,
         split=split,
@@ -89,10 +88,18 @@ def fold_folder(root: str | Path, split: Split, history: History, settings: Fold
         # Of the evaluation a fold reads the seed of the baselines, the factors of neutral scores and the blends' rule.
         evaluation=[evaluation.seed, evaluation.factors, evaluation.blend],
         models=[model.name for model in table.MODELS],
-        candidates=read["hash"],
-        panel=history.panel.sel(date=slice(None, end)),
-        raw=history.raw_features[[entry["name"] for entry in read["features"]]].sel(date=slice(None, end)),
-        labels=history.labels[["ret", "target"]].sel(date=slice(None, end)),
-        edges=history.graph_edges[history.graph_edges["asof"] <= pd.Timestamp(end)],
+        **read_until(history, split["test"][1]),
     )
     return Path(root) / f"test_{'_'.join(split['test'])}_{name}"
+
+
+def read_until(history: History, end: str) -> dict[str, Any]:
+    """Return all that folds which end with a session read of a history, as `artifacts.key` takes it."""
+    read = history.candidate_manifest
+    return {
+        "candidates": read["hash"],
+        "panel": history.panel.sel(date=slice(None, end)),
+        "raw": history.raw_features[[entry["name"] for entry in read["features"]]].sel(date=slice(None, end)),
+        "labels": history.labels[["ret", "target"]].sel(date=slice(None, end)),
+        "edges": history.graph_edges[history.graph_edges["asof"] <= pd.Timestamp(end)],
+    }

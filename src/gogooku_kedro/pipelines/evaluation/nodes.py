@@ -69,16 +69,22 @@ def measure_portfolios(
     labels: xr.Dataset,
     labelling: LabelsParams,
     params: EvaluationParams,
+    tuning_study: dict[str, Any] | None,
+    quality_report: dict[str, Any],
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Hold the portfolios of every model session by session under `evaluation.portfolio`, and measure them."""
     from gogooku_kedro.backtest.portfolios import backtest_portfolios, describe_portfolios
-    from gogooku_kedro.backtest.summary import summarise_portfolios
+    from gogooku_kedro.backtest.summary import summarise_portfolios, tuned_trials
 
     rules, entry = params.portfolio, labelling.entry
     costs = sorted({*rules.costs_bps, params.cost_bps})
     returns = backtest_portfolios(model_predictions, labels, panel, events, entry, rules, costs)
     measured = summarise_portfolios(
-        returns, params.sessions_per_year, replications=params.bootstrap_samples, seed=params.seed
+        returns,
+        params.sessions_per_year,
+        replications=params.bootstrap_samples,
+        seed=params.seed,
+        tuned=tuned_trials(tuning_study, quality_report["data_hash"]),
     )
     return returns, {"rules": describe_portfolios(panel, events, entry, rules)} | measured
 

@@ -8,6 +8,7 @@ from gogooku_kedro.pipelines.stage import stage
 STACKED, SETTINGS = "model_predictions", "params:evaluation"
 RUN = ["run_record", "ensemble", "market_facts", "model_facts"]
 MODELS = ["blend_weights", "seed_spread", "trading_view"]
+COUNTED = ["tuning_study", "quality_report"]
 MARKET = ["feature_manifest", "quality_report", "split"]
 
 
@@ -25,7 +26,7 @@ def create_pipeline() -> Pipeline:
             node(nodes.measure_days, measured, daily, name="measure_days"),
             node(nodes.measure_seeds, seeds, of_seeds, name="measure_seeds"),
             node(nodes.measure_sectors, ["predictions", "labels", "panel"], "sector_rank_ic", name="measure_sectors"),
-            node(nodes.measure_portfolios, held, portfolios, name="measure_portfolios"),
+            node(nodes.measure_portfolios, [*held, *COUNTED], portfolios, name="measure_portfolios"),
             node(nodes.measure_trading, held, "trading_view", name="measure_trading"),
             node(nodes.describe_market, MARKET, "market_facts", name="describe_market"),
             node(nodes.describe_models, MODELS, "model_facts", name="describe_models"),

@@ -1,0 +1,3 @@
+from gogooku_kedro.pipelines.tuning.pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]

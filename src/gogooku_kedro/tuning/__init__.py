@@ -1,0 +1,1 @@
+"""Tuning: which settings rank best, measured within the training part."""
