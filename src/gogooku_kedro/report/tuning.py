@@ -62,9 +62,10 @@ def verdict(found: Mapping[str, Any], export_to: str | None) -> str:
     ended = states["finished"] + states["pruned"] + states["diverged"]
     if best is None:
         return f"No best trial: none of {ended} finished."
+    value = format_number(None if best is None else best["value"], "+.4f")
     where = "" if export_to is None else f" Its settings: {export_to}."
     return (
-        f"Trial {best['trial']} is the best of {ended}: {found['objective']} {format_number(best['value'], '+.4f')} over "
+        f"Trial {best['trial']} is the best of {ended}: {found['objective']} {value} over "
         f"{len(found['folds'])} folds.{where}"
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,8 @@ from gogooku_kedro.artifacts import digest, remove_folder
 from gogooku_kedro.params import PRESETS, ModelParams, Section, TrainingParams, TuningParams
 from gogooku_kedro.params.base import overlaid
 from gogooku_kedro.tuning.space import Settings
+
+logger = logging.getLogger(__name__)
 
 PARAMETERS = "parameters.yml"
 MARK = "# Written by `kedro run --pipelines=tuning`: "
@@ -82,6 +85,8 @@ def write_environment(folder: Path, best: Settings, words: str, environment: str
     """
     check_target(folder)
     conf, parameters = folder.parent, dict[str, Any]()
+    if not (conf / environment).is_dir() and environment != "base":
+        logger.info("%s has the sections model and training alone: %s is not beside it", folder, environment)
     for name in ([] if environment == "base" else [environment]) + ([PRESETS[preset]] if preset in PRESETS else []):
         parameters = overlaid(parameters, _parameters(conf / name))
     parameters = overlaid(parameters, _changed(best))
