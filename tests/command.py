@@ -24,7 +24,10 @@ LIBRARIES = (
         f"gogooku_kedro.pipelines.{stage}.nodes"
         for stage in ("ingestion", "features", "graph", "training", "inference", "baselines", "evaluation")
     ),
-    *(f"gogooku_kedro.pipelines.{stage}.nodes" for stage in ("walk_forward", "ablation", "explanation", "report")),
+    *(
+        f"gogooku_kedro.pipelines.{stage}.nodes"
+        for stage in ("walk_forward", "ablation", "tuning", "explanation", "report")
+    ),
 )
 TIMEOUT = 900
 """Seconds; a whole flow takes one minute of a core that nobody else uses."""

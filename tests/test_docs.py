@@ -26,7 +26,7 @@ TOP_FOLDERS = ("src", "conf", "tests", "docs", "notebooks", "benchmarks")
 ABSENT = "absent"  # stands for a key that is not written
 SECTIONS = (
     *("ingestion", "features", "labels", "split", "graph", "model", "training", "evaluation"),
-    *("walk_forward", "ablation", "explanation", "jquants", "daily"),
+    *("walk_forward", "ablation", "tuning", "explanation", "jquants", "daily"),
 )
 PACKAGES = {"market", "labels", "features", "graph", "model", "training", "baselines", "metrics", "backtest", "report"}
 EARLIER_WORDS = "arms?|books?|clairvoyants?|headlines?|hears?|level channels?|members?|peers?"

@@ -297,6 +297,7 @@ def test_the_config_hash_follows_results_and_not_places():
     assert digest() == digest(graph__cache_dir="/elsewhere") == digest(graph__cache_dir=None)
     assert digest() == digest(walk_forward__folder="/elsewhere") == digest(features__workers=99)
     assert digest() == digest(graph__checks__degree_min=9) == digest(ablation__seeds=[7]) == digest(explanation__seed=7)
+    assert digest() == digest(tuning__trials=9)
     others = [digest(training__seed=1), digest(signal_strength=0), digest(market_seed=2)]
     others += [digest(model__gat__heads=8), digest(training__seeds=[0, 1]), digest(training__time_budget_minutes=5.0)]
     assert len({digest(), *others}) == 7

@@ -57,7 +57,7 @@ class Root:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
     root = Root(tmp_path_factory.mktemp("lineage") / "data")
-    root.make("__default__", "walk_forward", "ablation", "explanation", "inference")
+    root.make("__default__", "tuning", "walk_forward", "ablation", "explanation", "inference")
     return root.folder
 
 
@@ -117,7 +117,7 @@ CHANGES = [
 
 def test_a_setting_of_every_section_that_another_stage_reads_is_tried():
     tried = {setting.partition(".")[0] for setting, *_ in CHANGES}
-    others = {"debug", "walk_forward", "ablation", "explanation", "inference", "jquants", "daily"}
+    others = {"debug", "walk_forward", "ablation", "tuning", "explanation", "inference", "jquants", "daily"}
     assert tried == SECTIONS.keys() - others
 
 
@@ -157,7 +157,7 @@ NO_EFFECT = {
 
 @pytest.mark.parametrize("pipeline", STAGES)
 def test_settings_without_effect_and_those_of_the_studies_make_nothing_stale(root, pipeline):
-    studies = {"ablation__seeds": [7], "explanation__seed": 3, "walk_forward__folds": 3}
+    studies = {"ablation__seeds": [7], "explanation__seed": 3, "walk_forward__folds": 3, "tuning__trials": 9}
     assert refused(root.lineage(**NO_EFFECT, **studies), pipeline) == ""
 
 

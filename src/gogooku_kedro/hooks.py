@@ -336,6 +336,10 @@ class MlflowRecord:
             effect = catalog.load("gat_effect")
             track(publish.log_effect, effect)
             publish.show_effect(effect, paths(catalog, "gat_effect"))
+        if "tuning_study" in written:
+            found = catalog.load("tuning_study")
+            track(publish.log_tuning, found, catalog.load("tuning_page"))
+            publish.show_tuning(found, paths(catalog, "tuning_page"))
 
 
 def paths(catalog: DataCatalog, *names: str) -> dict[str, str]:

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from gogooku_kedro.backtest.portfolios import backtest_portfolios, describe_portfolios
-from gogooku_kedro.backtest.sharpe_tests import deflated_sharpe
-from gogooku_kedro.backtest.summary import summarise_portfolios
+from gogooku_kedro.backtest.sharpe_tests import deflated_sharpe, expected_best_sharpe
+from gogooku_kedro.backtest.summary import summarise_portfolios, tuned_trials
 from gogooku_kedro.labels.target import make_labels
 from gogooku_kedro.metrics.significance import bootstrap_sharpe_ci, sharpe
 from gogooku_kedro.report.figures.portfolio import portfolio_drawdown, portfolio_equity
@@ -87,6 +87,22 @@ def test_trials_are_counted_without_the_oracle_and_without_the_missing(table: pd
     after = summary["test"]["model"]["long_short"]["1d"]["costs"]["10"]
     assert after["deflated_sharpe"] == pytest.approx(deflated_sharpe(days["net"], deviation, 8))
     assert after["deflated_sharpe"] < after["probabilistic_sharpe"]
+
+
+def test_trials_of_a_tuning_of_the_same_data_count_and_make_the_deflated_ratio_smaller(
+    table: pd.DataFrame, summary: dict, caplog: pytest.LogCaptureFixture
+) -> None:
+    study = {"study": "s_1", "trials": {"counted": 50}, "run": {"data_hash": "own"}}
+    assert tuned_trials(None, "own") == 0
+    assert tuned_trials(study, "other") == 0
+    assert "the 50 trials of the tuning s_1 are of other data and are not counted" in caplog.text
+    tuned = summarise_portfolios(table, 245, replications=10, tuned=tuned_trials(study, "own"))
+    trials, before = tuned["trials"]["test"], summary["trials"]["test"]
+    assert (trials["count"], trials["tuning"]) == (before["count"] + 50, 50)
+    expected = trials["costs"]["10"]["expected_best_daily_sharpe"]
+    assert expected == pytest.approx(expected_best_sharpe(before["costs"]["10"]["deviation_by_chance"], 58))
+    ratios = [s["test"]["model"]["long_short"]["1d"]["costs"]["10"]["deflated_sharpe"] for s in (tuned, summary)]
+    assert ratios[0] < ratios[1]
 
 
 def test_a_portfolio_that_holds_nothing_has_no_figures(summary: dict) -> None:

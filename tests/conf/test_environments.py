@@ -8,7 +8,7 @@ from gogooku_kedro.params import SECTIONS
 from gogooku_kedro.validation import configuration_problems
 from tests.conftest import ENVIRONMENTS, ROOT, config_loader, settings_of
 
-TABLES = {"ablation.variants"}  # the user's own names
+TABLES = {"ablation.variants", "tuning.spaces"}  # the user's own names
 
 
 def keys(tree: dict, prefix: str = "") -> set[str]:

@@ -24,6 +24,7 @@ MARKED = {
     *("graph.checks", "graph.cache_dir", "training.checkpoint_dir", "training.keep_checkpoints"),
     "training.market_memory",
     *("debug.gat_verbose", "walk_forward.folder", "ablation.walk_forward.folder"),
+    *("tuning.walk_forward.folder", "tuning.export_to"),
     *("daily.rankings", "daily.sessions"),
     "evaluation.monitoring",
 }

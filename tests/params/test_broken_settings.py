@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from gogooku_kedro.ablation.variants import variant_problems
 from gogooku_kedro.cli import cli
+from gogooku_kedro.tuning.space import space_problems
 from gogooku_kedro.validation import configuration_problems
 from tests.conftest import ROOT, settings_of
 from tests.params.broken_settings import PAGE, page, table
@@ -23,7 +24,8 @@ def test_the_table_is_long_and_has_no_case_twice():
 @pytest.mark.parametrize("entry", SETTINGS, ids=lambda entry: f"{entry['setting']}={entry['value']}"[:60])
 def test_a_broken_setting_is_refused_with_one_sentence(entry):
     parameters = settings_of(**{entry["setting"].replace(".", "__"): entry["value"]})
-    (problem,) = configuration_problems(parameters) or variant_problems(parameters)
+    problems = configuration_problems(parameters)
+    (problem,) = problems or variant_problems(parameters) + space_problems(parameters)
     assert entry["words"] in problem
     assert "\n" not in problem
 

@@ -29,6 +29,8 @@ def test_every_key_of_base_has_its_row(name, base):
     keys = {setting.path for setting in settings_of(name, SECTIONS[name], base)}
     written = {f"{name}.{key}" for key in flatten(base[name])}
     named = {re.sub(r"(?<=ablation\.variants\.)\w+(\.\w+).*", r"NAME\1", key) for key in written}
+    named = {re.sub(r"(?<=tuning\.spaces\.)\w+\.ranges\..*(\.\w+)", r"NAME.ranges.NAME\1", key) for key in named}
+    named = {re.sub(r"(?<=tuning\.spaces\.)\w+(\.sampler|\.choices\b).*", r"NAME\1", key) for key in named}
     free = {key for key in named if any(key.startswith(f"{table}.") for table in keys)}  # keys of a table of any names
     assert named - free <= keys
 

@@ -21,7 +21,14 @@ VERBS = {
     *("gather", "append", "score", "publish"),
 }
 MEMORY = {
-    *("market_tensors", "ablation_settings", "baseline_settings", "fold_settings", "oracle_predictions"),
+    *(
+        "market_tensors",
+        "ablation_settings",
+        "tuning_settings",
+        "baseline_settings",
+        "fold_settings",
+        "oracle_predictions",
+    ),
     *("market_facts", "model_facts"),
     *("studies", "report_evidence", "ranking_section", "portfolio_section", "network_section"),
     *(f"daily_{name}" for name in ("tables", "market", "sessions", "facts", "scores", "publication")),
@@ -29,9 +36,10 @@ MEMORY = {
 """Handed from node to node, made anew by every run that needs it: tensors, settings of several sections, parts of a
 report."""
 
-RESEARCH = {"walk_forward", "ablation", "explanation"}  # settings of pipelines beside the default one
+RESEARCH = {"walk_forward", "ablation", "tuning", "explanation"}  # settings of pipelines beside the default one
 
 REPORTED = {"ablation_study", "explanation_study", "walk_forward_study"}
+COUNTED = {"tuning_study"}  # of which the evaluation counts the trials
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +62,7 @@ def test_every_section_reaches_its_nodes_as_a_typed_object(pipelines):
         "walk_forward": params.WalkForwardParams,
         "explanation": params.ExplanationParams,
         "ablation": params.AblationParams,
+        "tuning": params.TuningParams,
         "jquants": params.JQuantsParams,
         "daily": params.DailyParams,
     }
@@ -76,7 +85,7 @@ def test_the_default_pipeline_is_the_sum_of_its_stages(pipelines):
     assert 20 <= len(pipelines["__default__"].nodes) <= 36
 
 
-@pytest.mark.parametrize("name", ["walk_forward", "ablation"])
+@pytest.mark.parametrize("name", ["walk_forward", "ablation", "tuning"])
 def test_research_runs_on_what_the_data_stages_leave(pipelines, name):
     read = {dataset for dataset in pipelines[name].inputs() if not dataset.startswith("params:")}
     assert read - {"run_record"} <= pipelines["data"].all_outputs()
@@ -84,7 +93,7 @@ def test_research_runs_on_what_the_data_stages_leave(pipelines, name):
     assert len(both.nodes) == len(pipelines["data"].nodes) + len(pipelines[name].nodes)
 
 
-@pytest.mark.parametrize("name", sorted(RESEARCH))
+@pytest.mark.parametrize("name", sorted(RESEARCH - {"tuning"}))
 def test_a_report_in_the_same_run_comes_after_what_it_reads(pipelines, name):
     order = [node.short_name for node in (pipelines["report"] + pipelines[name]).nodes]
     writers = [node.short_name for node in pipelines[name].nodes if set(node.outputs) & REPORTED]
@@ -92,9 +101,14 @@ def test_a_report_in_the_same_run_comes_after_what_it_reads(pipelines, name):
     assert order.index(writers[0]) < order.index("make_studies")
 
 
+def test_the_trials_of_a_tuning_in_the_same_run_are_counted(pipelines):
+    order = [node.short_name for node in (pipelines["evaluation"] + pipelines["tuning"]).nodes]
+    assert order.index("summarise_trials") < order.index("measure_portfolios")
+
+
 def test_of_the_research_pipelines_the_default_one_reads_one_dataset_each(pipelines):
     beside = set().union(*(pipelines[name].all_outputs() for name in RESEARCH))
-    assert (beside - {"market_tensors"}) & pipelines["__default__"].datasets() == REPORTED
+    assert (beside - {"market_tensors"}) & pipelines["__default__"].datasets() == REPORTED | COUNTED
 
 
 def test_nodes_are_named_verb_object_after_their_function(pipelines):
@@ -180,6 +194,7 @@ def test_data_root_moves_every_path():
     assert moved["training"]["checkpoint_dir"].startswith("/elsewhere/")
     assert moved["walk_forward"]["folder"].startswith("/elsewhere/")
     assert moved["ablation"]["walk_forward"]["folder"].startswith("/elsewhere/")
+    assert moved["tuning"]["walk_forward"]["folder"].startswith("/elsewhere/")
 
 
 def test_listing_the_pipelines_imports_no_heavy_library():
@@ -191,7 +206,7 @@ def test_listing_the_pipelines_imports_no_heavy_library():
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
     loaded = set(json.loads(run.stdout.splitlines()[-1]))
     assert "gogooku_kedro" in loaded
-    assert not loaded & {"torch", "torch_geometric", "lightning", "lightgbm", "sklearn", "arch"}
+    assert not loaded & {"torch", "torch_geometric", "lightning", "lightgbm", "sklearn", "arch", "optuna"}
 
 
 @pytest.mark.pipeline

@@ -19,10 +19,11 @@ SETTINGS = {
     **dict.fromkeys(("training", "inference", "baselines", "evaluation"), ",training.max_epochs=1"),
     **dict.fromkeys(("walk_forward", "explanation", "report"), ",training.max_epochs=1"),
     "ablation": ",training.max_epochs=1,training.max_batches=3",
+    "tuning": ",training.max_epochs=1,training.max_batches=2,tuning.trials=2,tuning.walk_forward.folds=1",
 }
 STAGES = (
     *("ingestion", "features", "graph", "data", "training", "inference", "baselines", "evaluation"),
-    *("walk_forward", "ablation", "explanation", "report"),
+    *("walk_forward", "ablation", "explanation", "report", "tuning"),
 )
 
 

@@ -16,6 +16,9 @@ def test_limits_are_computed_from_the_run(daily) -> None:
     low, high = evidence.key_results.better.horizons["5d"].ci95
     assert f"known to ±{(high - low) / 2:.3f} of rank IC" in html
     assert f"counts {evidence.portfolios.trials} trials" in html
+    assert "trials, of this run only" in html
+    counted = replace(evidence.portfolios, tuning=3)
+    assert "trials, 3 of the tuning on this data among them" in render_report(replace(evidence, portfolios=counted), [])
     assert "short sales follow margin balances (70% of stock-days)" in html
     assert "One seed" in html
     several = replace(evidence.key_results, seeds={"0": {"5d": 0.01}, "1": {"5d": 0.03}})

@@ -101,7 +101,7 @@ def count_trials(table: pd.DataFrame, tuned: int = 0) -> dict[str, Any]:
     return trials
 
 
-def tuned_trials(study: Mapping[str, Any] | None, data_hash: str) -> int:
+def tuned_trials(study: Mapping[str, Any] | None, data_hash: str | None) -> int:
     """Return how many trials of a tuning count on this data; a tuning of other data is said, and counts none.
 
     Args:

@@ -13,7 +13,7 @@ from gogooku_kedro.params.model import ModelParams
 from gogooku_kedro.params.training import TrainingParams
 from gogooku_kedro.params.walk_forward import WalkForwardParams
 
-TUNED = {"model": ModelParams, "training": TrainingParams}
+TUNED: dict[str, type[Section]] = {"model": ModelParams, "training": TrainingParams}
 """Sections whose settings are tuned; those of the others would change the data of every trial."""
 
 OF_LUCK = ("training.seed", "training.seeds")

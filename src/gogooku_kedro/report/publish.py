@@ -108,6 +108,23 @@ def show_effect(effect: Mapping[str, Any], files: Mapping[str, str]) -> None:
     _print([f"the report shows it: {command('report', found.run)}"], {})
 
 
+def show_tuning(found: Mapping[str, Any], files: Mapping[str, str]) -> None:
+    """Print the best trial of a tuning, how many trials count on the data, and where the files are."""
+    from gogooku_kedro.report.tuning import verdict  # noqa: PLC0415 - Optuna, which other runs do not need
+
+    counted = f"{found['trials']['counted']} trials on this data count for the deflated Sharpe ratio"
+    _print([f"{verdict(found, None)} {counted}"], files)
+
+
+def log_tuning(found: Mapping[str, Any], page: str) -> None:
+    """Log the best value and the number of trials of a tuning to the open MLflow run, and its page."""
+    numbers = {name: found["trials"][name] for name in ("finished", "pruned", "diverged", "counted")}
+    best = {} if found["best"] is None else {"best": found["best"]["value"]}
+    log_numbers(numbers | best, "tuning")
+    mlflow.log_dict(dict(found), "tuning_study.json")
+    mlflow.log_text(page, "tuning.html")
+
+
 def log_numbers(tree: Mapping[str, Any], prefix: str = "") -> None:
     """Log the numbers of nested results to the open MLflow run, under their path."""
     found = flatten({prefix: tree} if prefix else tree, "/")

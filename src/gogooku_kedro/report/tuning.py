@@ -49,7 +49,7 @@ def render_tuning(trials: Trials, found: Mapping[str, Any], space: SpaceParams, 
             horizons={} if best is None else {h: (best["rank_ic"][h], best["rank_icir"][h]) for h in best["rank_ic"]},
             drawings=_drawings(trials, found, space),
             columns=list(table),
-            rows=[[_cell(name, row[name]) for name in table] for row in table.to_dict("records")],
+            rows=[[_cell(str(name), row[name]) for name in table] for row in table.to_dict("records")],
             best_trial=None if best is None else best["trial"],
             plotly_js=Markup(get_plotlyjs()),
         )

@@ -92,7 +92,9 @@ def space_problems(parameters: Mapping[str, Any]) -> list[str]:
 
 def _corners(space: SpaceParams, section: str) -> Iterator[Point]:
     """Every combination of the values of one section; of a range both ends."""
-    values = {name: list(of) for name, of in space.choices.items() if name.startswith(f"{section}.")}
+    values: dict[str, list[Any]] = {
+        name: list(of) for name, of in space.choices.items() if name.startswith(f"{section}.")
+    }
     values |= {name: _ends(name, of) for name, of in space.ranges.items() if name.startswith(f"{section}.")}
     for combination in product(*values.values()):
         yield dict(zip(values, combination, strict=True))

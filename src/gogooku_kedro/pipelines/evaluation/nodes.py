@@ -69,8 +69,8 @@ def measure_portfolios(
     labels: xr.Dataset,
     labelling: LabelsParams,
     params: EvaluationParams,
-    tuning_study: dict[str, Any] | None,
-    quality_report: dict[str, Any],
+    tuning_study: dict[str, Any] | None = None,
+    quality_report: dict[str, Any] | None = None,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Hold the portfolios of every model session by session under `evaluation.portfolio`, and measure them."""
     from gogooku_kedro.backtest.portfolios import backtest_portfolios, describe_portfolios
@@ -84,7 +84,7 @@ def measure_portfolios(
         params.sessions_per_year,
         replications=params.bootstrap_samples,
         seed=params.seed,
-        tuned=tuned_trials(tuning_study, quality_report["data_hash"]),
+        tuned=tuned_trials(tuning_study, (quality_report or {}).get("data_hash")),
     )
     return returns, {"rules": describe_portfolios(panel, events, entry, rules)} | measured
 

@@ -53,7 +53,7 @@ def value_by_trial(trials: Trials, objective: str) -> go.Figure:
 
 def importance_of_settings(shares: Mapping[str, float]) -> go.Figure:
     """Return the share of every setting in the variance of the value, the largest on top."""
-    names = list(reversed(shares))
+    names = list(shares)[::-1]
     figure = go.Figure(go.Bar(y=names, x=[shares[name] for name in names], orientation="h", marker_color=BLUE))
     figure.update_xaxes(range=[0, 1], tickformat=".0%")
     return lay_out(figure, title="", x="Share of the variance", y=None)
