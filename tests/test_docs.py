@@ -176,7 +176,7 @@ def test_a_test_stands_in_the_file_that_is_named(page):
 @every_page
 def test_every_file_that_is_named_exists(page):
     named = {m for c in code_of(page) for m in re.findall(rf"(?<![\w./])(?:{'|'.join(TOP_FOLDERS)})/[\w./*-]+", c)}
-    theirs = {path for path in named if path.startswith("conf/local/")}  # the user's own files
+    theirs = {path for path in named if path.startswith(("conf/local/", "conf/tuned"))}  # the user's own files
     missing = {path for path in named - theirs if not list(ROOT.glob(path.rstrip("./")))}
     assert missing == set()
 

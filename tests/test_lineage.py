@@ -161,6 +161,13 @@ def test_settings_without_effect_and_those_of_the_studies_make_nothing_stale(roo
     assert refused(root.lineage(**NO_EFFECT, **studies), pipeline) == ""
 
 
+def test_trials_that_were_counted_make_nothing_stale(root):
+    root.make("tuning", "evaluation", tuning__trials=2)
+    assert refused(root.lineage(tuning__trials=9), "report") == ""
+    root.make("tuning", content="newer", tuning__trials=9)
+    assert refused(root.lineage(tuning__trials=9), "report") == ""
+
+
 def test_a_run_of_everything_reads_nothing_that_is_stored(root):
     lineage = root.lineage(features__clip=5.0, labels__entry="close", ingestion__max_move=0.4)
     assert lineage.read_by(pipelines["__default__"]) == set()

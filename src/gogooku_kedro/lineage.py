@@ -172,7 +172,9 @@ class Lineage:
         return reasons(found)
 
     def _refusal(self, found: Collection[Mismatch], names: Collection[str]) -> str:
-        again = self._flow.to_outputs(*names) & self._flow.from_nodes(*{mismatch.node for mismatch in found})
+        beside = {node.namespace for node in self._flow.nodes if set(node.outputs) & set(COUNTED)}
+        flow = Pipeline([node for node in self._flow.nodes if node.namespace not in beside])
+        again = flow.to_outputs(*names) & flow.from_nodes(*{mismatch.node for mismatch in found})
         stages = in_run_order({str(node.namespace) for node in again.nodes})
         environment = "" if self._environment == "base" else f" --env {self._environment}"
         each = reasons(found)
