@@ -590,6 +590,30 @@ MUTATIONS = {
         "return torch.ones_like(correlation)",
         "tests/model/test_gat.py::test_the_sign_of_an_edge_is_that_of_its_correlation",
     ),
+    "settings are tuned on the test part": Mutation(
+        "pipelines/tuning/nodes.py",
+        'panel["date"].sel(date=slice(None, split["train"][1])).to_numpy()',
+        'panel["date"].to_numpy()',
+        "tests/tuning/test_folds.py::test_the_folds_end_with_the_training_part",
+    ),
+    "trials are measured where their epoch was chosen": Mutation(
+        "tuning/folds.py",
+        'list(range(*part_range(fold.split, dates, "test")))',
+        'list(range(*part_range(fold.split, dates, "valid")))',
+        "tests/tuning/test_folds.py::test_a_trial_measures_the_rank_ic_of_the_test_part_of_its_fold",
+    ),
+    "the trials of a tuning do not count as luck": Mutation(
+        "backtest/summary.py",
+        "expected_best_sharpe(by_chance, len(values) + tuned)",
+        "expected_best_sharpe(by_chance, len(values))",
+        "tests/backtest/test_summary.py::test_trials_of_a_tuning_of_the_same_data_count_and_make_the_deflated_ratio_smaller",
+    ),
+    "a trial that was cut off begins at its first fold": Mutation(
+        "tuning/store.py",
+        "return list(max(found, key=len, default=[]))",
+        "return []",
+        "tests/tuning/test_search.py::test_a_trial_that_was_cut_off_goes_on_after_its_finished_folds",
+    ),
     "self loops are dropped": Mutation(
         "model/gat.py",
         "kept = is_self | (random_like",

@@ -138,20 +138,20 @@ def test_nodes_take_few_arguments(pipelines):
 
 @pytest.mark.parametrize("env", ["base", "jquants", "ohlcv", "test"])
 def test_every_dataset_is_in_the_catalog_and_only_what_is_gathered_or_tensors_stays_in_memory(pipelines, env):
-    loader = config_loader(env, ohlcv_path="prices.csv")
-    catalog = {name for name in loader["catalog"] if not name.startswith("_")}
+    entries = config_loader(env, ohlcv_path="prices.csv")["catalog"]
+    catalog = {name for name in entries if not name.startswith("_")}
     used = set()
     for pipeline in pipelines.values():
         used |= {name for name in pipeline.datasets() if not name.startswith("params:")}
     # run_record is written by a hook.
     assert used - {"parameters"} == catalog
-    in_memory = {name for name in catalog if loader["catalog"][name]["type"] == "MemoryDataset"}
+    in_memory = {name for name in catalog if entries[name]["type"] == "MemoryDataset"}
     assert in_memory == MEMORY
     produced = register_pipelines()["__default__"].all_outputs() | {"run_record"}
-    raw = {name for name, e in loader["catalog"].items() if e["metadata"]["kedro-viz"]["layer"] == "raw"}
+    raw = {name for name, e in entries.items() if e["metadata"]["kedro-viz"]["layer"] == "raw"}
     settings = {f"params:{name}" for name in params.SECTIONS}
     read = pipelines["__default__"].inputs()
-    optional = {name for name, e in loader["catalog"].items() if e["type"].endswith(".OptionalDataset")}
+    optional = {name for name, e in entries.items() if e["type"].endswith(".OptionalDataset")}
     beside = set().union(*(pipelines[name].all_outputs() for name in RESEARCH))
     others = {f"params:{name}" for name in (RESEARCH - {"ablation"}) | {"jquants", "inference", "daily"}}
     assert read - raw - {"run_record"} == (optional & beside) | settings - others
