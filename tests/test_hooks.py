@@ -132,6 +132,18 @@ class TestSettingsCheck:
         on_cpu = catalog_of(settings_of(training__device="cpu", training__devices=2))
         check(pipeline=Pipeline([step(tags=["gpu"])]), catalog=on_cpu)
 
+    def test_a_space_that_makes_no_settings_stops_the_tuning_and_nothing_else(self):
+        spaces = settings_of()["tuning"]["spaces"]
+        spaces["grid"]["choices"] = {"model.gat.heads": [2, 3]}
+        catalog = catalog_of(settings_of(tuning__spaces=spaces))
+        check = SettingsCheck().before_pipeline_run
+        check(pipeline=Pipeline([step()]), catalog=catalog)
+        tuning = Pipeline([node(identity, "params:tuning", "y", name="train_trials")])
+        with pytest.raises(
+            SettingsError, match=r"tuning\.spaces\.grid: with model\.gat\.heads = 3: .* does not divide"
+        ):
+            check(pipeline=tuning, catalog=catalog)
+
     def test_variants_that_are_no_models_stop_the_ablation_and_nothing_else(self):
         variants = settings_of()["ablation"]["variants"]
         variants["on"]["model"] = {"gat": {"haeds": 2}}

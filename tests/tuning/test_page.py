@@ -1,16 +1,18 @@
 """The page and the summary of a study."""
 
 import json
+import math
 import re
 
 import pytest
 
-from gogooku_kedro.report.figures.tuning import most_important, value_by_trial
+from gogooku_kedro.report.figures.tuning import most_important, value_by_trial, value_over_two
 from gogooku_kedro.report.tuning import render_tuning
 from gogooku_kedro.tuning.store import trial_rows
 from gogooku_kedro.tuning.summary import summarise, trial_table
 from tests.tuning.conftest import SPLITS, FakeScore, tuning_params
 
+NAMES = ("model.gat.enabled", "training.max_batches", "training.learning_rate")
 SMALL = tuning_params().spaces["small"]
 PLAN = {"study": "own_1", "objective": "rank_ic", "space": "small", "sampler": "grid", "folds": SPLITS}
 
@@ -59,7 +61,6 @@ def test_the_page_shows_best_figures_and_every_trial_and_loads_nothing(rows):
     assert len(re.findall(r'<tr( class="best")?><th scope="row">\d+</th>', html)) == 6
     assert re.findall(r'<tr class="best"><th scope="row">(\d+)', html) == [str(found_in(rows)["best"]["trial"])]
     assert html.count('class="plotly-graph-div"') == 3
-    assert '"contour"' in html
     assert not re.search(r'(src|href)="http', re.sub(r"(?s)<script>.*?</script>", "", html))
     assert "default-src 'none'" in html
 
@@ -83,6 +84,43 @@ def test_a_study_without_a_finished_trial_has_a_page(tune):
     _, text = page(rows)
     assert "No best trial: none of 2 finished." in text
     assert "diverged" in text
+
+
+def test_the_contour_lies_between_the_points_of_the_finished_trials(rows):
+    contour, points, *_ = value_over_two(rows, SMALL, "model.dropout", "model.gat.heads", "rank_ic").data
+    finished = [row for row in rows if row["state"] == "finished"]
+    known = [value for line in contour.z for value in line if not math.isnan(value)]
+    assert contour.type == "contour"
+    assert sorted(known) == pytest.approx(sorted(row["value"] for row in finished))
+    assert sorted(points.x) == sorted(row["settings"]["model.dropout"] for row in finished)
+
+
+def test_settings_that_are_no_numbers_are_drawn_too():
+    space = tuning_params(
+        spaces={
+            "mine": {
+                "sampler": "tpe",
+                "choices": {"model.gat.enabled": [True, False], "training.max_batches": [None, 5]},
+                "ranges": {"training.learning_rate": {"low": 0.001, "high": 0.1, "scale": "log"}},
+            }
+        },
+        space="mine",
+    ).spaces["mine"]
+    fold = {"rank_ic": {"1d": 0.1}, "rank_icir": {"1d": 0.1}, "seconds": 1.0}
+    rows = [
+        {
+            "trial": n,
+            "state": "finished",
+            "value": 0.01 * n,
+            "folds": [fold],
+            "settings": dict(zip(NAMES, point, strict=True)),
+        }
+        for n, point in enumerate([(True, None, 0.01), (False, 5, 0.02), (True, 5, 0.05), (False, None, 0.1)])
+    ]
+    html = render_tuning(rows, PLAN | summarise(rows, 4, space), space, None)
+    assert html.count('class="plotly-graph-div"') == 3
+    for pair in (NAMES[:2], NAMES[1:]):
+        assert value_over_two(rows, space, *pair, "rank_ic").data[0].type == "contour"
 
 
 def test_trials_that_were_given_up_are_drawn_apart(rows):
