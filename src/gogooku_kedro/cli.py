@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from kedro.framework.cli.project import run as kedro_run
 
-from gogooku_kedro import desk_commands
+from gogooku_kedro import champion_commands, desk_commands
 from gogooku_kedro.columns import HORIZONS
 from gogooku_kedro.command_line import (
     check_stored,
@@ -37,6 +37,9 @@ def cli() -> None:
 
 cli.add_command(desk_commands.export)
 cli.add_command(desk_commands.monitor)
+cli.add_command(champion_commands.compare)
+cli.add_command(champion_commands.promote)
+cli.add_command(champion_commands.rollback)
 
 
 @cli.command(name="run", params=with_lists(kedro_run).params)

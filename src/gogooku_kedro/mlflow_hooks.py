@@ -16,13 +16,12 @@ class Tracking:
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Say where runs are tracked, for `kedro mlflow`; nothing is made before a run begins."""
-        from gogooku_kedro.tracking import begin, within_project
+        from gogooku_kedro.tracking import begin, tracking_settings
 
-        begin()
         self._context = context
         loader: Any = context.config_loader
-        loader.config_patterns.setdefault("mlflow", ["mlflow*", "mlflow*/**", "**/mlflow*"])
-        loader["mlflow"] = within_project(loader["mlflow"], context.project_path)
+        loader["mlflow"] = tracking_settings(loader, context.project_path)
+        begin(loader["mlflow"]["server"]["mlflow_tracking_uri"])
         if "mlflow" in sys.argv:  # `kedro mlflow ui`
             from kedro_mlflow.config.kedro_mlflow_config import KedroMlflowConfig
 
@@ -61,3 +60,28 @@ class Tracking:
         from gogooku_kedro.tracking import attempt
 
         attempt(getattr(mlflow_hook, name), **arguments)
+
+
+class Registration:
+    """Register what was trained, so that it can become the champion: see `gogooku_kedro.champion`."""
+
+    @hook_impl(tryfirst=True)
+    def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Log the ensemble to the open MLflow run and register it; say what it is called."""
+        from gogooku_kedro.tracking import track
+
+        if "ensemble" in pipeline.all_outputs():
+            track(_register, catalog)
+
+
+def _register(catalog: DataCatalog) -> None:
+    from gogooku_kedro.champion.registry import Registry, facts_of
+    from gogooku_kedro.params import DailyParams
+    from gogooku_kedro.report.publish import show_registered
+    from gogooku_kedro.tracking import server
+
+    settings = catalog.load("parameters")["daily"]
+    name = DailyParams.model_validate(settings).champion.name
+    ensemble, split, report = (catalog.load(each) for each in ("ensemble", "split", "quality_report"))
+    facts = facts_of(ensemble, split, report["source"])
+    show_registered(Registry(server(), name).register(ensemble, facts).described())

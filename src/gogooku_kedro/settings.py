@@ -11,7 +11,7 @@ from gogooku_kedro.hooks import (
     SettingsCheck,
     SourceCheck,
 )
-from gogooku_kedro.mlflow_hooks import Tracking
+from gogooku_kedro.mlflow_hooks import Registration, Tracking
 from gogooku_kedro.run_progress import RunProgress
 
 # Of hooks that go first, the last of these is called first; of those that go last, the last.
@@ -25,6 +25,7 @@ HOOKS = (
     RunRecord(_fits_settings),
     GraphMatchesModel(),
     Tracking(),
+    Registration(),
     MlflowRecord(),
     RunProgress(),
 )

@@ -8,15 +8,19 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gogooku_kedro.artifacts import atomic_file
+
+if TYPE_CHECKING:
+    from kedro.config import AbstractConfigLoader
 
 logger = logging.getLogger(__name__)
 
 SQLITE = "sqlite:///"
 
 _given_up = False
+_server = ""
 
 
 def prepare_database(uri: str) -> None:
@@ -65,6 +69,18 @@ def within_project(settings: Mapping[str, Any], project: Path) -> dict[str, Any]
     return {**settings, "server": {**settings["server"], "mlflow_tracking_uri": uri}}
 
 
+def tracking_settings(loader: AbstractConfigLoader, project: Path) -> dict[str, Any]:
+    """Return the settings of `mlflow.yml` of a configuration, as of `within_project`."""
+    patterns: Any = loader
+    patterns.config_patterns.setdefault("mlflow", ["mlflow*", "mlflow*/**", "**/mlflow*"])
+    return within_project(loader["mlflow"], project)
+
+
+def server() -> str:
+    """Return the tracking URI of the configuration of this process, "" before one was read."""
+    return _server
+
+
 def _make(path: Path) -> None:
     from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH  # noqa: PLC0415
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: PLC0415
@@ -101,10 +117,14 @@ def run_name(run_params: Mapping[str, Any], source: str, record: Mapping[str, An
     return ", ".join([*(["+".join(pipelines)] if pipelines else []), source, preset, of_seeds])
 
 
-def begin() -> None:
-    """Track again: what ended the tracking of an earlier run of this process need not hold for the next."""
-    global _given_up  # noqa: PLW0603
-    _given_up = False
+def begin(uri: str = "") -> None:
+    """Track again: what ended the tracking of an earlier run of this process need not hold for the next.
+
+    Args:
+        uri: Tracking URI of the configuration, for `server`.
+    """
+    global _given_up, _server
+    _given_up, _server = False, uri
 
 
 def attempt(step: Callable[..., Any], *arguments: Any, **named: Any) -> None:

@@ -69,7 +69,7 @@ class Desk:
         daily = self.daily(**changes)
         gathered = nodes.gather_tables(*(tables[name] for name in TABLES))
         market = nodes.build_known_market(gathered, INGESTION, daily, now)
-        own = (self.ensemble, self.manifest)
+        own = (nodes.choose_model(self.ensemble, self.manifest, self.model, daily), self.manifest)
         sessions, facts = nodes.append_sessions(market, *own, self.features, self.graph, self.model, daily)
         scored = nodes.score_morning(market, sessions, *own, self.model, self.training, daily)
         return nodes.publish_ranking(market, scored, facts, daily)

@@ -18,7 +18,7 @@ LAYERS = {"raw", "intermediate", "primary", "feature", "model_input", "models", 
 VERBS = {
     *("standardise", "build", "compute", "describe", "normalise", "make", "split", "check", "summarise"),
     *("plot", "train", "predict", "fit", "stack", "measure", "write", "rank", "fetch"),
-    *("gather", "append", "score", "publish"),
+    *("gather", "append", "choose", "score", "publish"),
 }
 MEMORY = {
     *(
@@ -31,7 +31,7 @@ MEMORY = {
     ),
     *("market_facts", "model_facts"),
     *("studies", "report_evidence", "ranking_section", "portfolio_section", "network_section"),
-    *(f"daily_{name}" for name in ("tables", "market", "sessions", "facts", "scores", "publication")),
+    *(f"daily_{name}" for name in ("tables", "market", "model", "sessions", "facts", "scores", "publication")),
 }
 """Handed from node to node, made anew by every run that needs it: tensors, settings of several sections, parts of a
 report."""

@@ -108,7 +108,7 @@ def publish(
         market: The market of the morning.
         predicted: Scores and quantiles, as from `predict_market`.
         reasons: By code.
-        facts: Of the model: `model`, `feature_hash`, `n_features`, `missing`.
+        facts: Of the model: `model`, `scored_by`, `feature_hash`, `n_features`, `missing`.
         daily: Section `daily`.
 
     Returns:

@@ -39,7 +39,7 @@ def render_page(ranking: pd.DataFrame, facts: Mapping[str, Any], horizon: int) -
                 ("session", f"{session:%Y-%m-%d (%A)}"),
                 ("prices", facts["source"]),
                 ("tradable", f"{int(ranking['tradable'].sum()):,} of {len(ranking):,}"),
-                ("model", facts["model"][:12]),
+                ("model", f"{facts['model'][:12]}, {facts['scored_by']}"),
                 ("features", f"{facts['n_features']}, manifest {facts['feature_hash'][:12]}"),
                 ("ranking before", before),
             ],

@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
-import xarray as xr
 
-from gogooku_kedro.columns import HORIZONS
 from gogooku_kedro.daily.checks import BEFORE
 from gogooku_kedro.daily.publication import REASONS
 from gogooku_kedro.daily.sessions import Extension
 from gogooku_kedro.explanation.reasons import largest_reasons
 from gogooku_kedro.explanation.subject import Subject
 from gogooku_kedro.params import DailyParams, ModelParams, TrainingParams
-from gogooku_kedro.training import Ensemble, build_market, first_read, predict_market, resolve_device
+from gogooku_kedro.training import Ensemble, build_market, first_read, predict_market, resolve_device, without_labels
 
 
 class Scored(NamedTuple):
@@ -63,10 +60,7 @@ def score_session(
     """
     read = n_sessions - first_read(n_sessions - 1, model.window)
     features = extension.features.drop_vars(["raw", "raw_feature"]).isel(date=slice(-read, None))
-    shape = (*features["in_universe"].shape, len(HORIZONS))
-    coords = {"date": features["date"], "code": features["code"], "horizon": list(HORIZONS)}
-    unknown = xr.DataArray(np.full(shape, np.nan, np.float32), coords, ("date", "code", "horizon"))
-    market = build_market(features, xr.Dataset({"target": unknown}), extension.edges, manifest, model)
+    market = build_market(features, without_labels(features), extension.edges, manifest, model)
     device = resolve_device(training.device)
     predicted, _ = predict_market(ensemble, market, model, {"latest": [read - 1]}, device)
     subject = Subject.of(ensemble, market, model, device)

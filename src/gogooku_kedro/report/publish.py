@@ -96,6 +96,11 @@ def show_ranking(ranking: pd.DataFrame, quality_report: Mapping[str, Any], files
     _print([], files)
 
 
+def show_registered(model: str) -> None:
+    """Print what a trained model is called in MLflow's registry."""
+    _print([f"registered: {model}"], {})
+
+
 def show_answers(key_results: Mapping[str, Any], files: Mapping[str, str]) -> None:
     """Print the answers of key_results.json, and where the report is."""
     _print(terminal_lines(parse(KeyResults, key_results)), files)

@@ -3,7 +3,7 @@
 from gogooku_kedro.training.device import describe_device, resolve_device, resolve_precision
 from gogooku_kedro.training.ensemble import Ensemble, SeedModel
 from gogooku_kedro.training.fit import EnsembleResult, FitResult, fit_ensemble, fit_model
-from gogooku_kedro.training.market import Market, build_market, context_names, model_market
+from gogooku_kedro.training.market import Market, build_market, context_names, model_market, without_labels
 from gogooku_kedro.training.predict import (
     combine,
     first_read,
@@ -38,4 +38,5 @@ __all__ = [
     "predictions_frame",
     "resolve_device",
     "resolve_precision",
+    "without_labels",
 ]

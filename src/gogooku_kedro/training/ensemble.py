@@ -205,7 +205,8 @@ class Ensemble:
 
     def fingerprint(self) -> str:
         """Return 32 hexadecimal digits that name weights, settings and features: equal models have equal ones."""
-        return digest([{"weights": each.weights, **each.config()} for each in self.seed_models])
+        models = (*self.seed_models, *self.refitted)
+        return digest([{"weights": each.weights, **each.config()} for each in models])
 
     @property
     def params(self) -> ModelParams:

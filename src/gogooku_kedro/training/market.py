@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
+from gogooku_kedro.columns import HORIZONS
 from gogooku_kedro.features import market_columns
 from gogooku_kedro.labels.split import part_range
 from gogooku_kedro.params import ModelParams
@@ -72,6 +74,14 @@ def build_market(
         edges,
         parts,
     )
+
+
+def without_labels(features: xr.Dataset) -> xr.Dataset:
+    """Return the labels of sessions of which none is known: `target` (date, code, horizon), all NaN."""
+    shape = (*features["in_universe"].shape, len(HORIZONS))
+    coords = {"date": features["date"], "code": features["code"], "horizon": list(HORIZONS)}
+    unknown = xr.DataArray(np.full(shape, np.nan, np.float32), coords, ("date", "code", "horizon"))
+    return xr.Dataset({"target": unknown})
 
 
 def model_market(

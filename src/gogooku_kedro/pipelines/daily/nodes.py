@@ -16,11 +16,12 @@ from gogooku_kedro.params import (
 
 Tables = dict[str, pd.DataFrame]
 MorningMarket = Any
+Chosen = Any
 Models = Any
 Sessions = Any
 Scored = Any
-"""A `daily.morning.MorningMarket`, a `training.Ensemble`, a `daily.sessions.Extension` and a `daily.scoring.Scored`:
-naming the classes here would import torch."""
+"""A `daily.morning.MorningMarket`, a `champion.choice.Chosen`, a `training.Ensemble`, a `daily.sessions.Extension`
+and a `daily.scoring.Scored`: naming the classes here would import torch."""
 
 
 def gather_tables(
@@ -51,9 +52,23 @@ def build_known_market(
     return market_of_morning(daily_tables, ingestion, daily, now or pd.Timestamp.now(tz="UTC"))
 
 
+def choose_model(ensemble: Models, feature_manifest: dict[str, Any], model: ModelParams, daily: DailyParams) -> Chosen:
+    """Take the model that was trained last, or the registered champion; refuse one that does not fit."""
+    from gogooku_kedro.champion.choice import TRAINED, Chosen, champion_of
+    from gogooku_kedro.daily.checks import NotPublishedError
+    from gogooku_kedro.tracking import server
+
+    if daily.model == "trained":
+        return Chosen(ensemble, TRAINED)
+    try:
+        return champion_of(server(), daily.champion.name, feature_manifest, model)
+    except ValueError as error:
+        raise NotPublishedError(f"no ranking: {error}") from error
+
+
 def append_sessions(
     daily_market: MorningMarket,
-    ensemble: Models,
+    daily_model: Chosen,
     feature_manifest: dict[str, Any],
     features: FeaturesParams,
     graph: GraphParams,
@@ -65,7 +80,7 @@ def append_sessions(
     from gogooku_kedro.daily.scoring import sessions_needed
     from gogooku_kedro.daily.sessions import Extender, SessionStore
 
-    panel, events = daily_market.panel, daily_market.events
+    panel, events, ensemble = daily_market.panel, daily_market.events, daily_model.ensemble
     hashes = [seed_model.feature_hash for seed_model in ensemble.seed_models]
     check_manifest(panel.assign(events.data_vars), feature_manifest, hashes)
     extender = Extender(SessionStore(Path(daily.sessions)), feature_manifest, features, graph)
@@ -73,6 +88,7 @@ def append_sessions(
     missing = check_missing(extension.features, feature_manifest, daily.missing_share)
     facts = {
         "model": ensemble.fingerprint(),
+        "scored_by": daily_model.name,
         "feature_hash": feature_manifest["hash"],
         "n_features": feature_manifest["n_features"],
         "missing": missing,
@@ -84,17 +100,18 @@ def append_sessions(
 def score_morning(
     daily_market: MorningMarket,
     daily_sessions: Sessions,
-    ensemble: Models,
+    daily_model: Chosen,
     feature_manifest: dict[str, Any],
     model: ModelParams,
     training: TrainingParams,
     daily: DailyParams,
 ) -> Scored:
-    """Score the newest session with the stored model, and say why."""
+    """Score the newest session with the model of the morning, and say why."""
     from gogooku_kedro.daily.scoring import score_session
 
     n_sessions = daily_market.panel.sizes["date"]
-    return score_session(ensemble, daily_sessions, feature_manifest, n_sessions, model, training, daily)
+    models = daily_model.ensemble
+    return score_session(models, daily_sessions, feature_manifest, n_sessions, model, training, daily)
 
 
 def publish_ranking(

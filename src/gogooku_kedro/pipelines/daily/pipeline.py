@@ -7,12 +7,13 @@ from gogooku_kedro.pipelines.stage import stage
 
 TABLES = ["raw_bars", "listed_issues", "market_index", "statements", "investor_flows", "margin_balances"]
 SECTIONS = ["params:features", "params:graph", "params:model", "params:daily"]
-SCORED = ["daily_market", "daily_sessions", "ensemble", "feature_manifest"]
+SCORED = ["daily_market", "daily_sessions", "daily_model", "feature_manifest"]
+CHOSEN = ["ensemble", "feature_manifest", "params:model", "params:daily"]
 
 
 def create_pipeline() -> Pipeline:
     """Build the stage `daily`."""
-    appended = ["daily_market", "ensemble", "feature_manifest", *SECTIONS]
+    appended = ["daily_market", "daily_model", "feature_manifest", *SECTIONS]
     published = ["daily_market", "daily_scores", "daily_facts", "params:daily"]
     return stage(
         "daily",
@@ -24,6 +25,7 @@ def create_pipeline() -> Pipeline:
                 "daily_market",
                 name="build_known_market",
             ),
+            node(nodes.choose_model, CHOSEN, "daily_model", name="choose_model"),
             node(nodes.append_sessions, appended, ["daily_sessions", "daily_facts"], name="append_sessions"),
             node(
                 nodes.score_morning,
