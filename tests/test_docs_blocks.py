@@ -31,7 +31,10 @@ PLACEHOLDERS = {
     r"JQUANTS_API_KEY=\S+": "JQUANTS_API_KEY=key",
 }
 """What stands for something that the reader chooses."""
-ELSEWHERE: dict[str, str] = {"tutorials/python.md": "tests/test_own_alpha.py"}
+ELSEWHERE: dict[str, str] = {
+    "tutorials/python.md": "tests/test_own_alpha.py",
+    "how_to/champion.md": "tests/champion/test_commands.py",
+}
 """Pages whose blocks of Python need more than this file gives, and the test that runs them."""
 
 OTHER_LIBRARIES = ("how_to/export.md",)

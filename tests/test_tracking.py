@@ -33,7 +33,7 @@ def open_run():
 
     tracking.begin()
     yield start
-    tracking._close_runs("FINISHED")
+    tracking.close_runs("FINISHED")
     tracking.begin()
     mlflow.set_tracking_uri(before)
 

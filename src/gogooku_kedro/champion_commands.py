@@ -123,5 +123,5 @@ def _compared(desk: Desk, champion: Version, challenger: Version) -> Comparison:
     check_stored(catalog, dict(desk.parameters), desk.env, STORED)
     features, labels, edges, manifest = (catalog.load(name) for name in STORED)
     device = resolve_device(TrainingParams.model_validate(desk.parameters["training"]).device)
-    models = (desk.registry.candidate(version) for version in (champion, challenger))
-    return compare_models(*models, StoredMarket(features, edges, manifest, labels), device)
+    then, now = (desk.registry.candidate(version) for version in (champion, challenger))
+    return compare_models(then, now, StoredMarket(features, edges, manifest, labels), device)

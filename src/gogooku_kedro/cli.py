@@ -125,14 +125,20 @@ def explain(
 def daily(
     env: str | None, conf_source: str | None, params: dict[str, Any], as_of: datetime | None, verbose: bool
 ) -> None:
-    """Fetch, append, check, score and publish the newest session; exit code 3 and one sentence where it must not."""
+    """Fetch, append, check, score and publish the newest session; exit code 3 and one sentence where it must not.
+
+    Then monitor the published rankings, as `kedro monitor` does.
+    """
     loader = configuration(env, conf_source, params)
     checked_parameters(loader)
     from gogooku_kedro.pipelines.daily.command import run_morning
 
     with refusals_alone(verbose):
-        found = run_morning(Path.cwd(), env, conf_source, params, loader, as_of)
-    click.echo(found)
+        morning = run_morning(Path.cwd(), env, conf_source, params, loader, as_of)
+    click.echo(morning.text)
+    if as_of is None:
+        known = desk_commands.Known(morning.panel, morning.raw_features)
+        click.echo(desk_commands.monitored_morning(env, conf_source, params, known))
 
 
 @cli.command(name="evaluate")

@@ -104,8 +104,21 @@ def checked_parameters(loader: AbstractConfigLoader) -> dict[str, Any]:
     return parameters
 
 
-def check_stored(catalog: DataCatalog, parameters: dict[str, Any], env: str | None, names: Collection[str]) -> None:
+def check_stored(
+    catalog: DataCatalog,
+    parameters: dict[str, Any],
+    env: str | None,
+    names: Collection[str],
+    sessions_added: bool = False,
+) -> None:
     """See that a run has left some datasets, and that they are of these settings.
+
+    Args:
+        catalog: The catalog.
+        parameters: The settings.
+        env: Environment of the configuration.
+        names: Datasets.
+        sessions_added: Let them be of prices that have got further sessions since.
 
     Raises:
         ValueError: Something is missing, or of other settings.
@@ -115,7 +128,7 @@ def check_stored(catalog: DataCatalog, parameters: dict[str, Any], env: str | No
     missing = [name for name in names if not catalog.exists(name)]
     if missing:
         raise ValueError(f"no {', '.join(missing)} yet: run `kedro run` first, with this --env and --params")
-    Lineage(catalog, parameters, env or "base").check(names)
+    Lineage(catalog, parameters, env or "base").check(names, applied=names if sessions_added else ())
 
 
 @contextmanager

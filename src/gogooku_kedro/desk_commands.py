@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import logging
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from gogooku_kedro.columns import HORIZONS
 from gogooku_kedro.command_line import check_stored, checked_parameters, configuration, of_an_environment
-from gogooku_kedro.refusals import refusals_alone
+from gogooku_kedro.refusals import refusals_alone, sentence_of
 
 if TYPE_CHECKING:
+    import xarray as xr
     from kedro.io import DataCatalog
 
     from gogooku_kedro.monitoring.monitor import Monitoring
+
+logger = logging.getLogger(__name__)
 
 
 @click.command(name="export")
@@ -57,8 +61,36 @@ def monitor(env: str | None, conf_source: str | None, params: dict[str, Any], as
     click.echo(f"monitoring: {page}")
 
 
+class Known(NamedTuple):
+    """What a morning has seen beyond the data of the last run.
+
+    Attributes:
+        panel: The market up to it.
+        raw_features: Of its last sessions, before they are normalised.
+    """
+
+    panel: xr.Dataset
+    raw_features: xr.Dataset
+
+
+def monitored_morning(env: str | None, conf_source: str | None, params: dict[str, Any], known: Known) -> str:
+    """Monitor after a publication, and return what to print: a failure is one line, as the ranking is published."""
+    try:
+        line, page = write_monitoring(env, conf_source, params, known=known)
+    except Exception as error:  # of whatever: the ranking is out, and the morning has done what it is for
+        sentence = sentence_of(error)
+        if sentence is None:
+            logger.exception("the rankings could not be monitored")
+        return f"monitoring: not written: {sentence or type(error).__name__}"
+    return f"{line}\nmonitoring: {page}"
+
+
 def write_monitoring(
-    env: str | None, conf_source: str | None, params: dict[str, Any], as_of: datetime | None = None
+    env: str | None,
+    conf_source: str | None,
+    params: dict[str, Any],
+    as_of: datetime | None = None,
+    known: Known | None = None,
 ) -> tuple[str, Path]:
     """Monitor the rankings of a data root, and return the verdict and the page.
 
@@ -67,6 +99,8 @@ def write_monitoring(
         conf_source: Folder of the configuration; None for that of the project.
         params: Run-time parameters.
         as_of: The morning; None for the last session of the panel.
+        known: What a morning has seen; None for the stored panel and features alone, which are then held against
+            the prices of now.
 
     Raises:
         ValueError: Nothing was published, or what a run leaves is missing or of other settings.
@@ -80,11 +114,16 @@ def write_monitoring(
     from gogooku_kedro.monitoring.page import render_monitoring, verdict
 
     catalog = DataCatalog.from_config(loader["catalog"])
-    names = ("panel", "raw_features", "daily_metrics", "split", "feature_manifest")
-    stored = _stored(catalog, parameters, env, *names)
+    names = ("raw_features", "daily_metrics", "split", "feature_manifest")
+    if known is None:
+        stored = _stored(catalog, parameters, env, "panel", *names)
+    else:
+        check_stored(catalog, parameters, env, names, sessions_added=True)
+        stored = {name: catalog.load(name) for name in names} | {"panel": known.panel}
     root = Path(loader["catalog"]["run_record"]["filepath"]).parents[1]
     morning = stored["panel"].indexes["date"][-1] if as_of is None else pd.Timestamp(as_of)
-    found = _monitored(stored, parameters, Path(parameters["daily"]["rankings"]), morning)
+    recent = None if known is None else known.raw_features
+    found = _monitored(stored, parameters, Path(parameters["daily"]["rankings"]), morning, recent)
     folder = root / "08_reporting"
     for name, text in {"json": json.dumps(found.as_dict(), indent=2), "html": render_monitoring(found)}.items():
         with atomic_file(folder / f"monitoring.{name}") as unfinished:
@@ -92,7 +131,9 @@ def write_monitoring(
     return verdict(found), folder / "monitoring.html"
 
 
-def _monitored(stored: dict[str, Any], parameters: dict[str, Any], rankings: Path, morning: Any) -> Monitoring:
+def _monitored(
+    stored: dict[str, Any], parameters: dict[str, Any], rankings: Path, morning: Any, recent: xr.Dataset | None
+) -> Monitoring:
     from gogooku_kedro.arrays.cross_section import universe_mask
     from gogooku_kedro.baselines.table import NETWORK
     from gogooku_kedro.daily.publication import Publications
@@ -115,6 +156,7 @@ def _monitored(stored: dict[str, Any], parameters: dict[str, Any], rankings: Pat
         {name: stored[name] for name in ("split", "feature_manifest")},
         settings,
         morning,
+        recent,
     )
 
 

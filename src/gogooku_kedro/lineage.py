@@ -134,12 +134,14 @@ class Lineage:
             if not isinstance(self._catalog[name], OptionalDataset) or (name == "latest_blend" and self._ships_blend)
         }
 
-    def mismatches(self, names: Iterable[str]) -> list[Mismatch]:
+    def mismatches(self, names: Iterable[str], applied: Collection[str] = ()) -> list[Mismatch]:
         """Return what does not fit the settings of now in stored artefacts, and in what they were made from.
 
         Args:
             names: Datasets; what no pipeline makes, is not stored or not there is passed over.
+            applied: Of them those that may have been made from fewer sessions, beside `APPLIED`.
         """
+        applied = {*APPLIED, *applied}
         found: dict[Mismatch, None] = {}
         seen: set[str] = set()
         waiting = sorted(names)
@@ -154,19 +156,23 @@ class Lineage:
                 reason = f"{name} does not say of what it is: an earlier version wrote it, or a run that was cut off"
                 found[Mismatch(name, self._makers[name].name, reason)] = None
                 continue
-            found |= dict.fromkeys(self._other_settings(name, origin["made"]))
-            if name not in APPLIED:
+            found |= dict.fromkeys(self._other_settings(name, origin["made"], name in applied))
+            if name not in applied:
                 found |= dict.fromkeys(self._other_inputs(name, origin["inputs"]))
                 waiting += origin["inputs"]
         return list(found)
 
-    def check(self, names: Collection[str]) -> list[str]:
+    def check(self, names: Collection[str], applied: Collection[str] = ()) -> list[str]:
         """Return why a run that reads `names` does not read what it would make itself; empty if it does.
+
+        Args:
+            names: Datasets.
+            applied: As of `mismatches`.
 
         Raises:
             ValueError: It does not, and `stale: allow` does not insist; the message names the settings and the fix.
         """
-        found = self.mismatches(names)
+        found = self.mismatches(names, applied)
         if found and not self._insists:
             raise ValueError(self._refusal(found, names))
         return reasons(found)
@@ -215,7 +221,7 @@ class Lineage:
                 flat |= flatten(_source(name, self._catalog[name]))
         return {key: value for key, value in flat.items() if not _is_below(key, PLACES)}
 
-    def _other_settings(self, name: str, made: Mapping[str, Mapping[str, Any]]) -> Iterable[Mismatch]:
+    def _other_settings(self, name: str, made: Mapping[str, Mapping[str, Any]], applied: bool) -> Iterable[Mismatch]:
         nodes = {node.name: node for node in self._flow.nodes}
         for maker, then in made.items():
             if maker not in nodes:
@@ -225,7 +231,7 @@ class Lineage:
             for key in sorted(then.keys() | now.keys()):
                 unknown = not (key in then and key in now) and key.partition(".")[0] not in SECTIONS
                 before, after = (_shown(settings, key) for settings in (then, now))
-                unknown |= name in APPLIED and key in CONTENTS  # sessions were added since
+                unknown |= applied and key in CONTENTS  # sessions were added since
                 if before != after and not unknown:
                     yield Mismatch(name, maker, f"{key} was {before} then and is {after} now")
 

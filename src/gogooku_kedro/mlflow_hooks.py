@@ -30,8 +30,11 @@ class Tracking:
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Make the database, set MLflow up, and open the MLflow run."""
+        import mlflow
+
         from gogooku_kedro.tracking import attempt, prepare_database
 
+        self._opened_by_user = mlflow.active_run() is not None
         loader = self._context.config_loader
         attempt(lambda: prepare_database(loader["mlflow"]["server"]["mlflow_tracking_uri"]))
         self._call("after_context_created", context=self._context)
@@ -44,8 +47,12 @@ class Tracking:
 
     @hook_impl
     def after_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Close the MLflow run."""
+        """Close the MLflow run; kedro-mlflow opens it again for every node, and closes it once."""
+        from gogooku_kedro.tracking import close_runs
+
         self._call("after_pipeline_run", run_params=run_params, pipeline=pipeline, catalog=catalog)
+        if not self._opened_by_user:
+            close_runs("FINISHED")
 
     @hook_impl
     def on_pipeline_error(

@@ -137,7 +137,7 @@ def attempt(step: Callable[..., Any], *arguments: Any, **named: Any) -> None:
     except Exception as error:  # of a database, a server or a disk: none of them is worth a run
         _given_up = True
         logger.warning("the run goes on without MLflow: %s", str(error).partition("\n")[0])
-        _close_runs("FAILED")
+        close_runs("FAILED")
 
 
 def track(log: Callable[..., Any], *arguments: Any) -> None:
@@ -162,7 +162,8 @@ def child_run(name: str) -> Iterator[None]:
     track(mlflow.end_run)
 
 
-def _close_runs(status: str) -> None:
+def close_runs(status: str) -> None:
+    """Close every open MLflow run of this process."""
     import mlflow  # noqa: PLC0415
 
     while mlflow.active_run() is not None:

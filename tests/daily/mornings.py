@@ -72,7 +72,7 @@ class Desk:
         own = (nodes.choose_model(self.ensemble, self.manifest, self.model, daily), self.manifest)
         sessions, facts = nodes.append_sessions(market, *own, self.features, self.graph, self.model, daily)
         scored = nodes.score_morning(market, sessions, *own, self.model, self.training, daily)
-        return nodes.publish_ranking(market, scored, facts, daily)
+        return nodes.publish_ranking(market, sessions, scored, facts, daily)[0]
 
     def fetched_morning(self, server: FakeServer) -> dict[str, Any] | str:
         """Fetch and publish; the sentence of a refusal where there is one."""

@@ -31,6 +31,7 @@ MEMORY = {
     ),
     *("market_facts", "model_facts"),
     *("studies", "report_evidence", "ranking_section", "portfolio_section", "network_section"),
+    *("daily_panel", "daily_raw_features"),
     *(f"daily_{name}" for name in ("tables", "market", "model", "sessions", "facts", "scores", "publication")),
 }
 """Handed from node to node, made anew by every run that needs it: tensors, settings of several sections, parts of a

@@ -22,6 +22,9 @@ from gogooku_kedro.report.formats import format_interval, format_number
 from gogooku_kedro.training import Ensemble
 from gogooku_kedro.typing import FloatArray
 
+MANY = 5_000
+"""Days, twenty years, beyond which a number of lacking days says no more."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -193,4 +196,6 @@ def _rank_ic(
 
 
 def _lacking(days: int) -> str:
+    if days > MANY:
+        return f"more than {MANY:,} matured days are lacking, so alike are the two"
     return f"{days} matured day{'' if days == 1 else 's'} {'is' if days == 1 else 'are'} lacking"

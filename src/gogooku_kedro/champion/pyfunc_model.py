@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 from mlflow.models import set_model
-from mlflow.pyfunc import PythonModel, PythonModelContext
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from gogooku_kedro.champion.scoring import score_sessions
 from gogooku_kedro.training import Ensemble

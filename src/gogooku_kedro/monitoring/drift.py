@@ -40,6 +40,7 @@ def feature_drift(
     train: tuple[int, int],
     last: int,
     window: int,
+    recent: tuple[xr.Dataset, BoolArray] | None = None,
 ) -> pd.DataFrame:
     """Return how far each family's features of the `window` sessions up to `last` are from the training part.
 
@@ -55,6 +56,8 @@ def feature_drift(
         train: First session of the training part, and the session after its last.
         last: Position of the last session.
         window: Sessions.
+        recent: Raw features of later sessions on a grid of their own, and the universe there; the last of them are
+            then looked at instead of those up to `last`.
 
     Returns:
         One row a family, the furthest first: `family`, `features`, `psi` (median over its features), `usual` (the
@@ -63,11 +66,12 @@ def feature_drift(
     """
     columns = ["family", "features", "psi", "usual", "furthest", "furthest_psi"]
     families = {entry["name"]: entry["family"] for entry in manifest["features"] if entry["kind"] != "market"}
-    if train[1] - train[0] < window or last + 1 < window or not families:
+    latest, inside, end = (raw, in_universe, last + 1) if recent is None else (*recent, recent[0].sizes["date"])
+    if train[1] - train[0] < window or end < window or not families:
         return pd.DataFrame(columns=columns)
     starts = np.unique(np.linspace(train[0], train[1] - window, SAMPLED_WINDOWS).astype(int))
-    spans = [slice(start, start + window) for start in [*starts, last + 1 - window]]
-    windows = [_values(raw, in_universe, list(families), span) for span in spans]
+    windows = [_values(raw, in_universe, list(families), slice(start, start + window)) for start in starts]
+    windows.append(_values(latest, inside, list(families), slice(end - window, end)))
     rows = []
     for name, family in families.items():
         counts = _counts([values[name] for values in windows])

@@ -19,7 +19,7 @@ from gogooku_kedro.monitoring.decay import AlarmRule, alarm_rule, shortfall
 from gogooku_kedro.monitoring.drift import feature_drift
 from gogooku_kedro.monitoring.matured import matured_days, reference_days, rolling_mean
 from gogooku_kedro.params import EvaluationParams, LabelsParams
-from gogooku_kedro.typing import FloatArray
+from gogooku_kedro.typing import BoolArray, FloatArray
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,7 @@ def monitor(
     facts: Mapping[str, Any],
     settings: tuple[LabelsParams, EvaluationParams],
     morning: pd.Timestamp,
+    recent: xr.Dataset | None = None,
 ) -> Monitoring:
     """Hold published rankings against what came of them, with what is known after the close of a morning.
 
@@ -83,11 +84,13 @@ def monitor(
         rankings: From `scores_of`.
         panel: Market panel.
         in_universe: (date, code) bool.
-        raw_features: Features before they are normalised.
+        raw_features: Features before they are normalised; they may end before the morning.
         backtest: `daily_metrics` of the network.
         facts: `split` and `feature_manifest`.
         settings: Sections `labels` and `evaluation`.
         morning: A session of the panel.
+        recent: Features before they are normalised of the sessions up to the morning, for the drift; None where
+            `raw_features` has them.
 
     Raises:
         ValueError: No ranking of the morning or before, or the morning is no session of the panel.
@@ -113,9 +116,6 @@ def monitor(
     series = _series(days, chosen.horizon)
     summed = pd.Series(dtype=float) if rule is None else pd.Series(shortfall(series, rule.mean), index=series.index)
     over = summed.index[summed > rule.threshold] if rule is not None else summed.index[:0]
-    last = int(dates.get_indexer(pd.DatetimeIndex([morning]))[0])
-    train = part_range(facts["split"], pd.DatetimeIndex(dates), "train")
-    inside = np.asarray(in_universe.transpose("date", "code").values)
     return Monitoring(
         morning=morning,
         days=days,
@@ -124,9 +124,32 @@ def monitor(
         summed=summed,
         rule=rule,
         crossed=over[0] if len(over) else None,
-        drift=feature_drift(raw_features, inside, facts["feature_manifest"], train, last, chosen.drift_window),
+        drift=_drift(raw_features, recent, in_universe, facts, morning, chosen.drift_window),
         horizon=chosen.horizon,
     )
+
+
+def _drift(
+    raw: xr.Dataset,
+    recent: xr.Dataset | None,
+    in_universe: xr.DataArray,
+    facts: Mapping[str, Any],
+    morning: pd.Timestamp,
+    window: int,
+) -> pd.DataFrame:
+    """Drift up to the morning, or up to the last session of the features where they end before."""
+    dates = pd.DatetimeIndex(raw.indexes["date"])
+    last = int(dates.searchsorted(morning, side="right")) - 1
+    train = part_range(facts["split"], dates, "train")
+    later = None if recent is None else (recent, _inside(in_universe, recent))
+    return feature_drift(raw, _inside(in_universe, raw), facts["feature_manifest"], train, last, window, later)
+
+
+def _inside(in_universe: xr.DataArray, features: xr.Dataset) -> BoolArray:
+    """The universe on the grid of features; a code or session that the market has no more is in none."""
+    on_grid = in_universe.reindex(date=features["date"], code=features["code"], fill_value=False)
+    inside: BoolArray = on_grid.transpose("date", "code").to_numpy()
+    return inside
 
 
 def _fewest(horizon: int) -> int:

@@ -5,21 +5,38 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import pandas as pd
+import xarray as xr
 from kedro.config import AbstractConfigLoader
 from kedro.framework.session import KedroSession
+from kedro.io import AbstractDataset
 from kedro.runner import SequentialRunner
 
 from gogooku_kedro.params.base import overlaid
+from gogooku_kedro.pipelines.daily.pipeline import LEFT
 from gogooku_kedro.refusals import sentence_of
 
 REFUSED = 3
 """Exit code of a morning that publishes nothing."""
 
 FETCHED = "gogooku_kedro.datasets.JQuantsTableDataset"
+
+
+class Morning(NamedTuple):
+    """What a morning left.
+
+    Attributes:
+        text: What to print.
+        panel: The market up to it.
+        raw_features: Of its last sessions, before they are normalised.
+    """
+
+    text: str
+    panel: xr.Dataset
+    raw_features: xr.Dataset
 
 
 class MorningRefused(click.ClickException):
@@ -35,8 +52,8 @@ def run_morning(
     params: Mapping[str, Any],
     loader: AbstractConfigLoader,
     as_of: datetime | None,
-) -> str:
-    """Run a morning or its replay; return what to print.
+) -> Morning:
+    """Run a morning or its replay; return what it left.
 
     Args:
         project: Folder of the project.
@@ -66,9 +83,13 @@ def run_morning(
             if sentence is None:
                 raise
             raise MorningRefused(sentence) from error
-    facts = published["daily_publication"]
-    facts = facts.load() if hasattr(facts, "load") else facts
-    return describe(facts, Path(loader["parameters"]["daily"]["rankings"]))
+    facts, panel, raw = (_loaded(published[name]) for name in LEFT)
+    return Morning(describe(facts, Path(loader["parameters"]["daily"]["rankings"])), panel, raw)
+
+
+def _loaded(output: Any) -> Any:
+    """The value of an output, which Kedro hands back as a dataset or as it is."""
+    return output.load() if isinstance(output, AbstractDataset) else output
 
 
 def is_fetched(loader: AbstractConfigLoader) -> bool:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import xarray as xr
 
 from gogooku_kedro.params import (
     DailyParams,
@@ -115,9 +116,14 @@ def score_morning(
 
 
 def publish_ranking(
-    daily_market: MorningMarket, daily_scores: Scored, daily_facts: dict[str, Any], daily: DailyParams
-) -> dict[str, Any]:
-    """Write the ranking, and swap the pointer last."""
+    daily_market: MorningMarket,
+    daily_sessions: Sessions,
+    daily_scores: Scored,
+    daily_facts: dict[str, Any],
+    daily: DailyParams,
+) -> tuple[dict[str, Any], xr.Dataset, xr.Dataset]:
+    """Write the ranking, and swap the pointer last; hand over the panel and the raw features of the last sessions."""
     from gogooku_kedro.daily.morning import publish
 
-    return publish(daily_market, daily_scores.predicted, daily_scores.reasons, daily_facts, daily)
+    published = publish(daily_market, daily_scores.predicted, daily_scores.reasons, daily_facts, daily)
+    return published, daily_market.panel, daily_sessions.features["raw"].to_dataset(dim="raw_feature")

@@ -8,13 +8,14 @@ from gogooku_kedro.pipelines.stage import stage
 TABLES = ["raw_bars", "listed_issues", "market_index", "statements", "investor_flows", "margin_balances"]
 SECTIONS = ["params:features", "params:graph", "params:model", "params:daily"]
 SCORED = ["daily_market", "daily_sessions", "daily_model", "feature_manifest"]
+LEFT = ["daily_publication", "daily_panel", "daily_raw_features"]
 CHOSEN = ["ensemble", "feature_manifest", "params:model", "params:daily"]
 
 
 def create_pipeline() -> Pipeline:
     """Build the stage `daily`."""
     appended = ["daily_market", "daily_model", "feature_manifest", *SECTIONS]
-    published = ["daily_market", "daily_scores", "daily_facts", "params:daily"]
+    published = ["daily_market", "daily_sessions", "daily_scores", "daily_facts", "params:daily"]
     return stage(
         "daily",
         [
@@ -34,6 +35,6 @@ def create_pipeline() -> Pipeline:
                 name="score_morning",
                 tags=["gpu"],
             ),
-            node(nodes.publish_ranking, published, "daily_publication", name="publish_ranking"),
+            node(nodes.publish_ranking, published, LEFT, name="publish_ranking"),
         ],
     )
