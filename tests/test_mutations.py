@@ -26,6 +26,18 @@ class Mutation(NamedTuple):
 
 
 MUTATIONS = {
+    "a challenger judged on days that one of the two was trained on": Mutation(
+        "champion/comparison.py",
+        "since = max(champion.unseen_from, challenger.unseen_from)",
+        "since = min(champion.unseen_from, challenger.unseen_from)",
+        "tests/champion/test_comparison.py::test_days_count_that_neither_model_has_seen_and_whose_label_is_known",
+    ),
+    "a champion replaced by who is ahead, whatever the interval says": Mutation(
+        "champion/comparison.py",
+        "if found.low > margin:",
+        "if found.difference > margin:",
+        "tests/champion/test_comparison.py::test_days_are_lacking_until_a_difference_like_the_one_found_would_be_seen",
+    ),
     "rank IC with the sign flipped": Mutation(
         "metrics/rank_ic.py",
         "bounded: FloatArray = np.clip(correlation, -1.0, 1.0)",

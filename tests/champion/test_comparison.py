@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
-from gogooku_kedro.champion.comparison import Comparison, decide, describe
+from gogooku_kedro.champion import comparison
+from gogooku_kedro.champion.comparison import Candidate, Comparison, StoredMarket, compare_models, decide, describe
 
 SINCE = pd.Timestamp("2024-01-04")
 
@@ -72,3 +74,31 @@ def test_the_table_marks_the_horizon_that_decides():
     assert "from 2024-01-04 on" in lines[0]
     assert lines[2].startswith("5d *")
     assert lines[2].split()[-1] == "200"
+
+
+def test_days_count_that_neither_model_has_seen_and_whose_label_is_known(monkeypatch):
+    dates, codes = pd.bdate_range("2024-01-04", periods=12), [f"{1300 + n}" for n in range(8)]
+    returns = np.random.default_rng(2).normal(size=(12, 8, 1))
+    returns[-2:] = np.nan  # not matured
+    labels = xr.Dataset({"ret": (("date", "code", "horizon"), returns)}, {"date": dates, "code": codes, "horizon": [1]})
+    asked = []
+
+    def scored(sign, features, edges, manifest, sessions, device):
+        asked.append(sessions)
+        rows = labels["ret"].sel(horizon=1, date=sessions).to_series().rename("score_1d").reset_index()
+        return rows.assign(score_1d=sign * rows["score_1d"], split="test")
+
+    monkeypatch.setattr(comparison, "score_sessions", scored)
+    market = StoredMarket(xr.Dataset(), pd.DataFrame(), {}, labels)
+    champion, challenger = Candidate("version 1", -1, dates[2]), Candidate("version 2", 1, dates[5])  # type: ignore
+    for first, second in ((champion, challenger), (challenger, champion)):
+        found = compare_models(first, second, market, "cpu")
+        assert found.since == dates[5]
+        assert list(found.daily[1].index) == list(dates[5:10])
+        assert all(sessions.equals(dates[5:10]) for sessions in asked)
+    found = compare_models(champion, challenger, market, "cpu")
+    assert found.difference(1).first == pytest.approx(1)
+    assert found.difference(1).second == pytest.approx(-1)
+    late = Candidate("version 3", 1, dates[-1])  # type: ignore
+    verdict = decide(compare_models(champion, late, market, "cpu"), 1, 0.0)
+    assert (verdict.promote, verdict.lacking) == (False, 20)
