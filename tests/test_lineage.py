@@ -11,6 +11,7 @@ from kedro.framework.project import configure_project, pipelines
 from kedro.io import DataCatalog
 
 from gogooku_kedro.datasets.integrity import CHECKSUMS, read_seal
+from gogooku_kedro.desk_commands import MONITORED
 from gogooku_kedro.hooks import FitsSettings, SettingsError
 from gogooku_kedro.lineage import READS, Lineage, reasons
 from gogooku_kedro.params import SECTIONS, Section
@@ -235,6 +236,16 @@ def test_a_price_file_that_changed_is_ingested_again_and_one_that_is_not_named_i
     assert refused(root.lineage("ohlcv", prices()), "training") == ""
     assert refused(root.lineage("ohlcv"), "training") == ""
     assert "raw_bars.content was " in refused(root.lineage("ohlcv", prices("date,code\n1,1\n")), "training")
+
+
+def test_a_morning_is_monitored_with_what_was_made_of_fewer_sessions_and_not_of_other_settings(root, prices):
+    root.make("__default__", lineage=root.lineage("ohlcv", prices()))
+    longer = prices("date,code\n1,1\n")
+    with pytest.raises(ValueError, match=r"raw_bars\.content was "):
+        root.lineage("ohlcv", longer).check(MONITORED)
+    assert root.lineage("ohlcv", longer).check(MONITORED, applied=MONITORED) == []
+    with pytest.raises(ValueError, match=r"features.clip was 8.0 then and is 5.0 now"):
+        root.lineage("ohlcv", longer, features__clip=5.0).check(MONITORED, applied=MONITORED)
 
 
 def test_what_does_not_say_of_what_it_is_is_refused(root):

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+MONITORED = ("raw_features", "daily_metrics", "split", "feature_manifest")
+"""What a run has left that rankings are held against, beside the panel."""
+
 
 @click.command(name="export")
 @of_an_environment
@@ -114,12 +117,11 @@ def write_monitoring(
     from gogooku_kedro.monitoring.page import render_monitoring, verdict
 
     catalog = DataCatalog.from_config(loader["catalog"])
-    names = ("raw_features", "daily_metrics", "split", "feature_manifest")
     if known is None:
-        stored = _stored(catalog, parameters, env, "panel", *names)
+        stored = _stored(catalog, parameters, env, "panel", *MONITORED)
     else:
-        check_stored(catalog, parameters, env, names, sessions_added=True)
-        stored = {name: catalog.load(name) for name in names} | {"panel": known.panel}
+        check_stored(catalog, parameters, env, MONITORED, sessions_added=True)
+        stored = {name: catalog.load(name) for name in MONITORED} | {"panel": known.panel}
     root = Path(loader["catalog"]["run_record"]["filepath"]).parents[1]
     morning = stored["panel"].indexes["date"][-1] if as_of is None else pd.Timestamp(as_of)
     recent = None if known is None else known.raw_features

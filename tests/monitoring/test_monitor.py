@@ -51,6 +51,19 @@ def test_a_label_counts_from_the_morning_after_its_exit(desk, found, morning):
         assert found.horizons[name]["days"] == len(matured)
 
 
+def test_features_that_end_before_the_morning_go_on_with_those_of_its_own(desk, found, morning):
+    raw = desk.raw_features
+    drifted = raw.where(raw["date"] < desk.panel.indexes["date"][-30], raw + 3.0)
+    cut = drifted.isel(date=slice(None, -40), code=slice(1, None))
+    whole = monitored(desk._replace(raw_features=drifted.isel(code=slice(1, None))), morning)
+    window = desk.settings[1].monitoring.drift_window
+    recent = drifted.isel(code=slice(1, None)).sel(date=slice(None, morning)).isel(date=slice(-window - 1, None))
+    beside = (desk.rankings, desk.panel, desk.in_universe(), cut, desk.backtest, desk.facts, desk.settings, morning)
+    pd.testing.assert_frame_equal(monitor(*beside, recent).drift, whole.drift)
+    assert (whole.drift["psi"] > 1).all()
+    assert (monitor(*beside).drift["psi"] < 1).all()  # as of the last session of the features
+
+
 def test_the_rank_ic_is_scipys(desk, found):
     labels = forward_returns(desk.panel, [5], "next_open")["ret"].sel(horizon=5)
     day = desk.rankings["date"].unique()[3]
