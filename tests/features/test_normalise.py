@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from gogooku_kedro.features.normalise import normalise
+from gogooku_kedro.features.normalise import model_columns, normalise
 from gogooku_kedro.market.blocks import assemble
 
 
@@ -51,3 +51,22 @@ def test_x_has_no_missing_value_and_a_mask_per_family_says_what_was_missing(pane
     assert mask.values[100].tolist() == pytest.approx([0, 0, 1 / 3, 0, 0, 0, 0, 0])
     assert mask.values[10].tolist() == pytest.approx([1 / 3] * 8)  # before the series has a past
     assert found.attrs["feature_hash"] == "h"
+
+
+def test_the_share_that_a_stock_lacks_is_the_nearest_float_whatever_stocks_and_sessions_are_beside_it():
+    sizes = {f"f{n}": n for n in range(3, 20)}
+    families = [name for name, size in sizes.items() for _ in range(size)]
+    manifest = {"features": [{"family": name} for name in families], "masks": list(sizes), "clip": 8.0}
+    rng = np.random.default_rng(0)
+    scores = rng.standard_normal((len(families), 6, 24)).astype(np.float32)
+    scores[rng.random(scores.shape) < 0.4] = np.nan
+    scores[:, 2, 3] = np.nan
+    inside = np.ones((6, 24), dtype=bool)
+    inside[4, 5] = False
+    x = model_columns(scores, inside, manifest)
+    for column, (name, size) in enumerate(sizes.items(), start=len(families)):
+        count = np.isnan(scores[np.array(families) == name]).sum(axis=0)
+        np.testing.assert_array_equal(x[..., column], np.where(inside, count / size, 0).astype(np.float32))
+    for dates, codes in ((slice(5, 6), slice(None)), (slice(1, 4), slice(0, 23)), (slice(None), slice(7, 18))):
+        part = model_columns(np.ascontiguousarray(scores[:, dates, codes]), inside[dates, codes], manifest)
+        np.testing.assert_array_equal(part, x[dates, codes])

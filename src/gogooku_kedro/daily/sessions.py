@@ -24,7 +24,7 @@ from gogooku_kedro.graph import SnapshotCache, build_edges, neighbour_panel
 from gogooku_kedro.params import FeaturesParams, GraphParams
 from gogooku_kedro.typing import Array
 
-FORMAT = 1
+FORMAT = 2
 """To be raised whenever a change of the code changes a value, or what a file holds."""
 
 CHANNEL_LOOKBACK = 60

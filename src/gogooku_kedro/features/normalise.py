@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from gogooku_kedro.arrays.compiled import compiled
 from gogooku_kedro.arrays.cross_section import gaussian_rank, past_z, robust_z, sector_deviation
 from gogooku_kedro.arrays.elementwise import log, log1p
 from gogooku_kedro.arrays.groups import group_ids
 from gogooku_kedro.arrays.rolling import rolling_mean, rolling_std
 from gogooku_kedro.features.engine import DATES_PER_CHUNK, LOCAL, Execution
 from gogooku_kedro.market.blocks import PanelBlock, PanelFrame
-from gogooku_kedro.typing import Array, Float32Array, IntArray
+from gogooku_kedro.typing import Array, BoolArray, Float32Array, IntArray
 
 CHANNELS = ("log_close", "log_volume", "log_volatility_20d", "log_turnover", "sma_gap_60d")
 
@@ -167,16 +168,44 @@ def model_columns(scores: Array, inside: Array, manifest: Mapping[str, Any]) -> 
         manifest: From `feature_manifest`.
     """
     entries, families, clip = manifest["features"], manifest["masks"], manifest["clip"]
-    own = np.array([[entry["family"] == family for entry in entries] for family in families])
-    share = (own / own.sum(axis=1, keepdims=True)).astype(np.float32)
+    family = np.array([families.index(e["family"]) if e["family"] in families else -1 for e in entries], np.int64)
     x = np.empty((*inside.shape, len(entries) + len(families)), dtype=np.float32)
+    lacking = np.empty((len(families), inside.shape[1]), dtype=np.float32)
     for session, in_universe in enumerate(inside):  # one at a time the transposed copy stays in the cache
         today = scores[:, session]
-        missing = np.isnan(today)
-        x[session, :, : len(entries)] = np.clip(np.where(missing, np.float32(0), today), -clip, clip).T
-        lacking = share @ missing.astype(np.float32)
-        x[session, :, len(entries) :] = np.where(in_universe, lacking, np.float32(0)).T
+        x[session, :, : len(entries)] = np.clip(np.where(np.isnan(today), np.float32(0), today), -clip, clip).T
+        _missing_shares(scores, session, in_universe, family, lacking)
+        x[session, :, len(entries) :] = lacking.T
     return x
+
+
+@compiled
+def _missing_shares(
+    scores: Float32Array, session: int, in_universe: BoolArray, family: IntArray, lacking: Float32Array
+) -> None:
+    """Write the share of each family's features that each stock lacks, `(family, code)`, 0 outside the universe.
+
+    A count, divided once: a matrix product rounds a stock's share by how many stocks there are beside it.
+
+    Args:
+        scores: `(feature, date, code)`.
+        session: Position of the date.
+        in_universe: `(code,)`.
+        family: Row of each feature's family in the result, -1 for none.
+        lacking: Result.
+    """
+    lacking[:] = 0
+    size = np.zeros(len(lacking), np.float32)
+    for feature in range(len(family)):
+        row = family[feature]
+        if row < 0:
+            continue
+        size[row] += 1
+        for code in range(len(in_universe)):
+            lacking[row, code] += np.isnan(scores[feature, session, code]) & in_universe[code]
+    for row in range(len(lacking)):
+        for code in range(len(in_universe)):
+            lacking[row, code] /= size[row]
 
 
 def _frame(raw: xr.Dataset, in_universe: xr.DataArray, manifest: Mapping[str, Any]) -> PanelFrame:
