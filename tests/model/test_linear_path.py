@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.func import functional_call, stack_module_state, vmap
 
 from gogooku_kedro.model import ATFTGATFAN
-from tests.model.conftest import DAYS, STOCKS, Chunk, build
+from tests.model.conftest import DAYS, STOCKS, Chunk, build, model_params
 from tests.model.test_information_flow import OFF, ON
 
 PATH = {"linear_path": ON}
@@ -27,13 +27,13 @@ def neighbour_means(chunk: Chunk) -> Tensor:
 
 
 def path_alone(model: ATFTGATFAN) -> ATFTGATFAN:
-    """The model without what its network says, and with no neutralisation, which mixes all scores."""
+    """The model without what its network says."""
     torch.nn.init.zeros_(model.linear_path.network_scale)
     return model
 
 
 def test_scores_are_those_of_the_regression(chunk):
-    model = path_alone(build(**PATH, gat={"neutralise_scores": False}))
+    model = path_alone(build(**PATH))
     own, told = model.linear_path.weight.detach().double().split(4)
     expected = chunk.x[-DAYS:].double() @ own.T + neighbour_means(chunk) @ told.T
     torch.testing.assert_close(model(*chunk).score.double(), expected, rtol=1e-5, atol=1e-5)
@@ -55,16 +55,38 @@ def test_without_the_graph_the_own_features_are_left(changes, chunk):
     assert len(model.linear_path.weight) == (4 if changes else 8)
 
 
-def test_a_path_that_has_learned_nothing_leaves_the_network_as_it_is(chunk):
-    model, without = build(**PATH, gat={"neutralise_scores": False}), build(gat={"neutralise_scores": False})
-    torch.nn.init.zeros_(model.linear_path.weight)
-    without.load_state_dict(model.state_dict(), strict=False)
-    torch.testing.assert_close(model(*chunk).score, 0.5 * without(*chunk).score)
-    torch.testing.assert_close(model(*chunk).quantiles, without(*chunk).quantiles)
+def network_of(model: ATFTGATFAN) -> ATFTGATFAN:
+    """A model of the same weights without a linear path."""
+    without = build()
+    without.load_state_dict({k: v for k, v in model.state_dict().items() if not k.startswith("linear_path")})
+    return without
+
+
+def test_scores_are_mixed_and_quantiles_move_with_them(chunk):
+    model = build(**PATH)
+    model.linear_path.mix(model.linear_path.weight.clone(), torch.tensor([2.0, 1.0, 0.5, 0.0]))
+    both, network = model(*chunk), network_of(model)(*chunk)
+    linear = path_alone(model)(*chunk).score
+    torch.testing.assert_close(both.score, torch.tensor([2.0, 1.0, 0.5, 0.0]) * network.score + linear)
+    moved = (both.score - network.score).unsqueeze(-1)
+    torch.testing.assert_close(both.quantiles, network.quantiles + moved)
+
+
+def test_the_network_learns_alone(chunk):
+    model = build(**PATH).train()
+    network = network_of(model).train()
+    torch.testing.assert_close(model(*chunk).score, network(*chunk).score)
+    assert not [name for name, _ in model.named_parameters() if name.startswith("linear_path")]
+
+
+def test_a_path_that_is_not_set_says_nothing(chunk):
+    model = ATFTGATFAN(model_params(**PATH), chunk.x.size(-1), chunk.levels.size(-1), chunk.context.size(-1))
+    assert not model.linear_path.weight.any()
+    assert model.linear_path.network_scale.tolist() == [1.0] * 4
 
 
 def test_without_correlations_all_neighbours_count_alike(chunk):
-    model = path_alone(build(**PATH, gat={"neutralise_scores": False, "edge_attributes": ["is_self"]}))
+    model = path_alone(build(**PATH, gat={"edge_attributes": ["is_self"]}))
     alike = chunk._replace(edge_attr=chunk.edge_attr[:, 3:])
     own, told = model.linear_path.weight.detach().double().split(4)
     means = neighbour_means(chunk._replace(edge_attr=torch.ones_like(chunk.edge_attr)))

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from gogooku_kedro.columns import HORIZONS
 from gogooku_kedro.model.convolution import AttentionDiffusion
+from gogooku_kedro.model.dropout import FeatureDropout
 from gogooku_kedro.model.fan import FrequencyAdaptiveNorm
 from gogooku_kedro.model.gat import GraphAttention, GraphBlock
 from gogooku_kedro.model.grn import GRN, GatedFusion
@@ -91,10 +92,10 @@ class ATFTGATFAN(nn.Module):
         super().__init__()
         d, p = params.hidden_size, params
         self.window, self.hidden_size = p.window, d
-        attributes = p.gat.edge_attributes
-        self.correlation = attributes.index("correlation") if "correlation" in attributes else None
+        self.correlation, _ = linear_inputs(p)
         gated = p.market_gate.enabled and n_context > 0
         self.market_gate = MarketGate(n_context, n_features, p.market_gate.temperature) if gated else None
+        self.feature_dropout = FeatureDropout(p.feature_dropout)
         self.vsn: nn.Module
         if p.vsn.enabled:
             self.vsn = VariableSelectionNetwork(n_features, p.vsn.feature_size, d, p.dropout)
@@ -142,9 +143,12 @@ class ATFTGATFAN(nn.Module):
 
     def encode(self, x: Tensor, present: Tensor, levels: Tensor, context: Tensor) -> StockState:
         """Summarise each stock's own window, without its neighbours: see `StockState`."""
-        said = None if self.linear_path is None else self.linear_path.read(x[self.window - 1 :])
+        said = None
+        if self.linear_path is not None and not self.training:  # the network learns alone
+            said = self.linear_path.read(x[self.window - 1 :])
         if self.market_gate is not None:
             x = self.market_gate(x, context)
+        x = self.feature_dropout(x)
         tokens, selection = self._encode_tokens(x)
         hidden, attention = self.temporal(tokens, present)  # (D, N, d)
         forecast = None
@@ -173,13 +177,14 @@ class ATFTGATFAN(nn.Module):
         if self.gat is not None and self.graph_enabled:
             message, graph = self.gat(hidden, present, edge_index, edge_attr)
         state = self.trunk(self.fusion(hidden, message))
-        score = self.score_head(state)
-        if self.linear_path is not None:
-            read = (edge_index, self._edge_weight(edge_attr)) if graph is not None else (None, None)
-            score = self.linear_path(said.flatten(0, 1), score.flatten(0, 1), *read).unflatten(0, present.shape)
+        score, quantiles = self.score_head(state), self.quantile_head(state)
         if self.neutralise is not None and graph is not None:
             score = self.neutralise(score.flatten(0, 1), graph).unflatten(0, present.shape)
-        return score, self.quantile_head(state), graph
+        if self.linear_path is None or self.training:
+            return score, quantiles, graph
+        read = (edge_index, self._edge_weight(edge_attr)) if graph is not None else (None, None)
+        mixed = self.linear_path(said.flatten(0, 1), score.flatten(0, 1), *read).unflatten(0, present.shape)
+        return mixed, quantiles + (mixed - score).unsqueeze(-1), graph
 
     def split_state(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Part states into what the network reads, `(D, N, hidden_size)`, and what the linear path said."""
@@ -212,11 +217,15 @@ def _level_encoder(p: ModelParams, n_channels: int) -> LevelEncoder | None:
     return LevelEncoder(d, n_channels, p.window, max(HORIZONS), fan, san, p.dropout)
 
 
+def linear_inputs(p: ModelParams) -> tuple[int | None, bool]:
+    """Which edge attribute weighs the neighbours in the linear path, None for all alike; and whether it reads them."""
+    attributes = p.gat.edge_attributes
+    correlation = attributes.index("correlation") if "correlation" in attributes else None
+    return correlation, p.linear_path.neighbours and p.gat.enabled
+
+
 def _linear_path(p: ModelParams, n_features: int) -> LinearPath | None:
-    path = p.linear_path
-    if not path.enabled:
-        return None
-    return LinearPath(n_features, len(HORIZONS), path.neighbours and p.gat.enabled, path.network_scale)
+    return LinearPath(n_features, len(HORIZONS), linear_inputs(p)[1]) if p.linear_path.enabled else None
 
 
 def _graph_block(p: ModelParams) -> GraphBlock | None:

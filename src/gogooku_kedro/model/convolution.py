@@ -123,6 +123,23 @@ class NeighbourSum(MessagePassing):  # type: ignore[misc]  # PyG has no types
         return weight.unsqueeze(-1) * x_j
 
 
+def neighbour_share(edge_index: Tensor, weight: Tensor, nodes: int) -> Tensor:
+    """Weights of the incoming edges of every stock, without its self loop, divided by their absolute sum.
+
+    Args:
+        edge_index: `(2, E)`, row 0 = source.
+        weight: `(E,)`; a negative one turns what the neighbour says round.
+        nodes: Number of nodes.
+
+    Returns:
+        `(E,)`; 0 for self loops.
+    """
+    source, target = edge_index
+    weight = weight.masked_fill(source == target, 0.0)
+    total = scatter(weight.abs(), target, dim=0, dim_size=nodes)
+    return weight / (total.index_select(0, target) + EPSILON)
+
+
 class AttentionDiffusion(nn.Module):
     r"""Personalised PageRank over the attention of a layer, head by head.
 

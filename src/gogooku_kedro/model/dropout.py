@@ -71,6 +71,24 @@ class Dropout(nn.Module):
         return f"share={self.share}"
 
 
+class FeatureDropout(Dropout):
+    """Set a share of the features to 0 for all stocks and sessions of a training step, and scale up the others.
+
+    Args:
+        share: Of the features.
+
+    Shapes:
+        - **x**: `(T, N, F)`
+        - **output**: as `x`
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Drop in training, pass on in evaluation."""
+        if not self.training or self.share == 0:
+            return x
+        return x * random_like(x[:1, :1], self._scales)
+
+
 class _PerModel(torch.autograd.Function):
     @staticmethod
     def forward(x: Tensor, draw: Draw) -> Tensor:

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch_geometric.utils import scatter
 
-from gogooku_kedro.model.convolution import EPSILON, NeighbourSum, with_padding_node
+from gogooku_kedro.model.convolution import EPSILON, NeighbourSum, neighbour_share, with_padding_node
 from gogooku_kedro.model.gat import GraphAttention
 
 
@@ -63,11 +63,11 @@ class LinearPath(nn.Module):
 
     .. math:: s_i' = \gamma s_i + A x_i + B \sum_{j \ne i} \bar w_{ij} x_j
 
-    with :math:`s` the network's score, :math:`\gamma` one factor per horizon, and :math:`\bar w` the weights of
-    the incoming edges without self loops, of absolute sum 1. What a ridge regression on the features and on
-    their means over the neighbours can say need not be learned by the network, which has what is left.
-    :math:`A` and :math:`B` start at zero. Because the path is linear a stock's features are first multiplied by
-    :math:`B` and then averaged: 4 numbers a stock travel over the edges and not `F`.
+    with :math:`s` the network's score and :math:`\bar w` the weights of the incoming edges without self loops, of
+    absolute sum 1. Nothing here is trained by gradients: :math:`A` and :math:`B` are those of a regression on the
+    training part, and :math:`\gamma` mixes it with the trained network (`training.linear`). Until they are set the
+    scores are the network's. Because the path is linear a stock's features are first multiplied by :math:`B` and
+    then averaged: 4 numbers a stock travel over the edges and not `F`.
 
     After the direct scoring path of RankGLU (arXiv 2606.08930).
 
@@ -75,7 +75,6 @@ class LinearPath(nn.Module):
         n_features: Number of features `F`.
         horizons: Number of horizons.
         neighbours: Whether the neighbours' features are read.
-        network_scale: :math:`\gamma` at the start.
 
     Shapes:
         - **x**: `(*, F)`
@@ -85,26 +84,31 @@ class LinearPath(nn.Module):
         - **output**: `(N, horizons)`
     """
 
-    def __init__(self, n_features: int, horizons: int, neighbours: bool, network_scale: float) -> None:
+    weight: Tensor
+    network_scale: Tensor
+
+    def __init__(self, n_features: int, horizons: int, neighbours: bool) -> None:
         super().__init__()
         self.horizons, self.width = horizons, horizons * (2 if neighbours else 1)
-        self.weight = nn.Parameter(torch.zeros(self.width, n_features))
-        self.network_scale = nn.Parameter(torch.full((horizons,), network_scale))
+        self.register_buffer("weight", torch.zeros(self.width, n_features))
+        self.register_buffer("network_scale", torch.ones(horizons))
         self.neighbours = NeighbourSum() if neighbours else None
+
+    def mix(self, weight: Tensor, network_scale: Tensor) -> None:
+        """Set the weights `(width, F)` and what the network's scores are multiplied by, `(horizons,)`."""
+        self.weight.copy_(weight)
+        self.network_scale.copy_(network_scale)
 
     def read(self, x: Tensor) -> Tensor:
         """Return what the features of a stock say of it and, behind that, of its neighbours: `(*, width)`."""
         return F.linear(x, self.weight)
 
     def forward(self, said: Tensor, score: Tensor, edge_index: Tensor | None, weight: Tensor | None) -> Tensor:
-        """Add to the network's scores what is said of every stock."""
+        """Mix the network's scores with what is said of every stock and of its neighbours."""
         score = self.network_scale * score + said[:, : self.horizons]
         if self.neighbours is None or edge_index is None or weight is None:
             return score
-        source, target = edge_index
-        weight = weight.masked_fill(source == target, 0.0)
-        total = scatter(weight.abs(), target, dim=0, dim_size=len(score) + 1)
-        share = weight / (total.index_select(0, target) + EPSILON)
+        share = neighbour_share(edge_index, weight, len(score) + 1)
         heard: Tensor = self.neighbours(with_padding_node(said[:, self.horizons :]), edge_index, share)
         return score + heard[:-1]
 

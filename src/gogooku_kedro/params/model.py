@@ -170,11 +170,18 @@ class GatParams(Section):
 
 
 class LinearPathParams(Section):
-    """Linear scores from the day's features beside the network's, which start at `network_scale` times theirs."""
+    """Scores of a regression on the day's features, to which those of the network are added."""
 
     enabled: bool
     neighbours: bool
-    network_scale: PositiveFloat
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_no_scale(cls, section: Any) -> Any:
+        if isinstance(section, Mapping) and "network_scale" in section:
+            LOGGER.warning("model.linear_path.network_scale has no effect any more; remove the key")
+            return {name: value for name, value in section.items() if name != "network_scale"}
+        return section
 
 
 class ModelParams(Section):
@@ -183,6 +190,7 @@ class ModelParams(Section):
     hidden_size: PositiveInt
     window: int = Field(ge=2)
     dropout: float = Share
+    feature_dropout: float = Share
     quantiles: tuple[float, ...] = Field(min_length=1)
     market_gate: MarketGateParams
     vsn: VsnParams

@@ -12,11 +12,13 @@ import mlflow
 import pandas as pd
 
 from gogooku_kedro.artifacts import remove_folder, remove_leftovers
+from gogooku_kedro.model.atft_gat_fan import linear_inputs
 from gogooku_kedro.params import ModelParams, TrainingParams
 from gogooku_kedro.training.checkpoints import run_key
 from gogooku_kedro.training.device import resolve_device, resolve_seeds_together
 from gogooku_kedro.training.ensemble import CONFIG, Ensemble, SeedModel
 from gogooku_kedro.training.launch import run_in_processes
+from gogooku_kedro.training.linear import LinearScores, Mixture, fit_linear, refit_linear
 from gogooku_kedro.training.tensors import MarketTensors
 from gogooku_kedro.training.together import pass_bytes
 from gogooku_kedro.training.train_seed import FINISHED, HISTORY, Days, Job, train_seed_model, train_together
@@ -121,6 +123,7 @@ def fit_ensemble(
         "callbacks": tuple(callbacks),
         "gat_verbose": gat_verbose,
         "isolated": isolated,
+        "linear": _linear(market, train, valid, model_params),
     }
     fingerprint, jobs = market.fingerprint(), []
     for seed in seeds:
@@ -129,7 +132,7 @@ def fit_ensemble(
         jobs.append(_in_its_folder(Job(Path(), training=own, mlflow=mlflow_run, **common), fingerprint))
     remove_leftovers(Path(training.checkpoint_dir))
     results = _trained(market, jobs, together)
-    again = _refits(jobs, results, fingerprint) if training.refit == "valid" else []
+    again = _refits(market, jobs, results, fingerprint) if training.refit == "valid" else []
     refitted = tuple(result.seed_model for result in _trained(market, again, together))
     for job in [*jobs, *again]:
         remove_folder(job.folder)
@@ -145,16 +148,28 @@ def _in_its_folder(job: Job, fingerprint: str) -> Job:
     return replace(job, folder=Path(own.checkpoint_dir) / key)
 
 
-def _refits(jobs: Sequence[Job], chosen: Sequence[FitResult], fingerprint: str) -> list[Job]:
+def _linear(market: MarketTensors, train: Days, valid: Days, params: ModelParams) -> LinearScores | None:
+    return fit_linear(market, train, valid, *linear_inputs(params)) if params.linear_path.enabled else None
+
+
+def _refits(
+    market: MarketTensors, jobs: Sequence[Job], chosen: Sequence[FitResult], fingerprint: str
+) -> list[Job]:
     """The same trainings on all sessions up to the end of validation, for as many epochs as were chosen.
 
     The schedule is that of all epochs, as before; an epoch has more steps. The budget has been spent on the choice.
     """
-    again = []
+    again, train = [], (jobs[0].train[0], jobs[0].valid[1])
+    linear = jobs[0].linear
+    if linear is not None:
+        linear = refit_linear(linear, market, train, *linear_inputs(jobs[0].model_params))
     for job, result in zip(jobs, chosen, strict=True):
         own = job.training.model_copy(update={"time_budget_minutes": None})
-        epochs, train = int(result.seed_model.training["best_epoch"]) + 1, (job.train[0], job.valid[1])
-        again.append(_in_its_folder(replace(job, train=train, training=own, epochs=epochs, mlflow=None), fingerprint))
+        epochs = int(result.seed_model.training["best_epoch"]) + 1
+        kept = result.seed_model.training["mixture"]
+        mixed = None if kept is None else Mixture(**kept)
+        later = replace(job, train=train, training=own, epochs=epochs, mlflow=None, linear=linear, mixture=mixed)
+        again.append(_in_its_folder(later, fingerprint))
     return again
 
 

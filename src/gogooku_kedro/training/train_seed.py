@@ -6,7 +6,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -40,7 +40,9 @@ from gogooku_kedro.training.device import (
 )
 from gogooku_kedro.training.diagnostics.information_flow import InformationFlow
 from gogooku_kedro.training.ensemble import SeedModel, market_sizes
+from gogooku_kedro.training.linear import LinearScores, Mixture, mixture
 from gogooku_kedro.training.module import MONITOR, CrossSectionModule
+from gogooku_kedro.training.predict import predict_days
 from gogooku_kedro.training.run_logger import RunLogger
 from gogooku_kedro.training.streaming import StreamedDataModule, market_bytes, page_locked
 from gogooku_kedro.training.tensors import MarketTensors
@@ -86,6 +88,8 @@ class Job:
         mlflow: Tracking URI and id of the MLflow run to log to, and what its metrics begin with.
         epochs: Of a refit, whose training part holds the validation part: train so many and keep the last. None:
             the validation part chooses the epoch.
+        linear: Scores beside the network's, with `model.linear_path`.
+        mixture: Of a refit, how they are mixed; None: validation chooses.
     """
 
     folder: Path
@@ -99,6 +103,8 @@ class Job:
     isolated: bool
     mlflow: tuple[str, str, str] | None
     epochs: int | None = None
+    linear: LinearScores | None = None
+    mixture: Mixture | None = None
 
 
 def train_seed_model(market: MarketTensors, job: Job) -> None:
@@ -158,7 +164,8 @@ def _train(
     if trainer.is_global_zero:
         _load_best(model, checkpoints)
         _say_if_time_is_up(timer, job, len(history.rows), checkpoints)
-        _leave(model, market, job, history, checkpoints, share * timer.time_elapsed())
+        mixed = None if job.linear is None else _mix(model, market, job, job.linear)
+        _leave(model, market, job, history, checkpoints, share * timer.time_elapsed(), mixed)
 
 
 @contextmanager
@@ -292,6 +299,22 @@ def _say_if_time_is_up(timer: Timer, job: Job, epochs: int, checkpoints: EpochCh
         )
 
 
+def _mix(model: ATFTGATFAN, market: MarketTensors, job: Job, linear: LinearScores) -> Mixture:
+    """Set the linear path of a trained model."""
+    assert model.linear_path is not None
+    mixed, days = job.mixture, list(range(*job.valid))
+    if mixed is None:
+        scored = predict_days(model, market, days, resolve_device(job.training.device))
+        network = torch.stack([score for _, score, _ in scored])
+        absent = ~market.present[slice(*job.valid)].unsqueeze(-1)
+        mixed = mixture(network, linear.valid, market.target[slice(*job.valid)].masked_fill(absent, torch.nan).cpu())
+        logger.info("seed %d: linear scores have %g times the network's weight", job.training.seed, mixed.share)
+    model.cpu()
+    sizes = torch.tensor(mixed.linear).repeat(len(linear.weight) // len(mixed.linear))
+    model.linear_path.mix(linear.weight * sizes.unsqueeze(1), torch.tensor(mixed.network))
+    return mixed
+
+
 def _leave(
     model: ATFTGATFAN,
     market: MarketTensors,
@@ -299,6 +322,7 @@ def _leave(
     history: History,
     checkpoints: EpochCheckpoints,
     seconds: float,
+    mixed: Mixture | None,
 ) -> None:
     training = job.training
     summary = {
@@ -310,6 +334,7 @@ def _leave(
         "losses": [row["train/loss"] for row in history.rows],
         "epochs": len(history.rows),
         "seconds": round(seconds, 1),
+        "mixture": None if mixed is None else asdict(mixed),
     }
     finished = job.folder / FINISHED
     finished.mkdir(exist_ok=True)
