@@ -1,7 +1,5 @@
 """The linear path starts from a regression that knows the training part, is chosen on validation, and nothing else."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch

@@ -16,6 +16,7 @@ from tests.training.conftest import ATTRIBUTES, TRAIN, VALID, PowerCut, tables, 
 pytestmark = pytest.mark.training
 
 TEST = (57, 60)
+MODEL = model_params(dropout=0.2, linear_path={"enabled": True, "neighbours": True})
 PARTS = {"valid": list(range(*VALID)), "test": list(range(*TEST))}
 
 
@@ -30,7 +31,7 @@ class CutInRefit(PowerCut):
 def fit(folder: Path, *callbacks: Any, given: Any = None, **changes: Any) -> Any:
     market = market_tensors(*(given or tables()), ATTRIBUTES)
     settings = training_params(folder, max_epochs=2, refit="valid", **changes)
-    return market, fit_ensemble(market, TRAIN, VALID, "hash", model_params(dropout=0.2), settings, callbacks)
+    return market, fit_ensemble(market, TRAIN, VALID, "hash", MODEL, settings, callbacks)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def trained(tmp_path_factory) -> Any:
 
 def predictions(market: Any, ensemble: Ensemble) -> pd.DataFrame:
     dates, codes = tables()[0].indexes["date"], tables()[0].indexes["code"]
-    return predict_parts(ensemble, "hash", model_params(dropout=0.2), market, PARTS, dates, codes, "cpu")[0]
+    return predict_parts(ensemble, "hash", MODEL, market, PARTS, dates, codes, "cpu")[0]
 
 
 def assert_same_weights(one: SeedModel, other: SeedModel) -> None:
@@ -70,6 +71,18 @@ def test_a_refit_takes_the_chosen_number_of_epochs(trained):
     assert len(chosen.training["losses"]) == 2
     assert result.ensemble.training["refit"] == "valid"
     assert list(result.history["epoch"]) == [0, 1]  # of the choice alone
+
+
+def test_linear_scores_are_fitted_again_and_mixed_as_before(trained):
+    _, result = trained
+    (chosen,), (again,) = result.ensemble.seed_models, result.ensemble.refitted
+    mixed = [each.training["mixture"] for each in (chosen, again)]
+    assert mixed[0] == mixed[1]
+    scales = [each.weights["linear_path.network_scale"] for each in (chosen, again)]
+    np.testing.assert_array_equal(*scales)
+    np.testing.assert_allclose(scales[0], mixed[0]["network"], rtol=1e-6)
+    if mixed[0]["share"] > 0:
+        assert not np.array_equal(*(each.weights["linear_path.weight"] for each in (chosen, again)))
 
 
 def test_a_refit_reads_no_label_of_the_test_part_and_those_of_valid(trained, tmp_path):

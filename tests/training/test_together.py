@@ -20,6 +20,7 @@ from tests.model.conftest import model_params
 from tests.training.conftest import TRAIN, VALID, PowerCut, assert_equal_results, phase, training_params
 from tests.training.test_ensemble import member_result
 
+PATH = {"enabled": True, "neighbours": True}
 pytestmark = pytest.mark.training
 
 SEEDS = [0, 3, 5]
@@ -70,7 +71,7 @@ VARIANTS = {
 
 def drawn(changes, seeds=SEEDS):
     gat = {"edge_dropout": 0.3} | changes.get("gat", {})
-    params = model_params(dropout=0.3, **(changes | {"gat": gat}))
+    params = model_params(dropout=0.3, linear_path=PATH, **(changes | {"gat": gat}))
     return [network(seed, params) for seed in seeds]
 
 

@@ -137,7 +137,8 @@ def neighbour_share(edge_index: Tensor, weight: Tensor, nodes: int) -> Tensor:
     source, target = edge_index
     weight = weight.masked_fill(source == target, 0.0)
     total = scatter(weight.abs(), target, dim=0, dim_size=nodes)
-    return weight / (total.index_select(0, target) + EPSILON)
+    share: Tensor = weight / (total.index_select(0, target) + EPSILON)
+    return share
 
 
 class AttentionDiffusion(nn.Module):

@@ -152,9 +152,7 @@ def _linear(market: MarketTensors, train: Days, valid: Days, params: ModelParams
     return fit_linear(market, train, valid, *linear_inputs(params)) if params.linear_path.enabled else None
 
 
-def _refits(
-    market: MarketTensors, jobs: Sequence[Job], chosen: Sequence[FitResult], fingerprint: str
-) -> list[Job]:
+def _refits(market: MarketTensors, jobs: Sequence[Job], chosen: Sequence[FitResult], fingerprint: str) -> list[Job]:
     """The same trainings on all sessions up to the end of validation, for as many epochs as were chosen.
 
     The schedule is that of all epochs, as before; an epoch has more steps. The budget has been spent on the choice.

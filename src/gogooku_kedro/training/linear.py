@@ -140,8 +140,8 @@ def mixture(network: Tensor, linear: Tensor, target: Tensor) -> Mixture:
         each = [np.nan_to_num(_known_mean(rank_ic(mixed[..., h], target[..., h].numpy()))) for h in range(len(counts))]
         quality.append(float(np.dot(counts, each)))
     share = SHARES[int(np.argmax(quality))]
-    mixed = torch.where(known, network / spread + share * linear, 0.0).double()
-    slope = (mixed * target.nan_to_num()).sum(dim=(0, 1)) / mixed.square().sum(dim=(0, 1)).clamp_min(TINY)
+    both = torch.where(known, network / spread + share * linear, 0.0).double()
+    slope = (both * target.nan_to_num()).sum(dim=(0, 1)) / both.square().sum(dim=(0, 1)).clamp_min(TINY)
     slope = slope.clamp_min(LEAST_SLOPE)
     return Mixture(share, tuple((slope / spread).tolist()), tuple((slope * share).tolist()))
 
@@ -154,7 +154,9 @@ def neighbour_means(market: MarketTensors, days: Days, correlation: int | None) 
     weight = attributes.new_ones(len(attributes)) if correlation is None else attributes[:, correlation]
     share, size = neighbour_share(edges, weight, nodes), (nodes, nodes)
     matrix = torch.sparse_coo_tensor(edges.flip(0), share, size, check_invariants=False)
-    return torch.sparse.mm(matrix, market.x[slice(*days)].flatten(0, 1)).unflatten(0, present.shape)
+    means: Tensor = torch.sparse.mm(matrix, market.x[slice(*days)].flatten(0, 1))
+    by_day: Tensor = means.unflatten(0, present.shape)
+    return by_day
 
 
 def _designs(
