@@ -29,13 +29,17 @@ run: setup            ## the whole flow on the sample market; make run ARGS="--e
 daily: setup          ## the desk's morning: make daily ARGS="--env jquants"; exit code 3 of kedro: no ranking, see the sentence
 	$(BIN)/kedro daily $(ARGS)
 
-# What is refused is refused in the first seconds, so that it is shown here.
+# What is refused is refused before the run begins or in its first seconds, so that it is shown here. Until then the
+# shell lets a process in the background ignore kill -INT.
 train-optimized: setup  ## the production settings, in the background; kedro status shows how far they are
 	@mkdir -p $(LOGS)
 	@nohup $(BIN)/kedro run --env gat_production $(ARGS) > $(LOGS)/train-optimized.log 2>&1 < /dev/null & \
 	pid=$$!; echo $$pid > $(LOGS)/train-optimized.pid; \
-	for second in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do \
+	starting=0; running=0; \
+	while [ $$starting -lt 300 ] && [ $$running -lt 10 ]; do \
 		sleep 1; kill -0 $$pid 2> /dev/null || break; \
+		if grep -qs "run begins" $(LOGS)/train-optimized.log; then running=$$((running + 1)); \
+		else starting=$$((starting + 1)); fi; \
 	done; \
 	if kill -0 $$pid 2> /dev/null; then \
 		echo "process $$pid runs; log $(LOGS)/train-optimized.log; $(BIN)/kedro status; stop it with kill -INT $$pid"; \

@@ -108,7 +108,7 @@ def test_a_target_that_serves_shows_its_page(target, project):
 def test_a_training_in_the_background_that_is_refused_says_so_at_once(project, tmp_path):
     arguments = f"ARGS=--env test --params data_root={tmp_path / 'data'},model.gat.haeds=4"
     process = make("train-optimized", arguments, cwd=project)
-    said, _ = process.communicate(timeout=120)
+    said, _ = process.communicate(timeout=400)
     assert process.returncode != 0
     assert "model.gat.haeds: unknown key" in said
     assert not (project / "logs/train-optimized.pid").exists()
@@ -121,7 +121,7 @@ def test_a_training_in_the_background_has_a_log_and_its_process_is_told(project,
     process = make("train-optimized", f"ARGS=--env test --params data_root={data_root}", cwd=project)
     pid = 0
     try:
-        said, _ = process.communicate(timeout=120)
+        said, _ = process.communicate(timeout=400)
         assert process.returncode == 0, said
         pid = int((project / "logs/train-optimized.pid").read_text())
         assert f"process {pid} runs; log logs/train-optimized.log" in said

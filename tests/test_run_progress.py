@@ -57,7 +57,9 @@ def lines(caplog) -> list[str]:
 
 def test_every_stage_has_a_line_and_the_run_one(run, caplog, tmp_path):
     run()
-    assert lines(caplog) == ["1/2 features, 0 s; about 0 s left", "2/2 training, 0 s", "2 stages in 0 s"]
+    begin, *told = lines(caplog)
+    assert begin == "run begins, stages: 2, nodes: 3"
+    assert told == ["1/2 features, 0 s; about 0 s left", "2/2 training, 0 s", "2 stages in 0 s"]
     status = RunStatus.load(tmp_path / "data")
     assert (status.state, status.finished_stages, set(status.seconds)) == (
         "finished",
@@ -97,6 +99,14 @@ def test_an_interruption_says_how_to_go_on(run, tmp_path, capsys, monkeypatch, n
     assert told == (f"\nstopped in training (train_model); finished stages and epochs are kept\ngo on with: {again}\n")
     status = RunStatus.load(tmp_path / "data")
     assert (status.state, status.go_on) == ("stopped", again)
+
+
+def test_a_run_says_that_it_begins_once_a_signal_ends_it_in_order(run, monkeypatch):
+    said, handler = [], logging.Handler()
+    handler.emit = lambda record: said.append((record.getMessage(), signal.getsignal(signal.SIGINT)))
+    monkeypatch.setattr(logging.getLogger("gogooku_kedro.run_progress"), "handlers", [handler])
+    progress = run()
+    assert said[0] == ("run begins, stages: 2, nodes: 3", progress._stop)
 
 
 def test_a_failure_is_in_the_status(run, tmp_path):

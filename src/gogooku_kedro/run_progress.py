@@ -66,6 +66,8 @@ class RunProgress:
         self._handlers: dict[int, Any] = {}
         if threading.current_thread() is threading.main_thread():
             self._handlers = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        # The Makefile waits for these words: from here on a signal ends the run in order.
+        logger.info("run begins, stages: %d, nodes: %d", self._status.stages, self._status.nodes)
 
     @hook_impl
     def before_node_run(self, node: Node) -> None:
