@@ -31,7 +31,6 @@ def settings(folder: Path, **training: Any) -> dict[str, Any]:
     loader = OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base")
     written = {name: loader["parameters"][name] for name in SECTIONS}
     written["split"] |= {"train_end": "auto", "valid_end": "auto"}
-    written["features"]["checks"]["on_failure"] = "drop"  # a small market cannot feed every feature
     written["graph"]["cache_dir"] = None
     written["training"] |= {"device": "cpu", "checkpoint_dir": str(folder), **training}
     return {name: section.model_validate(written[name]) for name, section in SECTIONS.items()}

@@ -178,12 +178,12 @@ def test_an_environment_may_change_one_variant_under_the_earlier_name(tmp_path, 
 
 
 def test_an_environment_may_change_one_check_under_the_earlier_name(tmp_path, warnings_told):
-    written = environment(tmp_path, features={"gates": {"on_failure": "drop"}}, graph={"gates": {"degree_min": 2}})
+    written = environment(tmp_path, features={"gates": {"on_failure": "fail"}}, graph={"gates": {"degree_min": 2}})
     assert configuration_problems(written) == []
     features, graph = (
         of.model_validate(written[name]) for name, of in (("features", FeaturesParams), ("graph", GraphParams))
     )
-    assert features.checks == sections()["features"].checks.model_copy(update={"on_failure": "drop"})
+    assert features.checks == sections()["features"].checks.model_copy(update={"on_failure": "fail"})
     assert graph.checks == sections()["graph"].checks.model_copy(update={"degree_min": 2.0})
     assert warnings_told.text.count("'gates' is called 'checks' now") == 2
 
