@@ -97,7 +97,7 @@ def test_metrics_say_on_what_it_ran(metrics, finished_run):
     assert split["train"] < split["valid"] < split["test"]
     manifest = json.loads((finished_run / "05_model_input/feature_manifest.json").read_text())
     assert metrics["universe"] == {"codes": 60, "sessions": 543, "features": manifest["n_features"]}
-    assert manifest["dropped"] == {}  # every feature that ships has something to tell in this market
+    assert manifest["dropped"] == {}  # a feature of base that breaks is dropped there, and seen here
 
 
 def test_predictions_cover_validation_and_test_and_never_training(finished_run, metrics):
