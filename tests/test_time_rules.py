@@ -142,9 +142,10 @@ def network_of(market: MarketTensors) -> ATFTGATFAN:
     """A network with every part, the market's gate open, and scales of the 50 days before the scored ones."""
     torch.manual_seed(0)
     sizes = (market.x.size(-1), market.levels.size(-1), market.context.size(-1))
-    network = ATFTGATFAN(model_params(), *sizes).eval()
+    network = ATFTGATFAN(model_params(linear_path={"enabled": True, "neighbours": True}), *sizes).eval()
     assert network.market_gate is not None
     torch.nn.init.normal_(network.market_gate.weight)
+    torch.nn.init.normal_(network.linear_path.weight)
     fitted = (FIRST_SCORED - 50, FIRST_SCORED)
     network.fit_scales(market.levels[slice(*fitted)], *market.graph.of_days(*fitted))
     return network
