@@ -26,6 +26,12 @@ class Mutation(NamedTuple):
 
 
 MUTATIONS = {
+    "a linear path that is fitted on the validation part too": Mutation(
+        "training/linear.py",
+        "sums = _sums(_designs(market, train, *read))",
+        "sums = _sums(_designs(market, (train[0], valid[1]), *read))",
+        "tests/training/test_linear.py::test_the_gap_before_validation_is_not_learned_from",
+    ),
     "a challenger judged on days that one of the two was trained on": Mutation(
         "champion/comparison.py",
         "since = max(champion.unseen_from, challenger.unseen_from)",

@@ -37,7 +37,7 @@ def market() -> MarketTensors:
     signal = x @ OWN + heard(x) @ TOLD
     noise = torch.randn(SESSIONS, STOCKS, 4, generator=draw) * torch.tensor([1.0, 2.0, 3.0, 5.0])
     target = signal.unsqueeze(-1) + noise
-    target[:, 3, 3] = torch.nan
+    target[::2, :9, 3] = torch.nan
     empty = torch.empty(SESSIONS, STOCKS, 0)
     columns = torch.empty(0, dtype=torch.int64)
     here = torch.ones(SESSIONS, STOCKS, dtype=torch.bool)
@@ -67,16 +67,30 @@ def test_it_finds_what_is_linear(market):
         assert torch.cosine_similarity(both, true, dim=0) > 0.97
 
 
-def test_a_longer_horizon_is_helped_by_the_shorter_ones(market):
-    """Of the noisiest label its own regression knows less than the pooled scores."""
+def adaptive_ridge(z: np.ndarray, y: np.ndarray, penalty: float) -> np.ndarray:
+    """By the textbook: a ridge regression, and one more whose penalties its weights have scaled."""
+    weights = np.ones(z.shape[1])
+    for _ in range(2):
+        scaled = z / np.sqrt(penalty * len(y) * weights.mean() / weights)  # a penalty of 1 on what is scaled
+        found = np.linalg.solve(scaled.T @ scaled + np.eye(z.shape[1]), scaled.T @ y)
+        found /= np.sqrt(penalty * len(y) * weights.mean() / weights)
+        weights = np.sqrt(np.abs(found) / np.sqrt(np.mean(found**2)) + 0.1)
+    return found
+
+
+def test_a_horizon_is_half_its_own_regression_and_half_the_shorter_ones(market):
     fitted = fit_linear(market, TRAIN, VALID, 0, neighbours=True)
-    z = torch.cat([market.x, heard(market.x)], dim=-1)[slice(*TRAIN)].flatten(0, 1).double()
-    y = market.target[slice(*TRAIN)].flatten(0, 1)[:, 3].double()
-    known = ~y.isnan()
-    alone = torch.linalg.lstsq(z[known], y[known].unsqueeze(1)).solution.squeeze(1)
-    true = torch.cat([OWN, TOLD]).double()
-    pooled = torch.cat([fitted.weight[3], fitted.weight[7]]).double()
-    assert torch.cosine_similarity(pooled, true, dim=0) > torch.cosine_similarity(alone, true, dim=0)
+    z = torch.cat([market.x, heard(market.x)], dim=-1)[slice(*TRAIN)].flatten(0, 1).double().numpy()
+    targets = market.target[slice(*TRAIN)].flatten(0, 1).double().numpy()
+    each = []
+    for h, penalty in enumerate(fitted.penalties):
+        known = ~np.isnan(targets[:, h])
+        weights = adaptive_ridge(z[known], targets[known, h], penalty)
+        each.append(weights / np.sqrt(np.mean((z @ weights) ** 2)))
+    for h in range(4):
+        expected = each[h] + np.mean(each[: max(h, 1)], axis=0)
+        found = torch.cat([fitted.weight[h], fitted.weight[4 + h]]).double().numpy()
+        np.testing.assert_allclose(found / np.linalg.norm(found), expected / np.linalg.norm(expected), atol=2e-5)
 
 
 def test_penalties_do_not_fall_with_the_horizon(market):
@@ -90,7 +104,8 @@ def test_scores_of_the_validation_part_have_unit_variance(market):
     own, told = fitted.weight.split(4)
     by_hand = market.x[slice(*VALID)] @ own.T + heard(market.x[slice(*VALID)]) @ told.T
     torch.testing.assert_close(fitted.valid, by_hand)
-    torch.testing.assert_close(fitted.valid.flatten(0, 1).std(dim=0), torch.ones(4))
+    deviations = fitted.valid - fitted.valid.mean(dim=1, keepdim=True)
+    torch.testing.assert_close(deviations.square().mean(dim=(0, 1)), torch.ones(4))
 
 
 @pytest.mark.parametrize("beyond", [VALID[1], SESSIONS - 5])
@@ -151,8 +166,18 @@ def test_the_sum_is_on_the_scale_of_the_labels(labels):
     known = ~missing.isnan()
     for h in range(4):
         score = mixed.network[h] * network[..., h] + mixed.linear[h] * linear[..., h]
-        x, y = score[known[..., h]].numpy(), labels[..., h][known[..., h]].numpy()
+        there = known[..., h]
+        mean = (score * there).sum(dim=1, keepdim=True) / there.sum(dim=1, keepdim=True)
+        x, y = (score - mean)[there].numpy(), labels[..., h][there].numpy()
         assert np.dot(x, y) / np.dot(x, x) == pytest.approx(1, abs=1e-4)
+
+
+def test_what_all_scores_of_a_date_share_changes_nothing(labels):
+    network, linear = labels + noise(1, labels), labels + noise(2, labels)
+    by_date = 50 * torch.randn(30, 1, 4, generator=torch.Generator().manual_seed(9))
+    plain, moved = mixture(network, linear, labels), mixture(network + by_date, linear, labels)
+    assert plain.share == moved.share
+    assert plain.network == pytest.approx(moved.network, rel=1e-3)
 
 
 def test_a_sum_that_points_the_wrong_way_keeps_its_order(labels):

@@ -103,7 +103,7 @@ def fit_linear(
     chosen = _not_below(quality)
     pooled = _pooled(torch.stack([tried[h, p] for h, p in enumerate(chosen)]), sums[0])
     scores = torch.cat([_scores(z, pooled) for z, _ in _designs(market, valid, *read)])
-    spread = _spread(scores, market.present[slice(*valid)])
+    spread = _spread(scores, market.present[slice(*valid)].unsqueeze(-1).expand_as(scores))
     said = [f"{quality[h, p]:+.4f} at {HORIZONS[h]}d (penalty {PENALTIES[p]:g})" for h, p in enumerate(chosen)]
     logger.info("linear path: valid rank IC %s", ", ".join(said))
     penalties = tuple(PENALTIES[p] for p in chosen)
@@ -131,8 +131,7 @@ def mixture(network: Tensor, linear: Tensor, target: Tensor) -> Mixture:
         target: `(D, N, 4)`, NaN = no label.
     """
     known = ~target.isnan()
-    spread = torch.stack([network[..., h][known[..., h]].std() for h in range(len(HORIZONS))]).nan_to_num(1.0)
-    spread = spread.clamp_min(TINY)
+    spread = _spread(network, known)
     counts = 1 / np.sqrt(HORIZONS)
     quality = []
     for share in SHARES:
@@ -140,7 +139,7 @@ def mixture(network: Tensor, linear: Tensor, target: Tensor) -> Mixture:
         each = [np.nan_to_num(_known_mean(rank_ic(mixed[..., h], target[..., h].numpy()))) for h in range(len(counts))]
         quality.append(float(np.dot(counts, each)))
     share = SHARES[int(np.argmax(quality))]
-    both = torch.where(known, network / spread + share * linear, 0.0).double()
+    both = _centred(network / spread + share * linear, known).double()
     slope = (both * target.nan_to_num()).sum(dim=(0, 1)) / both.square().sum(dim=(0, 1)).clamp_min(TINY)
     slope = slope.clamp_min(LEAST_SLOPE)
     return Mixture(share, tuple((slope / spread).tolist()), tuple((slope * share).tolist()))
@@ -244,8 +243,17 @@ def _scores(z: Tensor, weights: Tensor) -> Tensor:
     return torch.einsum("dnz,hz->dnh", z, weights.float())
 
 
-def _spread(scores: Tensor, present: Tensor) -> Tensor:
-    return scores[present].std(dim=0).clamp_min(TINY)
+def _spread(scores: Tensor, known: Tensor) -> Tensor:
+    """Standard deviation over the stocks of a date, `(4,)`: the root of its mean square over all dates."""
+    squares = _centred(scores, known).double().square().sum(dim=(0, 1))
+    return (squares / known.sum(dim=(0, 1)).clamp_min(1)).sqrt().float().clamp_min(TINY)
+
+
+def _centred(scores: Tensor, known: Tensor) -> Tensor:
+    """Deviations from the mean of the date, which no rank depends on; 0 where not known."""
+    there = torch.where(known, scores, 0.0)
+    mean = there.sum(dim=1, keepdim=True) / known.sum(dim=1, keepdim=True).clamp_min(1)
+    return torch.where(known, there - mean, 0.0)
 
 
 def _stacked(pooled: Tensor, spread: Tensor, market: MarketTensors) -> Tensor:
