@@ -127,7 +127,7 @@ def log_tuning(found: Mapping[str, Any], page: str) -> None:
     best = {} if found["best"] is None else {"best": found["best"]["value"]}
     log_numbers(numbers | best, "tuning")
     mlflow.log_dict(dict(found), "tuning_study.json")
-    mlflow.log_text(page, "tuning.html")
+    mlflow.log_text(page, "tuning_page.html")
 
 
 def log_numbers(tree: Mapping[str, Any], prefix: str = "") -> None:
