@@ -44,7 +44,6 @@ def project(tmp_path_factory):
     shutil.copy(ROOT / "pyproject.toml", folder)
     (folder / "conf/local").mkdir()
     small = yaml.safe_load((ROOT / "conf/test/parameters.yml").read_text())
-    small["features"] |= yaml.safe_load((ROOT / "conf/jquants/parameters.yml").read_text())["features"]
     small["graph"]["checks"]["isolates_max"] = 0.5
     (folder / "conf/jquants/parameters.yml").write_text(yaml.safe_dump(small))
     settings = SampleMarketSettings(n_codes=40, start="2019-01-04", end="2020-12-30", seed=3, replicates=2)
@@ -77,6 +76,17 @@ def test_a_run_makes_panel_features_and_model_of_what_was_fetched(fetched: Proje
     predictions = pd.read_parquet(data / "07_model_output/predictions.parquet")
     assert predictions["date"].max() == pd.Timestamp("2020-12-30")
     assert predictions["code"].nunique() > 30
+
+
+def test_a_morning_is_refused_when_prices_are_old_replayed_and_exported(fetched: Project):
+    old = fetched.kedro("daily", "--env", "jquants", code=3)
+    assert "no ranking: the newest prices are of 2020-12-30" in " ".join(old.split())
+    fetched.kedro("daily", "--env", "jquants", "--as-of", "2020-12-30")
+    (ranking,) = (fetched.folder / "data").rglob("ranking_2020-12-30.parquet")
+    assert pd.read_parquet(ranking)["code"].nunique() > 30
+    for library, path in (("qlib", "exports/qlib"), ("alphalens", "exports/factor.parquet")):
+        fetched.kedro("export", "--env", "jquants", "--to", library, path)
+        assert (fetched.folder / path).exists()
 
 
 def test_the_audit_finds_and_repairs_and_a_probe_asks_the_service(fetched: Project):
