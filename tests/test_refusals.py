@@ -31,7 +31,8 @@ def run(tmp_path, *arguments, expect=1):
 class TestRun:
     def test_a_file_that_cannot_be_read(self, tmp_path):
         (tmp_path / "bars.csv").write_text("Price,Close\n1,2\n")
-        (line,) = run(tmp_path).splitlines()
+        begun, line = run(tmp_path).splitlines()
+        assert "run begins" in begun
         assert line.startswith(f"Error: raw_bars: {tmp_path / 'bars.csv'}: no column for date, code, open, high, low,")
         assert line.endswith("columns: {'THEIR_NAME': date}")
 
@@ -39,7 +40,8 @@ class TestRun:
         table = bars().astype({"Close": object})
         table.loc[3, "Close"] = "x1030"
         table.to_csv(tmp_path / "bars.csv", index=False)
-        (line,) = run(tmp_path).splitlines()
+        begun, line = run(tmp_path).splitlines()
+        assert "run begins" in begun
         assert line.startswith(f"Error: {tmp_path / 'bars.csv'}: {NO_NUMBER}")
         told = run(tmp_path, "--verbose")
         assert "Traceback" in told
