@@ -5,12 +5,18 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 from markupsafe import Markup
-from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 
 from gogooku_kedro.columns import horizon_name
 from gogooku_kedro.monitoring.monitor import Monitoring
-from gogooku_kedro.report.figures.style import BLUE, DECIMALS, VERMILION, lay_out, plain_numbers
+from gogooku_kedro.report.figures.style import (
+    BLUE,
+    DECIMALS,
+    VERMILION,
+    in_page,
+    lay_out,
+    plain_numbers,
+)
 from gogooku_kedro.report.formats import html_templates
 
 GREY, BAND = "#777777", "rgba(0, 114, 178, 0.15)"
@@ -26,7 +32,7 @@ def render_monitoring(found: Monitoring, title: str = "Monitoring") -> str:
         ("Feature drift by family", DRIFT_NOTE, drift_figure(found)),
         ("Share of the universe covered", "stocks with a score, of those that should have one", coverage_figure(found)),
     ]
-    drawings = [(head, note, _html(figure, f"figure-{n}")) for n, (head, note, figure) in enumerate(figures, start=1)]
+    drawings = [(head, note, in_page(figure, f"figure-{n}")) for n, (head, note, figure) in enumerate(figures, start=1)]
     sessions = found.days["date"]
     return (
         html_templates()
@@ -147,11 +153,3 @@ def _rule_note(found: Monitoring) -> str:
         f"sum of {rule.mean / 2:+.4f} (half the backtest's mean) less each session's rank IC, never below 0. Without "
         f"decay {rule.rate:.0%} of years cross the line; after a fall to 0 half the histories do within {delay}"
     )
-
-
-def _html(figure: go.Figure, name: str) -> Markup:
-    figure.update_layout(title=None, margin={"l": 64, "r": 16, "t": 24, "b": 72}, height=380)
-    figure.update_layout(legend={"y": -0.18, "yref": "paper", "yanchor": "top"})
-    figure.update_yaxes(automargin=True)
-    config = {"responsive": True, "displayModeBar": False, "plotlyServerURL": ""}
-    return Markup(to_html(figure, config=config, include_plotlyjs=False, full_html=False, div_id=name))

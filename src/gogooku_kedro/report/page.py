@@ -14,7 +14,6 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 from markupsafe import Markup
-from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 
 from gogooku_kedro.baselines.table import NETWORK
@@ -29,6 +28,7 @@ from gogooku_kedro.report.evidence import (
     limits_of_evidence,
     run_facts,
 )
+from gogooku_kedro.report.figures.style import embedded
 from gogooku_kedro.report.formats import format_duration, html_templates, markdown_templates
 from gogooku_kedro.report.glossary import TERMS
 from gogooku_kedro.report.names import short_name
@@ -234,6 +234,4 @@ def _drawing(figure: go.Figure, name: str) -> Drawing:
     columns = COLUMN if len(entries) > FEW else None
     copy.update_layout(legend={"xref": "container", "x": 0.0, "entrywidth": columns, "font_size": 11})
     copy.for_each_trace(lambda trace: trace.update(name=short_name(trace.name or "").removeprefix(f"{NETWORK} ")))
-    config = {"responsive": True, "displayModeBar": False, "plotlyServerURL": ""}
-    html = to_html(copy, config=config, include_plotlyjs=False, full_html=False, div_id=name)
-    return heading, note.removeprefix("<sup>").removesuffix("</sup>"), Markup(html)
+    return heading, note.removeprefix("<sup>").removesuffix("</sup>"), embedded(copy, name)

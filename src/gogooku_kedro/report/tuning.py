@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import plotly.graph_objects as go
 from markupsafe import Markup
-from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 
 from gogooku_kedro.params import SpaceParams
+from gogooku_kedro.report.figures.style import in_page
 from gogooku_kedro.report.figures.tuning import (
     Trials,
     importance_of_settings,
@@ -99,7 +98,7 @@ def _drawings(trials: Trials, found: Mapping[str, Any], space: SpaceParams) -> l
         note = "between the finished trials (points) it is interpolated"
         figure = value_over_two(trials, space, pair[0], pair[1], objective)
         drawn.append((f"Value over {pair[0]} and {pair[1]}", note, figure))
-    drawings = [(head, note, _html(figure, f"figure-{n}")) for n, (head, note, figure) in enumerate(drawn, start=1)]
+    drawings = [(head, note, in_page(figure, f"figure-{n}")) for n, (head, note, figure) in enumerate(drawn, start=1)]
     if not shares:
         few = f"it takes {MIN_FINISHED} finished trials whose values differ"
         drawings.append(("Importance of the settings", few, Markup("")))
@@ -116,11 +115,3 @@ def _cell(name: str, value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, float):
         return str(value)
     return format_cell(value, ".4g")
-
-
-def _html(figure: go.Figure, name: str) -> Markup:
-    figure.update_layout(title=None, margin={"l": 64, "r": 16, "t": 24, "b": 72}, height=380)
-    figure.update_layout(legend={"y": -0.18, "yref": "paper", "yanchor": "top"})
-    figure.update_yaxes(automargin=True)
-    config = {"responsive": True, "displayModeBar": False, "plotlyServerURL": ""}
-    return Markup(to_html(figure, config=config, include_plotlyjs=False, full_html=False, div_id=name))

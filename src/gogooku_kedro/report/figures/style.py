@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from markupsafe import Markup
+from plotly.io import to_html
 from plotly.subplots import make_subplots
 
 from gogooku_kedro.baselines import table
@@ -152,3 +154,22 @@ def lay_out(figure: go.Figure, *, title: str, x: str | None, y: str | None) -> g
     if y is not None:
         figure.layout.yaxis.title = y
     return figure
+
+
+def embedded(figure: go.Figure, name: str) -> Markup:
+    """Return the HTML of a figure in a page that has Plotly already; nothing in it is loaded from elsewhere.
+
+    Args:
+        figure: The figure.
+        name: Of its element in the page.
+    """
+    config = {"responsive": True, "displayModeBar": False, "plotlyServerURL": ""}
+    return Markup(to_html(figure, config=config, include_plotlyjs=False, full_html=False, div_id=name))
+
+
+def in_page(figure: go.Figure, name: str) -> Markup:
+    """As `embedded`, without the title, which is text of the page, and with the legend below; the figure is changed."""
+    figure.update_layout(title=None, margin={"l": 64, "r": 16, "t": 24, "b": 72}, height=380)
+    figure.update_layout(legend={"y": -0.18, "yref": "paper", "yanchor": "top"})
+    figure.update_yaxes(automargin=True)
+    return embedded(figure, name)
