@@ -19,9 +19,9 @@ from gogooku_kedro.training.device import resolve_device, resolve_seeds_together
 from gogooku_kedro.training.ensemble import CONFIG, Ensemble, SeedModel
 from gogooku_kedro.training.launch import run_in_processes
 from gogooku_kedro.training.linear import LinearScores, Mixture, fit_linear, refit_linear
-from gogooku_kedro.training.tensors import MarketTensors
+from gogooku_kedro.training.tensors import Days, MarketTensors
 from gogooku_kedro.training.together import pass_bytes
-from gogooku_kedro.training.train_seed import FINISHED, HISTORY, Days, Job, train_seed_model, train_together
+from gogooku_kedro.training.train_seed import FINISHED, HISTORY, Job, train_seed_model, train_together
 
 logger = logging.getLogger(__name__)
 

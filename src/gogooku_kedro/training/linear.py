@@ -11,7 +11,6 @@ corrects the other (stacked generalisation, Wolpert 1992).
 """
 
 import logging
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -22,7 +21,8 @@ from torch import Tensor
 from gogooku_kedro.columns import HORIZONS
 from gogooku_kedro.metrics.rank_ic import rank_ic
 from gogooku_kedro.model.convolution import neighbour_share
-from gogooku_kedro.training.tensors import MarketTensors, existing
+from gogooku_kedro.training.monitor import nan_mean, validation_figures
+from gogooku_kedro.training.tensors import Days, MarketTensors, existing
 from gogooku_kedro.typing import FloatArray
 
 logger = logging.getLogger(__name__)
@@ -35,8 +35,6 @@ LEAST_SIZE = 0.1
 
 TINY = 1e-12
 BLOCK_DAYS = 32
-
-Days = tuple[int, int]
 
 
 SHARES = (0.0, 0.5, 1.0, 2.0, 4.0)
@@ -135,9 +133,8 @@ def mixture(network: Tensor, linear: Tensor, target: Tensor) -> Mixture:
     counts = 1 / np.sqrt(HORIZONS)
     quality = []
     for share in SHARES:
-        mixed = (network / spread + share * linear).numpy()
-        each = [np.nan_to_num(_known_mean(rank_ic(mixed[..., h], target[..., h].numpy()))) for h in range(len(counts))]
-        quality.append(float(np.dot(counts, each)))
+        figures = validation_figures((network / spread + share * linear).numpy(), target.numpy())
+        quality.append(float(np.dot(counts, [figures[f"rank_ic_{h}d"] for h in HORIZONS])))
     share = SHARES[int(np.argmax(quality))]
     both = _centred(network / spread + share * linear, known).double()
     slope = (both * target.nan_to_num()).sum(dim=(0, 1)) / both.square().sum(dim=(0, 1)).clamp_min(TINY)
@@ -161,14 +158,13 @@ def neighbour_means(market: MarketTensors, days: Days, correlation: int | None) 
 def _designs(
     market: MarketTensors, part: Days, correlation: int | None, neighbours: bool
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Regressors `(D, N, Z)` and targets `(D, N, 4)`, NaN where a stock is absent, block by block."""
+    """Regressors `(D, N, Z)` and targets `(D, N, 4)`, block by block."""
     for start in range(*part, BLOCK_DAYS):
         days = (start, min(start + BLOCK_DAYS, part[1]))
         z = market.x[slice(*days)]
         if neighbours:
             z = torch.cat([z, neighbour_means(market, days, correlation)], dim=-1)
-        absent = ~market.present[slice(*days)].unsqueeze(-1)
-        yield z, market.target[slice(*days)].masked_fill(absent, torch.nan)
+        yield z, market.target[slice(*days)]
 
 
 Sums = tuple[Tensor, Tensor, int]
@@ -209,18 +205,13 @@ def _solution(gram: Tensor, moments: Tensor, penalties: Tensor) -> Tensor:
 
 
 def _mean_rank_ic(designs: Iterator[tuple[Tensor, Tensor]], tried: Tensor) -> FloatArray:
-    """Mean over the sessions, `(4, P)`; -1 where there is none."""
+    """Mean over the sessions, `(4, P)`; 0 where there is none."""
     daily = []
     for z, target in designs:
         score, label = torch.einsum("dnz,hpz->hpdn", z, tried.float()).numpy(), target.numpy()
         daily.append(np.array([[rank_ic(each, label[..., h]) for each in score[h]] for h in range(len(score))]))
     series = np.concatenate(daily, axis=-1)
-    return np.array([[np.nan_to_num(_known_mean(each), nan=-1.0) for each in of] for of in series])
-
-
-def _known_mean(series: FloatArray) -> float:
-    known = series[~np.isnan(series)]
-    return float(known.mean()) if len(known) else math.nan
+    return np.array([[nan_mean(each) for each in of] for of in series])
 
 
 def _not_below(quality: FloatArray) -> list[int]:

@@ -167,12 +167,13 @@ def validation_figures(score: Float32Array, target: Float32Array) -> dict[str, f
         single date) is left out of the means and stands as 0.
     """
     daily = [rank_ic(score[..., h], target[..., h]) for h in range(len(HORIZONS))]
-    means, ratios = [_nan_mean(series) for series in daily], [icir(series) for series in daily]
+    means, ratios = [nan_mean(series) for series in daily], [icir(series) for series in daily]
     figures = {f"rank_ic_{h}d": mean for h, mean in zip(HORIZONS, means, strict=True)}
     figures |= {f"rank_icir_{h}d": float(np.nan_to_num(r)) for h, r in zip(HORIZONS, ratios, strict=True)}
-    return figures | {"rank_ic": float(np.mean(means)), "rank_icir": _nan_mean(np.array(ratios))}
+    return figures | {"rank_ic": float(np.mean(means)), "rank_icir": nan_mean(np.array(ratios))}
 
 
-def _nan_mean(series: FloatArray) -> float:
+def nan_mean(series: FloatArray) -> float:
+    """Mean of what is known, 0 where nothing is."""
     known = series[~np.isnan(series)]
     return float(known.mean()) if known.size else 0.0

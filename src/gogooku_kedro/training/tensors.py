@@ -23,6 +23,10 @@ AHEAD = max(HORIZONS)
 """Sessions after a session whose levels the model learns to foresee; no more than the longest label."""
 
 
+Days = tuple[int, int]
+"""First session and last session plus one, as positions among the market's sessions."""
+
+
 class DayChunk(NamedTuple):
     """`D` consecutive sessions of the whole cross-section with the `L - 1` sessions before them.
 

@@ -45,7 +45,7 @@ from gogooku_kedro.training.module import MONITOR, CrossSectionModule
 from gogooku_kedro.training.predict import predict_days
 from gogooku_kedro.training.run_logger import RunLogger
 from gogooku_kedro.training.streaming import StreamedDataModule, market_bytes, page_locked
-from gogooku_kedro.training.tensors import MarketTensors
+from gogooku_kedro.training.tensors import Days, MarketTensors
 from gogooku_kedro.training.together import EpochsTogether, Loop, Seat, SeatedModule
 
 logger = logging.getLogger(__name__)
@@ -62,9 +62,6 @@ NOISE = (
     ".*recommended to use .*sync_dist=True.*",  # every process validates the same sessions
     "Grad strides do not match bucket view strides.*",  # a matter of speed, of small weights
 )
-
-Days = tuple[int, int]
-"""First session and last session plus one, as positions among the market's sessions."""
 
 
 class Diverged(ValueError):
@@ -306,8 +303,7 @@ def _mix(model: ATFTGATFAN, market: MarketTensors, job: Job, linear: LinearScore
     if mixed is None:
         scored = predict_days(model, market, days, resolve_device(job.training.device))
         network = torch.stack([score for _, score, _ in scored])
-        absent = ~market.present[slice(*job.valid)].unsqueeze(-1)
-        mixed = mixture(network, linear.valid, market.target[slice(*job.valid)].masked_fill(absent, torch.nan).cpu())
+        mixed = mixture(network, linear.valid, market.target[slice(*job.valid)].cpu())
         logger.info("seed %d: linear scores have %g times the network's weight", job.training.seed, mixed.share)
     model.cpu()
     sizes = torch.tensor(mixed.linear).repeat(len(linear.weight) // len(mixed.linear))
