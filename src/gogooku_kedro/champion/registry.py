@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from unittest.mock import patch
 
 import mlflow
 import pandas as pd
@@ -34,6 +33,7 @@ CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 
 CODE = Path(__file__).with_name("pyfunc_model.py")
 ENSEMBLE = "ensemble"
+BARS = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
 
 SIGNATURE = ModelSignature(
     Schema([ColSpec("string", "data_root"), ColSpec("datetime", "date")]),
@@ -233,13 +233,18 @@ class Registry:
 def quiet() -> Iterator[None]:
     """Keep what MLflow says of its own to itself: hints on signatures, bars of copied files."""
     loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
-    before = [each.level for each in loggers]
+    before, bars = [each.level for each in loggers], os.environ.get(BARS)
+    os.environ[BARS] = "false"
     for each in loggers:
         each.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(record=True), patch.dict(os.environ, MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR="false"):
+        with warnings.catch_warnings(record=True):
             yield
     finally:
+        if bars is None:
+            del os.environ[BARS]
+        else:
+            os.environ[BARS] = bars
         for each, level in zip(loggers, before, strict=True):
             each.setLevel(level)
 
