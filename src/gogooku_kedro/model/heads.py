@@ -55,7 +55,8 @@ class QuantileHead(nn.Module):
         """Return the quantiles of every stock for every horizon."""
         raw = self.linear(h).unflatten(-1, (self.horizons, -1))
         steps = torch.cat([raw[..., :1], F.softplus(raw[..., 1:])], dim=-1)
-        return steps.cumsum(dim=-1)
+        # Along the first axis: a GPU takes a thread block for every few sums along the last one.
+        return steps.movedim(-1, 0).cumsum(dim=0).movedim(0, -1)
 
 
 class LinearPath(nn.Module):
