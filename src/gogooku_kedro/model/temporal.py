@@ -59,8 +59,8 @@ class BandedAttention(nn.Module):
 
         age, inside = self._band(days, steps, tokens.device)
         logits = q @ k / math.sqrt(q.size(-1)) + self.recency[:, age]  # (N, H, D, T)
-        visible = inside & present.t().reshape(stocks, 1, 1, steps)
-        attention = _masked_softmax(logits.float(), visible).mean(dim=1)  # (N, D, T)
+        visible = inside & present.t().unsqueeze(1)  # (N, D, T)
+        attention = _masked_softmax(logits.float(), visible.unsqueeze(1)).mean(dim=1) * visible
         summary = self.out(attention.to(v.dtype) @ v).transpose(0, 1)  # (D, N, d)
         return self.gate(last, summary), attention
 
@@ -72,6 +72,5 @@ class BandedAttention(nn.Module):
 
 
 def _masked_softmax(logits: Tensor, visible: Tensor) -> Tensor:
-    # A stock that is never present would give 0/0: its row is all zeros instead.
-    weights = logits.masked_fill(~visible, torch.finfo(logits.dtype).min).softmax(dim=-1)
-    return weights * visible
+    # Not minus infinity: a stock that is never present would give 0/0. Its weights are alike, and set to 0 by the caller.
+    return logits.masked_fill(~visible, torch.finfo(logits.dtype).min).softmax(dim=-1)
