@@ -55,14 +55,14 @@ class BandedAttention(nn.Module):
         last = tokens[self.window - 1 :]  # (D, N, d)
         q = self.query(last).unflatten(-1, (self.heads, -1)).permute(1, 2, 0, 3)  # (N, H, D, C)
         k = self.key(tokens).unflatten(-1, (self.heads, -1)).permute(1, 2, 3, 0)  # (N, H, C, T)
-        v = self.value(tokens).transpose(0, 1)  # (N, T, d)
 
         age, inside = self._band(days, steps, tokens.device)
         logits = q @ k / math.sqrt(q.size(-1)) + self.recency[:, age]  # (N, H, D, T)
         visible = inside & present.t().unsqueeze(1)  # (N, D, T)
         attention = _masked_softmax(logits.float(), visible.unsqueeze(1)).mean(dim=1) * visible
-        summary = self.out(attention.to(v.dtype) @ v).transpose(0, 1)  # (D, N, d)
-        return self.gate(last, summary), attention
+        # Weights that sum to 1 before a linear map: it is that of D sessions and not of D + window - 1.
+        value = self.value(attention.to(tokens.dtype) @ tokens.transpose(0, 1)) * visible.any(dim=-1, keepdim=True)
+        return self.gate(last, self.out(value).transpose(0, 1)), attention  # (D, N, d)
 
     def _band(self, days: int, steps: int, device: torch.device) -> tuple[Tensor, Tensor]:
         query_day = torch.arange(days, device=device).unsqueeze(1) + self.window - 1
@@ -72,5 +72,5 @@ class BandedAttention(nn.Module):
 
 
 def _masked_softmax(logits: Tensor, visible: Tensor) -> Tensor:
-    # Not minus infinity: a stock that is never present would give 0/0. Its weights are alike, and set to 0 by the caller.
+    # Not minus infinity: a stock that is never present would give 0/0. Its weights are alike, the caller makes them 0.
     return logits.masked_fill(~visible, torch.finfo(logits.dtype).min).softmax(dim=-1)
