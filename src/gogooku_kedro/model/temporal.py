@@ -50,7 +50,7 @@ class BandedAttention(nn.Module):
 
     def forward(self, tokens: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
         """Return each of the last `D` sessions' summary of its window, and the attention."""
-        steps, stocks, _ = tokens.shape
+        steps = len(tokens)
         days = steps - self.window + 1
         last = tokens[self.window - 1 :]  # (D, N, d)
         q = self.query(last).unflatten(-1, (self.heads, -1)).permute(1, 2, 0, 3)  # (N, H, D, C)
