@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gogooku_kedro.model import vsn
-from gogooku_kedro.model.grn import GLU, GRN, GatedFusion
+from gogooku_kedro.model.grn import GLU, GRN, GatedFusion, Normalise
 from gogooku_kedro.model.heads import QuantileHead
 from gogooku_kedro.model.temporal import BandedAttention
 from gogooku_kedro.model.vsn import MarketGate, VariableSelectionNetwork
@@ -33,6 +33,23 @@ def test_grn_is_the_formula():
     value, gate = grn.gate.glu.linear(eta).split(3, dim=-1)
     expected = torch.nn.functional.layer_norm(grn.skip(a) + value * torch.sigmoid(gate), (3,))
     torch.testing.assert_close(grn(a), expected)
+
+
+@pytest.mark.parametrize("stacked", [False, True], ids=["one by one", "stacked"])
+def test_the_norm_for_cuda_is_pytorch_s_with_its_gradients(stacked):
+    torch.manual_seed(0)
+    shapes = ((2, 5, 7), (2, 7), (2, 7))  # of two models
+    inputs = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+
+    def norm(x, weight, bias):
+        return Normalise.apply(x, weight, bias, 1e-5)[0]
+
+    ours = torch.vmap(norm)(*inputs) if stacked else torch.stack([norm(*one) for one in zip(*inputs, strict=True)])
+    theirs = torch.stack([torch.nn.functional.layer_norm(x, (7,), w, b) for x, w, b in zip(*inputs, strict=True)])
+    torch.testing.assert_close(ours, theirs)
+    loss = torch.randn_like(ours)
+    for mine, expected in zip(*(torch.autograd.grad(y, inputs, loss) for y in (ours, theirs)), strict=True):
+        torch.testing.assert_close(mine, expected)
 
 
 def selection_network() -> VariableSelectionNetwork:

@@ -1,10 +1,15 @@
 """Gated linear unit, gated residual network and gated fusion, the bricks of the temporal fusion transformer."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gogooku_kedro.model.dropout import Dropout
+
+VECTOR = 4
+"""Numbers that CUDA's layer norm reads at a time."""
 
 
 class GLU(nn.Module):
@@ -30,6 +35,67 @@ class GLU(nn.Module):
         return F.glu(self.linear(x), dim=-1)
 
 
+class LayerNorm(nn.LayerNorm):
+    """`torch.nn.LayerNorm`, fast on CUDA whatever the width.
+
+    Where the width is no multiple of `VECTOR`, PyTorch's kernel takes a block of 512 threads for the statistics of one
+    token, most of them idle: 2.6 ms of a training step for 268,000 tokens of 182 features on an H100.
+
+    Args:
+        features: Width of a token.
+
+    Shapes:
+        - **x**: `(*, features)`
+        - **output**: `(*, features)`, in float32 under autocast
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__(features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise every token, then scale and shift its channels."""
+        if x.device.type != "cuda" or x.size(-1) % VECTOR == 0 or torch.compiler.is_compiling():
+            return super().forward(x)
+        values = x.to(torch.promote_types(x.dtype, self.weight.dtype))
+        out: Tensor = Normalise.apply(values, self.weight, self.bias, self.eps)[0]  # type: ignore[no-untyped-call]
+        return out
+
+
+class Normalise(torch.autograd.Function):
+    """Layer norm with statistics by `torch.var_mean`; its gradient is PyTorch's own.
+
+    Shapes:
+        - **x**: `(*, features)`
+        - **weight**, **bias**: `(features,)`
+        - **output**: `(*, features)`, and mean and reciprocal deviation of every token `(*, 1)`
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the norm and the statistics."""
+        variance, mean = torch.var_mean(x, dim=-1, correction=0, keepdim=True)
+        scale = torch.rsqrt(variance + eps)
+        return torch.addcmul(bias, torch.addcmul(-mean * scale, x, scale), weight), mean, scale
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, float], output: tuple[Tensor, ...]) -> None:
+        """Keep what is normalised and its statistics."""
+        x, weight, bias, _ = inputs
+        ctx.mark_non_differentiable(*output[1:])
+        ctx.save_for_backward(x, weight, bias, *output[1:])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        """Return the gradients of tokens, scale and shift."""
+        x, weight, bias, mean, scale = ctx.saved_tensors
+        found = torch.ops.aten.native_layer_norm_backward(
+            gradients[0].contiguous(), x, weight.shape, mean, scale, weight, bias, [True, True, True]
+        )
+        return *found, None
+
+
 class GatedResidual(nn.Module):
     """Add a gated branch to a trunk and normalise: `LayerNorm(trunk + GLU(branch))`.
 
@@ -51,7 +117,7 @@ class GatedResidual(nn.Module):
         super().__init__()
         self.dropout = Dropout(dropout)
         self.glu = GLU(branch_features, features)
-        self.norm = nn.LayerNorm(features)
+        self.norm = LayerNorm(features)
 
     def forward(self, trunk: Tensor, branch: Tensor) -> Tensor:
         """Return the normalised sum of the trunk and the gated branch."""
