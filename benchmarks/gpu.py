@@ -31,6 +31,7 @@ from gogooku_kedro.params import ModelParams, TrainingParams
 from gogooku_kedro.settings import CONFIG_LOADER_ARGS
 from gogooku_kedro.training import MarketTensors, build_market, fit_ensemble, market_tensors, resolve_device
 from gogooku_kedro.training.acceleration import accelerate, matrix_products
+from gogooku_kedro.training.captured import CudaRecorder, Function
 from gogooku_kedro.training.module import CrossSectionModule
 from gogooku_kedro.training.train_seed import Days, build_model
 
@@ -153,28 +154,23 @@ def file_market(path: Path, size: Size, folder: Path) -> tuple[MarketTensors, Da
     return market.tensors, market.parts["train"], market.parts["valid"]
 
 
-def step_row(market: MarketTensors, size: Size, precision: str, compiled: bool, device: str) -> Row:
-    """A bare step, from a chunk on the device to the optimiser: milliseconds, kernels, busy share, peak memory."""
-    model_params, training = size.settings()
-    window, days = model_params.window, training.chunk_days
-    torch.manual_seed(0)
-    model = build_model(market, (window - 1, 2 * window + days), model_params)
-    accelerate(model, training.model_copy(update={"compile": compiled}), market.present.size(1), steps=1)
-    module = CrossSectionModule(model, model_params, training, total_steps=1000).to(device)
-    optimizer = torch.optim.AdamW(module.parameters(), lr=1e-4, fused=device == "cuda")
-    chunk = market.to(torch.device(device)).chunk(window - 1, days, window)
-    bf16 = torch.autocast(device, torch.bfloat16, enabled=precision == "bf16")
+def step_row(market: MarketTensors, size: Size, precision: str, how: str, device: str) -> Row:
+    """A step, from a chunk on the device to the optimiser: milliseconds, kernels, busy share, peak memory.
 
-    def step() -> None:
-        optimizer.zero_grad()
-        with bf16:
-            loss = torch.stack(list(module.loss_terms(module(chunk), chunk).values())).sum()
-        loss.backward()
-        optimizer.step()
-
+    Args:
+        market: The market.
+        size: Its size and the settings.
+        precision: `bf16` or `fp32`.
+        how: Of "compiled" and "recorded" those that are in it.
+        device: `cuda` or `cpu`, where nothing is recorded.
+    """
     _reset_peak(device)
     with matrix_products("bf16-mixed" if precision == "bf16" else "32-true"):
         start = time.perf_counter()
+        step = _step(market, size, precision, "compiled" in how, device)
+        step()
+        if "recorded" in how and device == "cuda":
+            step = CudaRecorder(torch.device(device)).record(step, step)
         step()
         first = time.perf_counter() - start
         seconds = _seconds_of(step, device, 10 if device == "cuda" else 1)
@@ -186,6 +182,30 @@ def step_row(market: MarketTensors, size: Size, precision: str, compiled: bool, 
         "first_step_s": round(first, 1),
         **_peak(device),
     }
+
+
+def _step(market: MarketTensors, size: Size, precision: str, compiled: bool, device: str) -> Function:
+    model_params, training = size.settings()
+    window, days = model_params.window, training.chunk_days
+    torch.manual_seed(0)
+    model = build_model(market, (window - 1, 2 * window + days), model_params)
+    accelerate(model, training.model_copy(update={"compile": compiled}), market.present.size(1), steps=1, captured=True)
+    module = CrossSectionModule(model, model_params, training, total_steps=1000).to(device)
+    cuda = device == "cuda"
+    optimizer = torch.optim.AdamW(module.parameters(), lr=1e-4, fused=cuda, capturable=cuda)
+    chunk = market.to(torch.device(device)).chunk(window - 1, days, window)
+    bf16 = torch.autocast(device, torch.bfloat16, enabled=precision == "bf16", cache_enabled=False)
+
+    def step() -> tuple[torch.Tensor, ...]:
+        optimizer.zero_grad()
+        with bf16:
+            loss, _ = module.loss_and_figures(chunk)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(module.parameters(), training.gradient_clip)
+        optimizer.step()
+        return (loss.detach(),)
+
+    return step
 
 
 def _seconds_of(step: Callable[[], object], device: str, repeats: int) -> float:
@@ -203,7 +223,7 @@ def _busy(step: Callable[[], object], device: str, repeats: int = 3) -> tuple[fl
     """Seconds in which kernels run in a step, and their number; nothing without CUDA."""
     if device != "cuda":
         return 0.0, 0
-    with profile(activities=[ProfilerActivity.CUDA]) as record:
+    with profile(activities=[ProfilerActivity.CUDA], acc_events=True) as record:
         for _ in range(repeats):
             step()
         _wait(device)
@@ -288,18 +308,24 @@ def _peak(device: str) -> Row:
     return {"peak_gib": round(torch.cuda.max_memory_allocated() / 2**30, 2)} if device == "cuda" else {}
 
 
-def measure_steps(table: Table, size: Size, device: str, smoke: bool, compile_seconds: float) -> None:
-    """Bare steps of one size; those that compile last, as they take longest to begin."""
+def measure_steps(table: Table, size: Size, device: str, smoke: bool, kinds: dict[str, float]) -> None:
+    """Steps of one size.
+
+    Args:
+        table: Where the rows go.
+        size: Sizes of market and model.
+        device: `cuda` or `cpu`.
+        smoke: Whether the size is tiny.
+        kinds: How a step is computed, precision first, and the seconds that its row is expected to take.
+    """
     market = random_market(size.stocks, 2 * size.settings()[0].window + 60, size.features)
-    for compiled in (False, True) if device == "cuda" or not smoke else (False,):
-        for precision in ("bf16", "fp32"):
-            how = "compiled" if compiled else "eager"
-            expected = 0.0 if smoke else compile_seconds if compiled else 8.0
-            table.measure(
-                f"step {size}, {precision}, {how}",
-                expected,
-                lambda p=precision, c=compiled: step_row(market, size, p, c, device),  # type: ignore[misc]
-            )
+    for kind, expected in kinds.items():
+        precision, how = kind.split(" ", 1)
+        table.measure(
+            f"step {size}, {kind}",
+            0.0 if smoke else expected,
+            lambda p=precision, h=how: step_row(market, size, p, h, device),  # type: ignore[misc]
+        )
 
 
 def measure_epochs(table: Table, size: Size, smoke: bool, file: Path | None) -> None:
@@ -342,8 +368,11 @@ def main(arguments: list[str] | None = None) -> Table:
     small, large = (TINY, replace(TINY, features=8)) if options.smoke else (SMALL, LARGE)
     table.measure("ceilings", 0.0, lambda: ceilings(device, options.smoke))
     measure_epochs(table, small, options.smoke, options.file)
-    measure_steps(table, small, device, options.smoke, compile_seconds=30.0)
-    measure_steps(table, large, device, options.smoke, compile_seconds=50.0)
+    short = {f"{precision} {how}": 5.0 for how in ("recorded", "eager") for precision in ("bf16", "fp32")}
+    measure_steps(table, large, device, options.smoke, short)
+    measure_steps(table, small, device, options.smoke, short)
+    compiled = {"bf16 compiled and recorded": 60.0} if cuda or not options.smoke else {}
+    measure_steps(table, large, device, options.smoke, compiled)
     write("gpu_smoke" if options.smoke else "gpu", table.rows)
     if table.left_out:
         print(f"left out for want of time (--seconds {options.seconds:.0f}): {'; '.join(table.left_out)}")

@@ -22,7 +22,8 @@ def test_a_tiny_size_measures_every_row(results, capsys):
     assert [name.rsplit(", ", 1)[-1] for name in epochs] == gpu_arms()
     assert all(rows[name]["epoch_s"] > 0 for name in epochs)
     steps = [name for name in rows if name.startswith("step")]
-    assert {name.rsplit(", ", 2)[1] for name in steps} == {"bf16", "fp32"}
+    kinds = {f"{precision} {how}" for precision in ("bf16", "fp32") for how in ("eager", "recorded")}
+    assert {name.rsplit(", ", 1)[1] for name in steps} == kinds
     assert {name.split(",")[0] for name in steps} == {"step 24 x 6", "step 24 x 8"}
     assert all(rows[name]["ms"] > 0 for name in steps)
     assert (results / "gpu_smoke.json").exists()

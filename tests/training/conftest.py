@@ -118,6 +118,7 @@ def training_params(folder: Path, **changes: Any) -> TrainingParams:
         "devices": 1,
         "precision": "32-true",
         "compile": False,
+        "cuda_graphs": False,
         "seed": 0,
         "seeds": [],
         "seeds_together": False,

@@ -11,6 +11,7 @@ Draw = Callable[[Tensor, Generator | None], Tensor]
 """Numbers in the shape, type and memory of a tensor; None is PyTorch's generator."""
 
 _generators: list[Generator] = []
+_generator: list[Generator] = []
 
 
 @contextmanager
@@ -23,6 +24,16 @@ def own_generators(generators: Sequence[Generator]) -> Iterator[None]:
         _generators.clear()
 
 
+@contextmanager
+def drawing_from(generator: Generator) -> Iterator[None]:
+    """While open, `random_like` draws from a generator in place of PyTorch's own."""
+    _generator[:] = [generator]
+    try:
+        yield
+    finally:
+        _generator.clear()
+
+
 def stacked() -> bool:
     """Whether several models run as one."""
     return bool(_generators)
@@ -31,7 +42,7 @@ def stacked() -> bool:
 def random_like(x: Tensor, draw: Draw) -> Tensor:
     """Return `draw(x, generator)`: what a model draws is the same whether it runs alone or with others."""
     if not stacked():
-        return draw(x, None)
+        return draw(x, _generator[0] if _generator else None)
     numbers: Tensor = _PerModel.apply(x.detach(), draw)  # type: ignore[no-untyped-call]
     return numbers
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any, Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, ValidationInfo, field_validator, model_validator
 
 from gogooku_kedro.columns import HORIZONS
 from gogooku_kedro.params.base import Section, no_effect
@@ -70,6 +70,7 @@ class TrainingParams(Section):
     devices: PositiveInt
     precision: Literal["32-true", "bf16-mixed", "auto"]
     compile: bool | Literal["auto"]
+    cuda_graphs: Literal["auto", True, False] = no_effect()
     seed: int = Field(ge=0)
     seeds: tuple[int, ...]
     seeds_together: Literal["auto", True, False]
@@ -92,12 +93,13 @@ class TrainingParams(Section):
     checkpoint_dir: str = no_effect()
     keep_checkpoints: PositiveInt = no_effect()
 
-    @field_validator("compile", mode="before")
+    @field_validator("compile", "cuda_graphs", mode="before")
     @classmethod
-    def _is_auto_or_a_boolean(cls, value: object) -> object:
+    def _is_auto_or_a_boolean(cls, value: object, info: ValidationInfo) -> object:
         if value == "auto" or isinstance(value, bool):
             return value
-        raise ValueError(f"training.compile: {value!r} is not possible: write auto, true or false, without quotes")
+        name = f"training.{info.field_name}"
+        raise ValueError(f"{name}: {value!r} is not possible: write auto, true or false, without quotes")
 
     @model_validator(mode="after")
     def _phases_follow_each_other(self) -> Self:

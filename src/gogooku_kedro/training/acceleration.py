@@ -1,4 +1,4 @@
-"""What makes a training step fast on CUDA: compiled code and CUDA graphs, memory spent on speed, TF32."""
+"""What makes a training step fast on CUDA: CUDA graphs and compiled code, memory spent on speed, TF32."""
 
 import logging
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from gogooku_kedro.model.vsn import VariableSelectionNetwork
 from gogooku_kedro.params import TrainingParams
 from gogooku_kedro.training.device import resolve_device
 from gogooku_kedro.training.module import CrossSectionModule
-from gogooku_kedro.training.tensors import DayChunk
+from gogooku_kedro.training.tensors import DayChunk, cut
 
 SAVED_PER_STEP, SAVED_PER_VALUE = 0.015, 9e-11
 """Seconds that compiled code saves in a step, and for every feature, channel and token of it: a small step fell from 31
@@ -28,7 +28,28 @@ SHARE = 0.5
 logger = logging.getLogger(__name__)
 
 
-def accelerate(model: ATFTGATFAN, training: TrainingParams, stocks: int, steps: int) -> None:
+def resolve_cuda_graphs(training: TrainingParams, watched: bool = False) -> bool:
+    """Return whether training steps are recorded and replayed as CUDA graphs (`training.cuda_graphs`).
+
+    Args:
+        training: Settings of the optimisation.
+        watched: Whether every step is logged, whose figures the host has to wait for.
+    """
+    if training.cuda_graphs is False or resolve_device(training.device) != "cuda":
+        return False
+    obstacles = {
+        "training.devices is above 1": training.devices > 1,
+        "training.accumulate is above 1": training.accumulate > 1,
+        "debug.gat_verbose logs every step": watched,
+        "training.loss.pairwise_weight draws its pairs on the host": training.loss.pairwise_weight > 0,
+    }
+    found = [obstacle for obstacle, there in obstacles.items() if there]
+    if found:
+        logger.info("no CUDA graphs: %s", "; ".join(found))
+    return not found
+
+
+def accelerate(model: ATFTGATFAN, training: TrainingParams, stocks: int, steps: int, captured: bool = False) -> None:
     """Choose how a model is trained on the device it will be trained on, and say so.
 
     On CUDA `training.compile: auto` compiles where the whole training gains more by it than compilation takes, and
@@ -40,6 +61,7 @@ def accelerate(model: ATFTGATFAN, training: TrainingParams, stocks: int, steps: 
         training: Settings of the optimisation.
         stocks: Stocks of a chunk.
         steps: Optimiser steps of the whole training.
+        captured: Whether whole steps are recorded as CUDA graphs, see `resolve_cuda_graphs`.
     """
     cuda = resolve_device(training.device) == "cuda"
     tokens = stocks * (training.chunk_days + model.window - 1)
@@ -53,21 +75,25 @@ def accelerate(model: ATFTGATFAN, training: TrainingParams, stocks: int, steps: 
             "computed again in the backward pass" if model.vsn.recompute else "kept for the backward pass",
         )
     values = tokens * model.vsn.embedding.numel() if isinstance(model.vsn, VariableSelectionNetwork) else 0
-    if training.compile is True or (training.compile == "auto" and cuda and pays(values, steps * training.accumulate)):
+    if training.compile is True or (
+        training.compile == "auto" and cuda and pays(values, steps * training.accumulate, captured)
+    ):
         # A CUDA graph holds gradients at one place, which accumulation and the exchange between processes reuse.
-        graphs = cuda and training.accumulate == 1 and training.devices == 1
+        graphs = cuda and training.accumulate == 1 and training.devices == 1 and not captured
         logger.info("training.compile: %s compiles the model%s", training.compile, ", with CUDA graphs" * graphs)
         model.compile(dynamic=False, mode="reduce-overhead" if graphs else None)
 
 
-def pays(values: int, steps: int) -> bool:
+def pays(values: int, steps: int, captured: bool = False) -> bool:
     """Whether compilation saves more time than it takes.
 
     Args:
         values: Features times channels times tokens of a step, see `VariableSelectionNetwork`.
         steps: Steps of the whole training.
+        captured: Whether the host starts a step as one CUDA graph; compiled code then saves it nothing.
     """
-    return steps * (SAVED_PER_STEP + SAVED_PER_VALUE * values) > COMPILATION
+    per_step = 0.0 if captured else SAVED_PER_STEP
+    return steps * (per_step + SAVED_PER_VALUE * values) > COMPILATION
 
 
 @contextmanager
@@ -99,7 +125,7 @@ class TryCompiled(pl.Callback):
         if self.setting != "auto" or model._compiled_call_impl is None:
             return
         assert trainer.train_dataloader is not None
-        chunk = trainer.train_dataloader.dataset[0]
+        chunk = cut(trainer.train_dataloader.dataset[0])
         devices = [pl_module.device] if pl_module.device.type == "cuda" else []
         try:
             with torch.random.fork_rng(devices):

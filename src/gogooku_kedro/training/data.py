@@ -3,13 +3,14 @@
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from gogooku_kedro.training.tensors import DayChunk, MarketTensors
+from gogooku_kedro.training.tensors import DayChunk, MarketTensors, Place
 
 
 class DayChunks(Dataset[DayChunk]):
@@ -41,6 +42,29 @@ class DayChunks(Dataset[DayChunk]):
         first_day, counted = self.cuts[index]
         return self.market.chunk(first_day, self.days, self.window, counted, self.edges, device)
 
+    def place(self, index: int) -> Place:
+        """Return where a chunk lies."""
+        first_day, counted = self.cuts[index]
+        labelled = self.market.labels_of(first_day, counted)
+        return Place(self.market, first_day, counted, labelled, (self.days, self.window, self.edges))
+
+
+class ChunkPlaces(Dataset[Place]):
+    """Where chunks lie, for those who cut them on the device.
+
+    Args:
+        chunks: The chunks.
+    """
+
+    def __init__(self, chunks: DayChunks) -> None:
+        self.chunks = chunks
+
+    def __len__(self) -> int:
+        return len(self.chunks)
+
+    def __getitem__(self, index: int) -> Place:
+        return self.chunks.place(index)
+
 
 class DayChunkDataModule(pl.LightningDataModule):
     """Training and validation chunks of a market.
@@ -60,6 +84,7 @@ class DayChunkDataModule(pl.LightningDataModule):
         seed: Seed of the cuts.
         accumulate: Chunks of one optimiser step in one process `A`.
         max_batches: Chunks of an epoch, and of a validation, at most.
+        places: Give where the chunks lie, in place of them.
     """
 
     def __init__(
@@ -72,18 +97,23 @@ class DayChunkDataModule(pl.LightningDataModule):
         seed: int,
         accumulate: int = 1,
         max_batches: int | None = None,
+        places: bool = False,
     ) -> None:
         super().__init__()
         self.market, self.train, self.valid = market, train, valid
         self.chunk_days, self.window, self.seed = chunk_days, window, seed
-        self.accumulate, self.max_batches = accumulate, max_batches
+        self.accumulate, self.max_batches, self.places = accumulate, max_batches, places
 
     def setup(self, stage: str) -> None:
         """Move the whole market into the memory of the trainer's device."""
         if self.trainer is not None:
             self.market = self.market.to(self.trainer.strategy.root_device)
 
-    def train_dataloader(self) -> DataLoader[DayChunk]:
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Leave a chunk that is still to be cut where it is."""
+        return batch if isinstance(batch, Place) else super().transfer_batch_to_device(batch, device, dataloader_idx)
+
+    def train_dataloader(self) -> DataLoader[Any]:
         """Chunks of this epoch for this process, in random order."""
         if self.trainer is None:
             return self._loader(self.epoch_cuts(0), self.train)
@@ -105,12 +135,16 @@ class DayChunkDataModule(pl.LightningDataModule):
         filled = np.resize(order, math.ceil(len(order) / group) * group)
         return [cuts[i] for i in filled[rank::processes]]
 
-    def val_dataloader(self) -> DataLoader[DayChunk]:
+    def val_dataloader(self) -> DataLoader[Any]:
         """Chunks of the validation part, in order of time."""
         return self._loader(cut_days(*self.valid, self.chunk_days, shift=0)[: self.max_batches], self.valid)
 
-    def _loader(self, cuts: Sequence[tuple[int, int]], part: tuple[int, int]) -> DataLoader[DayChunk]:
-        return DataLoader(DayChunks(self.market, cuts, self.chunk_days, self.window, part), batch_size=None)
+    def _loader(self, cuts: Sequence[tuple[int, int]], part: tuple[int, int]) -> DataLoader[Any]:
+        chunks = self._chunks(cuts, part)
+        return DataLoader(ChunkPlaces(chunks) if self.places else chunks, batch_size=None)
+
+    def _chunks(self, cuts: Sequence[tuple[int, int]], part: tuple[int, int]) -> DayChunks:
+        return DayChunks(self.market, cuts, self.chunk_days, self.window, part)
 
 
 def cut_days(start: int, stop: int, days: int, shift: int) -> list[tuple[int, int]]:

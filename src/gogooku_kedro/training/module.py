@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from gogooku_kedro.model import ATFTGATFAN, ModelOutput
 from gogooku_kedro.params import ModelParams, PhaseParams, TrainingParams
 from gogooku_kedro.training import losses, monitor
-from gogooku_kedro.training.tensors import DayChunk
+from gogooku_kedro.training.tensors import DayChunk, Place
 
 MONITOR = "valid/rank_icir_smooth"
 """What chooses the epoch: smoothed validation rank ICIR; -inf in an epoch that must not be chosen."""
@@ -37,6 +37,7 @@ class CrossSectionModule(pl.LightningModule):
     """
 
     levels: Tensor
+    optimizer_class: type[torch.optim.AdamW] = torch.optim.AdamW
 
     def __init__(
         self,
@@ -92,6 +93,16 @@ class CrossSectionModule(pl.LightningModule):
         """Return the total loss of a chunk and log its terms."""
         probe = batch_idx in self._probes
         norms = self._task_gradient_norms(chunk) if probe or self.gat_verbose else {}
+        loss, figures = self.loss_and_figures(chunk)
+        if self.gat_verbose:
+            _log_step(self.global_step, figures | norms)
+        if probe:
+            self._means.add(norms, chunk.days)
+        self._means.add(figures, chunk.days)
+        return loss
+
+    def loss_and_figures(self, chunk: DayChunk) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the total loss of a chunk and the figures of the step by name."""
         output = self(chunk)
         terms = self.loss_terms(output, chunk)
         loss = torch.stack(list(terms.values())).sum()
@@ -100,12 +111,7 @@ class CrossSectionModule(pl.LightningModule):
         figures["train/score_dispersion"] = monitor.score_dispersion(output.score, chunk.present[-days:])
         if self.model.gat is not None:
             figures |= monitor.graph_figures(output.graph, days * stocks, loss.device)
-        if self.gat_verbose:
-            _log_step(self.global_step, figures | norms)
-        if probe:
-            self._means.add(norms, chunk.days)
-        self._means.add(figures, chunk.days)
-        return loss
+        return loss, figures
 
     def _task_gradient_norms(self, chunk: DayChunk) -> dict[str, Tensor]:
         # In a pass of its own, before that of the loss: a compiled model may not be asked twice for the
@@ -129,13 +135,7 @@ class CrossSectionModule(pl.LightningModule):
         """
         weights, score, target = self.training_params.loss, output.score, chunk.target
         horizon_weights = self._weights_on(target.device)
-        if not any(
-            known and weight > 0 for known, weight in zip(chunk.labelled, self.phase.horizon_weights, strict=True)
-        ):
-            raise ValueError(
-                f"no label on the chunk of days that begins at {chunk.first_day}, of the horizons with a "
-                f"weight in phase {self.phase.name!r} ({list(self.phase.horizon_weights)})"
-            )
+        self.check_labels(chunk)
         terms: dict[str, tuple[float, Callable[[], Tensor]]] = {
             "mse": (weights.mse_weight, lambda: losses.rank_mse(score, target)),
             "ic": (weights.ic_weight, lambda: 1 - losses.information_coefficient(score, target)),
@@ -152,6 +152,15 @@ class CrossSectionModule(pl.LightningModule):
             for name, (weight, term) in terms.items()
             if weight > 0
         }
+
+    def check_labels(self, chunk: DayChunk | Place) -> None:
+        """Raise ValueError if no stock of the chunk has a label of a horizon that counts."""
+        weights = self.phase.horizon_weights
+        if not any(known and weight > 0 for known, weight in zip(chunk.labelled, weights, strict=True)):
+            raise ValueError(
+                f"no label on the chunk of days that begins at {chunk.first_day}, of the horizons with a "
+                f"weight in phase {self.phase.name!r} ({list(weights)})"
+            )
 
     def _weights_on(self, device: torch.device) -> Tensor:
         if self._horizon_weights.device != device:  # once in a phase
@@ -184,8 +193,11 @@ class CrossSectionModule(pl.LightningModule):
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Note the gradient norm of every part of the model."""
-        norms = monitor.gradient_norms(self._parts)
-        self._means.add({f"grad_norm/{name}": norm for name, norm in norms.items()}, 1)
+        self._means.add(self.gradient_norms(), 1)
+
+    def gradient_norms(self) -> dict[str, Tensor]:
+        """Norm of the gradient of every part of the model, by the name of the figure."""
+        return {f"grad_norm/{name}": norm for name, norm in monitor.gradient_norms(self._parts).items()}
 
     def configure_gradient_clipping(
         self,
@@ -199,10 +211,17 @@ class CrossSectionModule(pl.LightningModule):
 
     def validation_step(self, chunk: DayChunk, batch_idx: int) -> None:
         """Keep the scores of a chunk for the metrics of the epoch."""
-        kept = (self(chunk).score, chunk.target, chunk.present[-chunk.target.size(0) :])
-        score, target, present = (values[: chunk.days] for values in kept)
+        self.keep_validated(self.validate(chunk), chunk.days)
+
+    def validate(self, chunk: DayChunk) -> tuple[Tensor, Tensor, Tensor]:
+        """Scores, targets and presence of a chunk's sessions."""
+        return self(chunk).score, chunk.target, chunk.present[-chunk.target.size(0) :]
+
+    def keep_validated(self, found: tuple[Tensor, Tensor, Tensor], days: int) -> None:
+        """Keep what `validate` returned of the first `days` sessions, until the end of the epoch."""
         # A copy, because a CUDA graph writes the next scores to the same place.
-        self._validated.append((score.to(torch.float32, copy=True), target.float(), present))
+        score, target, present = (values[:days].clone() for values in found)
+        self._validated.append((score.float(), target.float(), present))
 
     def on_validation_epoch_end(self) -> None:
         """Log the means of the epoch's steps, rank IC and ICIR, the dispersion of the scores, and the monitor."""
@@ -241,7 +260,7 @@ class CrossSectionModule(pl.LightningModule):
         matrices = [p for p in self.parameters() if p.dim() > 1]
         vectors = [p for p in self.parameters() if p.dim() <= 1]
         training = self.training_params
-        optimizer = torch.optim.AdamW(
+        optimizer = self.optimizer_class(
             [
                 {"params": matrices, "weight_decay": training.weight_decay},
                 {"params": vectors, "weight_decay": 0.0},

@@ -37,7 +37,10 @@ class EpochMeans:
 
     def add(self, figures: Mapping[str, Tensor], weight: float) -> None:
         """Add the scalars of a step; figures that come together in one step come together in all."""
-        names, values = tuple(figures), torch.stack([value.detach().float() for value in figures.values()])
+        self.add_values(tuple(figures), stacked_figures(figures), weight)
+
+    def add_values(self, names: tuple[str, ...], values: Tensor, weight: float) -> None:
+        """Add the scalars of a step that `stacked_figures` has put together."""
         values = values.double() * weight
         self._sums[names] = values if names not in self._sums else self._sums[names].add_(values)
         self._weights[names] = self._weights.get(names, 0.0) + weight
@@ -55,6 +58,11 @@ class EpochMeans:
             means |= {name: value / weight for name, value in zip(names, of_names, strict=True)}
         self._sums, self._weights = {}, {}
         return means
+
+
+def stacked_figures(figures: Mapping[str, Tensor]) -> Tensor:
+    """Scalars as one tensor, in float32 and without gradient."""
+    return torch.stack([value.detach().float() for value in figures.values()])
 
 
 def probe_batches(batches: int) -> frozenset[int]:

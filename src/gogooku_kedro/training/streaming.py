@@ -75,8 +75,7 @@ class StreamedDataModule(DayChunkDataModule):
             self.device = self.trainer.strategy.root_device
 
     def _loader(self, *arguments: Any) -> Any:
-        chunks: Any = super()._loader(*arguments).dataset
-        return StreamedChunks(chunks, self.device)
+        return StreamedChunks(self._chunks(*arguments), self.device)
 
 
 def market_bytes(market: MarketTensors) -> int:

@@ -27,6 +27,29 @@ Days = tuple[int, int]
 """First session and last session plus one, as positions among the market's sessions."""
 
 
+class Place(NamedTuple):
+    """Where a chunk lies in a market that is on the device already, see `DayChunk` for the fields.
+
+    Attributes:
+        market: The market.
+        first_day: Index of the first of the `D` sessions.
+        days: How many of the `D` sessions count.
+        labelled: Whether any stock has a label on one of the sessions, by horizon.
+        shape: Sessions of the chunk `D`, sessions of a window `L` and edges of a session `E`.
+    """
+
+    market: "MarketTensors"
+    first_day: int
+    days: int
+    labelled: tuple[bool, ...]
+    shape: tuple[int, int, int]
+
+    def chunk(self) -> "DayChunk":
+        """Cut the chunk."""
+        length, window, edges = self.shape
+        return self.market.chunk(self.first_day, length, window, self.days, edges)
+
+
 class DayChunk(NamedTuple):
     """`D` consecutive sessions of the whole cross-section with the `L - 1` sessions before them.
 
@@ -124,14 +147,29 @@ class GraphTensors:
         Raises:
             ValueError: If a session has more than `length` edges.
         """
-        days, stocks = present.shape
+        days = len(present)
         stop = first_day + (days if counted is None else counted)
         most = self.most_edges(first_day, stop)
         length = most if length is None else length
         if most > length:
             raise ValueError(f"a session from {first_day} on has {most} edges, and its list has room for {length}")
         graph = self.graph_of_day[first_day:stop]
-        graph = F.pad(graph, (0, days - len(graph)), value=-1)
+        return self._of_graphs(F.pad(graph, (0, days - len(graph)), value=-1), present, length)
+
+    def edges_at(self, first_day: Tensor, counted: Tensor, present: Tensor, length: int) -> tuple[Tensor, Tensor]:
+        """Edges as of `edges`, of sessions that only the device knows; their number is not checked.
+
+        Args:
+            first_day: Index of the first session, a scalar.
+            counted: How many of the sessions have a graph, a scalar.
+            present: `(D, N)` bool.
+            length: Length of the list of a session.
+        """
+        graph = _rows_at(self.graph_of_day, first_day, len(present), first_day + counted, -1)
+        return self._of_graphs(graph, present, length)
+
+    def _of_graphs(self, graph: Tensor, present: Tensor, length: int) -> tuple[Tensor, Tensor]:
+        days, stocks = present.shape
         start, end = self.offset[graph.clamp_min(0)], self.offset[(graph + 1).clamp(0, len(self.offset) - 1)]
         count = torch.where(graph >= 0, end - start, 0)
         within = torch.arange(length, device=graph.device)
@@ -245,7 +283,36 @@ class MarketTensors:
             _rows(self.levels[ahead], first_day + 1, stop + AHEAD, torch.nan, device),
             first_day,
             counted,
-            tuple(bool(known.any()) for known in self.labelled[first_day : first_day + counted].T),
+            self.labels_of(first_day, counted),
+        )
+
+    def labels_of(self, first_day: int, days: int) -> tuple[bool, ...]:
+        """Whether any stock has a label on one of the sessions, by horizon."""
+        return tuple(bool(known.any()) for known in self.labelled[first_day : first_day + days].T)
+
+    def chunk_at(self, first_day: Tensor, counted: Tensor, shape: tuple[int, int, int]) -> DayChunk:
+        """Chunk as of `chunk`, of sessions that only the device knows: a CUDA graph cuts another one at every replay.
+
+        Args:
+            first_day: Index of the first session, a scalar.
+            counted: How many of the sessions count, a scalar.
+            shape: Sessions of the chunk `D`, of a window `L` and edges of a session, as of `Place`.
+        """
+        days, window, edges = shape
+        start, stop, tokens = first_day - window + 1, first_day + counted, days + window - 1
+        present = _rows_at(self.present, start, tokens, stop, False)
+        edge_index, edge_attr = self.graph.edges_at(first_day, counted, present[window - 1 :], edges)
+        return DayChunk(
+            _rows_at(self.x, start, tokens, stop, 0.0),
+            present,
+            _rows_at(self.levels, start, tokens, stop, torch.nan),
+            _rows_at(self.context, start, tokens, stop, 0.0),
+            edge_index,
+            edge_attr,
+            _rows_at(self.target, first_day, days, stop, torch.nan),
+            _rows_at(self.levels, first_day + 1, days + AHEAD - 1, stop + AHEAD, torch.nan),
+            -1,
+            days,
         )
 
     def fingerprint(self) -> str:
@@ -256,6 +323,11 @@ class MarketTensors:
         for tensor in tensors:
             digest.update(np.ascontiguousarray(tensor.cpu().numpy()).data)
         return digest.hexdigest()
+
+
+def cut(batch: DayChunk | Place) -> DayChunk:
+    """Return a chunk, or cut it where it lies."""
+    return batch.chunk() if isinstance(batch, Place) else batch
 
 
 def market_tensors(
@@ -380,3 +452,11 @@ def _rows(values: Tensor, start: int, stop: int, beyond: float | bool, device: t
     rows = values.new_full((stop - start, *values.shape[1:]), beyond, device=device or values.device)
     rows[: len(known)].copy_(known, non_blocking=True)
     return rows
+
+
+def _rows_at(values: Tensor, first: Tensor, number: int, stop: Tensor, beyond: float | bool) -> Tensor:
+    """Copy of `number` sessions from `first` on; those from `stop` or the last one on hold `beyond`."""
+    position = first + torch.arange(number, device=values.device)
+    known = (position < stop) & (position < len(values))
+    rows = values.index_select(0, position.clamp(0, len(values) - 1))
+    return torch.where(known.view(-1, *[1] * (values.dim() - 1)), rows, beyond)

@@ -1,0 +1,199 @@
+"""Recorded steps compute what the steps themselves do; where there is no CUDA, a recording is run again."""
+
+import logging
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import ClassVar
+
+import pytest
+import torch
+
+from gogooku_kedro.training import fit_ensemble, fit_model, train_seed
+from gogooku_kedro.training.acceleration import resolve_cuda_graphs
+from gogooku_kedro.training.captured import ReplayedAdamW
+from gogooku_kedro.training.data import DayChunkDataModule
+from gogooku_kedro.training.monitor import PROBES
+from gogooku_kedro.training.tensors import DayChunk
+from tests.model.conftest import model_params
+from tests.training.conftest import LOSS, TRAIN, VALID, PowerCut, assert_equal_results, phase, training_params
+from tests.training.test_compile import drop_edges
+from tests.training.test_ensemble import member_result
+
+pytestmark = pytest.mark.training
+
+
+TENSORS = [name for name, kind in DayChunk.__annotations__.items() if kind is torch.Tensor]
+
+
+class Rerun:
+    """A recorder for the CPU: a replay calls the function again."""
+
+    log: ClassVar[list[str]] = []
+    rates = torch.float64
+
+    def __init__(self, device):
+        self.generator = torch.Generator(device)
+
+    def record(self, function, warm_up):
+        name = getattr(warm_up, "__name__", "_step")
+        warm_up()
+        self.log.append(f"record {name}")
+
+        def replay():
+            self.log.append(f"replay {name}")
+            return function()
+
+        return replay
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    """Train with recordings on the CPU."""
+    Rerun.log.clear()
+    chosen = lambda training, watched=False: training.cuda_graphs is not False  # noqa: E731
+    monkeypatch.setattr(train_seed, "resolve_cuda_graphs", chosen)
+    monkeypatch.setattr(train_seed, "CudaRecorder", Rerun)
+    monkeypatch.setattr(train_seed, "_own_stream", lambda job: nullcontext())
+
+
+def fit(market, model, settings, *callbacks):
+    return fit_model(market, TRAIN, VALID, "h", model, settings, callbacks)
+
+
+VARIANTS = {
+    **{conv: {"gat": {"conv": conv}} for conv in ("gat", "gatv2", "sage", "gin", "transformer")},
+    "all parts": {
+        "gat": {
+            "layers": 2,
+            "diffusion": {"enabled": True, "hops": 2, "restart": 0.2},
+            "learned_graph": {"enabled": True, "k": 2, "perspectives": 2, "penalty": 0.01},
+        },
+        "feature_dropout": 0.3,
+    },
+    "no graph": {"gat": {"enabled": False}},
+}
+
+
+@pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS.keys())
+@pytest.mark.parametrize("memory", ["device", "host"])
+def test_recorded_steps_train_as_the_steps_themselves(market, tmp_path, recorded, changes, memory):
+    gat = {"edge_dropout": 0.3} | changes.get("gat", {})
+    model = model_params(dropout=0.2, **(changes | {"gat": gat}))
+    settings = {"max_epochs": 3, "market_memory": memory}
+    plain = fit(market, model, training_params(tmp_path / "a", **settings))
+    assert Rerun.log == []
+    replayed = fit(market, model, training_params(tmp_path / "b", cuda_graphs=True, **settings))
+    assert_equal_results(replayed, plain)
+    assert [Rerun.log.count(f"record {name}") for name in ("_step", "_task_norms", "_validation")] == [1, 1, 1]
+    steps = sum(len(cuts(epoch)) for epoch in range(3))
+    assert Rerun.log.count("replay _step") == steps - 1
+    assert Rerun.log.count("replay _task_norms") == 3 * PROBES - 1
+    assert Rerun.log.count("replay _validation") == 3 * 3
+
+
+def cuts(epoch):
+    module = DayChunkDataModule(None, TRAIN, VALID, 5, 6, seed=0)
+    return module.epoch_cuts(epoch)
+
+
+def test_every_phase_is_recorded_anew_after_a_step_of_its_own(market, model, tmp_path, recorded):
+    phases = [phase(name="own", epochs=1, graph=False), phase(learning_rate_factor=0.5)]
+    settings = {"phases": phases, "max_epochs": 3}
+    plain = fit(market, model, training_params(tmp_path / "a", **settings))
+    replayed = fit(market, model, training_params(tmp_path / "b", cuda_graphs=True, **settings))
+    assert_equal_results(replayed, plain)
+    assert Rerun.log.count("record _step") == 2
+
+
+@pytest.mark.parametrize("batch", [0, 3])
+def test_a_recorded_run_that_was_cut_off_goes_on(market, model, tmp_path, recorded, batch):
+    whole = fit(market, model, training_params(tmp_path / "a", cuda_graphs=True))
+    settings = training_params(tmp_path / "b", cuda_graphs=True)
+    with pytest.raises(RuntimeError, match="power cut"):
+        fit(market, model, settings, PowerCut(epoch=2, batch=batch))
+    assert_equal_results(fit(market, model, settings), whole)
+
+
+def test_models_that_take_turns_end_as_each_does_alone(market, model, tmp_path, recorded):
+    settings = {"cuda_graphs": True, "seeds_together": True, "max_epochs": 3}
+    together = fit_ensemble(market, TRAIN, VALID, "h", model, training_params(tmp_path, seeds=[0, 3], **settings))
+    turns = [line for line in Rerun.log if line == "replay _step"]
+    for position, seed in enumerate((0, 3)):
+        alone = fit(market, model, training_params(tmp_path / "x", seed=seed, cuda_graphs=True, max_epochs=3))
+        assert_equal_results(member_result(together, position), alone)
+    assert len(turns) > 20
+
+
+class Refusing(Rerun):
+    def record(self, function, warm_up):
+        warm_up()
+        raise RuntimeError("operation not permitted when stream is capturing\nmore")
+
+
+def test_with_auto_a_step_that_cannot_be_recorded_is_computed(market, model, tmp_path, recorded, monkeypatch, caplog):
+    monkeypatch.setattr(train_seed, "CudaRecorder", Refusing)
+    settings = {"max_epochs": 2}
+    plain = fit(market, model, training_params(tmp_path / "a", **settings))
+    tried = fit(market, model, training_params(tmp_path / "b", cuda_graphs="auto", **settings))
+    assert_equal_results(tried, plain)
+    (said,) = [m for m in caplog.messages if "CUDA graphs" in m]
+    assert said.endswith("goes on without CUDA graphs, which failed: operation not permitted when stream is capturing")
+    with pytest.raises(RuntimeError, match="not permitted"):
+        fit(market, model, training_params(tmp_path / "c", cuda_graphs=True, **settings))
+
+
+def test_a_chunk_without_labels_is_refused_before_it_is_replayed(market, model, tmp_path, recorded):
+    target = market.target.clone()
+    target[20:40] = torch.nan
+    without = replace(market, target=target)
+    with pytest.raises(ValueError, match="no label on the chunk of days that begins at"):
+        fit(without, model, training_params(tmp_path, cuda_graphs=True))
+
+
+@pytest.mark.parametrize(
+    ("changes", "watched", "reason"),
+    [
+        ({"devices": 2}, False, "training.devices is above 1"),
+        ({"accumulate": 2}, False, "training.accumulate is above 1"),
+        ({}, True, "debug.gat_verbose logs every step"),
+        ({"loss": LOSS | {"pairwise_weight": 0.1}}, False, "training.loss.pairwise_weight draws its pairs on the host"),
+    ],
+)
+def test_what_cannot_be_recorded_is_said(tmp_path, monkeypatch, caplog, changes, watched, reason):
+    monkeypatch.setattr("gogooku_kedro.training.acceleration.resolve_device", lambda device: "cuda")
+    caplog.set_level(logging.INFO, logger="gogooku_kedro")
+    assert resolve_cuda_graphs(training_params(tmp_path, cuda_graphs="auto"))
+    assert caplog.messages == []
+    assert not resolve_cuda_graphs(training_params(tmp_path, cuda_graphs="auto", **changes), watched)
+    assert caplog.messages == [f"no CUDA graphs: {reason}"]
+    assert not resolve_cuda_graphs(training_params(tmp_path, cuda_graphs=False))
+
+
+def test_on_a_cpu_nothing_is_recorded(tmp_path):
+    assert not resolve_cuda_graphs(training_params(tmp_path, cuda_graphs=True))
+
+
+def test_an_optimiser_reads_its_learning_rates_where_a_recorded_step_finds_them():
+    weight, plain = (torch.nn.Parameter(torch.ones(2, 2)) for _ in range(2))
+    rates = torch.tensor([0.125])
+    optimizer, reference = ReplayedAdamW([weight], lr=0.5, fused=True), torch.optim.AdamW([plain], lr=0.125, fused=True)
+    weight.grad, plain.grad = torch.ones(2, 2), torch.ones(2, 2)
+    with optimizer.reading(rates):
+        optimizer.step()
+    reference.step()
+    torch.testing.assert_close(weight, plain)
+    assert (optimizer.param_groups[0]["lr"], optimizer.param_groups[0]["capturable"]) == (0.5, False)
+
+
+@pytest.mark.parametrize("counted", [1, 3, 5])
+@pytest.mark.parametrize("first_day", [5, 28, 40, 55, 57])
+def test_a_chunk_cut_on_the_device_is_the_chunk(market, first_day, counted):
+    counted = min(counted, len(market.present) - first_day)
+    market = replace(market, graph=drop_edges(market.graph, 3))
+    wanted = market.chunk(first_day, 5, 6, counted, 40)
+    found = market.chunk_at(torch.tensor(first_day), torch.tensor(counted), (5, 6, 40))
+    for name in TENSORS:
+        one, other = getattr(found, name), getattr(wanted, name)
+        assert torch.equal(one.nan_to_num(9.0), other.nan_to_num(9.0)), name
+        assert one.dtype == other.dtype
+        assert one.is_contiguous()
