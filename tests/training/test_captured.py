@@ -7,6 +7,8 @@ from typing import ClassVar
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from gogooku_kedro.training import fit_ensemble, fit_model, train_seed
 from gogooku_kedro.training.acceleration import resolve_cuda_graphs
@@ -25,8 +27,31 @@ pytestmark = pytest.mark.training
 TENSORS = [name for name, kind in DayChunk.__annotations__.items() if kind is torch.Tensor]
 
 
+class Places(TorchDispatchMode):
+    """Note the memory that a function reads and has not made itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.read, self._made = [], {}
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        for tensor in tensors_of((args, kwargs)):
+            place = tensor.untyped_storage().data_ptr()
+            if place not in self._made and place not in self.read:
+                self.read.append(place)
+        found = func(*args, **(kwargs or {}))
+        for tensor in tensors_of(found):  # held, so that no place is given away a second time
+            if tensor.untyped_storage().data_ptr() not in self.read:
+                self._made[tensor.untyped_storage().data_ptr()] = tensor
+        return found
+
+
+def tensors_of(tree):
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
+
+
 class Rerun:
-    """A recorder for the CPU: a replay calls the function again."""
+    """A recorder for the CPU: a replay calls the function again, which must read the memory that it read before."""
 
     log: ClassVar[list[str]] = []
     rates = torch.float64
@@ -38,10 +63,15 @@ class Rerun:
         name = getattr(warm_up, "__name__", "_step")
         warm_up()
         self.log.append(f"record {name}")
+        recorded = []
 
         def replay():
             self.log.append(f"replay {name}")
-            return function()
+            with Places() as places:
+                found = function()
+            recorded.append(places.read)
+            assert places.read == recorded[0], "the memory that a recording reads is not what it is replayed on"
+            return found
 
         return replay
 

@@ -37,6 +37,7 @@ class CrossSectionModule(pl.LightningModule):
     """
 
     levels: Tensor
+    phase: PhaseParams
     optimizer_class: type[torch.optim.AdamW] = torch.optim.AdamW
 
     def __init__(
@@ -60,7 +61,10 @@ class CrossSectionModule(pl.LightningModule):
 
     def enter(self, phase: PhaseParams) -> None:
         """Begin a phase, with the graph on or off."""
-        self.phase, self._horizon_weights = phase, torch.tensor(phase.horizon_weights)
+        if phase is not getattr(
+            self, "phase", None
+        ):  # a recorded step reads its weights where they lie all through the phase
+            self.phase, self._horizon_weights = phase, torch.tensor(phase.horizon_weights)
         self.model.graph_enabled = phase.graph
 
     def idle_parts(self) -> frozenset[str]:
