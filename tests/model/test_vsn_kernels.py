@@ -208,6 +208,7 @@ def test_pytorch_accepts_the_operators(device):
 
 def test_where_the_kernels_run(monkeypatch):
     monkeypatch.setattr(vsn_kernels, "vsn_triton", "there")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (8, 0))
     assert vsn_kernels.available("cuda", torch.bfloat16, 32)
     assert vsn_kernels.available("cuda", torch.float32, 3)
     assert not vsn_kernels.available("cpu", torch.float32, 4)
@@ -218,8 +219,23 @@ def test_where_the_kernels_run(monkeypatch):
     assert layer.in_kernels("cuda", torch.bfloat16)
     with own_generators([torch.Generator()]):  # several models in one
         assert not layer.in_kernels("cuda", torch.bfloat16)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (7, 5))
+    assert not layer.in_kernels("cuda", torch.bfloat16)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (8, 0))
     monkeypatch.setattr(vsn_kernels, "vsn_triton", None)
     assert not layer.in_kernels("cuda", torch.bfloat16)
+
+
+def test_the_compiler_asks_the_card_once(monkeypatch):
+    monkeypatch.setattr(vsn_kernels, "vsn_triton", "there")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (8, 0))
+    torch._dynamo.reset()
+
+    @torch.compile(backend="eager", fullgraph=True)
+    def one_more(x):
+        return x + vsn_kernels.available("cuda", torch.bfloat16, 4)
+
+    assert one_more(torch.zeros(1)).item() == 1
 
 
 @pytest.mark.cuda

@@ -45,7 +45,7 @@ COLUMNS = True
 
 
 def available(device: str, kind: torch.dtype, feature_size: int) -> bool:
-    """Whether the kernels can run.
+    """Whether the kernels can run: on NVIDIA cards of compute capability 8.0 and later, which multiply bfloat16.
 
     Args:
         device: Type of the device.
@@ -53,7 +53,12 @@ def available(device: str, kind: torch.dtype, feature_size: int) -> bool:
         feature_size: Channels `c` of a feature's network.
     """
     supported = kind in (torch.float32, torch.bfloat16)
-    return vsn_triton is not None and device == "cuda" and supported and feature_size <= WIDEST
+    return vsn_triton is not None and device == "cuda" and supported and feature_size <= WIDEST and _recent()
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _recent() -> bool:
+    return torch.version.hip is None and torch.cuda.get_device_capability() >= (8, 0)
 
 
 def weighted_parts(x: Tensor, weights: Tensor, vectors: Tensor, glu_weight: Tensor, kind: torch.dtype) -> Tensor:
