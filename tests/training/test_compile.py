@@ -94,6 +94,7 @@ def test_with_auto_a_model_that_cannot_be_compiled_is_trained_all_the_same(
     monkeypatch.setattr(ATFTGATFAN, "compile", lambda n, **settings: compile_in_place(n, backend=refuse))
     monkeypatch.setattr("gogooku_kedro.training.acceleration.resolve_device", lambda device: "cuda")
     monkeypatch.setattr("torch.cuda.mem_get_info", lambda: (2**40, 2**40))
+    monkeypatch.setattr("gogooku_kedro.model.vsn_kernels.vsn_triton", None)
     monkeypatch.setattr("gogooku_kedro.training.acceleration.COMPILATION", 0.0)
     settings = {"max_epochs": 2, "max_batches": 3}
     plain = fit_model(market, TRAIN, VALID, "h", model, training_params(tmp_path, **settings))
@@ -123,6 +124,7 @@ def test_on_a_cpu_auto_neither_compiles_nor_keeps_more(market, model, tmp_path, 
 
 def test_memory_decides_whether_the_variable_selection_computes_twice(model, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr("gogooku_kedro.training.acceleration.resolve_device", lambda device: "cuda")
+    monkeypatch.setattr("gogooku_kedro.model.vsn_kernels.vsn_triton", None)
     training = training_params(tmp_path, chunk_days=5)
     tokens = 20 * (5 + model.window - 1)
     for free, computes_twice in ((2 * 30 * tokens * 4 * 4, False), (2 * 30 * tokens * 4 * 4 - 1, True)):
@@ -131,6 +133,17 @@ def test_memory_decides_whether_the_variable_selection_computes_twice(model, tmp
         accelerate(network, training, 20, 1)
         assert network.vsn.recompute == computes_twice
     assert len(caplog.messages) == 2
+
+
+@pytest.mark.parametrize(("precision", "kept"), [("bf16-mixed", 2), ("32-true", 4)])
+def test_kernels_keep_one_value_where_pytorch_keeps_eight(model, tmp_path, monkeypatch, caplog, precision, kept):
+    monkeypatch.setattr("gogooku_kedro.training.acceleration.resolve_device", lambda device: "cuda")
+    monkeypatch.setattr("gogooku_kedro.model.vsn_kernels.vsn_triton", "there")
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda: (9, 0))
+    network = ATFTGATFAN(model, 4, 2, 0)  # 4 features of 4 channels
+    days = 2**26 - model.window + 1  # 2**26 tokens of one stock
+    accelerate(network, training_params(tmp_path, chunk_days=days, precision=precision), 1, 1)
+    assert caplog.messages == [f"the variable selection runs in kernels of its own, which keep {kept}.0 GiB"]
 
 
 def test_the_variable_selection_is_the_same_whether_or_not_it_computes_twice(model):

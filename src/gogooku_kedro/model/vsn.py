@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from gogooku_kedro.model import vsn_kernels
 from gogooku_kedro.model.dropout import stacked
 from gogooku_kedro.model.grn import GRN
 
@@ -15,9 +16,6 @@ BLOCK = {"cpu": 512, "cuda": 32_768}
 
 KEPT = 30
 """Bytes kept for every feature, channel and token, about 8 values of 4 bytes; 29 were measured in bfloat16 autocast."""
-
-EPSILON = 1e-5
-"""Added to the variance by the norm, as in `torch.nn.LayerNorm`."""
 
 
 class VariableSelectionNetwork(nn.Module):
@@ -39,7 +37,8 @@ class VariableSelectionNetwork(nn.Module):
     Tokens lie along the last axis, are worked on in blocks, and only what enters a block is kept for the
     backward pass, which computes the rest again. With `recompute` off all that the backward pass needs is kept, and
     there are no blocks: faster on a GPU that has the memory, see `kept_bytes`. Under autocast the intermediate values
-    are in its type and the sums of the norm in float32.
+    are in its type and the sums of the norm in float32. On CUDA the kernels of `vsn_kernels` do the same in two passes
+    over what enters the sum, the only wide tensor they keep, whatever `recompute` is.
 
     Args:
         n_features: Number of features `F`.
@@ -84,27 +83,52 @@ class VariableSelectionNetwork(nn.Module):
         slope = self.embedding @ self.hidden_weight  # (F, 1, c)
         intercept = self.embedding_bias @ self.hidden_weight + self.hidden_bias
         by_feature = (self.embedding, self.embedding_bias, slope, intercept, self.glu_weight, self.glu_bias)
-        networks = [parameter.transpose(1, 2) for parameter in by_feature]  # channels before tokens
-        whole = torch.is_grad_enabled() and (stacked() or not self.recompute)  # under vmap nothing is computed again
-        if whole or torch.compiler.is_compiling():  # the compiler does its own blocking
-            mixed = _mix(x, weights, self.projection, *networks)
+        if self.in_kernels(x.device.type, _kind(x)):
+            mixed = self._parts(x, weights, *by_feature) @ self.projection
         else:
-            size = BLOCK.get(x.device.type, len(x))
-            blocks = zip(x.split(size), weights.split(size), strict=True)
-            mixed = torch.cat([self._mix_block(*block, self.projection, *networks) for block in blocks])
+            mixed = self._mix_by_blocks(x, weights, *by_feature)
         # sum_j v_j U_j (g_j + beta_j): the shift of each network's norm needs no wide tensor.
         shift = (self.norm_bias @ self.projection.unflatten(0, (len(self.norm_bias), -1))).squeeze(1)
         return mixed + torch.addmm(self.projection_bias, weights, shift), weights
 
-    def kept_bytes(self, tokens: int) -> int:
-        """Memory that the intermediate values of all features need until the backward pass, with `recompute` off."""
-        return KEPT * tokens * self.embedding.numel()
+    def in_kernels(self, device: str, kind: torch.dtype) -> bool:
+        """Whether the kernels compute it, on a type of device and with products of a type, that of autocast if on."""
+        return not stacked() and vsn_kernels.available(device, kind, self.embedding.size(-1))
+
+    def kept_bytes(self, tokens: int, kind: torch.dtype | None = None) -> int:
+        """Return the memory that values of all features and channels need until the backward pass.
+
+        Args:
+            tokens: Tokens of a step.
+            kind: Type of what the kernels keep; None is without them and with `recompute` off.
+        """
+        return (KEPT if kind is None else kind.itemsize) * tokens * self.embedding.numel()
+
+    def _parts(self, x: Tensor, weights: Tensor, *by_feature: Tensor) -> Tensor:
+        *vectors, glu_weight, glu_bias = by_feature
+        together = torch.cat([each.float() for each in (*vectors, *glu_bias.chunk(2, dim=-1))], dim=1)
+        return vsn_kernels.weighted_parts(x, weights, together, glu_weight, _kind(x))
+
+    def _mix_by_blocks(self, x: Tensor, weights: Tensor, *by_feature: Tensor) -> Tensor:
+        networks = [parameter.transpose(1, 2) for parameter in by_feature]  # channels before tokens
+        whole = torch.is_grad_enabled() and (stacked() or not self.recompute)  # under vmap nothing is computed again
+        if whole or torch.compiler.is_compiling():  # the compiler does its own blocking
+            return _mix(x, weights, self.projection, *networks)
+        size = BLOCK.get(x.device.type, len(x))
+        blocks = zip(x.split(size), weights.split(size), strict=True)
+        return torch.cat([self._mix_block(*block, self.projection, *networks) for block in blocks])
 
     def _mix_block(self, *inputs: Tensor) -> Tensor:
         if not torch.is_grad_enabled():
             return _mix(*inputs)
         mixed: Tensor = checkpoint(_mix, *inputs, use_reentrant=False, preserve_rng_state=False)
         return mixed
+
+
+def _kind(x: Tensor) -> torch.dtype:
+    """Type of the products."""
+    autocast = torch.is_autocast_enabled(x.device.type)
+    return torch.get_autocast_dtype(x.device.type) if autocast else x.dtype
 
 
 def _mix(
@@ -118,9 +142,7 @@ def _mix(
     glu_weight: Tensor,
     glu_bias: Tensor,
 ) -> Tensor:
-    kind, sums = x.dtype, torch.promote_types(x.dtype, torch.float32)
-    if torch.is_autocast_enabled(x.device.type):
-        kind = torch.get_autocast_dtype(x.device.type)
+    kind, sums = _kind(x), torch.promote_types(x.dtype, torch.float32)
     networks = (slope, intercept, hidden_slope, hidden_intercept, glu_weight, glu_bias)
     slope, intercept, hidden_slope, hidden_intercept, glu_weight, glu_bias = (each.to(kind) for each in networks)
     column = x.to(kind).t().contiguous().unsqueeze(1)  # (F, 1, tokens)
@@ -128,7 +150,7 @@ def _mix(
     gated = F.glu(torch.baddbmm(glu_bias, glu_weight, hidden), dim=1)
     parts = torch.addcmul(intercept, slope, column) + gated
     parts = parts - parts.mean(dim=1, keepdim=True, dtype=sums).to(kind)
-    scale = torch.rsqrt(parts.square().mean(dim=1, keepdim=True, dtype=sums) + EPSILON)
+    scale = torch.rsqrt(parts.square().mean(dim=1, keepdim=True, dtype=sums) + vsn_kernels.EPSILON)
     weighted = parts * (scale * weights.t().unsqueeze(1)).to(kind)  # (F, c, tokens)
     return weighted.flatten(0, 1).t() @ projection
 

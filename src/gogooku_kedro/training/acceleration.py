@@ -11,7 +11,7 @@ import torch
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.model.vsn import VariableSelectionNetwork
 from gogooku_kedro.params import TrainingParams
-from gogooku_kedro.training.device import resolve_device
+from gogooku_kedro.training.device import resolve_device, resolve_precision
 from gogooku_kedro.training.module import CrossSectionModule
 from gogooku_kedro.training.tensors import DayChunk, cut
 
@@ -52,9 +52,11 @@ def resolve_cuda_graphs(training: TrainingParams, watched: bool = False) -> bool
 def accelerate(model: ATFTGATFAN, training: TrainingParams, stocks: int, steps: int, captured: bool = False) -> None:
     """Choose how a model is trained on the device it will be trained on, and say so.
 
-    On CUDA `training.compile: auto` compiles where the whole training gains more by it than compilation takes, and
-    the variable selection keeps its intermediate values instead of computing them again where they fit. On a CPU
-    neither is faster. The model is compiled in place, for chunks of one shape: the names of its weights stay.
+    On CUDA `training.compile: auto` compiles where steps are not recorded as CUDA graphs and the whole training gains
+    more by it than compilation takes, and
+    the variable selection runs in kernels of its own; where these do not run, it keeps its intermediate values instead
+    of computing them again if they fit. On a CPU nothing of this is faster. The model is compiled in place, for chunks
+    of one shape: the names of its weights stay.
 
     Args:
         model: The model.
@@ -66,34 +68,41 @@ def accelerate(model: ATFTGATFAN, training: TrainingParams, stocks: int, steps: 
     cuda = resolve_device(training.device) == "cuda"
     tokens = stocks * (training.chunk_days + model.window - 1)
     if cuda and isinstance(model.vsn, VariableSelectionNetwork):
-        free, needed = torch.cuda.mem_get_info()[0], model.vsn.kept_bytes(tokens)
-        model.vsn.recompute = needed > SHARE * free
-        logger.info(
-            "intermediate values of the variable selection (%.1f GiB of %.1f free) are %s",
-            needed / 2**30,
-            free / 2**30,
-            "computed again in the backward pass" if model.vsn.recompute else "kept for the backward pass",
-        )
+        _spend_memory(model.vsn, tokens, training)
     values = tokens * model.vsn.embedding.numel() if isinstance(model.vsn, VariableSelectionNetwork) else 0
-    if training.compile is True or (
-        training.compile == "auto" and cuda and pays(values, steps * training.accumulate, captured)
-    ):
+    # What compiled code saves above all, the host's time and that of the variable selection, is saved already.
+    wanted = training.compile == "auto" and cuda and not captured and pays(values, steps * training.accumulate)
+    if training.compile is True or wanted:
         # A CUDA graph holds gradients at one place, which accumulation and the exchange between processes reuse.
         graphs = cuda and training.accumulate == 1 and training.devices == 1 and not captured
         logger.info("training.compile: %s compiles the model%s", training.compile, ", with CUDA graphs" * graphs)
         model.compile(dynamic=False, mode="reduce-overhead" if graphs else None)
 
 
-def pays(values: int, steps: int, captured: bool = False) -> bool:
+def _spend_memory(vsn: VariableSelectionNetwork, tokens: int, training: TrainingParams) -> None:
+    kind = torch.bfloat16 if resolve_precision(training.precision, "cuda") == "bf16-mixed" else torch.float32
+    if vsn.in_kernels("cuda", kind):
+        kept = vsn.kept_bytes(tokens, kind) / 2**30
+        logger.info("the variable selection runs in kernels of its own, which keep %.1f GiB", kept)
+        return
+    free, needed = torch.cuda.mem_get_info()[0], vsn.kept_bytes(tokens)
+    vsn.recompute = needed > SHARE * free
+    logger.info(
+        "intermediate values of the variable selection (%.1f GiB of %.1f free) are %s",
+        needed / 2**30,
+        free / 2**30,
+        "computed again in the backward pass" if vsn.recompute else "kept for the backward pass",
+    )
+
+
+def pays(values: int, steps: int) -> bool:
     """Whether compilation saves more time than it takes.
 
     Args:
         values: Features times channels times tokens of a step, see `VariableSelectionNetwork`.
         steps: Steps of the whole training.
-        captured: Whether the host starts a step as one CUDA graph; compiled code then saves it nothing.
     """
-    per_step = 0.0 if captured else SAVED_PER_STEP
-    return steps * (per_step + SAVED_PER_VALUE * values) > COMPILATION
+    return steps * (SAVED_PER_STEP + SAVED_PER_VALUE * values) > COMPILATION
 
 
 @contextmanager
