@@ -1,10 +1,14 @@
 """How messages travel over edges: the graph convolutions of PyG behind one interface, sums, several hops."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch_geometric.nn import GATConv, GATv2Conv, GINEConv, MessagePassing, SAGEConv, TransformerConv
-from torch_geometric.utils import scatter
+from torch_geometric.utils import scatter, softmax
+
+from gogooku_kedro.model import edge_kernels
 
 EPSILON = 1e-12
 """Keeps a share of nothing, and the logarithm of 0, finite."""
@@ -52,7 +56,19 @@ class AttentiveConvolution(nn.Module):
 
     def forward(self, h: Tensor, edge_index: Tensor, edge_attr: Tensor) -> tuple[Tensor, Tensor]:
         """Return the message of every stock and the attention of every edge."""
-        message, (_, alpha) = self.conv(h, edge_index, edge_attr, return_attention_weights=True)
+        conv: Any = self.conv  # PyG has no types
+        plain = isinstance(conv, GATv2Conv) and not conv.explain
+        if plain and edge_kernels.available(h, edge_index, conv.heads, edge_attr.size(1)):
+            return self._by_kernels(h, edge_index, edge_attr)
+        message, (_, alpha) = conv(h, edge_index, edge_attr, return_attention_weights=True)
+        return message, alpha
+
+    def _by_kernels(self, h: Tensor, edge_index: Tensor, edge_attr: Tensor) -> tuple[Tensor, Tensor]:
+        conv: Any = self.conv
+        left, right = conv.lin_l(h), conv.lin_r(h)
+        logits = edge_kernels.edge_logits(left, right, edge_index, edge_attr, conv.lin_edge.weight, conv.att)
+        alpha = softmax(logits, edge_index[1], num_nodes=h.size(0))
+        message: Tensor = edge_kernels.edge_sum(left, edge_index, alpha) + conv.bias
         return message, alpha
 
 
@@ -115,6 +131,8 @@ class NeighbourSum(MessagePassing):  # type: ignore[misc]  # PyG has no types
 
     def forward(self, x: Tensor, edge_index: Tensor, weight: Tensor) -> Tensor:
         """Return the sums."""
+        if not self.explain and edge_kernels.available(x, edge_index, heads=1):
+            return edge_kernels.edge_sum(x, edge_index, weight.unsqueeze(-1))
         out: Tensor = self.propagate(edge_index, x=x, weight=weight)
         return out
 

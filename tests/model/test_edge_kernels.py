@@ -1,0 +1,40 @@
+"""The kernels of graph attention against PyG's layer; they need a CUDA device."""
+
+import pytest
+import torch
+
+from gogooku_kedro.model import edge_kernels
+from gogooku_kedro.model.convolution import NeighbourSum, graph_convolution
+
+NODES = 9
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize(("heads", "width", "attributes", "edges"), [(2, 16, 3, 37), (4, 32, 4, 50), (1, 64, 6, 16)])
+def test_messages_attention_and_gradients_are_those_of_pyg(heads, width, attributes, edges, monkeypatch):
+    torch.manual_seed(0)
+    conv, neighbours = graph_convolution("gatv2", width, heads, attributes).cuda(), NeighbourSum()
+    index = torch.randint(0, NODES, (2, edges), device="cuda")
+    states = torch.randn(NODES, width, device="cuda", requires_grad=True)
+    attr = torch.randn(edges, attributes, device="cuda", requires_grad=True)
+    weight = torch.randn(edges, device="cuda", requires_grad=True)
+    leaves = [states, attr, weight, *conv.parameters()]
+    monkeypatch.setattr(edge_kernels, "PROGRAMS", 2)
+    assert edge_kernels.available(states, index, heads, attributes)
+
+    def found():
+        outputs = [*conv(states, index, attr), neighbours(states, index, weight)]
+        generator = torch.Generator("cuda").manual_seed(1)
+        losses = [(x * torch.randn(x.shape, generator=generator, device="cuda")).sum() for x in outputs]
+        return [*outputs, *torch.autograd.grad(sum(losses), leaves)]
+
+    ours = found()
+    monkeypatch.setattr(edge_kernels, "available", lambda *arguments, **named: False)
+    for mine, theirs in zip(ours, found(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("width", [16, 48])
+def test_there_are_none_on_a_cpu(width):
+    assert not edge_kernels.available(torch.randn(NODES, width), torch.zeros(2, 3, dtype=torch.long), heads=2)
