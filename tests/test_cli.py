@@ -1,6 +1,8 @@
 """`kedro validate-config` says what is wrong without running anything."""
 
+import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner
+from rich.logging import RichHandler
 
 from gogooku_kedro import console
 from gogooku_kedro.cli import cli
@@ -71,6 +74,16 @@ warnings.warn("something else is deprecated", FutureWarning, stacklevel=1)
     monkeypatch.syspath_prepend(tmp_path)
     assert console.import_quietly("talkative").__name__ == "talkative"
     assert [str(warning.message) for warning in recwarn] == ["something else is deprecated"]
+
+
+def test_a_log_without_a_terminal_has_one_line_a_message(capsys):
+    logger = logging.Logger("own")
+    logger.addHandler(RichHandler(level=logging.INFO))
+    console.plain_lines(logger)
+    logger.info("%s", "word " * 40 + "end")
+    logger.debug("left out")
+    (line,) = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d INFO    (word ){40}end", line)
 
 
 def test_the_commands_of_mlflow_are_imported_when_they_are_called():

@@ -1,4 +1,4 @@
-"""The console: plugins say nothing about code that is not ours, and MLflow is imported by what needs it alone."""
+"""The console: plain lines in a file, no remarks of plugins about code that is not ours, and MLflow imported late."""
 
 import logging
 import os
@@ -9,9 +9,13 @@ from types import ModuleType
 from typing import Any
 
 import click
+import rich
+from rich.logging import RichHandler
 
 REMARK = "Add type hints to the `predict` method"
 COMMANDS = "kedro_mlflow.framework.cli.cli"
+LINE, TIME = "%(asctime)s %(levelname)-7s %(message)s", "%Y-%m-%d %H:%M:%S"
+"""A line of the log where there is no terminal."""
 
 
 class MlflowCommands(click.Group):
@@ -35,8 +39,11 @@ class MlflowCommands(click.Group):
 def quieten() -> None:
     """Set the level of MLflow's loggers, and put a group that imports kedro-mlflow late in the place of its own.
 
-    Kedro calls this before it loads its plugins (entry point `kedro.init`).
+    Without a terminal the log has one line a message. Kedro calls this before it loads its plugins (entry point
+    `kedro.init`).
     """
+    if not rich.get_console().is_terminal:
+        plain_lines(logging.getLogger())
     for chatty in ("kedro_mlflow", "mlflow", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # MLflow sets the level when it is imported
@@ -44,6 +51,16 @@ def quieten() -> None:
         late: Any = ModuleType(COMMANDS)
         late.commands = MlflowCommands(name="Mlflow", help="Kedro plugin for interactions with mlflow.")
         sys.modules[COMMANDS] = late
+
+
+def plain_lines(logger: logging.Logger) -> None:
+    """Put a handler of plain lines in the place of rich's, which wraps and pads them to 80 columns in a file."""
+    for wrapping in [handler for handler in logger.handlers if isinstance(handler, RichHandler)]:
+        plain = logging.StreamHandler(sys.stdout)
+        plain.setFormatter(logging.Formatter(LINE, TIME))
+        plain.setLevel(wrapping.level)
+        logger.removeHandler(wrapping)
+        logger.addHandler(plain)
 
 
 def import_quietly(module: str) -> ModuleType:
