@@ -130,7 +130,7 @@ def measure(folder: Path, *, walk_forward: bool) -> pd.DataFrame:
     Returns:
         model, horizon, date, rank_ic, rank_ic_one_day_late.
     """
-    catalog = _catalog(folder)
+    catalog = catalog_of(folder)
     panel, edges, labels = (catalog.load(name) for name in ("panel", "graph_edges", "labels"))
     params = {name: catalog.load(f"params:{name}") for name in ("features", "model", "training", "evaluation")}
     own = FitSettings.of(params["model"], params["training"], params["evaluation"])
@@ -233,7 +233,7 @@ def _paired(days: pd.DataFrame, model: str, control: str, horizon: int, figure: 
     return pd.DataFrame(both).dropna()
 
 
-def _catalog(folder: Path) -> Any:
+def catalog_of(folder: Path) -> Any:
     bootstrap_project(CONF.parent)
     root = {"data_root": str(folder / "data")}
     session = KedroSession.create(

@@ -25,7 +25,7 @@ def changed_conf(folder: Path, environment: str, changes: Changes) -> Path:
     for name, change in changes.items():
         file = conf / ENVIRONMENT / name
         written = yaml.safe_load(file.read_text())
-        file.write_text(yaml.safe_dump(_over(written, change), sort_keys=False))
+        file.write_text(yaml.safe_dump(laid_over(written, change), sort_keys=False))
     return conf
 
 
@@ -45,7 +45,7 @@ def kedro_run(folder: Path, environment: str, changes: Changes, pipelines: str, 
     return data / "08_reporting"
 
 
-def _over(old: Any, new: Any) -> Any:
+def laid_over(old: Any, new: Any) -> Any:
     if not (isinstance(old, dict) and isinstance(new, dict)):
         return new
-    return old | {key: _over(old.get(key), value) for key, value in new.items()}
+    return old | {key: laid_over(old.get(key), value) for key, value in new.items()}

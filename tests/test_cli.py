@@ -1,6 +1,8 @@
 """`kedro validate-config` says what is wrong without running anything."""
 
+import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner
+from rich.logging import RichHandler
 
 from gogooku_kedro import console
 from gogooku_kedro.cli import cli
@@ -61,21 +64,43 @@ def test_nothing_is_written(validate):
     assert [path.stat().st_mtime_ns for path in ROOT.glob("mlflow.db")] == databases
 
 
-def test_the_console_keeps_warnings_that_are_not_the_known_remark(monkeypatch, recwarn):
-    import builtins
-    import warnings
-
-    real = builtins.__import__
-
-    def noisy(name, *arguments, **keywords):
-        if name == "kedro_mlflow.framework.cli.cli":
-            warnings.warn(f"{console.REMARK} to enable data validation", stacklevel=1)
-            warnings.warn("something else is deprecated", FutureWarning, stacklevel=1)
-        return real(name, *arguments, **keywords)
-
-    monkeypatch.setattr(builtins, "__import__", noisy)
-    console.quieten()
+def test_the_console_keeps_warnings_that_are_not_the_known_remark(monkeypatch, tmp_path, recwarn):
+    (tmp_path / "talkative.py").write_text(
+        f"""import warnings
+warnings.warn({console.REMARK!r} + " to enable data validation", stacklevel=1)
+warnings.warn("something else is deprecated", FutureWarning, stacklevel=1)
+"""
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert console.import_quietly("talkative").__name__ == "talkative"
     assert [str(warning.message) for warning in recwarn] == ["something else is deprecated"]
+
+
+def test_a_log_without_a_terminal_has_one_line_a_message(capsys):
+    logger = logging.Logger("own")
+    logger.addHandler(RichHandler(level=logging.INFO))
+    console.plain_lines(logger)
+    logger.info("%s", "word " * 40 + "end")
+    logger.debug("left out")
+    (line,) = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d INFO    (word ){40}end", line)
+
+
+def test_the_commands_of_mlflow_are_imported_when_they_are_called():
+    program = """
+import logging, sys
+from click.testing import CliRunner
+from gogooku_kedro.console import quieten
+quieten()
+from kedro.framework.cli.utils import load_entry_points
+(group,) = (each for each in load_entry_points("project") if each.name == "Mlflow")
+assert (group.list_commands(None), "mlflow" in sys.modules) == (["mlflow"], False)
+assert "ui " in CliRunner().invoke(group, ["mlflow", "--help"]).output
+assert "mlflow" in sys.modules
+print(logging.getLogger("mlflow").level)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("30\n", "")  # logging.WARNING
 
 
 def test_the_number_of_threads_that_is_asked_for_holds_after_numba_too():

@@ -75,11 +75,12 @@ class SettingsCheck:
             problems += space_problems(plain_parameters(catalog))
         if problems:
             raise SettingsError("\n".join(problems))
-        if any(GPU_TAG in node.tags for node in pipeline.nodes):
-            from gogooku_kedro.training import resolve_device
+        training = plain_parameters(catalog)["training"]
+        asks = training["device"] == "cuda" or training["devices"] > 1  # other settings fit every machine
+        if asks and any(GPU_TAG in node.tags for node in pipeline.nodes):
+            from gogooku_kedro.training import resolve_device  # imports torch, which takes seconds
 
             try:
-                training = plain_parameters(catalog)["training"]
                 resolve_device(training["device"], training["devices"])
             except ValueError as error:
                 raise SettingsError(str(error)) from error

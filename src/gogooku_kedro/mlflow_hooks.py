@@ -9,9 +9,14 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
+from gogooku_kedro.console import import_quietly
+
 
 class Tracking:
     """kedro-mlflow's hooks, which here take no run down: see `gogooku_kedro.tracking`."""
+
+    def __init__(self) -> None:
+        self.__name__ = "mlflow_hook"  # by this name Kedro knows kedro-mlflow's own, and registers one of them
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -30,9 +35,10 @@ class Tracking:
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Make the database, set MLflow up, and open the MLflow run."""
-        import mlflow
-
         from gogooku_kedro.tracking import attempt, prepare_database
+
+        self._hooks = import_quietly("kedro_mlflow.framework.hooks.mlflow_hook").mlflow_hook
+        import mlflow
 
         self._opened_by_user = mlflow.active_run() is not None
         loader = self._context.config_loader
@@ -62,11 +68,9 @@ class Tracking:
         self._call("on_pipeline_error", error=error, run_params=run_params, pipeline=pipeline, catalog=catalog)
 
     def _call(self, name: str, **arguments: Any) -> None:
-        from kedro_mlflow.framework.hooks.mlflow_hook import mlflow_hook
-
         from gogooku_kedro.tracking import attempt
 
-        attempt(getattr(mlflow_hook, name), **arguments)
+        attempt(getattr(self._hooks, name), **arguments)
 
 
 class Registration:

@@ -145,7 +145,8 @@ class RunProgress:
         status.state, status.error, status.ended, status.left = state, error, time.time(), None
         status.save(self._root)
         if state == "finished":
-            logger.info("%d stages in %s", status.stages, duration(status.ended - status.started))
+            stages = "1 stage" if status.stages == 1 else f"{status.stages} stages"
+            logger.info("%s in %s", stages, duration(status.ended - status.started))
         return status
 
     def _go_on(self) -> str:

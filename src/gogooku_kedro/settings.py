@@ -19,8 +19,8 @@ _fits_settings = FitsSettings()
 HOOKS = (
     OneRun(),
     _fits_settings,
-    SourceCheck(),
     SettingsCheck(),
+    SourceCheck(),
     FreedMemory(),
     RunRecord(_fits_settings),
     GraphMatchesModel(),
@@ -29,7 +29,6 @@ HOOKS = (
     MlflowRecord(),
     RunProgress(),
 )
-DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow", "kedro_mlflow")  # `Tracking` calls them
 
 CONFIG_LOADER_CLASS = ConfigLoader
 

@@ -133,6 +133,9 @@ def test_an_alarm_and_none(desk, found, morning):
     assert verdict(alarm).startswith("Alarm: ")
     none = monitored(desk._replace(backtest=desk.backtest.assign(rank_ic=-0.1)), morning)
     assert verdict(none).startswith("No alarm line")
+    young = monitored(desk, desk.rankings["date"].min())
+    assert verdict(young) == "No alarm yet: of no published session the label at 5d is known."
+    assert "no label is known yet" in render_monitoring(young)
     assert none.as_dict()["alarm"] == {"horizon": "5d", "rule": None, "shortfall": None, "crossed": None}
 
 

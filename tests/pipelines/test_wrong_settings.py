@@ -1,6 +1,8 @@
 """A wrong setting ends a run before its first node, with a sentence that says where and what to do."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,16 @@ def test_a_price_file_that_is_not_there(tmp_path):
     message = refusal("--env", "ohlcv", "--params", f"data_root={tmp_path / 'data'},ohlcv_path={nowhere}")
     assert f"{nowhere} does not exist. Name the file on the command line" in message
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_price_file_that_is_not_there_is_refused_before_torch_and_mlflow_are_imported(tmp_path):
+    told = f"data_root={tmp_path / 'data'},ohlcv_path={tmp_path / 'nowhere.csv'}"
+    command = [sys.executable, "-X", "importtime", "-m", "kedro", "run", "--env", "ohlcv", "--params", told]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "does not exist" in done.stderr
+    assert "gogooku_kedro.hooks" in imported
+    assert not imported & {"torch", "lightning", "mlflow", "kedro_mlflow"}
 
 
 def test_an_edge_attribute_that_the_graph_does_not_have(tmp_path, finished_run):

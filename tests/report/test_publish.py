@@ -1,6 +1,7 @@
 """What is told at the end of a run."""
 
 import io
+from dataclasses import replace
 
 import pandas as pd
 from rich.console import Console
@@ -21,11 +22,14 @@ def test_flatten():
 
 def test_terminal_table_fits_eighty_columns_and_shows_the_oracle(daily) -> None:
     console = Console(width=80, record=True, file=io.StringIO())
-    console.print(summary_table(metrics_of(daily), ORACLE))
+    metrics = metrics_of(daily)
+    wide = {name: replace(cell, rank_ic=-0.123, rank_ic_t=-12.3) for name, cell in metrics.test["model"].items()}
+    console.print(summary_table(replace(metrics, test=metrics.test | {"model_neutral": wide}), ORACLE))
     text = console.export_text()
     assert "…" not in text
     assert "+0.0570" in text
     assert "SR" in text
+    assert text.count("(−12.3)") == 4
 
 
 def test_the_terminal_has_the_net_sharpe_of_the_report_where_a_portfolio_was_simulated(daily) -> None:

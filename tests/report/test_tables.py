@@ -41,7 +41,7 @@ def test_short_tables_show_the_models_own_neutral_versions_only(labels, predict)
     text = console.export_text()
     assert "…" not in text
     for shown in ("model ex neighbours", "model ex factors", "model ex sector", "oracle, no graph", "lightgbm_peers"):
-        assert re.search(rf"^ *{shown}  ", text, re.MULTILINE), shown
+        assert re.search(rf"^ *{shown} ", text, re.MULTILINE), shown
     assert "ridge ex neighbours" not in text
     traces = [trace.name for trace in cumulative_rank_ic(daily, "1d").data]
     assert "model_pca_neutral" in traces

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from gogooku_kedro.training import fit_model, predict_days
+from gogooku_kedro.model.atft_gat_fan import linear_inputs
+from gogooku_kedro.training import fit_ensemble, fit_model, predict_days
+from gogooku_kedro.training.linear import fit_linear, mixture
 from gogooku_kedro.training.module import MONITOR, CrossSectionModule
 from gogooku_kedro.training.monitor import validation_figures
 from gogooku_kedro.training.tensors import AHEAD
+from tests.model.conftest import model_params
 from tests.training.conftest import TRAIN, VALID, assert_equal_results, phase, training_params
 
 pytestmark = pytest.mark.training
@@ -87,6 +90,22 @@ def test_the_weights_kept_are_the_averaged_ones_that_were_validated(market, mode
     figures = validation_figures(scores, market.target[days].numpy())
     for name in ("rank_ic", "rank_icir", "rank_ic_1d", "rank_ic_20d"):
         assert figures[name] == pytest.approx(result.history[f"valid/{name}"][best], abs=1e-5)
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_the_linear_scores_are_mixed_with_what_the_network_says_without_dropout(market, tmp_path, together):
+    params = model_params(dropout=0.4, feature_dropout=0.3, linear_path={"enabled": True, "neighbours": True})
+    settings = training_params(tmp_path, max_epochs=3, seeds=[0, 1], seeds_together=together)
+    linear = fit_linear(market, TRAIN, VALID, *linear_inputs(params))
+    for seed_model in fit_ensemble(market, TRAIN, VALID, "hash", params, settings).ensemble.seed_models:
+        trained = seed_model.build("hash", params)
+        trained.linear_path.mix(torch.zeros_like(trained.linear_path.weight), torch.ones(4))
+        network = torch.stack([score for _, score, _ in predict_days(trained, market, list(range(*VALID)), "cpu")])
+        expected = mixture(network, linear.valid, market.target[slice(*VALID)])
+        found = seed_model.training["mixture"]
+        assert found["share"] == expected.share
+        np.testing.assert_allclose(found["network"], expected.network, rtol=1e-5)
+        np.testing.assert_allclose(found["linear"], expected.linear, rtol=1e-5)
 
 
 def test_epochs_without_the_graph_are_neither_kept_nor_counted(market, model, tmp_path):

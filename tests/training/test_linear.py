@@ -149,8 +149,8 @@ def test_two_scores_that_err_apart_are_averaged(labels):
     assert mixed.share == 1.0
 
 
-def test_a_network_that_knows_nothing_is_hardly_heard(labels):
-    assert mixture(noise(1, labels), labels, labels).share == SHARES[-1]
+def test_linear_scores_never_outweigh_the_network(labels):
+    assert mixture(noise(1, labels), labels, labels).share == SHARES[-1] == 1.0
 
 
 def test_linear_scores_that_know_nothing_are_left_out(labels):

@@ -45,6 +45,7 @@ def render_page(ranking: pd.DataFrame, facts: Mapping[str, Any], horizon: int) -
             ],
             horizons=[horizon_name(h) for h in HORIZONS],
             horizon=name,
+            named=any(row["name"] for row in rows),
             top=rows[:half],
             bottom=rows[len(rows) - half :][::-1],
             moved=sorted(moved, key=lambda row: -abs(row["change"]))[:MOVED],

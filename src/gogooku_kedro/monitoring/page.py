@@ -20,6 +20,9 @@ from gogooku_kedro.report.figures.style import (
 from gogooku_kedro.report.formats import html_templates
 
 GREY, BAND = "#777777", "rgba(0, 114, 178, 0.15)"
+FEW = 7
+"""Sessions up to which an axis names every one; Plotly divides days into hours there."""
+
 Drawing = tuple[str, str, Markup]
 """Title, note and HTML of a figure."""
 
@@ -65,6 +68,8 @@ def verdict(found: Monitoring) -> str:
     if found.crossed is not None:
         return f"Alarm: the rank IC at {name} fell short; it crossed the line on {found.crossed:%Y-%m-%d}."
     matured = len(found.summed)
+    if matured == 0:
+        return f"No alarm yet: of no published session the label at {name} is known."
     return f"No alarm: the summed shortfall of {matured} matured sessions at {name} is below the line."
 
 
@@ -93,7 +98,7 @@ def rolling_figure(found: Monitoring) -> go.Figure:
     if low is not None and high is not None:
         figure.add_hrect(y0=low, y1=high, fillcolor=VERMILION, opacity=0.08, line_width=0)
     figure.add_hline(y=0, line={"color": "#888888", "width": 1})
-    return lay_out(figure, title="", x=None, y="Rank IC")
+    return _over_days(figure, daily, y="Rank IC")
 
 
 def shortfall_figure(found: Monitoring) -> go.Figure:
@@ -103,7 +108,8 @@ def shortfall_figure(found: Monitoring) -> go.Figure:
     if found.rule is not None:
         line = {"color": VERMILION, "width": 2}
         figure.add_hline(y=found.rule.threshold, line=line, annotation_text="alarm line")
-    return lay_out(figure, title="", x=None, y="Sum of rank IC")
+        figure.update_yaxes(range=[0, 1.15 * max(found.rule.threshold, found.summed.max() if len(found.summed) else 0)])
+    return _over_days(figure, found.summed, y="Sum of rank IC")
 
 
 def drift_figure(found: Monitoring) -> go.Figure:
@@ -118,7 +124,7 @@ def drift_figure(found: Monitoring) -> go.Figure:
         name="largest in training",
         marker={"symbol": "line-ns-open", "size": 14, "color": VERMILION, "line": {"width": 3}},
     )
-    return lay_out(figure, title="", x="Population stability index", y=None)
+    return lay_out(figure, title="", x="Population stability index", y=None).update_layout(legend_entrywidth=130)
 
 
 def coverage_figure(found: Monitoring) -> go.Figure:
@@ -126,8 +132,21 @@ def coverage_figure(found: Monitoring) -> go.Figure:
     own = found.days[found.days["horizon"] == horizon_name(found.horizon)].set_index("date")["coverage"]
     figure = go.Figure()
     _line(figure, own, "coverage", BLUE, width=2)
-    figure.update_yaxes(tickformat=".0%", rangemode="tozero")
-    return lay_out(figure, title="", x=None, y="Share")
+    figure.data[-1].update(mode="lines+markers")
+    figure.update_yaxes(tickformat=".0%", range=[0, 1.05])
+    return _over_days(figure, own, y="Share")
+
+
+def _over_days(figure: go.Figure, values: pd.Series[float], y: str) -> go.Figure:
+    """Lay a figure out whose x axis has the sessions of `values`; of a few it names each, of none it says so."""
+    lay_out(figure, title="", x=None, y=y)
+    if len(values) == 0:
+        figure.update_xaxes(showticklabels=False, showgrid=False, zeroline=False)
+        middle = {"x": 0.5, "y": 0.5, "xref": "paper", "yref": "paper", "showarrow": False}
+        return figure.add_annotation(text="no label is known yet", **middle)
+    if len(values) <= FEW:
+        figure.update_xaxes(type="date", tickvals=_days(values), tickformat="%b %-d\n%Y")
+    return figure
 
 
 def _line(figure: go.Figure, values: pd.Series[float], name: str, colour: str, width: int) -> None:

@@ -216,12 +216,14 @@ def summary_table(
     """
     names, part = horizon_names(metrics.test), metrics.test
     below = "net Sharpe" if ratios else "decile Sharpe"
+    title = f"test: rank IC (Newey-West t), below it the {below}; {entry_rule(entry)}"
     table = Table(
-        title=f"test: rank IC (Newey-West t), below it the {below}; {entry_rule(entry)}",
+        title=title,
+        min_width=len(title),
         title_justify="left",
         box=SIMPLE_HEAD,
-        padding=(0, 0, 0, 1),
-        pad_edge=False,
+        padding=0,
+        show_edge=False,
     )
     table.add_column("", no_wrap=True)
     for name in names:

@@ -325,7 +325,7 @@ def _mix(model: ATFTGATFAN, market: MarketTensors, job: Job, linear: LinearScore
     assert model.linear_path is not None
     mixed, days = job.mixture, list(range(*job.valid))
     if mixed is None:
-        scored = predict_days(model, market, days, resolve_device(job.training.device))
+        scored = predict_days(model.eval(), market, days, resolve_device(job.training.device))
         network = torch.stack([score for _, score, _ in scored])
         mixed = mixture(network, linear.valid, market.target[slice(*job.valid)].cpu())
         logger.info("seed %d: linear scores have %g times the network's weight", job.training.seed, mixed.share)
