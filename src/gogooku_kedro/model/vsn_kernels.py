@@ -27,7 +27,7 @@ VECTORS = 6
 
 
 class Launch(NamedTuple):
-    """How a kernel runs: tokens worked on at a time, warps of 32 threads, stages of loads under way."""
+    """How a kernel runs: tokens worked on at a time, warps of 32 threads for 16 channels, stages of loads under way."""
 
     block: int
     warps: int
@@ -157,7 +157,7 @@ def _like_features(x: Tensor, needed: bool) -> Tensor:
 def _constants(channels: int, launch: Launch) -> dict[str, int | float]:
     width = max(16, _power_of_two(channels))  # the narrowest product of tensor cores
     sizes = {"C": channels, "WIDTH": width, "BLOCK": launch.block, "EPS": EPSILON}
-    return sizes | {"num_warps": launch.warps, "num_stages": launch.stages}
+    return sizes | {"num_warps": launch.warps * (width // 16), "num_stages": launch.stages}
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
