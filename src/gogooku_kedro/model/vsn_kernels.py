@@ -40,9 +40,6 @@ BACKWARD = {torch.bfloat16: Launch(block=32, warps=1, stages=2), torch.float32: 
 PROGRAMS, LONGEST = 16_384, 4_096
 """Programs a kernel is spread over, about: several for every place that a GPU has for one; tokens of one at most."""
 
-COLUMNS = False
-"""Whether features and weights are laid out with tokens side by side for the kernels, which costs a copy of them."""
-
 
 def available(device: str, kind: torch.dtype, feature_size: int) -> bool:
     """Whether the kernels can run: on NVIDIA cards of compute capability 8.0 and later, which multiply bfloat16.
@@ -93,15 +90,10 @@ def _power_of_two(least: int) -> int:
     return 1 << (least - 1).bit_length()
 
 
-def _laid_out(x: Tensor) -> Tensor:
-    return x.t().contiguous().t() if COLUMNS else x
-
-
 @torch.library.custom_op("gogooku_kedro::vsn_parts", mutates_args=())
 def _forward_op(x: Tensor, weights: Tensor, vectors: Tensor, glu_weight: Tensor, kind: torch.dtype) -> Tensor:
     (tokens, features), channels = x.shape, glu_weight.size(1)
     parts = torch.empty(tokens, features * channels, dtype=kind, device=x.device)
-    x, weights = _laid_out(x), _laid_out(weights)
     vectors, glu_weight = vectors.contiguous(), glu_weight.contiguous()
     programs, span = _spread(tokens, features, FORWARD[kind].block)
     with torch.cuda.device_of(x):
@@ -124,7 +116,7 @@ def _backward_op(
     gradient: Tensor, x: Tensor, weights: Tensor, vectors: Tensor, glu_weight: Tensor, of_x: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     (tokens, features), channels = x.shape, glu_weight.size(1)
-    x, weights, gradient = _laid_out(x), _laid_out(weights), gradient.contiguous()
+    gradient = gradient.contiguous()
     vectors, glu_weight = vectors.contiguous(), glu_weight.contiguous()
     programs, span = _spread(tokens, features, BACKWARD[gradient.dtype].block)
     dx, dweights = _like_features(x, of_x), _like_features(weights, True)
@@ -151,7 +143,7 @@ def _(
 
 def _like_features(x: Tensor, needed: bool) -> Tensor:
     tokens, features = x.shape if needed else (0, 0)
-    return x.new_empty(features, tokens).t() if COLUMNS else x.new_empty(tokens, features)
+    return x.new_empty(tokens, features)
 
 
 def _constants(channels: int, launch: Launch) -> dict[str, int | float]:

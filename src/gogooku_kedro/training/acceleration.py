@@ -28,27 +28,6 @@ SHARE = 0.5
 logger = logging.getLogger(__name__)
 
 
-def resolve_cuda_graphs(training: TrainingParams, watched: bool = False) -> bool:
-    """Return whether training steps are recorded and replayed as CUDA graphs (`training.cuda_graphs`).
-
-    Args:
-        training: Settings of the optimisation.
-        watched: Whether every step is logged, whose figures the host has to wait for.
-    """
-    if training.cuda_graphs is False or resolve_device(training.device) != "cuda":
-        return False
-    obstacles = {
-        "training.devices is above 1": training.devices > 1,
-        "training.accumulate is above 1": training.accumulate > 1,
-        "debug.gat_verbose logs every step": watched,
-        "training.loss.pairwise_weight draws its pairs on the host": training.loss.pairwise_weight > 0,
-    }
-    found = [obstacle for obstacle, there in obstacles.items() if there]
-    if found:
-        logger.info("no CUDA graphs: %s", "; ".join(found))
-    return not found
-
-
 def accelerate(model: ATFTGATFAN, training: TrainingParams, stocks: int, steps: int, captured: bool = False) -> None:
     """Choose how a model is trained on the device it will be trained on, and say so.
 
@@ -63,7 +42,7 @@ def accelerate(model: ATFTGATFAN, training: TrainingParams, stocks: int, steps: 
         training: Settings of the optimisation.
         stocks: Stocks of a chunk.
         steps: Optimiser steps of the whole training.
-        captured: Whether whole steps are recorded as CUDA graphs, see `resolve_cuda_graphs`.
+        captured: Whether whole steps are recorded as CUDA graphs, see `device.resolve_cuda_graphs`.
     """
     cuda = resolve_device(training.device) == "cuda"
     tokens = stocks * (training.chunk_days + model.window - 1)

@@ -20,7 +20,6 @@ from gogooku_kedro.model.dropout import drawing_from
 from gogooku_kedro.training import monitor
 from gogooku_kedro.training.module import CrossSectionModule
 from gogooku_kedro.training.tensors import DayChunk, Place, cut
-from gogooku_kedro.training.together import Seat
 
 logger = logging.getLogger(__name__)
 
@@ -118,7 +117,6 @@ class CapturedModule(CrossSectionModule):
     Args:
         recorder: Makes the recorder of a device.
         insist: Fail where a pass cannot be recorded, in place of going on without.
-        seat: Its place among several models, which train in turns, step by step.
         arguments: As of `CrossSectionModule`.
     """
 
@@ -128,12 +126,11 @@ class CapturedModule(CrossSectionModule):
         self,
         recorder: Callable[[torch.device], Recorder],
         insist: bool,
-        seat: Seat | None,
         *arguments: Any,
         **named: Any,
     ) -> None:
         super().__init__(*arguments, **named)
-        self.make_recorder, self.insist, self.seat = recorder, insist, seat
+        self.make_recorder, self.insist = recorder, insist
         self._given_up = self._replayed = False
         self._forget()
 
@@ -166,7 +163,6 @@ class CapturedModule(CrossSectionModule):
 
     def training_step(self, batch: DayChunk | Place, batch_idx: int) -> Tensor:
         """Replay the step, or compute it where there is nothing to replay yet."""
-        self._take_turns()
         self._replayed = False
         begun, self._begun = self._begun is self.phase, self.phase
         if not begun or not self._recorded("step", batch, self._step, partial(self._step, update=False)):
@@ -183,7 +179,6 @@ class CapturedModule(CrossSectionModule):
 
     def validation_step(self, batch: DayChunk | Place, batch_idx: int) -> None:
         """Keep the scores of a chunk for the metrics of the epoch."""
-        self._take_turns()
         if not self._recorded("validation", batch, self._validation, self._validation):
             super().validation_step(cut(batch), batch_idx)
             return
@@ -209,10 +204,6 @@ class CapturedModule(CrossSectionModule):
         """Clip, unless the replayed step has."""
         if not self._replayed:
             super().configure_gradient_clipping(*arguments, **named)
-
-    def _take_turns(self) -> None:
-        if self.seat is not None:
-            self.seat.wait_for_all()
 
     def _optimizer(self) -> ReplayedAdamW:
         optimizer = self.optimizers(use_pl_optimizer=False)

@@ -56,16 +56,39 @@ def resolve_precision(precision: str, device: str) -> Precision:
     return "bf16-mixed" if precision == "bf16-mixed" else "32-true"
 
 
-def resolve_seeds_together(training: TrainingParams, needed: int) -> bool:
+def resolve_cuda_graphs(training: TrainingParams, watched: bool = False, say: bool = False) -> bool:
+    """Return whether the training steps of a model are recorded and replayed as CUDA graphs (`training.cuda_graphs`).
+
+    Args:
+        training: Settings of the training.
+        watched: Whether every step is logged, whose figures the host has to wait for.
+        say: Log why not, where it was not asked for.
+    """
+    if training.cuda_graphs is False or resolve_device(training.device) != "cuda":
+        return False
+    obstacles = {
+        "training.devices is above 1": training.devices > 1,
+        "training.accumulate is above 1": training.accumulate > 1,
+        "debug.gat_verbose logs every step": watched,
+        "training.loss.pairwise_weight draws its pairs on the host": training.loss.pairwise_weight > 0,
+    }
+    found = [obstacle for obstacle, there in obstacles.items() if there]
+    if found and say:
+        logger.info("no CUDA graphs: %s", "; ".join(found))
+    return not found
+
+
+def resolve_seeds_together(training: TrainingParams, needed: int, watched: bool = False) -> bool:
     """Return whether the models of several seeds train in one loop.
 
-    `auto` does so on CUDA, where small models wait for kernels to start, if their passes fit into half of the
-    memory that is free; and not on the CPU, where one model after the other takes no longer (`docs/gpu.md`). With
-    several processes each model has them all.
+    `auto` does so on CUDA without CUDA graphs, where small models wait for kernels to start, if their passes fit into
+    half of the memory that is free; and not on the CPU nor with CUDA graphs, where one model after the other takes no
+    longer (`docs/gpu.md`). With several processes each model has them all.
 
     Args:
         training: Settings of the training.
         needed: Bytes that one model keeps for the backward pass, an estimate.
+        watched: Whether every step is logged.
     """
     wanted, seeds = training.seeds_together, len(training.all_seeds())
     if seeds == 1:
@@ -76,7 +99,9 @@ def resolve_seeds_together(training: TrainingParams, needed: int) -> bool:
         return False
     if wanted != "auto":
         return wanted
-    return resolve_device(training.device) == "cuda" and seeds * needed <= free_memory() / 2
+    if resolve_device(training.device) != "cuda" or resolve_cuda_graphs(training, watched):
+        return False
+    return seeds * needed <= free_memory() / 2
 
 
 def resolve_market_memory(training: TrainingParams, device: str, needed: int) -> Literal["device", "host"]:

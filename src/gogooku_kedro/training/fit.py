@@ -111,7 +111,7 @@ def fit_ensemble(
     resolve_device(training.device, training.devices)
     _announce_gat(model_params)
     seeds = training.all_seeds()
-    together = resolve_seeds_together(training, pass_bytes(market, model_params, training.chunk_days))
+    together = resolve_seeds_together(training, pass_bytes(market, model_params, training.chunk_days), gat_verbose)
     share = training.time_budget_minutes
     if share is not None and not together:
         share /= len(seeds)

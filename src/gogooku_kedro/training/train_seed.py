@@ -21,7 +21,7 @@ from rich.file_proxy import FileProxy
 
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.params import ModelParams, TrainingParams
-from gogooku_kedro.training.acceleration import TryCompiled, accelerate, matrix_products, resolve_cuda_graphs
+from gogooku_kedro.training.acceleration import TryCompiled, accelerate, matrix_products
 from gogooku_kedro.training.callbacks import AveragedWeights, EpochLog, History, Patience, SeedEveryStep
 from gogooku_kedro.training.captured import CapturedModule, CudaRecorder
 from gogooku_kedro.training.checkpoints import (
@@ -35,6 +35,7 @@ from gogooku_kedro.training.data import DayChunkDataModule, steps_per_epoch
 from gogooku_kedro.training.device import (
     describe_device,
     freed_memory_kept,
+    resolve_cuda_graphs,
     resolve_device,
     resolve_market_memory,
     resolve_precision,
@@ -131,25 +132,7 @@ def train_together(market: MarketTensors, jobs: Sequence[Job]) -> None:
         if data_module is DayChunkDataModule:
             at_hand = market.to(torch.device(resolve_device(jobs[0].training.device)))
         data = partial(data_module, at_hand)
-        trainings = [(job, partial(_train, market, job, data, last, share)) for job, last in starts]
-        Loop().run([partial(_train_beside, *each) for each in trainings])
-
-
-def _train_beside(job: Job, training: Callable[..., None], seat: Seat) -> None:
-    with _own_stream(job):
-        training(seat=seat)
-
-
-@contextmanager
-def _own_stream(job: Job) -> Iterator[None]:
-    """Let the kernels of a model whose steps are replayed run beside those of others."""
-    if not resolve_cuda_graphs(job.training, job.gat_verbose):
-        yield
-        return
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())  # the market has got there
-    with torch.cuda.stream(stream):
-        yield
+        Loop().run([partial(_train, market, job, data, last, share) for job, last in starts])
 
 
 def _train(
@@ -166,13 +149,12 @@ def _train(
     group = training.devices * training.accumulate
     steps = steps_per_epoch(*job.train, training.chunk_days, group, training.max_batches)
     steps *= training.max_epochs
-    captured = resolve_cuda_graphs(training, job.gat_verbose)
-    if seat is None or captured:
-        one_of_several = {} if seat is None else {"compile": False}
-        accelerate(model, training.model_copy(update=one_of_several), market.present.size(1), steps, captured)
+    captured = seat is None and resolve_cuda_graphs(training, job.gat_verbose, say=True)
+    if seat is None:
+        accelerate(model, training, market.present.size(1), steps, captured)
     make_module: Callable[..., CrossSectionModule] = CrossSectionModule if seat is None else partial(SeatedModule, seat)
     if captured:
-        make_module = partial(CapturedModule, CudaRecorder, training.cuda_graphs is True, seat)
+        make_module = partial(CapturedModule, CudaRecorder, training.cuda_graphs is True)
     module = make_module(model, job.model_params, training, steps, gat_verbose=job.gat_verbose)
     history, refit = History(), job.epochs is not None
     checkpoints = EpochCheckpoints(job.folder, training.keep_checkpoints, late=seat is not None, newest=refit)
@@ -180,7 +162,7 @@ def _train(
     timer = Timer(None if budget is None else timedelta(minutes=budget), verbose=False)
     patience = [] if refit else [Patience(training.patience)]
     trainer = _trainer(job, [*patience, history, timer, checkpoints], seat)
-    _fit_or_go_on(trainer, module, _data(data, job), last)
+    _fit_or_go_on(trainer, module, _data(data, job, captured), last)
     if trainer.is_global_zero:
         _load_best(model, checkpoints)
         _say_if_time_is_up(timer, job, len(history.rows), checkpoints)
@@ -232,7 +214,7 @@ def _data_module(market: MarketTensors, job: Job) -> Iterator[type[DayChunkDataM
             yield StreamedDataModule
 
 
-def _data(of_market: Callable[..., DayChunkDataModule], job: Job) -> DayChunkDataModule:
+def _data(of_market: Callable[..., DayChunkDataModule], job: Job, places: bool) -> DayChunkDataModule:
     training = job.training
     return of_market(
         job.train,
@@ -242,7 +224,7 @@ def _data(of_market: Callable[..., DayChunkDataModule], job: Job) -> DayChunkDat
         training.seed,
         training.accumulate,
         training.max_batches,
-        places=resolve_cuda_graphs(training, job.gat_verbose),
+        places,
     )
 
 
