@@ -61,6 +61,7 @@ viz: setup            ## lineage in the browser
 	$(BIN)/kedro viz run $(ARGS)
 
 mlflow: setup         ## compare runs in the browser
+	@echo "runs and their results: http://127.0.0.1:5000/#/experiments/1/runs?viewStateShareKey=results&workflowType=machine_learning"
 	$(BIN)/kedro mlflow ui $(ARGS)
 
 bench: setup          ## speed and memory, as ratios against a reference in the same run

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 
 import pytest
 from kedro.pipeline import Pipeline
@@ -168,6 +169,18 @@ def test_datasets_have_a_layer_and_a_snake_case_noun(env):
         assert entry["metadata"]["kedro-viz"]["layer"] in LAYERS, name
         assert re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name)
         assert name.split("_")[0] not in VERBS - {"split"}, name
+
+
+def test_layers_follow_each_other_in_every_pipeline(pipelines):
+    """Kedro-Viz shows the layers of a pipeline where no data go back to an earlier one."""
+    entries = entries_of("base")
+    for name, pipeline in pipelines.items():
+        before: dict[str, set[str]] = {layer: set() for layer in LAYERS}
+        for node in pipeline.nodes:
+            read = {entries[each]["metadata"]["kedro-viz"]["layer"] for each in node.inputs if each in entries}
+            for made in (entries[each]["metadata"]["kedro-viz"]["layer"] for each in node.outputs):
+                before[made] |= read - {made}
+        assert len(list(TopologicalSorter(before).static_order())) == len(LAYERS), name
 
 
 def test_a_dataset_lies_in_the_folder_of_its_layer():

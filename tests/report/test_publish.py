@@ -1,15 +1,20 @@
 """What is told at the end of a run."""
 
 import io
+import json
+import re
 from dataclasses import replace
 
 import pandas as pd
+import yaml
 from rich.console import Console
 
 from gogooku_kedro.baselines.oracle import oracle_bounds
+from gogooku_kedro.hooks import IDENTITY
 from gogooku_kedro.report import publish
 from gogooku_kedro.report.publish import summary_table
 from gogooku_kedro.report.results import plain
+from tests.conftest import ROOT
 from tests.report.report_run import effect, evidence_of, metrics_of
 from tests.report.test_page import ORACLE
 
@@ -53,6 +58,11 @@ def test_mlflow_gets_about_thirty_numbers_of_a_run_and_the_rest_as_files(daily, 
     publish.log_metrics(metrics, "")
     publish.log_answers(answers)
     assert 20 <= len(logged) <= 34
+    tracking = yaml.safe_load((ROOT / "conf/base/mlflow.yml").read_text())["tracking"]
+    view = json.loads(tracking["experiment"]["create_experiment_kwargs"]["tags"]["mlflow.sharedViewState.results"])
+    columns = [re.fullmatch(r"(metrics|tags)\.`(.+)`", column).groups() for column in view["selectedColumns"]]
+    assert {name for kind, name in columns if kind == "metrics"} <= set(logged)
+    assert {name for kind, name in columns if kind == "tags"} <= {*tags, *IDENTITY}
     assert logged["test/rank_ic_5d"] == metrics["test"]["model"]["5d"]["rank_ic"]
     assert logged["less_best_baseline_5d/rank_ic"] == answers["better"]["horizons"]["5d"]["difference"]
     assert logged["portfolio_5d/net_sharpe"] == answers["tradable"]["horizons"]["5d"]["sharpe_net"]

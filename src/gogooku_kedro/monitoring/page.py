@@ -124,7 +124,7 @@ def drift_figure(found: Monitoring) -> go.Figure:
         name="largest in training",
         marker={"symbol": "line-ns-open", "size": 14, "color": VERMILION, "line": {"width": 3}},
     )
-    return lay_out(figure, title="", x="Population stability index", y=None).update_layout(legend_entrywidth=130)
+    return lay_out(figure, title="", x="Population stability index", y=None)
 
 
 def coverage_figure(found: Monitoring) -> go.Figure:

@@ -142,7 +142,7 @@ def lay_out(figure: go.Figure, *, title: str, x: str | None, y: str | None) -> g
             "y": 0.0,
             "yanchor": "bottom",
             "x": 0.0,
-            "entrywidth": 98,
+            "entrywidth": 128,
             "font": {"size": 12},
         },
         margin={"l": 64, "r": 16, "t": 72, "b": 64},
