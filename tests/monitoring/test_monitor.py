@@ -135,7 +135,7 @@ def test_an_alarm_and_none(desk, found, morning):
     assert verdict(none).startswith("No alarm line")
     young = monitored(desk, desk.rankings["date"].min())
     assert verdict(young) == "No alarm yet: of no published session the label at 5d is known."
-    assert "no label is known yet" in render_monitoring(young)
+    assert all(words in render_monitoring(young) for words in ("no label is known yet", "; 1 ranking, "))
     assert none.as_dict()["alarm"] == {"horizon": "5d", "rule": None, "shortfall": None, "crossed": None}
 
 

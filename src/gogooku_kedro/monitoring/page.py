@@ -37,12 +37,13 @@ def render_monitoring(found: Monitoring, title: str = "Monitoring") -> str:
     ]
     drawings = [(head, note, in_page(figure, f"figure-{n}")) for n, (head, note, figure) in enumerate(figures, start=1)]
     sessions = found.days["date"]
+    count = "1 ranking" if sessions.nunique() == 1 else f"{sessions.nunique()} rankings"
     return (
         html_templates()
         .get_template("monitoring.html.j2")
         .render(
             title=title,
-            first_line=f"morning of {found.morning:%Y-%m-%d}; {sessions.nunique()} rankings, "
+            first_line=f"morning of {found.morning:%Y-%m-%d}; {count}, "
             f"{sessions.min():%Y-%m-%d} to {sessions.max():%Y-%m-%d}",
             words=verdict(found),
             alarm=found.crossed is not None,
@@ -142,7 +143,7 @@ def _over_days(figure: go.Figure, values: pd.Series[float], y: str) -> go.Figure
     lay_out(figure, title="", x=None, y=y)
     if len(values) == 0:
         figure.update_xaxes(showticklabels=False, showgrid=False, zeroline=False)
-        middle = {"x": 0.5, "y": 0.5, "xref": "paper", "yref": "paper", "showarrow": False}
+        middle = {"x": 0.5, "y": 0.8, "xref": "paper", "yref": "paper", "showarrow": False}
         return figure.add_annotation(text="no label is known yet", **middle)
     if len(values) <= FEW:
         figure.update_xaxes(type="date", tickvals=_days(values), tickformat="%b %-d\n%Y")
