@@ -4,7 +4,7 @@ import pytest
 from scipy import stats
 
 from gogooku_kedro.graph import correlation
-from gogooku_kedro.graph.correlation import column_ranks, correlate, lagged_correlation, masked_correlation
+from gogooku_kedro.graph.correlation import column_ranks, common_rows, correlate, lagged_correlation, masked_correlation
 
 
 def gappy(n_dates=80, n_codes=7, seed=0):
@@ -19,6 +19,13 @@ def test_correlation_equals_pandas(min_observations):
     returns = gappy()
     expected = pd.DataFrame(returns).corr(min_periods=min_observations).to_numpy()
     np.testing.assert_allclose(masked_correlation(returns, min_observations), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("rows", [1, 63, 64, 65, 200])
+def test_common_rows_are_counted_as_a_product_of_masks_counts_them(rows):
+    rng = np.random.default_rng(rows)
+    left, right = rng.random((rows, 5)) < 0.9, rng.random((rows, 3)) < 0.6
+    np.testing.assert_array_equal(common_rows(left, right), left.T.astype(int) @ right.astype(int))
 
 
 def test_many_stocks_are_worked_on_in_blocks_and_the_result_is_symmetric_in_every_bit():

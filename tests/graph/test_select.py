@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from gogooku_kedro.graph import select
 from gogooku_kedro.graph.select import cap_degree, nearest_in_sector, nearest_neighbours, strongest
 
 
@@ -74,6 +75,17 @@ def test_the_strongest_are_those_of_a_stable_sort(k):
         best = [c for c in np.argsort(-values, kind="stable")[:k] if values[c] >= np.float32(0.3)]
         expected[row, best] = True
     np.testing.assert_array_equal(strongest(strength, k, 0.3), expected)
+
+
+@pytest.mark.parametrize("negative_edges", [True, False])
+def test_targets_read_in_blocks_are_those_of_the_whole_matrix(monkeypatch, negative_edges):
+    matrix = np.round(np.random.default_rng(0).uniform(-1, 1, (9, 9)), 1).astype(np.float32)
+    np.fill_diagonal(matrix, 1.0)
+    settings = {"threshold": 0.1, "k": 3, "join": "directed", "negative_edges": negative_edges}
+    whole = nearest_neighbours(matrix, **settings)
+    assert not whole.diagonal().any()
+    monkeypatch.setattr(select, "ROWS_AT_A_TIME", 4)
+    np.testing.assert_array_equal(nearest_neighbours(matrix, **settings), whole)
 
 
 def test_a_cap_keeps_the_strongest_of_each_target_and_ties_go_to_the_smaller_code():

@@ -6,7 +6,7 @@ import bottleneck as bn
 import numpy as np
 
 from gogooku_kedro.arrays.compiled import compiled
-from gogooku_kedro.typing import Array
+from gogooku_kedro.typing import Array, BoolArray, Float32Array
 
 Correlation = Literal["pearson", "ewma", "spearman"]
 
@@ -42,7 +42,7 @@ def correlate(returns: Array, kind: Correlation, min_observations: int, half_lif
 def masked_correlation(returns: Array, min_observations: int, half_life: float | None = None) -> Array:
     """Return the Pearson correlation of every pair of columns over the rows where both are present.
 
-    Products of `(window, N)` matrices give counts, sums, squares and cross products of all pairs; rows
+    Products of `(window, N)` matrices give sums, squares and cross products of all pairs; rows
     are dates, so that a halted stock stays aligned with the others. Columns are centred and scaled in
     float64, the products are float32: the result differs from float64 by less than 1e-6.
 
@@ -105,6 +105,16 @@ def column_ranks(returns: Array) -> Array:
     return ranks
 
 
+def common_rows(left: BoolArray, right: BoolArray) -> Float32Array:
+    """Return in how many rows of a window two columns are both present, `(N left, N right)`.
+
+    Args:
+        left: `(window, N left)`.
+        right: `(window, N right)`.
+    """
+    return _common_bits(_packed(left), _packed(right))
+
+
 class _Columns(NamedTuple):
     """Float32 `(window, N)`: what the products need of centred and scaled columns, 0 where absent."""
 
@@ -112,9 +122,11 @@ class _Columns(NamedTuple):
     squares: Array
     present: Array
     weights: Array  # sqrt(weight); `present` itself for equal weights
+    bits: Array  # of `_packed`
 
     def take(self, columns: slice) -> "_Columns":
-        return _Columns(*(matrix[:, columns] for matrix in self))
+        values, squares, present, weights, bits = (matrix[:, columns] for matrix in self)
+        return _Columns(values, squares, present, present if self.weights is self.present else weights, bits)
 
 
 def _row_weights(n_rows: int, half_life: float | None) -> Array:
@@ -135,7 +147,7 @@ def _prepare(returns: Array, weight: Array) -> _Columns:
     values = (np.sqrt(weights) * scaled).astype(np.float32)
     mask = present.astype(np.float32)
     roots = mask if (weight == 1).all() else np.sqrt(weights).astype(np.float32)
-    return _Columns(values, values**2, mask, roots)
+    return _Columns(values, values**2, mask, roots, _packed(present))
 
 
 def _correlation_of(left: _Columns, right: _Columns, min_observations: int) -> Array:
@@ -143,7 +155,7 @@ def _correlation_of(left: _Columns, right: _Columns, min_observations: int) -> A
 
     With weights w of sum W it is (W Σwxy - Σwx Σwy) / sqrt((W Σwx² - (Σwx)²) (W Σwy² - (Σwy)²)).
     """
-    count = left.present.T @ right.present
+    count = _common_bits(left.bits, right.bits)
     total = count if left.weights is left.present else left.weights.T @ right.weights
     left_sum, right_sum = left.values.T @ right.weights, left.weights.T @ right.values
     left_square, right_square = left.squares.T @ right.present, left.present.T @ right.squares
@@ -151,6 +163,36 @@ def _correlation_of(left: _Columns, right: _Columns, min_observations: int) -> A
     enough = np.float32(max(min_observations, 2))
     _divide(products, left_sum, right_sum, left_square, right_square, total, count, enough)
     return products
+
+
+def _packed(present: BoolArray) -> Array:
+    """Return 64 rows to an integer, a bit each, `(words, N)`; a last word is filled up with zeros."""
+    rows, n = present.shape
+    filled = np.zeros((-(-rows // 64) * 64, n), dtype=bool)
+    filled[:rows] = present
+    eighths = np.packbits(filled, axis=0).reshape(-1, 8, n).transpose(0, 2, 1)
+    return np.ascontiguousarray(eighths).view(np.uint64)[..., 0]
+
+
+@compiled
+def _common_bits(left: Array, right: Array) -> Float32Array:
+    """Count the bits that two columns share: exact, and a tenth of the time of a product of matrices."""
+    twos, fours, eights = (
+        np.uint64(0x5555555555555555),
+        np.uint64(0x3333333333333333),
+        np.uint64(0x0F0F0F0F0F0F0F0F),
+    )
+    count = np.zeros((left.shape[1], right.shape[1]), np.float32)
+    for i in range(left.shape[1]):
+        for word in range(left.shape[0]):
+            own = left[word, i]
+            for j in range(right.shape[1]):
+                x = own & right[word, j]
+                x -= (x >> np.uint64(1)) & twos
+                x = (x & fours) + ((x >> np.uint64(2)) & fours)
+                x = (x + (x >> np.uint64(4))) & eights
+                count[i, j] += np.float32(np.int32((x * np.uint64(0x0101010101010101)) >> np.uint64(56)))
+    return count
 
 
 @compiled

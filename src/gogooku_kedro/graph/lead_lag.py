@@ -4,7 +4,7 @@ import numpy as np
 from scipy import special
 
 from gogooku_kedro.arrays.compiled import compiled
-from gogooku_kedro.graph.correlation import column_ranks, lagged_correlation
+from gogooku_kedro.graph.correlation import column_ranks, common_rows, lagged_correlation
 from gogooku_kedro.graph.select import Kept, cap_degree
 from gogooku_kedro.typing import Array, IntArray
 
@@ -32,11 +32,11 @@ def lead_lag_neighbours(
     ranks = column_ranks(returns)
     correlation = lagged_correlation(ranks, max(min_observations - 1, 4))
     np.fill_diagonal(correlation, np.nan)
-    present = np.isfinite(ranks).astype(np.float32)
-    found = benjamini_hochberg(correlation, present[1:].T @ present[:-1], fdr)
+    present = np.isfinite(ranks)
+    found = benjamini_hochberg(correlation, common_rows(present[1:], present[:-1]), fdr)
     correlation[np.isnan(correlation)] = 0.0
-    strength = np.abs(correlation) if negative_edges else correlation
-    return correlation, cap_degree(found & (strength > 0), strength, k)
+    found &= correlation != 0 if negative_edges else correlation > 0
+    return correlation, cap_degree(found, correlation, k)
 
 
 def benjamini_hochberg(correlation: Array, observations: Array, fdr: float) -> Kept:

@@ -8,11 +8,14 @@ from typing import Literal
 
 import numpy as np
 
+from gogooku_kedro.arrays.compiled import compiled
 from gogooku_kedro.typing import Array, BoolArray, IntArray
 
 Join = Literal["union", "mutual", "directed"]
 
 Kept = BoolArray
+
+ROWS_AT_A_TIME = 128  # targets: a copy of the whole matrix takes longer than choosing
 
 
 def nearest_neighbours(correlation: Array, *, threshold: float, k: int, join: Join, negative_edges: bool) -> Kept:
@@ -26,12 +29,19 @@ def nearest_neighbours(correlation: Array, *, threshold: float, k: int, join: Jo
             have more than k sources; `mutual` keeps the edges whose reverse is there too.
         negative_edges: Whether a negative correlation may make an edge.
     """
-    strength = np.abs(correlation) if negative_edges else correlation.copy()
-    np.fill_diagonal(strength, 0.0)
-    kept = strongest(strength, k, threshold)
+    kept = np.empty(correlation.shape, dtype=bool)
+    for start in range(0, len(correlation), ROWS_AT_A_TIME):
+        strength = correlation[start : start + ROWS_AT_A_TIME].copy()
+        if negative_edges:
+            np.abs(strength, out=strength)
+        np.fill_diagonal(strength[:, start:], 0.0)
+        kept[start : start + ROWS_AT_A_TIME] = strongest(strength, k, threshold)
+    target, source = np.nonzero(kept)
     if join == "union":
-        return kept | kept.T
-    return kept & kept.T if join == "mutual" else kept
+        kept[source, target] = True
+    elif join == "mutual":
+        kept[target, source] = kept[source, target]
+    return kept
 
 
 def nearest_in_sector(correlation: Array, ids: IntArray, k: int) -> Kept:
@@ -51,19 +61,37 @@ def nearest_in_sector(correlation: Array, ids: IntArray, k: int) -> Kept:
 
 def strongest(strength: Array, k: int, threshold: float = 0.0) -> Kept:
     """Mark the k largest values of each row that are positive and no less than the threshold."""
-    n = strength.shape[1]
-    if k >= n:
-        return (strength > 0) & (strength >= threshold)
-    weakest_kept = np.partition(strength, n - k, axis=1)[:, n - k, None]
-    return cap_degree((strength > 0) & (strength >= np.maximum(weakest_kept, threshold)), strength, k)
+    kept = np.zeros(strength.shape, dtype=bool)
+    _mark_strongest(strength, min(k, strength.shape[1]), strength.dtype.type(threshold), kept)
+    return kept
 
 
 def cap_degree(kept: Kept, strength: Array, k: int) -> Kept:
-    """Keep the k strongest of the marked values of each row."""
+    """Keep of each row's marked values the k of the largest size."""
     row, column = np.nonzero(kept)
-    order = np.lexsort((column, -strength[row, column], row))
+    order = np.lexsort((column, -np.abs(strength[row, column]), row))
     row, column = row[order], column[order]
     place = np.arange(len(row)) - np.searchsorted(row, row)
     capped = np.zeros(kept.shape, dtype=bool)
     capped[row[place < k], column[place < k]] = True
     return capped
+
+
+@compiled
+def _mark_strongest(strength: Array, k: int, threshold: float, kept: Kept) -> None:
+    """Read each row once; few values displace one of the k largest before them."""
+    columns, values = np.empty(k, np.int64), np.empty(k, strength.dtype)
+    for row in range(strength.shape[0]):
+        count = 0
+        for column in range(strength.shape[1]):
+            value = strength[row, column]
+            if not (value > 0 and value >= threshold) or (count == k and value <= values[k - 1]):
+                continue
+            count = min(count + 1, k)
+            place = count - 1
+            while place > 0 and values[place - 1] < value:  # behind its equals, whose columns are smaller
+                values[place], columns[place] = values[place - 1], columns[place - 1]
+                place -= 1
+            values[place], columns[place] = value, column
+        for place in range(count):
+            kept[row, columns[place]] = True
