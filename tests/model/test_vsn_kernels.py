@@ -208,6 +208,7 @@ def test_pytorch_accepts_the_operators(device):
 
 def test_where_the_kernels_run(monkeypatch):
     monkeypatch.setattr(vsn_kernels, "vsn_triton", "there")
+    monkeypatch.setattr(vsn_kernels, "triton_works", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (8, 0))
     assert vsn_kernels.available("cuda", torch.bfloat16, 32)
     assert vsn_kernels.available("cuda", torch.float32, 3)
@@ -222,6 +223,9 @@ def test_where_the_kernels_run(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (7, 5))
     assert not layer.in_kernels("cuda", torch.bfloat16)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (8, 0))
+    monkeypatch.setattr(vsn_kernels, "triton_works", lambda: False)
+    assert not layer.in_kernels("cuda", torch.bfloat16)
+    monkeypatch.setattr(vsn_kernels, "triton_works", lambda: True)
     monkeypatch.setattr(vsn_kernels, "vsn_triton", None)
     assert not layer.in_kernels("cuda", torch.bfloat16)
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from gogooku_kedro.model.dropout import stacked
+from gogooku_kedro.model.triton_trial import triton_works
 
 try:
     import triton
@@ -35,7 +36,8 @@ def available(states: Tensor, edge_index: Tensor, heads: int, attributes: int = 
     width = states.size(-1)
     fits = width & (width - 1) == 0 and width % heads == 0 and 16 <= width <= 1024 and attributes <= ATTRIBUTES
     usable = triton is not None and states.device.type == "cuda" and states.dtype == torch.float32
-    return usable and fits and edge_index.size(1) > 0 and not stacked() and not torch.compiler.is_compiling()
+    plain = edge_index.size(1) > 0 and not stacked() and not torch.compiler.is_compiling()
+    return usable and fits and plain and triton_works()
 
 
 def edge_logits(

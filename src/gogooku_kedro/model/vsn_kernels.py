@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from gogooku_kedro.model.triton_trial import triton_works
+
 try:
     from gogooku_kedro.model import vsn_triton
 except ImportError:  # Triton comes with PyTorch for CUDA
@@ -55,7 +57,7 @@ def available(device: str, kind: torch.dtype, feature_size: int) -> bool:
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _recent() -> bool:
-    return torch.version.hip is None and torch.cuda.get_device_capability() >= (8, 0)
+    return torch.version.hip is None and torch.cuda.get_device_capability() >= (8, 0) and triton_works()
 
 
 def weighted_parts(x: Tensor, weights: Tensor, vectors: Tensor, glu_weight: Tensor, kind: torch.dtype) -> Tensor:
