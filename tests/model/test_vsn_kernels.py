@@ -232,6 +232,7 @@ def test_where_the_kernels_run(monkeypatch):
 
 def test_the_compiler_asks_the_card_once(monkeypatch):
     monkeypatch.setattr(vsn_kernels, "vsn_triton", "there")
+    monkeypatch.setattr(vsn_kernels, "triton_works", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (8, 0))
     torch._dynamo.reset()
 

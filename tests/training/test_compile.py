@@ -139,6 +139,7 @@ def test_memory_decides_whether_the_variable_selection_computes_twice(model, tmp
 def test_kernels_keep_one_value_where_pytorch_keeps_eight(model, tmp_path, monkeypatch, caplog, precision, kept):
     monkeypatch.setattr("gogooku_kedro.training.acceleration.resolve_device", lambda device: "cuda")
     monkeypatch.setattr("gogooku_kedro.model.vsn_kernels.vsn_triton", "there")
+    monkeypatch.setattr("gogooku_kedro.model.vsn_kernels.triton_works", lambda: True)
     monkeypatch.setattr("torch.cuda.get_device_capability", lambda: (9, 0))
     network = ATFTGATFAN(model, 4, 2, 0)  # 4 features of 4 channels
     days = 2**26 - model.window + 1  # 2**26 tokens of one stock
