@@ -97,10 +97,10 @@ from kedro.framework.cli.utils import load_entry_points
 assert (group.list_commands(None), "mlflow" in sys.modules) == (["mlflow"], False)
 assert "ui " in CliRunner().invoke(group, ["mlflow", "--help"]).output
 assert "mlflow" in sys.modules
-print(logging.getLogger("mlflow").level)
+print(logging.getLogger("mlflow").level, logging.getLogger("kedro_mlflow").level)
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (done.stdout, done.stderr) == ("30\n", "")  # logging.WARNING
+    assert (done.stdout, done.stderr) == ("30 30\n", "")  # logging.WARNING
 
 
 def test_the_number_of_threads_that_is_asked_for_holds_after_numba_too():

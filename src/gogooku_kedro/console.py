@@ -44,7 +44,7 @@ def quieten() -> None:
     """
     if not rich.get_console().is_terminal:
         plain_lines(logging.getLogger())
-    for chatty in ("kedro_mlflow", "mlflow", "alembic"):
+    for chatty in ("mlflow", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # MLflow sets the level when it is imported
     if COMMANDS not in sys.modules:
@@ -71,6 +71,7 @@ def import_quietly(module: str) -> ModuleType:
     """
     with warnings.catch_warnings(record=True) as caught:
         imported = import_module(module)
+    logging.getLogger(module.partition(".")[0]).setLevel(logging.WARNING)  # kedro-mlflow sets INFO when it is imported
     for warning in caught:
         if REMARK not in str(warning.message):
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
