@@ -32,6 +32,12 @@ MUTATIONS = {
         "sums = _sums(_designs(market, (train[0], valid[1]), *read))",
         "tests/training/test_linear.py::test_the_gap_before_validation_is_not_learned_from",
     ),
+    "a share of the linear path that is chosen with dropout on": Mutation(
+        "training/train_seed.py",
+        "scored = predict_days(model.eval(), market, days, resolve_device(job.training.device))",
+        "scored = predict_days(model, market, days, resolve_device(job.training.device))",
+        "tests/training/test_fit.py::test_the_linear_scores_are_mixed_with_what_the_network_says_without_dropout",
+    ),
     "a challenger judged on days that one of the two was trained on": Mutation(
         "champion/comparison.py",
         "since = max(champion.unseen_from, challenger.unseen_from)",
