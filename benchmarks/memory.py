@@ -3,6 +3,7 @@
     python -m benchmarks.memory                                 two sizes: what a stock day costs
     python -m benchmarks.memory --stocks 4000 --sessions 2500   one size
     python -m benchmarks.memory --file FILE --seeds 3           an own file
+    python -m benchmarks.memory --file FILE --batches 20 --trees 20 --lstm-epochs 1    the same, trained briefly
 
 Every run is a process of its own. The kernel's high-water mark of resident memory is set back before every
 node (Linux), so a node's figure is what the process held while it loaded, computed and saved.
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from kedro.pipeline.node import Node
 from benchmarks.features_scale import FROM_BARS
 from benchmarks.market import bare_panel
 from benchmarks.measure import write
+from gogooku_kedro.baselines import lightgbm, lstm
 
 SIZES = ((400, 900), (800, 900))
 BARS = ["open", "high", "low", "close", "volume"]
@@ -73,11 +76,14 @@ def run(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     if arguments.file is None:
         made_up_file(file, arguments.stocks, arguments.sessions)
     root = Path(__file__).parents[1]
+    training = {"device": "cpu", "max_epochs": arguments.epochs, "max_batches": arguments.batches}
     settings: dict[str, Any] = {
         "ohlcv_path": str(file),
         "data_root": str(arguments.data_root or folder / "data"),
-        "training": {"device": "cpu", "max_epochs": arguments.epochs, "seeds": list(range(arguments.seeds))},
+        "training": training | {"seeds": list(range(arguments.seeds))},
     }
+    lightgbm.fit_trees = partial(lightgbm.fit_trees, max_rounds=arguments.trees)
+    lstm.fit = partial(lstm.fit, max_epochs=arguments.lstm_epochs)
     if arguments.families == "all":
         settings["features"] = {"families": FROM_BARS}
     bootstrap_project(root)
@@ -116,6 +122,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--sessions", type=int, default=SIZES[0][1])
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--batches", type=int, help="training.max_batches")
+    parser.add_argument("--trees", type=int, default=300, help="most trees of a LightGBM model")
+    parser.add_argument("--lstm-epochs", type=int, default=lstm.MAX_EPOCHS)
     parser.add_argument("--families", choices=["ohlcv", "all"], default="ohlcv")
     parser.add_argument("--pipelines", nargs="+")
     parser.add_argument("--data-root", type=Path)

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import lightgbm as lgb
 import numpy as np
 import pandas as pd
@@ -5,7 +7,7 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from gogooku_kedro.baselines import rows as rows_module
-from gogooku_kedro.baselines.lightgbm import SETTINGS, fit_trees
+from gogooku_kedro.baselines.lightgbm import SETTINGS, _Binned, _sequences, fit_trees
 from gogooku_kedro.baselines.ridge import fit_ridge
 from gogooku_kedro.baselines.rows import LearningRows, PartRows, learning_rows
 from gogooku_kedro.metrics.daily import daily_metrics, summarise_metrics
@@ -70,6 +72,21 @@ def test_trees_binned_from_blocks_are_those_of_one_matrix(rows) -> None:
         theirs = [whole.predict(matrix(rows.parts["test"]), num_iteration=n) for n in range(1, trees + 1)]
         score = ours.loc[ours["split"] == "test", f"score_{horizon}d"].to_numpy()
         assert any(np.array_equal(score, each.astype(np.float32)) for each in theirs)
+
+
+def test_rows_drawn_for_bins_are_in_double_precision_once() -> None:
+    n_days, n_stocks, n_features = 128, 200, 50
+    values = np.random.default_rng(0).standard_normal((n_days, n_stocks, n_features), dtype=np.float32)
+    day, stock = (index.ravel() for index in np.indices((n_days, n_stocks)))
+    part = PartRows(lambda dates: values[dates], np.zeros((len(day), 1), np.float32), day, stock)
+    binned = _Binned(_sequences(part), np.zeros(len(day)), params=SETTINGS)
+    tracemalloc.start()
+    try:
+        binned.construct()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.9 * 8 * values.size  # their row numbers are a half, a block of rows is a quarter
 
 
 def test_two_horizons_at_a_time_are_what_one_is(rows) -> None:

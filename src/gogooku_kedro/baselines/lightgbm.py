@@ -163,6 +163,17 @@ class _Binned(lgb.Dataset):
     def get_params(self) -> dict[str, Any]:
         return dict(self.params or {}) if self._binning else super().get_params()
 
+    def _init_from_sample(
+        self, sample_data: list[NDArray[np.floating]], sample_indices: list[Any], sample_cnt: int, total_nrow: int
+    ) -> lgb.Dataset:
+        """Make bins, for which LightGBM wants doubles, and let go of the sample before all rows are read."""
+        for position, column in enumerate(sample_data):
+            sample_data[position] = column.astype(np.float64)
+        super()._init_from_sample(sample_data, sample_indices, sample_cnt, total_nrow)
+        sample_data.clear()
+        sample_indices.clear()
+        return self
+
 
 class _Block(lgb.Sequence):
     """A block of rows as LightGBM reads it, twice: some rows for the bins, then all of them."""
@@ -173,7 +184,7 @@ class _Block(lgb.Sequence):
 
     def __getitem__(self, index: int | slice | list[int]) -> NDArray[np.floating]:
         rows = self._read(self._number)[index]
-        return rows if isinstance(index, slice) else rows.astype(np.float64)  # bins are made from double rows only
+        return rows if isinstance(index, slice) else rows.copy()  # a view would keep its block in memory
 
     def __len__(self) -> int:
         return self._rows
