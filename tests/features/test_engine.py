@@ -69,6 +69,17 @@ def test_blocks_of_any_size_give_the_same_bits_as_the_whole(panel, whole, worker
         assert_same_bits(whole, compute_features(panel, EVERY, execution))
 
 
+def test_last_sessions_are_computed_of_many_stocks_at_once_with_the_bits_of_a_few(panel, monkeypatch):
+    assert [engine._codes_in_cache(sessions) for sessions in (64, 1024, 2500)] == [4096, 256, 256]
+    features = [f for f in select_features(panel, EVERY).features if f.kind == "stock"]
+    at_once = engine.compute_last(panel, features, 2)
+    monkeypatch.setattr(engine, "VALUES_IN_CACHE", 0)
+    monkeypatch.setattr(engine, "CODES_IN_CACHE", 3)
+    a_few = engine.compute_last(panel, features, 2)
+    for name, values in at_once.items():
+        np.testing.assert_array_equal(values.view("u4"), a_few[name].view("u4"), err_msg=name)
+
+
 @pytest.mark.usefixtures("small_chunks")
 def test_a_dask_cluster_gives_the_same_bits(panel, whole, scheduler):
     execution = Execution("dask", scheduler, workers=2, memory_mb=least_memory(panel, 2) + 2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from gogooku_kedro.features.feature import Feature
 from gogooku_kedro.features.normalise import CHANNELS, block_scores, model_columns, price_channels
 from gogooku_kedro.features.registry import find_feature
 from gogooku_kedro.graph import SnapshotCache, build_edges, neighbour_panel
+from gogooku_kedro.graph.neighbours import VARIABLES
 from gogooku_kedro.params import FeaturesParams, GraphParams
 from gogooku_kedro.typing import Array
 
@@ -146,7 +147,7 @@ class Extender:
         chains = input_chains(panel, events, self._needs(), self._root())
         found = [self.store.load(dates[t], chains[t]) for t in range(start, len(dates))]
         first = next((start + n for n, session in enumerate(found) if session is None), len(dates))
-        edges = self._edges(panel, dates[max(min(start, first - self._lookback()), 0)])
+        edges = self._edges(panel, dates[max(min(start, first - self._lookback(VARIABLES)), 0)])
         fresh: list[_Session] = []
         if first < len(dates):
             past = self.store.load(dates[first - 1], chains[first - 1]) if first else None
@@ -243,8 +244,12 @@ class Extender:
     def _needs(self) -> set[str]:
         return {need for entry in self.manifest["features"] for need in entry["needs"]}
 
-    def _lookback(self) -> int:
-        return max(CHANNEL_LOOKBACK, *(int(entry["lookback"]) for entry in self.manifest["features"]))
+    def _lookback(self, of: Collection[str] | None = None) -> int:
+        """Sessions before today that are read: all in all, or by the features that need some variables."""
+        read = [
+            int(e["lookback"]) for e in self.manifest["features"] if of is None or not set(of).isdisjoint(e["needs"])
+        ]
+        return max(read if of else [CHANNEL_LOOKBACK, *read], default=0)
 
     def _root(self) -> str:
         return key(

@@ -35,6 +35,7 @@ CONNECT_SECONDS = 10  # wait for the answer of a scheduler
 LOOKBACKS = (64.0, 128.0, np.inf)  # features of dates are computed in groups of like look-back
 LOOKBACKS_OF_FEW = (2.0, 26.0, 69.0, 125.0, np.inf)  # of the last few sessions, whose look-back is nearly all the work
 CODES_IN_CACHE = 256
+VALUES_IN_CACHE = 2**18  # codes times sessions; of few sessions more codes, as every call of a formula costs a while
 INTERMEDIATE = 60  # float64 arrays of a block's size that its formulas hold at the same time
 
 
@@ -181,8 +182,9 @@ def plan(panel: xr.Dataset, features: Sequence[Feature], execution: Execution) -
         computing, kept = 8 * (len(_needs(members)) + INTERMEDIATE), 4 * (len(_needs(members)) + len(members))
         if kind == "stock":  # a few stocks at a time are computed, see `_compute`
             per_session, share = budget / n_dates, _share(n_codes, execution)
-            room = min(per_session / (computing + kept), CODES_IN_CACHE)
-            room = max(room, (per_session - computing * CODES_IN_CACHE) / kept)
+            at_once = _codes_in_cache(n_dates)
+            room = min(per_session / (computing + kept), at_once)
+            room = max(room, (per_session - computing * at_once) / kept)
             size = _block_size(room, CODES_PER_CHUNK, share, "one stock")
             for start in range(0, n_codes, size):
                 codes = slice(start, min(start + size, n_codes))
@@ -221,6 +223,11 @@ def _groups(
             if members:
                 yield kind, members
             least = most
+
+
+def _codes_in_cache(n_dates: int) -> int:
+    """Stocks whose formulas are computed at once."""
+    return max(CODES_IN_CACHE, VALUES_IN_CACHE // max(n_dates, 1))
 
 
 def _share(length: int, execution: Execution) -> int:
@@ -263,7 +270,7 @@ def _compute(task: _Task, view: xr.Dataset) -> Values:
     Formulas of stocks run on a few stocks at a time, whose arrays stay in the processor's cache.
     """
     n_dates, n_codes = task.dates.stop - task.dates.start, view.sizes.get("code", 0)
-    step = CODES_IN_CACHE if task.kind == "stock" else max(n_codes, 1)
+    step = _codes_in_cache(n_dates + task.halo) if task.kind == "stock" else max(n_codes, 1)
     width = 1 if task.kind == "market" else n_codes
     computed = {name: np.empty((n_dates, width), np.float32) for name in task.names}
     for start in range(0, max(n_codes, 1), step):

@@ -10,6 +10,7 @@ from scipy.sparse import csr_array
 from gogooku_kedro.typing import Array
 
 MEASURES = ("neighbour_count", "neighbour_strength", "neighbour_clustering", "neighbour_same_sector")
+VARIABLES = ("neighbour_return", "neighbour_log_volume", *MEASURES)
 
 
 class _Snapshot(NamedTuple):
@@ -39,9 +40,7 @@ def neighbour_panel(panel: xr.Dataset, edges: pd.DataFrame) -> xr.Dataset:
     returns = panel["ret_1d"].transpose("date", "code").values.astype(np.float64)
     volume = panel["adj_volume"].transpose("date", "code").values.astype(np.float64)
     log_volume = np.log(np.where(volume > 0, volume, np.nan))
-    grid = {
-        name: np.full(shape, np.nan, np.float32) for name in ("neighbour_return", "neighbour_log_volume", *MEASURES)
-    }
+    grid = {name: np.full(shape, np.nan, np.float32) for name in VARIABLES}
     asofs = np.unique(edges["asof"].to_numpy().astype("datetime64[ns]"))
     starts = np.searchsorted(dates, asofs)
     stops = np.append(starts[1:], len(dates))
