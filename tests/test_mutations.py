@@ -207,13 +207,13 @@ MUTATIONS = {
         "tests/training/test_tensors.py::test_levels_ahead_begin_after_the_first_day_and_end_20_sessions_after_the_last",
     ),
     "messages flow the other way": Mutation(
-        "training/tensors.py",
+        "training/graph_tensors.py",
         "np.stack([source[known][order], target[known][order]])",
         "np.stack([target[known][order], source[known][order]])",
         "tests/training/test_tensors.py::test_every_day_of_a_chunk_hears_the_graph_of_its_own_day",
     ),
     "edge scales of the first graph alone": Mutation(
-        "training/tensors.py",
+        "training/graph_tensors.py",
         "int(self.offset[graphs[-1] + 1])",
         "int(self.offset[graphs[0] + 1])",
         "tests/training/test_edge_scale.py::test_the_scale_is_that_of_the_graphs_in_force_on_the_training_days",

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from gogooku_kedro.ablation.control_graphs import control_graph, mean_graph, permuted_graph
-from gogooku_kedro.training.tensors import graph_tensors
+from gogooku_kedro.training.graph_tensors import graph_tensors
 
 ATTRIBUTES = ["correlation", "same_sector", "is_self"]
 FIRST, SECOND = pd.Timestamp("2024-01-04"), pd.Timestamp("2024-02-01")

@@ -15,7 +15,7 @@ from gogooku_kedro.model import GraphAttention
 from gogooku_kedro.model.atft_gat_fan import StockState
 from gogooku_kedro.model.convolution import NeighbourSum
 from gogooku_kedro.training import market_tensors
-from gogooku_kedro.training.tensors import graph_tensors
+from gogooku_kedro.training.graph_tensors import graph_tensors
 from tests.model.conftest import model_params
 from tests.training.conftest import ATTRIBUTES, tables
 from tests.training.short import network

@@ -161,3 +161,7 @@ def test_the_compiled_division_has_the_bits_of_the_numpy_expressions(seed, half_
     found = correlation._correlation_of(columns, columns, 12)
     assert 0 < np.isnan(found).sum() < found.size
     np.testing.assert_array_equal(found, reference(columns, columns, 12))
+
+
+def test_without_columns_there_are_no_common_rows():
+    assert common_rows(np.ones((70, 0), bool), np.ones((70, 3), bool)).shape == (0, 3)

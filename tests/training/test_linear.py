@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from gogooku_kedro.training.graph_tensors import GraphTensors
 from gogooku_kedro.training.linear import PENALTIES, SHARES, fit_linear, mixture, neighbour_means, refit_linear
-from gogooku_kedro.training.tensors import GraphTensors, MarketTensors
+from gogooku_kedro.training.tensors import MarketTensors
 
 SESSIONS, STOCKS, FEATURES = 120, 40, 6
 TRAIN, VALID = (0, 70), (75, 95)

@@ -11,8 +11,8 @@ from gogooku_kedro.labels.split import split_mask, split_sessions
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.training import MarketTensors, market_tensors
 from gogooku_kedro.training.data import DayChunks, cut_days, steps_per_epoch
+from gogooku_kedro.training.graph_tensors import existing
 from gogooku_kedro.training.module import CrossSectionModule
-from gogooku_kedro.training.tensors import existing
 from tests.training import conftest as tiny
 from tests.training.conftest import ATTRIBUTES, CHANNELS, FEATURES, SESSIONS, STOCKS, tables, training_params
 

@@ -27,7 +27,7 @@ from gogooku_kedro.training import (
     resolve_device,
 )
 from gogooku_kedro.training.ensemble import CONFIG
-from gogooku_kedro.training.tensors import graph_tensors
+from gogooku_kedro.training.graph_tensors import graph_tensors
 from gogooku_kedro.walk_forward.refit import Fold
 
 FORMAT = 2

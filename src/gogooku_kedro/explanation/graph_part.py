@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from gogooku_kedro.model import ATFTGATFAN
+from gogooku_kedro.training.graph_tensors import existing
 from gogooku_kedro.training.predict import EncodedDay
-from gogooku_kedro.training.tensors import existing
 
 NODES_AT_A_TIME = 2**15
 """Stocks, copies of a session counted, that are scored in one pass."""

@@ -14,8 +14,8 @@ from gogooku_kedro.model import ATFTGATFAN, GraphAttention
 from gogooku_kedro.model.convolution import in_degree
 from gogooku_kedro.params import ModelParams
 from gogooku_kedro.training import Ensemble, GraphTensors, Market, MarketTensors
+from gogooku_kedro.training.graph_tensors import existing, graph_tensors
 from gogooku_kedro.training.predict import EncodedDay, encode_days
-from gogooku_kedro.training.tensors import existing, graph_tensors
 from gogooku_kedro.typing import Float32Array, FloatArray, IntArray
 
 MASK = "missing_"

@@ -170,7 +170,7 @@ def _packed(present: BoolArray) -> Array:
     rows, n = present.shape
     filled = np.zeros((-(-rows // 64) * 64, n), dtype=bool)
     filled[:rows] = present
-    eighths = np.packbits(filled, axis=0).reshape(-1, 8, n).transpose(0, 2, 1)
+    eighths = np.packbits(filled, axis=0).reshape(len(filled) // 64, 8, n).transpose(0, 2, 1)
     return np.ascontiguousarray(eighths).view(np.uint64)[..., 0]
 
 

@@ -3,6 +3,7 @@
 from gogooku_kedro.training.device import describe_device, resolve_device, resolve_precision
 from gogooku_kedro.training.ensemble import Ensemble, SeedModel
 from gogooku_kedro.training.fit import EnsembleResult, FitResult, fit_ensemble, fit_model
+from gogooku_kedro.training.graph_tensors import GraphTensors
 from gogooku_kedro.training.market import Market, build_market, context_names, model_market, without_labels
 from gogooku_kedro.training.predict import (
     combine,
@@ -12,7 +13,7 @@ from gogooku_kedro.training.predict import (
     predict_parts,
     predictions_frame,
 )
-from gogooku_kedro.training.tensors import DayChunk, GraphTensors, MarketTensors, market_tensors
+from gogooku_kedro.training.tensors import DayChunk, MarketTensors, market_tensors
 
 __all__ = [
     "DayChunk",

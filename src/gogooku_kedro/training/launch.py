@@ -18,7 +18,8 @@ import torch
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from gogooku_kedro.training.tensors import GraphTensors, MarketTensors
+from gogooku_kedro.training.graph_tensors import GraphTensors
+from gogooku_kedro.training.tensors import MarketTensors
 
 ELASTIC = "distributed.elastic.multiprocessing.api"
 PROJECT = logging.getLogger("gogooku_kedro")

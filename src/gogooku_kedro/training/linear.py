@@ -21,8 +21,9 @@ from torch import Tensor
 from gogooku_kedro.columns import HORIZONS
 from gogooku_kedro.metrics.rank_ic import rank_ic
 from gogooku_kedro.model.convolution import neighbour_share
+from gogooku_kedro.training.graph_tensors import existing
 from gogooku_kedro.training.monitor import nan_mean, validation_figures
-from gogooku_kedro.training.tensors import Days, MarketTensors, existing
+from gogooku_kedro.training.tensors import Days, MarketTensors
 from gogooku_kedro.typing import FloatArray
 
 logger = logging.getLogger(__name__)

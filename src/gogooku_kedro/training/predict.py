@@ -13,8 +13,9 @@ from gogooku_kedro.columns import HORIZONS, SCORES, quantile_column
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.params import ModelParams
 from gogooku_kedro.training.ensemble import Ensemble
+from gogooku_kedro.training.graph_tensors import existing
 from gogooku_kedro.training.market import Market
-from gogooku_kedro.training.tensors import DayChunk, MarketTensors, existing
+from gogooku_kedro.training.tensors import DayChunk, MarketTensors
 from gogooku_kedro.typing import Float32Array, IntArray
 
 CHUNK_DAYS = 32
