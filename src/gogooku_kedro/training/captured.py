@@ -268,7 +268,7 @@ class CapturedModule(CrossSectionModule):
         with torch.autocast(self.device.type, enabled=False):
             loss.backward()
             norms = monitor.stacked_figures(self.gradient_norms())
-            torch.nn.utils.clip_grad_norm_(self.parameters(), self.training_params.gradient_clip)
+            super().configure_gradient_clipping(optimizer, self.training_params.gradient_clip)
             if update:
                 with optimizer.reading(self._rates):
                     optimizer.step()
@@ -276,7 +276,7 @@ class CapturedModule(CrossSectionModule):
 
     def _task_norms(self) -> tuple[Tensor, ...]:
         with self._pass() as chunk:
-            task = torch.stack(list(self.task_terms(self(chunk), chunk).values())).sum()
+            task = self.task_loss(chunk)
         with torch.autocast(self.device.type, enabled=False):
             return (monitor.stacked_figures(monitor.task_gradient_norms(self.model, task)),)
 

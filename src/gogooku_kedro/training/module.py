@@ -61,9 +61,8 @@ class CrossSectionModule(pl.LightningModule):
 
     def enter(self, phase: PhaseParams) -> None:
         """Begin a phase, with the graph on or off."""
-        if phase is not getattr(
-            self, "phase", None
-        ):  # a recorded step reads its weights where they lie all through the phase
+        if phase is not getattr(self, "phase", None):
+            # Once in a phase: a recorded step reads them where they lie.
             self.phase, self._horizon_weights = phase, torch.tensor(phase.horizon_weights)
         self.model.graph_enabled = phase.graph
 
@@ -123,9 +122,12 @@ class CrossSectionModule(pl.LightningModule):
         # The random numbers are put back, so that looking changes nothing.
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices):
-            task = torch.stack(list(self.task_terms(self(chunk), chunk).values())).sum()
-            norms = monitor.task_gradient_norms(self.model, task)
+            norms = monitor.task_gradient_norms(self.model, self.task_loss(chunk))
         return {f"task_grad_norm/{name}": norm for name, norm in norms.items()}
+
+    def task_loss(self, chunk: DayChunk) -> Tensor:
+        """Return the part of a chunk's loss that scores and quantiles have."""
+        return torch.stack(list(self.task_terms(self(chunk), chunk).values())).sum()
 
     def loss_terms(self, output: ModelOutput, chunk: DayChunk) -> dict[str, Tensor]:
         """Every term of the loss that has a weight, already weighted; their sum is the loss."""
@@ -223,9 +225,10 @@ class CrossSectionModule(pl.LightningModule):
 
     def keep_validated(self, found: tuple[Tensor, Tensor, Tensor], days: int) -> None:
         """Keep what `validate` returned of the first `days` sessions, until the end of the epoch."""
-        # A copy, because a CUDA graph writes the next scores to the same place.
-        score, target, present = (values[:days].clone() for values in found)
-        self._validated.append((score.float(), target.float(), present))
+        score, target, present = (values[:days] for values in found)
+        # Copies, because a CUDA graph writes the next chunk to the same places.
+        score, target = (values.to(torch.float32, copy=True) for values in (score, target))
+        self._validated.append((score, target, present.clone()))
 
     def on_validation_epoch_end(self) -> None:
         """Log the means of the epoch's steps, rank IC and ICIR, the dispersion of the scores, and the monitor."""
