@@ -3,10 +3,10 @@
     OMP_NUM_THREADS=1 python -m benchmarks.recipe_parts FOLDER [--sample SEED ...] [--seed SEED ...]
         [--file NAME=PRICES=TRAIN_END=VALID_END ...]
 
-A sample market has the recipe of `conf/base`, a price file that of `conf/ohlcv`, entry at the close; data, graph and
-labels of a market are made once. Everything is measured on the test part, so give files that end before the year which
-nothing may be chosen on. Data and scores that are finished in FOLDER are taken from there. The linear path is left out
-of the trained models themselves: networks are trained without it.
+A sample market has the recipe of `conf/base`, a price file that of `conf/ohlcv` with the linear path, entry at the
+close; data, graph and labels of a market are made once. Everything is measured on the test part, so give files that end
+before the year which nothing may be chosen on. Data and scores that are finished in FOLDER are taken from there. The
+linear path is left out of the trained models themselves: networks are trained without it.
 """
 
 import argparse
@@ -37,6 +37,9 @@ PARTS: dict[str, dict[str, Any]] = {
     "FAN and SAN": {"model": {"fan": {"enabled": False}, "san": {"enabled": False}}},
 }
 """What is changed to leave a part out; `linear path` is a score of every one of them."""
+
+WITH_PATH = {"linear_path": {"enabled": True}}
+"""The linear path is a part of the study where the shipped recipe goes without it, as `conf/ohlcv` does."""
 
 SCORES_OF = ("mixed", "network")
 """Scores of a trained model: with its linear path, and of the network alone."""
@@ -79,7 +82,8 @@ def measured(folder: Path, place: Place, seeds: list[int]) -> pd.DataFrame:
         kedro_run(own, place.environment, {}, "data", place.params)
         finished.touch()
     catalog = catalog_of(own)
-    model, training = catalog.load("params:model"), catalog.load("params:training")
+    training = catalog.load("params:training")
+    model = ModelParams.model_validate(laid_over(catalog.load("params:model").model_dump(), WITH_PATH))
     read = (catalog.load(name) for name in ("features", "labels", "graph_edges", "feature_manifest"))
     market = build_market(*read, model, catalog.load("split"))
     labels, days = catalog.load("labels"), []
