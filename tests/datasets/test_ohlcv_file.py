@@ -65,6 +65,19 @@ def test_parquet_reads_only_what_is_used_and_keeps_its_index_columns(tmp_path):
     assert standardise_bars(raw)[0]["code"].tolist() == ["72030"]
 
 
+def test_an_index_without_a_name_is_no_column_of_the_users(tmp_path):
+    path = tmp_path / "bars.parquet"
+    frame = pd.DataFrame({"Date": ["2024-01-04"], "Code": ["7203"], "Junk": [1]}, index=[17])
+    frame = frame.assign(**{name: [1.0] for name in ("O", "H", "L", "C", "Vo")})
+    frame.to_parquet(path)
+    frame.to_csv(path.with_suffix(".csv"))
+    for file in (path, path.with_suffix(".csv")):
+        assert OhlcvFileDataset(filepath=str(file)).load().attrs["unknown_columns"] == ["Junk"]
+    frame.set_index("Date").rename_axis(None).to_parquet(path)  # the map may still name it
+    raw = OhlcvFileDataset(filepath=str(path), columns={"__index_level_0__": "date"}).load()
+    assert raw["date"].tolist() == ["2024-01-04"]
+
+
 def test_the_catalog_map_names_what_is_not_recognised(tmp_path, bars_csv):
     path = tmp_path / "de.csv"
     path.write_text(CSV.replace(",Close,", ",Schlusskurs,"), encoding="utf-8")

@@ -72,6 +72,7 @@ _ALIASES: dict[str, tuple[str, ...]] = {
 # Taken only where no other column has the meaning: beside an amount, a turnover is a rate.
 _SECOND_CHOICE = {"turnover": "turnover_value", "price": "close", "last": "close", "lastprice": "close"}
 _NUMBERED = re.compile(r"^\d+\. ")  # Alpha Vantage: 4. close
+_INDEX = re.compile(r"(__index_level_\d+__)?")  # of pandas, without a name: in Parquet, and in CSV
 _CANONICAL = {alias: name for name, aliases in _ALIASES.items() for alias in aliases}
 
 
@@ -133,8 +134,8 @@ def column_map(
 
 
 def unknown_columns(found: Iterable[str], mapping: Mapping[str, str]) -> list[str]:
-    """Return the columns of a source that daily bars do not use, in file order."""
-    return [str(name) for name in found if name not in mapping]
+    """Return the columns of a source that daily bars do not use, in file order; an index of pandas is none."""
+    return [str(name) for name in found if name not in mapping and not _INDEX.fullmatch(str(name))]
 
 
 def _extra_map(found: Sequence[str], extra: Sequence[str], source: str) -> dict[str, str]:
