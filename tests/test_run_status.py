@@ -31,7 +31,14 @@ def status(**changes) -> RunStatus:
     return RunStatus(**known | changes)
 
 
-TRAINING = {"node": "training.train_model", "seed": 1, "epoch": 3, "epochs": 12, "metrics": {"valid/rank_ic": 0.0123}}
+TRAINING = {
+    "node": "training.train_model",
+    "seed": 1,
+    "refit": False,
+    "epoch": 3,
+    "epochs": 12,
+    "metrics": {"valid/rank_ic": 0.0123},
+}
 
 
 def printed(root) -> list[str]:
@@ -55,7 +62,21 @@ def test_a_run_that_goes_on(tmp_path):
     )
     assert command == "kedro run --env test"
     assert left.startswith("about 1 min ")
-    assert epoch == "last epoch: valid/rank_ic 0.0123"
+    assert epoch == "last epoch of the network, seed 1: valid/rank_ic 0.0123"
+
+
+@pytest.mark.parametrize(
+    ("node", "refit", "whose"),
+    [
+        ("training.train_without_graph", False, "of the network without its graph network, seed 1"),
+        ("training.train_model", True, "of the network, seed 1 refit"),
+        ("walk_forward.train_folds", False, "in train_folds, seed 1"),
+    ],
+)
+def test_the_last_epoch_says_of_which_model_it_is_whatever_runs_now(node, refit, whose):
+    epoch = TRAINING | {"node": node, "refit": refit}
+    for now in ("training.train_without_graph", "report.write_report"):
+        assert status(node=now, training=epoch).lines()[-1] == f"last epoch {whose}: valid/rank_ic 0.0123"
 
 
 def test_a_run_that_was_killed_and_another_process_with_its_number(tmp_path):

@@ -28,6 +28,9 @@ REFERENCE = {
 OTHER = 1.5
 """Of every other node."""
 
+MODELS = {"train_model": " of the network", "train_without_graph": " of the network without its graph network"}
+"""Node that trains a model -> whose epochs they are."""
+
 State = Literal["running", "finished", "stopped", "failed"]
 
 
@@ -49,7 +52,7 @@ class RunStatus:
         stage: Of the current node.
         node: Current node.
         node_started: Moment.
-        training: node, seed, epoch, epochs and metrics of the last finished epoch.
+        training: node, seed, refit, epoch, epochs and metrics of the last finished epoch.
         left: Seconds left when the status was written, None while nothing is known of them.
         written: Moment.
         go_on: Command that goes on where it ended, if it did not finish.
@@ -131,7 +134,8 @@ class RunStatus:
         if alive and self.left is not None:
             lines.append(f"about {duration(max(self.left - (now - self.written), 0.0))} left")
         if metrics := self.training.get("metrics"):
-            lines.append("last epoch: " + ", ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
+            figures = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+            lines.append(f"last epoch{self._whose()}: {figures}")
         if self.go_on and not alive and self.state != "finished":
             lines.append(f"go on with: {self.go_on}")
         return lines
@@ -141,6 +145,11 @@ class RunStatus:
         training = self.training
         epoch = f", seed {training['seed']}, epoch {training['epoch']}/{training['epochs']}" if self._trains() else ""
         return f"{self.stage} ({self.node.rpartition('.')[2]}{epoch})"
+
+    def _whose(self) -> str:
+        node = self.training["node"].rpartition(".")[2]
+        refit = " refit" if self.training.get("refit") else ""
+        return f"{MODELS.get(node, f' in {node}')}, seed {self.training['seed']}{refit}"
 
     def _trains(self) -> bool:
         return self.training.get("node") == self.node and "epoch" in self.training

@@ -85,6 +85,15 @@ def test_linear_scores_are_fitted_again_and_mixed_as_before(trained):
         assert not np.array_equal(*(each.weights["linear_path.weight"] for each in (chosen, again)))
 
 
+def test_the_epochs_of_a_refit_are_told_as_such(tmp_path, caplog):
+    with caplog.at_level("INFO", "gogooku_kedro.training"):
+        fit(tmp_path)
+    told = [record.epoch_progress for record in caplog.records if hasattr(record, "epoch_progress")]
+    assert [facts["refit"] for facts in told[:2]] == [False, False]
+    assert told[-1]["refit"]
+    assert set(told[-1]["metrics"]) == {"train/loss"}
+
+
 def test_a_refit_reads_no_label_of_the_test_part_and_those_of_valid(trained, tmp_path):
     features, labels, edges = tables()
     late, of_valid = labels.copy(deep=True), labels.copy(deep=True)

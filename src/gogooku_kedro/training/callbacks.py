@@ -159,6 +159,7 @@ class EpochLog(pl.Callback):
         shown = ("train/loss",) if self.refit else ("train/loss", "valid/rank_ic", "valid/rank_icir")
         return {
             "seed": self.seed,
+            "refit": self.refit,
             "epoch": trainer.current_epoch + 1,
             "epochs": trainer.max_epochs,
             "metrics": {name: float(trainer.callback_metrics[name]) for name in shown},
