@@ -28,7 +28,7 @@ SERVE = {
 """Targets that serve a page, and the arguments for a port of our own."""
 
 RUN = ("setup", "docs", "clean")
-DRY = ("train-optimized", "run", "daily", "test", "lint", "bench", "lock")
+DRY = ("train-optimized", "run", "daily", "test", "coverage", "lint", "bench", "lock")
 """Targets that take long, or change the environment's lock: their commands are looked up, not run."""
 
 
