@@ -128,7 +128,8 @@ def test_without_a_date_the_latest_cross_section_is_explained():
 
 
 def test_the_last_zero_of_a_code_may_be_left_out(of):
-    assert explained(of, code="1305").code == "13050"
+    for written in ("1305", "1305.T", "TYO:1305"):
+        assert explained(of, code=written).code == "13050"
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from gogooku_kedro.market.bar_columns import column_map, unknown_columns
-from gogooku_kedro.market.parsing import parse_codes, parse_dates, parse_flags, parse_numbers
+from gogooku_kedro.market.parsing import code_note, parse_codes, parse_dates, parse_flags, parse_numbers
 
 NAMES = ["date", "code", "open", "high", "low", "close", "volume"]
 
@@ -137,6 +137,21 @@ def test_a_date_of_unknown_order_or_meaning_is_refused_with_its_row(stamp):
 )
 def test_only_a_file_of_tokyo_codes_gets_five_characters(raw, expected):
     assert codes(raw) == expected
+
+
+@pytest.mark.parametrize(
+    ("raw", "example"),
+    [
+        ([None, 7203.0, 7203.0, 6758.0], "7203 is 72030"),
+        (["72030", "7203.T"], "7203.T is 72030"),
+        (["72030", "130A0"], None),
+        (["AAPL", "7203"], None),
+    ],
+)
+def test_codes_that_are_written_otherwise_than_in_the_source_are_said(raw, example):
+    values = pd.Series(raw)
+    note = code_note(values, parse_codes(values, source="f.csv"))
+    assert (note is None) if example is None else f": {example} in every table" in note
 
 
 def test_code_style_overrides_the_guess():

@@ -19,6 +19,7 @@ from gogooku_kedro.columns import HORIZONS
 from gogooku_kedro.explanation.attribution import WindowAttribution, integrated_gradients
 from gogooku_kedro.explanation.graph_part import GraphPart
 from gogooku_kedro.explanation.subject import Subject, combined_scores
+from gogooku_kedro.market.parsing import parse_codes
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.training.predict import EncodedDay, encode_days
 from gogooku_kedro.typing import Float32Array
@@ -121,7 +122,7 @@ def explain_stock(
         subject: Models and market.
         panel: `adj_close` (date, code), for recent returns.
         levels: Quantile levels of the models.
-        code: The stock; of a five-digit code the last 0 may be left out.
+        code: The stock, as the market or as a price file writes it: 72030, 7203, 7203.T.
         date: The session; None is the latest with a cross-section.
         horizon: In sessions.
         steps: Of integrated gradients.
@@ -181,7 +182,7 @@ def render(why: Why, top: int) -> str:
 
 def _stock(subject: Subject, code: str) -> int:
     codes = [str(each) for each in subject.codes]
-    for candidate in (code, f"{code}0"):
+    for candidate in (code, *parse_codes(pd.Series([code]), source="--code")):
         if candidate in codes:
             return codes.index(candidate)
     near = get_close_matches(code, codes, 3)

@@ -21,7 +21,14 @@ from gogooku_kedro.market.bar_columns import (
     unknown_columns,
 )
 from gogooku_kedro.market.given_factors import GivenFactors, events_of, events_of_cumulative, is_cumulative
-from gogooku_kedro.market.parsing import CodeStyle, first_rows, parse_codes, parse_limits, parse_numbers
+from gogooku_kedro.market.parsing import (
+    CodeStyle,
+    code_note,
+    first_rows,
+    parse_codes,
+    parse_limits,
+    parse_numbers,
+)
 from gogooku_kedro.market.quality import SPARSE, IssueLog, data_hash, missing_stock_days, thin_sessions
 from gogooku_kedro.market.rules import apply_price_rules, drop_duplicates
 from gogooku_kedro.market.sessions import drop_untraded_dates, keep_sessions
@@ -127,10 +134,9 @@ def _parse(
     raw = raw.reset_index(drop=True)
     stamps = session_stamps(raw[theirs["date"]], source=source, timezone=timezone)
     notes += [stamps.note] if stamps.note else []
-    columns: dict[str, Any] = {
-        "date": stamps.dates,
-        "code": parse_codes(raw[theirs["code"]], source=source, code_style=code_style),
-    }
+    codes = parse_codes(raw[theirs["code"]], source=source, code_style=code_style)
+    notes += [note] if (note := code_note(raw[theirs["code"]], codes)) else []
+    columns: dict[str, Any] = {"date": stamps.dates, "code": codes}
     minute = clock_minutes(raw[theirs["time"]]) if "time" in theirs else stamps.minute
     refuse_intraday(pd.DataFrame(columns), minute, source=source)
     for name in (*NUMBERS, *(name for name in theirs if name.startswith(EXTRA))):

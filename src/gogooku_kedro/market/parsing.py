@@ -171,6 +171,25 @@ def parse_codes(values: pd.Series, *, source: str, code_style: CodeStyle = "auto
     return pd.Series(table[positions], index=values.index, name="code", dtype="str")
 
 
+def code_note(values: pd.Series, codes: pd.Series) -> str | None:
+    """Return a sentence that shows how codes are written here, None where it is as the source writes them.
+
+    Args:
+        values: Codes of the source.
+        codes: What `parse_codes` made of them.
+    """
+    distinct = values.drop_duplicates().dropna()
+    texts = parse_codes(distinct, source="", code_style="as_is")
+    differ = texts.notna() & (texts != codes.loc[distinct.index])
+    if not differ.any():
+        return None
+    first = differ.idxmax()
+    return (
+        f"codes have the five characters of J-Quants: {texts[first]} is {codes[first]} in every table and page; "
+        f"commands take both"
+    )
+
+
 def parse_numbers(values: pd.Series, *, source: str, scaled: bool = False) -> pd.Series:
     """Return a column as float64, NaN where absent.
 

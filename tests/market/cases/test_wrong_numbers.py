@@ -78,6 +78,7 @@ def test_unused_columns_and_jumps_are_named_on_the_terminal(capsys):
     printed = capsys.readouterr().out
     assert report["unknown_columns"] == ["Remark", "Yield"]
     assert "columns not used: Remark, Yield" in printed
+    assert "codes have the five characters of J-Quants: 1301 is 13010 in every table" in printed
     assert "60 rows in, 60 out, 6 codes, 10 sessions 2020-06-01 to 2020-06-12" in printed
     assert "invalid jumps, the first: 2020-06-08 14120" in printed  # 2025 / 4040 is 0.501
     assert report["issues"]["jump_near_half"]["rows"] == 1
