@@ -35,6 +35,22 @@ def test_messages_attention_and_gradients_are_those_of_pyg(heads, width, attribu
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(("slope", "by_kernels"), [(0.2, True), (0.3, False)])
+def test_a_layer_with_another_slope_is_left_to_pyg(slope, by_kernels, monkeypatch):
+    torch.manual_seed(0)
+    layer = graph_convolution("gatv2", 16, 2, 3)
+    layer.conv.negative_slope = slope
+    inputs = torch.randn(NODES, 16), torch.randint(0, NODES, (2, 37)), torch.randn(37, 3)
+    expected, _ = layer.conv(*inputs, return_attention_weights=True)
+    called = []
+    monkeypatch.setattr(edge_kernels, "available", lambda *arguments, **named: True)
+    monkeypatch.setattr(edge_kernels, "edge_logits", lambda *arguments: called.append(True) or torch.zeros(37, 2))
+    monkeypatch.setattr(edge_kernels, "edge_sum", lambda states, index, weight: torch.zeros_like(states))
+    message, _ = layer(*inputs)
+    assert bool(called) is by_kernels
+    assert torch.equal(message, expected) is not by_kernels
+
+
 @pytest.mark.parametrize("width", [16, 48])
 def test_there_are_none_on_a_cpu(width):
     assert not edge_kernels.available(torch.randn(NODES, width), torch.zeros(2, 3, dtype=torch.long), heads=2)

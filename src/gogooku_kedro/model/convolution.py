@@ -57,7 +57,7 @@ class AttentiveConvolution(nn.Module):
     def forward(self, h: Tensor, edge_index: Tensor, edge_attr: Tensor) -> tuple[Tensor, Tensor]:
         """Return the message of every stock and the attention of every edge."""
         conv: Any = self.conv  # PyG has no types
-        plain = isinstance(conv, GATv2Conv) and not conv.explain
+        plain = isinstance(conv, GATv2Conv) and not conv.explain and conv.negative_slope == edge_kernels.SLOPE
         if plain and edge_kernels.available(h, edge_index, conv.heads, edge_attr.size(1)):
             return self._by_kernels(h, edge_index, edge_attr)
         message, (_, alpha) = conv(h, edge_index, edge_attr, return_attention_weights=True)

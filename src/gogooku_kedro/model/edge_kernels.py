@@ -30,6 +30,9 @@ PROGRAMS = 1056
 ATTRIBUTES = 16
 """Most attributes of an edge, the least side of a matrix product."""
 
+SLOPE = 0.2
+"""Of LeakyReLU for negative values, as it is written in the kernels."""
+
 
 def available(states: Tensor, edge_index: Tensor, heads: int, attributes: int = 0) -> bool:
     """Whether the kernels can run for states `(N, heads * C)` and edges with so many attributes."""
