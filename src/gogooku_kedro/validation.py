@@ -86,14 +86,11 @@ def _check_calendar(name: str | None) -> None:
 
 
 def _check_families(features: FeaturesParams) -> None:
-    from gogooku_kedro.features.registry import EXTRA_FAMILY, FAMILIES, OWN_FAMILY, check_families  # noqa: PLC0415
+    from gogooku_kedro.features.registry import check_families, check_known  # noqa: PLC0415
 
     check_families(features.families)
-    for key, named in (("normalisation_of", features.normalisation_of), ("sector_neutral", features.sector_neutral)):
-        unknown = [name for name in named if name not in (*FAMILIES, EXTRA_FAMILY, OWN_FAMILY)]
-        if unknown:
-            near = "".join(f"did you mean {match!r}? " for match in get_close_matches(unknown[0], FAMILIES, 1))
-            raise ValueError(f"features.{key}: {unknown} is no family; {near}The families are {', '.join(FAMILIES)}")
+    check_known(features.normalisation_of, "normalisation_of")
+    check_known(features.sector_neutral, "sector_neutral")
 
 
 def _check_purge(purge_sessions: int, entry: Literal["next_open", "close"]) -> None:

@@ -103,8 +103,8 @@ def test_training_begins_when_features_graph_window_and_residual_targets_have_wa
     [
         ({"normalisation": "z"}, "features.normalisation = 'z'"),
         ({"normalisation_of": {"volume": "rank"}}, "features.normalisation = 'rank'"),
-        ({"normalisation_of": {"volumes": "robust_z"}}, r"normalisation_of: \['volumes'\] are no families"),
-        ({"sector_neutral": ["return"]}, r"sector_neutral: \['return'\] are no families"),
+        ({"normalisation_of": {"volumes": "robust_z"}}, r"normalisation_of: \['volumes'\] is no family"),
+        ({"sector_neutral": ["return"]}, r"sector_neutral: \['return'\] is no family"),
         ({"clip": 0}, "features.clip = 0"),
     ],
 )

@@ -182,7 +182,12 @@ def test_only_the_features_that_need_turnover_drop_out_without_it(panel):
 
 @pytest.mark.parametrize(
     ("families", "message"),
-    [(["retruns"], "unknown: \\['retruns'\\]"), ([], "each family once"), (["trend"] * 2, "once")],
+    [
+        (["retruns"], r"families: \['retruns'\] is no family; did you mean 'returns'\? The families are returns, vola"),
+        (["trend", "abc", "q"], r"families: \['abc', 'q'\] are no families; The families are returns"),
+        ([], "each family once"),
+        (["trend"] * 2, "once"),
+    ],
 )
 def test_families_are_named_once_and_known(panel, families, message):
     with pytest.raises(ValueError, match=message):

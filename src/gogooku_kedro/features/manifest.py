@@ -9,7 +9,7 @@ import xarray as xr
 
 from gogooku_kedro.features.feature import Feature
 from gogooku_kedro.features.normalise import CHANNELS, METHODS
-from gogooku_kedro.features.registry import EXTRA_FAMILY, FAMILIES, FEATURES, OWN_FAMILY, select_features
+from gogooku_kedro.features.registry import FEATURES, check_known, select_features
 
 SUFFIX = {"gaussian_rank": "rank", "robust_z": "z", "past_z": "past_z"}
 MASK = "missing_{family}"
@@ -47,8 +47,8 @@ def feature_manifest(
         ValueError: A family or a method is unknown, a family is named twice, `clip` is not positive, or
             no feature is left.
     """
-    _check_named(families, [*normalisation_of], "normalisation_of")
-    _check_named(families, sector_neutral, "sector_neutral")
+    check_known(normalisation_of, "normalisation_of")
+    check_known(sector_neutral, "sector_neutral")
     for method in (normalisation, *normalisation_of.values()):
         if method not in METHODS:
             raise ValueError(f"features.normalisation = {method!r}: choose one of {list(METHODS)}")
@@ -132,12 +132,6 @@ def _entry(feature: Feature, method: str, sector_neutral: bool) -> dict[str, Any
         "normalisation": method,
         "sector_neutral": sector_neutral,
     }
-
-
-def _check_named(families: Sequence[str], named: Sequence[str], setting: str) -> None:
-    unknown = [family for family in named if family not in (*FAMILIES, EXTRA_FAMILY, OWN_FAMILY)]
-    if unknown:
-        raise ValueError(f"features.{setting}: {unknown} are no families; choose from {list(FAMILIES)}")
 
 
 def _hash(entries: Sequence[Mapping[str, Any]], clip: float) -> str:

@@ -4,6 +4,7 @@ import hashlib
 import inspect
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
+from difflib import get_close_matches
 from types import ModuleType
 from typing import NamedTuple
 
@@ -63,6 +64,8 @@ EXTRA_FAMILY = EXTRA.removesuffix("_")
 REGISTERED: dict[str, Feature] = {}
 """Features of `feature`, which are computed beside those of the families."""
 OWN_FAMILY = "registered"
+NORMALISED = (*FAMILIES, EXTRA_FAMILY, OWN_FAMILY)
+"""Families that settings of the normalisation may name."""
 
 PAGE_HEAD = """# Features
 
@@ -216,12 +219,20 @@ def _beside_the_families(panel: xr.Dataset) -> dict[str, tuple[Feature, ...]]:
 
 def check_families(families: Sequence[str]) -> None:
     """Raise a ValueError unless every family is known and named once."""
-    unknown = [family for family in families if family not in FAMILIES]
-    if unknown or not families or len(set(families)) != len(families):
+    check_known(families, "families", FAMILIES)
+    if not families or len(set(families)) != len(families):
         raise ValueError(
-            f"features.families = {list(families)}: name each family once, out of {list(FAMILIES)}"
-            + (f"; unknown: {unknown}" if unknown else "")
+            f"features.families = {list(families)}: name each family once; the families are {', '.join(FAMILIES)}"
         )
+
+
+def check_known(named: Collection[str], setting: str, known: Collection[str] = NORMALISED) -> None:
+    """Raise a ValueError that names the nearest family unless those of `features.<setting>` are known."""
+    unknown = [family for family in named if family not in known]
+    if unknown:
+        is_none = "is no family" if len(unknown) == 1 else "are no families"
+        near = "".join(f"did you mean {match!r}? " for match in get_close_matches(unknown[0], FAMILIES, 1))
+        raise ValueError(f"features.{setting}: {unknown} {is_none}; {near}The families are {', '.join(FAMILIES)}")
 
 
 def log_dropped(dropped: Mapping[str, str]) -> None:
