@@ -52,7 +52,7 @@ TESTS  := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-r
 test: setup           ## all tests, in two processes; make test WORKERS=8
 	$(TESTS) $(ARGS)
 
-coverage: setup       ## all tests with branch coverage, half as long again; fails below fail_under of pyproject.toml
+coverage: setup       ## all tests with branch coverage, which takes longer; fails below fail_under of pyproject.toml
 	$(TESTS) --cov --cov-report=term $(ARGS)
 
 lint: setup           ## style, types, import contracts, configuration

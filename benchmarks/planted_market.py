@@ -87,13 +87,13 @@ class VariantResult(NamedTuple):
     attention_auc: float
 
 
-def network(variant: str, seeds: Sequence[int], folder: str) -> tuple[ModelParams, TrainingParams]:
-    """Settings of `conf/base` with the sizes of this market."""
+def network(variant: str, seeds: Sequence[int], folder: str, **training: Any) -> tuple[ModelParams, TrainingParams]:
+    """Settings of `conf/base` with the sizes of this market; `training` wins over both."""
     model = OmegaConf.merge(OmegaConf.load(CONF / "parameters.yml").model, MODEL)
     model.gat.enabled = variant != "off"
     learning = OmegaConf.merge(
         OmegaConf.load(CONF / "parameters_training.yml").training,
-        TRAINING | {"seeds": list(seeds), "checkpoint_dir": folder},
+        TRAINING | {"seeds": list(seeds), "checkpoint_dir": folder} | training,
     )
     return (
         ModelParams.model_validate(OmegaConf.to_container(model)),
@@ -101,12 +101,14 @@ def network(variant: str, seeds: Sequence[int], folder: str) -> tuple[ModelParam
     )
 
 
-def train_variant(market: PlantedMarket, variant: str, parts: Parts, seeds: Sequence[int]) -> list[VariantResult]:
-    """Train a model per seed on one graph, and score the test part with each."""
+def train_variant(
+    market: PlantedMarket, variant: str, parts: Parts, seeds: Sequence[int], **training: Any
+) -> list[VariantResult]:
+    """Train a model per seed on one graph, with `training` changed, and score the test part with each."""
     data = tensors(market, graph_edges(market, GRAPHS[variant]))
     days = parts.test_days()
     with tempfile.TemporaryDirectory() as folder:
-        settings = network(variant, seeds, folder)
+        settings = network(variant, seeds, folder, **training)
         trained = fit_ensemble(data, parts.train, parts.valid, "planted", *settings).ensemble
     results = []
     for seed_model in trained.seed_models:

@@ -3,6 +3,9 @@
 On two such markets the network closed 0.92 and 0.93 of the gap between the best rank IC without and with
 the graph. With edge attributes in their own units (see `EdgeScale`) it had been 0.76 and 0.84, and 0.57 to
 0.84 over five markets. Its controls lay 0 to 1.2 standard errors below the best without the graph.
+In the longer steps and with the two seeds of these tests it closes 0.80, with a t value of 14.4 over the
+same without graph, and the controls lie 0.1 to 0.3 standard errors below; in steps of 8 days and with a third
+seed, at twice the time, it was 0.86, 14.3, and 0.1 to 0.2.
 """
 
 from typing import NamedTuple
@@ -28,7 +31,8 @@ from gogooku_kedro.ablation.scores import KINDS
 from gogooku_kedro.metrics.significance import newey_west_lag, newey_west_t
 
 MARKET = PlantedSettings(stocks=160, sessions=460, peers=4, own=0.004, gain=1.0)
-SEEDS = (0, 1, 2)
+SEEDS = (0, 1)
+CHUNK_DAYS = 16
 PARTS = Parts(train=(10, 350), valid=(351, 400), test=(401, 460))
 
 
@@ -49,7 +53,7 @@ def planted() -> Planted:
     market = simulate(MARKET)
     best = oracle(market, graph_edges(market), PARTS.test_days())
     variants = {
-        variant: train_variant(market, variant, PARTS, SEEDS)
+        variant: train_variant(market, variant, PARTS, SEEDS, chunk_days=CHUNK_DAYS)
         for variant in ("on", "off", "identity", "permuted", "mean")
     }
     return Planted(market, best, variants)
