@@ -1,7 +1,8 @@
 """On a market with a known answer the model must find the signal, use the graph, and invent nothing.
 
 The settings are those of `conf/base` with fewer epochs: on the default market for the signal, on smaller
-ones where nothing is planted.
+ones where nothing is planted. In 3 epochs the model reaches 1.25, 1.19, 1.01 and 0.90 of the bound without
+the graph at the four horizons, with a t value of 9.3 at one session; in 5 it was 1.36, 1.22, 1.01, 0.86 and 9.5.
 """
 
 from pathlib import Path
@@ -74,7 +75,7 @@ def daily_rank_ic(market: Market, p: dict[str, Any]) -> pd.DataFrame:
 
 
 def test_the_model_finds_the_signal_and_never_beats_the_oracle(tmp_path):
-    p = settings(tmp_path, max_epochs=5)
+    p = settings(tmp_path, max_epochs=3)
     market = prepare(p, n_codes=200, start="2018-01-04", end="2022-12-30", seed=1)
     daily = daily_rank_ic(market, p)
     bounds = oracle_lib.oracle_bounds(market.oracle, p["labels"].entry)
