@@ -16,7 +16,7 @@ from gogooku_kedro.metrics.rank_ic import rank_ic
 from gogooku_kedro.training.data import cut_days
 from gogooku_kedro.training.device import resolve_device
 from gogooku_kedro.training.losses import information_coefficient, over_dates_and_horizons, rank_mse
-from gogooku_kedro.training.tensors import MarketTensors, market_tensors
+from gogooku_kedro.training.tensors import Days, MarketTensors, market_tensors
 
 logger = logging.getLogger(__name__)
 
@@ -25,8 +25,6 @@ CHUNK_DAYS = 16
 HIDDEN, DROPOUT, IC_WEIGHT = 32, 0.2, 0.3
 LEARNING_RATE, WEIGHT_DECAY, CLIP = 1e-3, 1e-2, 1.0
 MAX_EPOCHS, PATIENCE = 20, 4
-
-Days = tuple[int, int]
 
 
 class LSTMRanker(nn.Module):
