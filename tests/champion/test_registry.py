@@ -85,9 +85,7 @@ def test_a_champion_of_other_settings_or_features_is_refused(uri):
     enrol(Registry(uri, "fits"), drawn(0))
     chosen = champion_of(uri, "fits", {"hash": HASH}, params)
     assert (chosen.name, chosen.ensemble.seeds) == ("version 1 of fits, champion", (0,))
-    with pytest.raises(
-        ValueError, match=r"trained on features abababababab, and those of the data root are cdcdcdcdcd"
-    ):
+    with pytest.raises(ValueError, match=r"trained on features abababababab, but these are cdcdcdcdcdcd: rebuild"):
         champion_of(uri, "fits", {"hash": "cd" * 16}, params)
     wider = params.model_copy(update={"hidden_size": 2 * params.hidden_size})
     with pytest.raises(ValueError, match=r"the champion, version 1 of fits, .*model.hidden_size: \d+ then, \d+ now"):

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from gogooku_kedro.champion.registry import CHAMPION, Registry
-from gogooku_kedro.champion.scoring import check_features
 from gogooku_kedro.params import ModelParams
 from gogooku_kedro.training import Ensemble
 from gogooku_kedro.training.ensemble import differing_settings
@@ -41,7 +40,7 @@ def champion_of(uri: str, name: str, manifest: Mapping[str, Any], model: ModelPa
     registry = Registry.open(uri, name)
     version = registry.find(CHAMPION)
     ensemble = registry.candidate(version).ensemble
-    check_features(ensemble, manifest)
+    ensemble.seed_models[0].check_features(manifest["hash"])
     different = differing_settings(ensemble.params, model, "model")
     if different:
         raise ValueError(

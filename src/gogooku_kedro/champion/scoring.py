@@ -35,7 +35,7 @@ def score_sessions(
     Raises:
         ValueError: The models read other features, a session is unknown, or has no whole window before it.
     """
-    check_features(ensemble, manifest)
+    ensemble.seed_models[0].check_features(manifest["hash"])
     dates = pd.DatetimeIndex(features.indexes["date"])
     rows = dates.get_indexer(sessions)
     if not len(rows) or (rows < 0).any():
@@ -46,17 +46,3 @@ def score_sessions(
     market = build_market(near.load(), without_labels(near), edges, manifest, ensemble.params)
     scored, _ = predict_market(ensemble, market, ensemble.params, {"test": (rows - start).tolist()}, device)
     return scored
-
-
-def check_features(ensemble: Ensemble, manifest: Mapping[str, Any]) -> None:
-    """See that models read the features of a manifest.
-
-    Raises:
-        ValueError: They read others.
-    """
-    trained = ensemble.seed_models[0].feature_hash
-    if trained != manifest["hash"]:
-        raise ValueError(
-            f"the model was trained on features {trained[:12]}, and those of the data root are "
-            f"{manifest['hash'][:12]}; make the features with its settings, or train again with them"
-        )

@@ -71,11 +71,7 @@ class SeedModel:
             ValueError: If features or settings are not those the model was trained with, or the weights
                 do not fit them.
         """
-        if feature_hash != self.feature_hash:
-            raise ValueError(
-                f"the model was trained on features {self.feature_hash[:12]}, but these are "
-                f"{feature_hash[:12]}: rebuild the features with the settings of the model, or {TRAIN_AGAIN}"
-            )
+        self.check_features(feature_hash)
         different = differing_settings(self.params, model_params, "model")
         if different:
             raise ValueError(
@@ -85,6 +81,18 @@ class SeedModel:
         self._check_weights(model)
         model.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in self.weights.items()})
         return model.eval()
+
+    def check_features(self, feature_hash: str) -> None:
+        """Hold the hash of a manifest of features against that of those the model was trained on.
+
+        Raises:
+            ValueError: If they differ.
+        """
+        if feature_hash != self.feature_hash:
+            raise ValueError(
+                f"the model was trained on features {self.feature_hash[:12]}, but these are "
+                f"{feature_hash[:12]}: rebuild the features with the settings of the model, or {TRAIN_AGAIN}"
+            )
 
     def check_market(self, market: MarketTensors) -> None:
         """Hold the sizes of a market against those the model was trained on.
