@@ -10,7 +10,6 @@ import pandas as pd
 import plotly.graph_objects as go
 import xarray as xr
 from markupsafe import Markup
-from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 
 from gogooku_kedro.artifacts import atomic_file
@@ -23,7 +22,7 @@ from gogooku_kedro.metrics.deciles import decile_profile
 from gogooku_kedro.own_alpha import OWN, Evaluation, evaluate
 from gogooku_kedro.report.figures import portfolio, ranking
 from gogooku_kedro.report.figures import tear_sheet as own_figures
-from gogooku_kedro.report.figures.style import BLUE
+from gogooku_kedro.report.figures.style import BLUE, embedded
 from gogooku_kedro.report.formats import format_estimate, format_interval, format_number, html_templates
 from gogooku_kedro.report.names import short_name
 
@@ -189,6 +188,4 @@ def _drawing(figure: go.Figure, name: str) -> tuple[str, str, Markup]:
     """Title, note and HTML; the title is text of the page, which breaks lines on a phone."""
     heading, _, note = (figure.layout.title.text or "").partition("<br>")
     figure.update_layout(title=None, margin_t=30 if figure.layout.annotations else 12)
-    config = {"responsive": True, "displayModeBar": False}
-    html = to_html(figure, config=config, include_plotlyjs=False, full_html=False, div_id=name)
-    return heading, note.removeprefix("<sup>").removesuffix("</sup>"), Markup(html)
+    return heading, note.removeprefix("<sup>").removesuffix("</sup>"), embedded(figure, name)
