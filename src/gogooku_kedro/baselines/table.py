@@ -81,7 +81,7 @@ WITHOUT_GRAPH = "model_off"
 ONLINE = "model_online"
 """The network after a step a day on matured labels, in walk-forward with `walk_forward.online_rate`."""
 REFERENCE = "lightgbm"
-"""The baseline of the report's first question; the other baselines stand behind it."""
+"""The baseline beside the network in figures, and in the report's first question where validation names none."""
 BLEND = "blend"
 """The blend with the network; `blend_baselines` is its control, the same without the network."""
 GRAPH_PAIR = ("lightgbm_peers", "lightgbm_own")
@@ -153,7 +153,7 @@ def find(name: str) -> Model | None:
 
 
 def on_first_screen() -> list[Model]:
-    """Return the models that the first screen holds the network against, the one of its first question first."""
+    """Return the models that the first screen holds the network against, `REFERENCE` first."""
     return sorted((model for model in MODELS if model.first_screen), key=lambda model: model.name != REFERENCE)
 
 

@@ -1,4 +1,4 @@
-"""The answers of a run as data: better than LightGBM, by how much, tradable, does the graph matter.
+"""The answers of a run as data: better than the best baseline, by how much, tradable, does the graph matter.
 
 Report, model card, terminal and MLflow all show `key_results.json`, so that they cannot disagree.
 """
