@@ -180,14 +180,12 @@ def code_note(values: pd.Series, codes: pd.Series) -> str | None:
     """
     distinct = values.drop_duplicates().dropna()
     texts = parse_codes(distinct, source="", code_style="as_is")
-    differ = texts.notna() & (texts != codes.loc[distinct.index])
+    written = codes.loc[distinct.index]
+    differ = (texts.notna() & (texts != written)).to_numpy()
     if not differ.any():
         return None
-    first = differ.idxmax()
-    return (
-        f"codes have the five characters of J-Quants: {texts[first]} is {codes[first]} in every table and page; "
-        f"commands take both"
-    )
+    theirs, ours = texts[differ].iloc[0], written[differ].iloc[0]
+    return f"codes have the five characters of J-Quants: {theirs} is {ours} in every table and page; commands take both"
 
 
 def parse_numbers(values: pd.Series, *, source: str, scaled: bool = False) -> pd.Series:
