@@ -1,5 +1,6 @@
 """A tiny market whose labels follow a feature and a neighbour, as tensors."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import xarray as xr
 
 from gogooku_kedro.params import ModelParams, TrainingParams
-from gogooku_kedro.training import FitResult, MarketTensors, market_tensors
+from gogooku_kedro.training import EnsembleResult, FitResult, MarketTensors, fit_ensemble, market_tensors
 from tests.model.conftest import model_params
 
 SESSIONS, STOCKS, FEATURES, CHANNELS = 60, 20, 4, 2
@@ -72,8 +73,7 @@ def market() -> MarketTensors:
     return market_tensors(*tables(), ATTRIBUTES)
 
 
-@pytest.fixture
-def model() -> ModelParams:
+def small_model() -> ModelParams:
     return model_params(
         dropout=0.2,
         gat={
@@ -85,6 +85,11 @@ def model() -> ModelParams:
             },
         },
     )
+
+
+@pytest.fixture
+def model() -> ModelParams:
+    return small_model()
 
 
 LOSS = {
@@ -142,6 +147,22 @@ def training_params(folder: Path, **changes: Any) -> TrainingParams:
         "checkpoint_dir": str(folder / "checkpoints"),
     }
     return TrainingParams.model_validate(settings | changes)
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., EnsembleResult]:
+    """What `market` and `model` give from the first step to the last, trained once for the same settings."""
+    finished: dict[str, EnsembleResult] = {}
+
+    def trained(**changes: Any) -> EnsembleResult:
+        key = repr(sorted(changes.items()))
+        if key not in finished:
+            settings = training_params(tmp_path_factory.mktemp("uninterrupted"), **changes)
+            whole = market_tensors(*tables(), ATTRIBUTES)
+            finished[key] = fit_ensemble(whole, TRAIN, VALID, "hash", small_model(), settings)
+        return finished[key]
+
+    return trained
 
 
 class PowerCut(pl.Callback):

@@ -15,6 +15,7 @@ from gogooku_kedro.training.monitor import validation_figures
 from gogooku_kedro.training.tensors import AHEAD
 from tests.model.conftest import model_params
 from tests.training.conftest import TRAIN, VALID, assert_equal_results, phase, training_params
+from tests.training.test_ensemble import member_result
 
 pytestmark = pytest.mark.training
 
@@ -52,8 +53,8 @@ def test_the_validation_rank_ic_rises(market, model, tmp_path):
     assert list((tmp_path / "checkpoints").iterdir()) == []
 
 
-def test_two_runs_with_one_seed_are_identical_and_another_seed_differs(market, model, tmp_path):
-    first, again = (fit(market, model, training_params(tmp_path)) for _ in range(2))
+def test_two_runs_with_one_seed_are_identical_and_another_seed_differs(market, model, tmp_path, uninterrupted):
+    first, again = member_result(uninterrupted(), 0), fit(market, model, training_params(tmp_path))
     assert_equal_results(first, again)
     other = fit(market, model, training_params(tmp_path, seed=1))
     assert not other.history["train/loss"].equals(first.history["train/loss"])
@@ -117,7 +118,9 @@ def test_epochs_without_the_graph_are_neither_kept_nor_counted(market, model, tm
     assert result.seed_model.training["best_epoch"] >= 2
 
 
-def test_the_time_budget_ends_a_training_after_the_first_epoch_at_the_earliest(market, model, tmp_path, caplog):
+def test_the_time_budget_ends_a_training_after_the_first_epoch_at_the_earliest(
+    market, model, tmp_path, uninterrupted, caplog
+):
     settings = training_params(tmp_path, time_budget_minutes=1e-6)
     with caplog.at_level("INFO", logger="gogooku_kedro"):
         result = fit(market, model, settings)
@@ -125,7 +128,7 @@ def test_the_time_budget_ends_a_training_after_the_first_epoch_at_the_earliest(m
     assert "training.time_budget_minutes: 1e-06 spent in epoch 1 of 4; the best epoch so far, 1, is kept" in (
         caplog.text
     )
-    whole = fit(market, model, training_params(tmp_path))
+    whole = member_result(uninterrupted(), 0)
     assert result.history.iloc[0].equals(whole.history.iloc[0])
 
 

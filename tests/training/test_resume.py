@@ -22,6 +22,7 @@ from gogooku_kedro.training.checkpoints import (
 )
 from gogooku_kedro.training.module import MONITOR
 from tests.training.conftest import TRAIN, VALID, PowerCut, assert_equal_results, phase, training_params
+from tests.training.test_ensemble import member_result
 
 pytestmark = pytest.mark.training
 
@@ -47,6 +48,12 @@ def cut(market, model, settings, callback):
     return saved_epochs(folder)
 
 
+@pytest.fixture
+def whole(uninterrupted):
+    """A training that nothing cuts off, of settings."""
+    return lambda **changes: member_result(uninterrupted(**changes), 0)
+
+
 def settings_folder(settings):
     return Path(settings.checkpoint_dir)
 
@@ -57,28 +64,25 @@ def settings_folder(settings):
     [{}, {"monitor_smoothing": 0.7, "accumulate": 2, "phases": PHASES, "keep_checkpoints": 3}],
     ids=["plain", "smoothed, accumulated, in phases"],
 )
-def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(market, model, tmp_path, batch, changes):
-    whole = fit(market, model, training_params(tmp_path / "whole", **changes))
-    settings = training_params(tmp_path / "cut", **changes)
+def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(market, model, tmp_path, whole, batch, changes):
+    settings = training_params(tmp_path, **changes)
     cut(market, model, settings, PowerCut(epoch=2, batch=batch))
-    assert_equal_results(fit(market, model, settings), whole)
+    assert_equal_results(fit(market, model, settings), whole(**changes))
     assert list(settings_folder(settings).iterdir()) == []
 
 
-def test_a_run_that_lost_its_newest_checkpoint_goes_on_from_the_one_before(market, model, tmp_path):
-    whole = fit(market, model, training_params(tmp_path / "whole"))
-    settings = training_params(tmp_path / "cut", keep_checkpoints=2)
+def test_a_run_that_lost_its_newest_checkpoint_goes_on_from_the_one_before(market, model, tmp_path, whole):
+    settings = training_params(tmp_path, keep_checkpoints=2)
     saved = cut(market, model, settings, PowerCut(epoch=3))
     saved[-1].unlink()
-    assert_equal_results(fit(market, model, settings), whole)
+    assert_equal_results(fit(market, model, settings), whole())
 
 
 @pytest.mark.parametrize("changes", [{}, {"max_epochs": 30, "patience": 2, "learning_rate": 1e-9}])
-def test_a_run_that_was_cut_off_at_its_end_trains_no_epoch_more(market, model, tmp_path, changes):
-    whole = fit(market, model, training_params(tmp_path / "whole", **changes))
-    settings = training_params(tmp_path / "cut", **changes)
+def test_a_run_that_was_cut_off_at_its_end_trains_no_epoch_more(market, model, tmp_path, whole, changes):
+    settings = training_params(tmp_path, **changes)
     cut(market, model, settings, CutAtTheEnd())
-    assert_equal_results(fit(market, model, settings), whole)
+    assert_equal_results(fit(market, model, settings), whole(**changes))
 
 
 def test_other_settings_do_not_go_on_with_a_cut_off_run(market, model, tmp_path):

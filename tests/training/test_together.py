@@ -50,9 +50,9 @@ def test_each_model_ends_as_if_trained_alone(market, model, tmp_path):
 
 @pytest.mark.parametrize("batch", [0, 4])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(market, model, tmp_path, batch, seed):
-    whole = fit(market, model, training_params(tmp_path / "whole", seeds=SEEDS, seeds_together=True))
-    settings = training_params(tmp_path / "cut", seeds=SEEDS, seeds_together=True)
+def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(market, model, tmp_path, uninterrupted, batch, seed):
+    whole = uninterrupted(seeds=SEEDS, seeds_together=True)
+    settings = training_params(tmp_path, seeds=SEEDS, seeds_together=True)
     with pytest.raises(RuntimeError, match="power cut"):
         fit(market, model, settings, PowerCut(epoch=2, batch=batch, seed=seed))
     again = fit(market, model, settings)
