@@ -34,7 +34,10 @@ BARS = ["open", "high", "low", "close", "volume"]
 
 
 class PeakOfNodes:
-    """Note seconds and peak memory (GiB) of every node, from its first input to its last output."""
+    """Note seconds and peak memory (GiB) of every node, from its first input to its last output.
+
+    Every look goes to stderr too, so that a run which is killed has said what it knew.
+    """
 
     def __init__(self) -> None:
         self.rows: dict[str, dict[str, float]] = {}
@@ -62,6 +65,7 @@ class PeakOfNodes:
         fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
         peak, now = (int(fields[name].split()[0]) / 2**20 for name in ("VmHWM", "VmRSS"))
         self.rows[node.name] = {"seconds": seconds, "peak_gib": round(peak, 2), "left_gib": round(now, 2)}
+        print(node.name, self.rows[node.name], file=sys.stderr, flush=True)
 
 
 def made_up_file(path: Path, stocks: int, sessions: int) -> None:

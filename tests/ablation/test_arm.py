@@ -18,7 +18,7 @@ def arm(tmp_path, *, asked: bool = True, gat: bool = True):
     features, _, edges = tables()
     parts = {"train": TRAIN, "valid": VALID, "test": (57, 60)}
     dates, codes = features.indexes["date"], features.indexes["code"]
-    market = Market(market_tensors(*tables(), ATTRIBUTES), dates, codes, {"hash": "hash"}, (), edges, parts)
+    market = Market(lambda: market_tensors(*tables(), ATTRIBUTES), dates, codes, {"hash": "hash"}, (), edges, parts)
     ablation = AblationParams.model_validate(settings_of()["ablation"] | {"arm_in_run": asked})
     model = model_params(gat={"enabled": gat})
     return market, predict_without_graph(market, model, training_params(tmp_path, max_epochs=1), ablation)

@@ -128,7 +128,7 @@ def test_the_tensors_of_the_network_give_the_same_scores(fitted):
     context = context_of(features, labels, xr.Dataset(), SPLIT, window=WINDOW)
     tensors = market_tensors(features, labels, NO_EDGES, (), ("b",))
     assert tensors.context.shape == (SESSIONS, 1)
-    alone, given = (lstm.fit(c, max_epochs=2) for c in (context, replace(context, tensors=tensors)))
+    alone, given = (lstm.fit(c, max_epochs=2) for c in (context, replace(context, tensors=lambda: tensors)))
     pd.testing.assert_frame_equal(alone, given, check_exact=True)
 
 

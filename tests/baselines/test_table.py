@@ -1,6 +1,6 @@
 """A baseline is one file and one entry: from there it stands in every table."""
 
-from types import SimpleNamespace
+import weakref
 from typing import Any
 
 import mlflow
@@ -11,6 +11,7 @@ import xarray as xr
 
 from gogooku_kedro.baselines import table
 from gogooku_kedro.baselines.rows import FitSettings
+from gogooku_kedro.baselines.rules import random
 from gogooku_kedro.baselines.table import Model
 from gogooku_kedro.metrics.daily import summarise_metrics
 from gogooku_kedro.params import LabelsParams
@@ -21,6 +22,7 @@ from gogooku_kedro.report.page import render_report
 from gogooku_kedro.report.publish import log_metrics
 from gogooku_kedro.report.results import WalkForward, parse
 from gogooku_kedro.report.tables import fold_tables
+from gogooku_kedro.training import Market, market_tensors
 from gogooku_kedro.walk_forward.models import fold_baselines
 from gogooku_kedro.walk_forward.refit import Fold
 from gogooku_kedro.walk_forward.table import measure_folds, summarise_folds
@@ -79,9 +81,8 @@ def network() -> pd.DataFrame:
 def test_a_model_of_one_file_and_one_entry_stands_in_every_table(registered, data, monkeypatch):
     features, labels, panel = data
     settings = FitSettings(seed=0, window=6, device="cpu")
-    blocks = baselines.fit_baselines(
-        features, labels, panel, NO_EDGES, SPLIT, {"features": []}, SimpleNamespace(tensors=None), settings
-    )
+    market = Market(lambda: None, DATES, CODES, {}, (), NO_EDGES, {})
+    blocks = baselines.fit_baselines(features, labels, panel, NO_EDGES, SPLIT, {"features": []}, market, settings)
     frames = [block.rows for block in blocks]
     fitted = pd.concat(frames, ignore_index=True)
     assert list(fitted) == ["model", "date", "code", "split", *(f"score_{h}d" for h in HORIZONS)]
@@ -118,6 +119,31 @@ def test_a_model_of_one_file_and_one_entry_stands_in_every_table(registered, dat
     page = render_report(evidence_of(daily), [])
     for cell in ("toy", "toy_neutral", TOY.label):
         assert f'<th scope="row">{cell}</th>' in page, cell
+
+
+def test_baselines_of_rows_are_fitted_without_the_tensors_and_those_of_sequences_leave_theirs(data, monkeypatch):
+    features, labels, panel = data
+    features = features.assign(levels=features["x"].rename(feature="channel")).assign_coords(channel=["c", "d"])
+    market = Market(lambda: market_tensors(features, labels, NO_EDGES, ()), DATES, CODES, {}, (), NO_EDGES, {})
+    before, read = weakref.ref(market.tensors), []  # a node before has read them
+
+    def of_rows(context):
+        assert before() is None
+        return random(context)
+
+    def of_sequences(context):
+        read.append(context.tensors())
+        return random(context)
+
+    monkeypatch.setattr(table, "fit_function", lambda model: {"lstm": of_sequences}.get(model.name, of_rows))
+    settings = FitSettings(seed=0, window=6, device="cpu")
+    list(baselines.fit_baselines(features, labels, panel, NO_EDGES, SPLIT, {"features": []}, market, settings))
+    assert len(read) == 1
+    assert read[0] is market.tensors
+
+
+def test_no_baseline_of_rows_is_learned_after_one_of_sequences():
+    assert [model.name for model in table.MODELS if model.role == "learned" and model.fit][-1] == "lstm"
 
 
 def test_it_stands_in_the_table_over_folds_too(registered, data, tmp_path):

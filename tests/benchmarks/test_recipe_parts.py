@@ -19,7 +19,7 @@ def market() -> Market:
     dates, codes = features.indexes["date"], features.indexes["code"]
     tensors = market_tensors(features, labels, edges, ATTRIBUTES)
     parts = {"train": TRAIN, "valid": VALID, "test": (57, 60)}
-    return Market(tensors, dates, codes, {"hash": "none"}, (), edges, parts)
+    return Market(lambda: tensors, dates, codes, {"hash": "none"}, (), edges, parts)
 
 
 def model(*, linear_path: bool) -> ModelParams:

@@ -1,4 +1,4 @@
-"""The node that builds the tensors hands the features of the market as a whole over as the context."""
+"""The tensors of a run take the features of the market as a whole for the context."""
 
 import pandas as pd
 import pytest
@@ -29,10 +29,11 @@ def context_of(model: ModelParams, monkeypatch: pytest.MonkeyPatch) -> tuple[str
         raise Reached(context)
 
     monkeypatch.setattr(market, "market_tensors", stop)
-    empty = xr.Dataset(coords={"date": pd.DatetimeIndex([])})
+    empty = xr.Dataset({"target": ((), 0.0)}, {"date": pd.DatetimeIndex([]), "code": []})
     monkeypatch.setattr(market, "part_range", lambda *_: (0, 0))
+    built = build_tensors(empty, empty, None, {}, MANIFEST, model)
     with pytest.raises(Reached) as reached:
-        build_tensors(empty, empty, None, {}, MANIFEST, model)
+        _ = built.tensors
     return reached.value.args[0]
 
 

@@ -79,7 +79,7 @@ def fit(context: FitContext, max_epochs: int = MAX_EPOCHS) -> pd.DataFrame:
         none = pd.DataFrame({"asof": pd.DatetimeIndex([]), "source": [], "target": []})
         market = market_tensors(features, context.labels, none, ())
     else:
-        market = context.tensors
+        market = context.tensors()
     market = market.to(torch.device(device))
     size = market.x.size(-1) + market.context.size(-1)
     with torch.random.fork_rng([torch.cuda.current_device()] if device == "cuda" else []):

@@ -65,7 +65,7 @@ class FitContext:
         split: {"train": [from, to], "valid": ..., "test": ...}; purged sessions are in no part.
         manifest: Feature manifest; tells which features are a stock's own and which are the graph's.
         settings: Seed, window and device.
-        tensors: The market as the network reads it, for a model of sequences; None where it is not at hand.
+        tensors: Returns the market as the network reads it, for a model of sequences; None where it is not at hand.
     """
 
     features: xr.Dataset
@@ -75,7 +75,7 @@ class FitContext:
     split: Split
     manifest: Mapping[str, Any]
     settings: FitSettings
-    tensors: MarketTensors | None = None
+    tensors: Callable[[], MarketTensors] | None = None
 
     @cached_property
     def rows(self) -> LearningRows:

@@ -1,7 +1,8 @@
 """The market as a model reads it: its tensors, the names along their axes, and the sessions of the split."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,10 @@ from gogooku_kedro.training.tensors import MarketTensors, market_tensors
 
 @dataclass(frozen=True)
 class Market:
-    """The tensors of a market and what they are called; built once per run for all who read it.
+    """The tensors of a market and what they are called; built for the first who reads them and kept for the others.
 
     Attributes:
-        tensors: Features, levels, labels and graph.
+        build: Makes the tensors, the same ones every time.
         dates: Sessions `T`.
         codes: Stocks `N`.
         manifest: The feature manifest: names, families and hash of the features.
@@ -29,13 +30,26 @@ class Market:
         parts: First session and last session plus one of `train`, `valid` and `test`; empty without a split.
     """
 
-    tensors: MarketTensors
+    build: Callable[[], MarketTensors]
     dates: pd.DatetimeIndex
     codes: pd.Index
     manifest: Mapping[str, Any]
     context: tuple[str, ...]
     edges: pd.DataFrame
     parts: Mapping[str, tuple[int, int]]
+
+    @cached_property
+    def tensors(self) -> MarketTensors:
+        """Features, levels, labels and graph.
+
+        Raises:
+            ValueError: As of `market_tensors`.
+        """
+        return self.build()
+
+    def release(self) -> None:
+        """Let go of the tensors, which are as large as the features; who reads them next has them built again."""
+        self.__dict__.pop("tensors", None)
 
     def days(self, part: str) -> list[int]:
         """Return the positions of the sessions of a part of the split."""
@@ -50,23 +64,20 @@ def build_market(
     model: ModelParams,
     split: Mapping[str, Any] | None = None,
 ) -> Market:
-    """Put a market together as a model reads it.
+    """Return a market as a model reads it; its tensors are built when they are first read.
 
     Args:
-        features: `x`, `levels`, `in_universe`.
+        features: `x`, `levels`, `in_universe`; of a lazily opened store, which has to stay as it is.
         labels: `target`, on the same dates and codes.
         edges: The graph, a long table `asof, source, target` and the attributes.
         manifest: The feature manifest.
         model: Settings of the section `model`.
         split: First and last session of every part; None where no part is asked for.
-
-    Raises:
-        ValueError: As of `market_tensors`.
     """
     dates = pd.DatetimeIndex(features.indexes["date"])
     parts = {} if split is None else {part: part_range(split, dates, part) for part in ("train", "valid", "test")}
     return Market(
-        model_market(features, labels, edges, manifest, model),
+        partial(model_market, features, labels[["target"]], edges, manifest, model),
         dates,
         features.indexes["code"],
         manifest,

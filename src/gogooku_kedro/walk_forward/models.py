@@ -84,8 +84,9 @@ def fold_baselines(
         model, date, code, split, score_<h>d.
     """
     own = FitSettings.of(settings.model, settings.training, settings.evaluation)
+    tensors = None if market is None else lambda: market
     return fit_baselines(
-        FitContext(fold.features, fold.labels, panel, fold.graph_edges, fold.split, fold.manifest, own, market)
+        FitContext(fold.features, fold.labels, panel, fold.graph_edges, fold.split, fold.manifest, own, tensors)
     )
 
 

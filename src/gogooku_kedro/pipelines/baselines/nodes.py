@@ -35,9 +35,14 @@ def fit_baselines(
     market_tensors: Any,
     settings: FitSettings,
 ) -> Iterator[TableBlock]:
-    """Fit every baseline of the table of models on the features, targets and dates of the network."""
-    tensors = market_tensors.tensors
-    context = FitContext(features, labels, panel, graph_edges, split, feature_manifest, settings, tensors)
+    """Fit every baseline of the table of models on the features, targets and dates of the network.
+
+    Trees need as much memory as the tensors of the market, and do not read them: who reads them has them built.
+    """
+    market_tensors.release()
+    context = FitContext(
+        features, labels, panel, graph_edges, split, feature_manifest, settings, lambda: market_tensors.tensors
+    )
     yield from table_blocks(baseline_frames(context))
 
 

@@ -24,7 +24,7 @@ def build_tensors(
     feature_manifest: dict[str, Any],
     model: ModelParams,
 ) -> Market:
-    """Put the market into tensors, once for all nodes that read it."""
+    """Say how the market becomes tensors; the first node that reads them has them built, for all that do."""
     from gogooku_kedro.training import build_market
 
     return build_market(features, labels, graph_edges, feature_manifest, model, split)
