@@ -3,9 +3,7 @@
 Hooks are kept thin and without state of their own beyond one run; what they check is library code.
 """
 
-import ctypes
 import logging
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +16,7 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from gogooku_kedro.datasets import OhlcvFileDataset
+from gogooku_kedro.freed_memory import give_back
 from gogooku_kedro.params import RUNTIME_PARAMETERS, SECTIONS, ModelParams
 from gogooku_kedro.params.base import Section, flatten
 from gogooku_kedro.pipelines.stage import in_run_order
@@ -179,7 +178,7 @@ class SourceCheck:
 
 
 class FreedMemory:
-    """Give what the nodes before have freed back to the system; glibc keeps up to half a gigabyte of it."""
+    """Give what the nodes before have freed back to the system."""
 
     def __init__(self) -> None:
         self._node: Node | None = None
@@ -190,8 +189,7 @@ class FreedMemory:
         if node is self._node:
             return
         self._node = node
-        if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "malloc_trim"):
-            library.malloc_trim(0)
+        give_back()
 
 
 class GraphMatchesModel:

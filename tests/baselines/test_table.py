@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from gogooku_kedro.baselines import table
-from gogooku_kedro.baselines.rows import FitSettings
+from gogooku_kedro.baselines import stack, table
+from gogooku_kedro.baselines.rows import FitContext, FitSettings
 from gogooku_kedro.baselines.rules import random
+from gogooku_kedro.baselines.stack import fit_baselines
 from gogooku_kedro.baselines.table import Model
 from gogooku_kedro.metrics.daily import summarise_metrics
 from gogooku_kedro.params import LabelsParams
@@ -140,6 +141,19 @@ def test_baselines_of_rows_are_fitted_without_the_tensors_and_those_of_sequences
     list(baselines.fit_baselines(features, labels, panel, NO_EDGES, SPLIT, {"features": []}, market, settings))
     assert len(read) == 1
     assert read[0] is market.tensors
+
+
+def test_what_a_baseline_has_freed_is_given_back_before_the_next(registered, data, monkeypatch):
+    features, labels, panel = data
+    steps = []
+    monkeypatch.setattr(stack, "give_back", lambda: steps.append("give back"))
+    monkeypatch.setattr(
+        table, "fit_function", lambda model: lambda context: steps.append(model.name) or random(context)
+    )
+    settings = FitSettings(seed=0, window=6, device="cpu")
+    fit_baselines(FitContext(features, labels, panel, NO_EDGES, SPLIT, {"features": []}, settings))
+    assert steps[::2] == ["give back"] * 5
+    assert steps[1::2] == ["reversal_1d", "reversal_5d", "momentum_20d", "random", "toy"]
 
 
 def test_no_baseline_of_rows_is_learned_after_one_of_sequences():

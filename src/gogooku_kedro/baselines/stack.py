@@ -13,12 +13,15 @@ from gogooku_kedro.baselines.blend import Weights, blend_frames, members_of_blen
 from gogooku_kedro.baselines.neutral import neutral_frames
 from gogooku_kedro.baselines.rows import FitContext
 from gogooku_kedro.columns import KEYS, score_column, score_columns
+from gogooku_kedro.freed_memory import give_back
 from gogooku_kedro.metrics.align import Predictions, check_columns, frames_of
 from gogooku_kedro.params.evaluation import FactorsParams
 
 
 def baseline_frames(context: FitContext) -> Iterator[pd.DataFrame]:
     """Fit every baseline of the table and yield its predictions, one baseline after the other.
+
+    What one has freed is given back before the next begins: the LSTM builds tensors where the bins of trees were.
 
     Yields:
         model, date, code, split, score_<h>d of the valid and test parts.
@@ -29,6 +32,7 @@ def baseline_frames(context: FitContext) -> Iterator[pd.DataFrame]:
     columns = [*KEYS, *(score_column(int(horizon)) for horizon in context.labels["horizon"].values)]
     for model in table.MODELS:
         if model.fit:
+            give_back()
             scores = table.fit_function(model)(context)
             check_columns(scores, columns, f"predictions of {model.name}")
             yield _model_first(scores[columns].assign(model=model.name))

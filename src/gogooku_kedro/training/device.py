@@ -1,14 +1,13 @@
 """The machine a run trains on: its device and precision, and large tensors on a CPU without new pages every step."""
 
-import ctypes
 import logging
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
 import torch
 
+from gogooku_kedro.freed_memory import glibc
 from gogooku_kedro.params import TrainingParams
 
 logger = logging.getLogger(__name__)
@@ -147,7 +146,7 @@ def freed_memory_kept() -> Iterator[bool]:
     Yields:
         Whether the C library has such a setting.
     """
-    libc = _glibc()
+    libc = glibc()
     if libc is not None:
         libc.mallopt(MMAP_MAX, 0)
         libc.mallopt(TRIM_THRESHOLD, NEVER)
@@ -158,10 +157,3 @@ def freed_memory_kept() -> Iterator[bool]:
             libc.mallopt(MMAP_MAX, DEFAULT_MMAPS)
             libc.mallopt(TRIM_THRESHOLD, DEFAULT_TRIM)
             libc.malloc_trim(0)
-
-
-def _glibc() -> ctypes.CDLL | None:
-    if sys.platform != "linux":
-        return None  # elsewhere, on Windows for one, a process cannot be opened as a library
-    library = ctypes.CDLL(None)
-    return library if hasattr(library, "mallopt") and hasattr(library, "malloc_trim") else None
