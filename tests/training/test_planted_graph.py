@@ -5,7 +5,7 @@ the graph. With edge attributes in their own units (see `EdgeScale`) it had been
 0.84 over five markets. Its controls lay 0 to 1.2 standard errors below the best without the graph.
 In the longer steps and with the two seeds of these tests it closes 0.80, with a t value of 14.4 over the
 same without graph, and the controls lie 0.1 to 0.3 standard errors below; in steps of 8 days and with a third
-seed, at twice the time, it was 0.86, 14.3, and 0.1 to 0.2.
+seed, which takes longer, it was 0.86, 14.3, and 0.1 to 0.2.
 """
 
 from typing import NamedTuple
