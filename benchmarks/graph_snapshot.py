@@ -44,7 +44,8 @@ def market(stocks: int) -> Window:
     common = 0.005 * rng.standard_normal((WINDOW, 33))
     returns = index[:, None] + common[:, ids] + 0.02 * rng.standard_normal((WINDOW, stocks))
     returns[rng.random(returns.shape) < 0.02] = np.nan
-    return Window(np.arange(10_000, 10_000 + stocks).astype(str), ids, returns, index)
+    codes = np.arange(10_000, 10_000 + stocks).astype(str)
+    return Window(codes, ids, np.ascontiguousarray(returns), index)  # in the order that `build_edges` has them in
 
 
 def snapshot_seconds(window: Window, params: GraphParams, repeats: int = 5) -> float:

@@ -4,7 +4,7 @@ import pytest
 from scipy import stats
 
 from gogooku_kedro.graph import correlation
-from gogooku_kedro.graph.correlation import column_ranks, common_rows, correlate, lagged_correlation, masked_correlation
+from gogooku_kedro.graph.correlation import column_ranks, correlate, lagged_correlation, masked_correlation
 
 
 def gappy(n_dates=80, n_codes=7, seed=0):
@@ -25,7 +25,19 @@ def test_correlation_equals_pandas(min_observations):
 def test_common_rows_are_counted_as_a_product_of_masks_counts_them(rows):
     rng = np.random.default_rng(rows)
     left, right = rng.random((rows, 5)) < 0.9, rng.random((rows, 3)) < 0.6
-    np.testing.assert_array_equal(common_rows(left, right), left.T.astype(int) @ right.astype(int))
+    found = correlation._common_bits(correlation._packed(left), correlation._packed(right))
+    np.testing.assert_array_equal(found, left.T.astype(int) @ right.astype(int))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 63, 64, 65, 250])
+def test_ranks_are_those_of_scipy_among_the_present(rows):
+    rng = np.random.default_rng(rows)
+    returns = np.round(rng.standard_normal((rows, 40)), 1)  # ties, of 0.0 and -0.0 too
+    returns[:, 20:] = rng.standard_normal((rows, 20))
+    returns[rng.random(returns.shape) < 0.1] = np.nan
+    returns[:, 3], returns[:, 4], returns[0, 5] = np.nan, 0.0, np.inf
+    expected = stats.rankdata(returns, axis=0, nan_policy="omit")
+    np.testing.assert_array_equal(column_ranks(returns), expected)
 
 
 def test_many_stocks_are_worked_on_in_blocks_and_the_result_is_symmetric_in_every_bit():
@@ -117,22 +129,23 @@ def test_a_halted_stock_is_aligned_by_date():
 
 def test_the_lagged_correlation_is_of_the_target_with_the_source_a_session_before():
     returns = gappy()
-    found = lagged_correlation(returns, 40)
+    found, observations = lagged_correlation(returns, 40)
     for target in range(7):
         for source in range(7):
             pair = np.column_stack([returns[1:, target], returns[:-1, source]])
             pair = pair[np.isfinite(pair).all(axis=1)]
             expected = stats.pearsonr(*pair.T).statistic if len(pair) >= 40 else np.nan
             np.testing.assert_allclose(found[target, source], expected, atol=1e-6)
+            assert observations[target, source] == len(pair)
 
 
 def test_a_lag_is_one_session_even_across_a_halt():
     leader = np.random.default_rng(3).standard_normal(60)
     follower = np.r_[0.0, leader[:-1]]
     leader[20:30] = np.nan  # its last return before the halt is not "yesterday" of the next day
-    found = lagged_correlation(np.column_stack([follower, leader]), 40)
+    found, _ = lagged_correlation(np.column_stack([follower, leader]), 40)
     assert found[0, 1] == pytest.approx(1, abs=1e-6)
-    assert np.isnan(lagged_correlation(np.column_stack([follower, leader]), 50)[0, 1])
+    assert np.isnan(lagged_correlation(np.column_stack([follower, leader]), 50)[0][0, 1])
 
 
 def reference(left, right, min_observations):
@@ -158,10 +171,14 @@ def test_the_compiled_division_has_the_bits_of_the_numpy_expressions(seed, half_
     returns[:, 8] = 1.0
     returns[:, 9] = np.where(np.arange(80) < 40, -3.0, 3.0) + 0.15 * rng.standard_normal(80)  # beside 7 hardly varies
     columns = correlation._prepare(returns, correlation._row_weights(80, half_life))
-    found = correlation._correlation_of(columns, columns, 12)
+    found, count = correlation._correlation_of(columns, columns, 12)
+    np.testing.assert_array_equal(count, columns.present.T @ columns.present)
     assert 0 < np.isnan(found).sum() < found.size
     np.testing.assert_array_equal(found, reference(columns, columns, 12))
 
 
-def test_without_columns_there_are_no_common_rows():
-    assert common_rows(np.ones((70, 0), bool), np.ones((70, 3), bool)).shape == (0, 3)
+def test_without_columns_there_is_nothing_to_correlate():
+    empty = np.ones((70, 0))
+    assert masked_correlation(empty, 40).shape == (0, 0)
+    assert [found.shape for found in lagged_correlation(empty, 40)] == [(0, 0), (0, 0)]
+    assert column_ranks(empty).shape == (70, 0)

@@ -2,7 +2,6 @@
 
 from typing import Literal, NamedTuple, get_args
 
-import bottleneck as bn
 import numpy as np
 
 from gogooku_kedro.arrays.compiled import compiled
@@ -11,7 +10,7 @@ from gogooku_kedro.typing import Array, BoolArray, Float32Array
 Correlation = Literal["pearson", "ewma", "spearman"]
 
 
-_BLOCK = 128  # stocks whose pairs are worked on at once: what they need stays in the processor's cache
+_BLOCK = 256  # stocks whose pairs are worked on at once: fewer are slower in BLAS, more leave the cache
 _ONE, _UNKNOWN = np.float32(1.0), np.float32(np.nan)
 _LEAST_VARIATION = np.float32(1e-4)  # of the mean square: a standard deviation of 1 % of the mean
 
@@ -61,7 +60,7 @@ def masked_correlation(returns: Array, min_observations: int, half_life: float |
     correlation = np.empty((n, n), np.float32)
     for start in range(0, n, _BLOCK):
         rows, rest = slice(start, start + _BLOCK), slice(start, None)
-        block = _correlation_of(columns.take(rows), columns.take(rest), min_observations)
+        block, _ = _correlation_of(columns.take(rows), columns.take(rest), min_observations)
         corner, lower = block[:, : len(block)], np.tril_indices(len(block), -1)
         # A product may round (i, j) and (j, i) differently.
         corner[lower] = corner.T[lower]
@@ -70,8 +69,8 @@ def masked_correlation(returns: Array, min_observations: int, half_life: float |
     return correlation
 
 
-def lagged_correlation(returns: Array, min_observations: int) -> Array:
-    """Return the correlation of each column with every column of the row before.
+def lagged_correlation(returns: Array, min_observations: int) -> tuple[Array, Array]:
+    """Return the correlation of each column with every column of the row before, and of how many pairs of rows.
 
     Args:
         returns: `(window, N)`, NaN where absent. The row before is the session before, whether or not
@@ -79,17 +78,18 @@ def lagged_correlation(returns: Array, min_observations: int) -> Array:
         min_observations: Pairs of consecutive rows below which the correlation is NaN.
 
     Returns:
-        `(N, N)` float32 `[target, source]`: how the source's return of a session goes with the
-        target's return of the next one. NaN as in `masked_correlation`.
+        `(N, N)` `[target, source]`: how the source's return of a session goes with the target's return
+        of the next one, float32, NaN as in `masked_correlation`; and in how many pairs of consecutive rows
+        both are present, uint16.
     """
     equal = np.ones(len(returns) - 1)
     targets, sources = _prepare(returns[1:], equal), _prepare(returns[:-1], equal)
     n = returns.shape[1]
-    correlation = np.empty((n, n), np.float32)
+    correlation, observations = np.empty((n, n), np.float32), np.empty((n, n), np.uint16)
     for start in range(0, n, _BLOCK):
         rows = slice(start, start + _BLOCK)
-        correlation[rows] = _correlation_of(targets.take(rows), sources, min_observations)
-    return correlation
+        correlation[rows], observations[rows] = _correlation_of(targets.take(rows), sources, min_observations)
+    return correlation, observations
 
 
 def column_ranks(returns: Array) -> Array:
@@ -101,18 +101,10 @@ def column_ranks(returns: Array) -> Array:
     Args:
         returns: `(window, N)`, NaN where absent and in the result.
     """
-    ranks: Array = bn.nanrankdata(np.asarray(returns, dtype=np.float64), axis=0)
-    return ranks
-
-
-def common_rows(left: BoolArray, right: BoolArray) -> Float32Array:
-    """Return in how many rows of a window two columns are both present, `(N left, N right)`.
-
-    Args:
-        left: `(window, N left)`.
-        right: `(window, N right)`.
-    """
-    return _common_bits(_packed(left), _packed(right))
+    columns = np.ascontiguousarray(returns.T, dtype=np.float64)
+    ranks = np.empty_like(columns)
+    _rank(columns, np.sort(columns, axis=1), ranks)
+    return np.ascontiguousarray(ranks.T)
 
 
 class _Columns(NamedTuple):
@@ -150,8 +142,8 @@ def _prepare(returns: Array, weight: Array) -> _Columns:
     return _Columns(values, values**2, mask, roots, _packed(present))
 
 
-def _correlation_of(left: _Columns, right: _Columns, min_observations: int) -> Array:
-    """Correlation `(left, right)` from sums over the rows where both are present.
+def _correlation_of(left: _Columns, right: _Columns, min_observations: int) -> tuple[Array, Float32Array]:
+    """Correlation `(left, right)` from sums over the rows where both are present, and the number of these rows.
 
     With weights w of sum W it is (W Σwxy - Σwx Σwy) / sqrt((W Σwx² - (Σwx)²) (W Σwy² - (Σwy)²)).
     """
@@ -162,7 +154,7 @@ def _correlation_of(left: _Columns, right: _Columns, min_observations: int) -> A
     products: Array = left.values.T @ right.values
     enough = np.float32(max(min_observations, 2))
     _divide(products, left_sum, right_sum, left_square, right_square, total, count, enough)
-    return products
+    return products, count
 
 
 def _packed(present: BoolArray) -> Array:
@@ -172,6 +164,29 @@ def _packed(present: BoolArray) -> Array:
     filled[:rows] = present
     eighths = np.packbits(filled, axis=0).reshape(len(filled) // 64, 8, n).transpose(0, 2, 1)
     return np.ascontiguousarray(eighths).view(np.uint64)[..., 0]
+
+
+@compiled
+def _rank(columns: Array, ascending: Array, ranks: Array) -> None:
+    """Look every value up in its sorted row: a fifth of the time of sorting positions.
+
+    All values of a row halve their part of it together, without a branch that the processor would have to guess.
+    """
+    n = columns.shape[1]
+    smaller = np.empty(n, np.int64)
+    for row in range(columns.shape[0]):
+        smaller[:] = 0
+        left = n
+        while left > 0:
+            half = (left + 1) // 2
+            for i in range(n):
+                smaller[i] += half * (ascending[row, smaller[i] + half - 1] < columns[row, i])
+            left -= half
+        for i in range(n):
+            value, last = columns[row, i], smaller[i]
+            while last + 1 < n and ascending[row, last + 1] == value:
+                last += 1
+            ranks[row, i] = np.nan if np.isnan(value) else (smaller[i] + last) / 2 + 1
 
 
 @compiled

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import special
 
 from gogooku_kedro.arrays.compiled import compiled
-from gogooku_kedro.graph.correlation import column_ranks, common_rows, lagged_correlation
+from gogooku_kedro.graph.correlation import column_ranks, lagged_correlation
 from gogooku_kedro.graph.select import Kept, cap_degree
 from gogooku_kedro.typing import Array, IntArray
 
@@ -29,11 +29,9 @@ def lead_lag_neighbours(
         `(N, N)` `[target, source]`: the correlation (0 where it was not tested, and of a stock with
         itself), and the edges.
     """
-    ranks = column_ranks(returns)
-    correlation = lagged_correlation(ranks, max(min_observations - 1, 4))
+    correlation, observations = lagged_correlation(column_ranks(returns), max(min_observations - 1, 4))
     np.fill_diagonal(correlation, np.nan)
-    present = np.isfinite(ranks)
-    found = benjamini_hochberg(correlation, common_rows(present[1:], present[:-1]), fdr)
+    found = benjamini_hochberg(correlation, observations, fdr)
     correlation[np.isnan(correlation)] = 0.0
     found &= correlation != 0 if negative_edges else correlation > 0
     return correlation, cap_degree(found, correlation, k)
@@ -74,8 +72,10 @@ def _candidates(correlation: Array, freedom: float, fdr: float, tests: int) -> I
     Rejected p are at most fdr, so that at most as many are rejected as are no larger, so that rejected p are at
     most that number / m * fdr, and so on. No pair has p <= q below the |r| that has it with the most freedom.
     """
-    positions = _beyond(correlation.ravel(), _least(freedom, fdr))
-    size = np.abs(correlation.ravel()[positions])
+    values = correlation.ravel()
+    possible = _count_beyond(values, _least(freedom, fdr))
+    positions = _beyond(values, _least(freedom, fdr * possible / tests)) if possible else np.empty(0, np.int64)
+    size = np.abs(values[positions])
     while len(positions):
         stay = size >= _least(freedom, fdr * len(positions) / tests)
         if stay.mean() > 0.9:  # hardly fewer
@@ -85,8 +85,17 @@ def _candidates(correlation: Array, freedom: float, fdr: float, tests: int) -> I
 
 
 @compiled
+def _count_beyond(values: Array, least: float) -> int:
+    """How many values have a size of at least `least`."""
+    count = 0
+    for value in values:
+        count += np.abs(value) >= least
+    return count
+
+
+@compiled
 def _beyond(values: Array, least: float) -> IntArray:
-    """Positions of the values whose size is at least `least`."""
+    """Positions of these values."""
     count = 0
     for value in values:
         count += np.abs(value) >= least

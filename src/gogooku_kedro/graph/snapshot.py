@@ -8,7 +8,7 @@ import numpy.typing as npt
 from gogooku_kedro.graph.correlation import correlate
 from gogooku_kedro.graph.lead_lag import lead_lag_neighbours
 from gogooku_kedro.graph.residual import residual_returns
-from gogooku_kedro.graph.select import Kept, cap_degree, nearest_in_sector, nearest_neighbours
+from gogooku_kedro.graph.select import Kept, cap_degree, marked, nearest_in_sector, nearest_neighbours
 from gogooku_kedro.params.graph import GraphParams
 from gogooku_kedro.typing import Array, BoolArray, Float32Array, IntArray, TextArray
 
@@ -74,7 +74,7 @@ def find_edges(window: Window, params: GraphParams) -> Snapshot:
 
 
 def _gather(kept: Kept, correlation: Array, lead: Array, kinds: tuple[Kept, Kept, Kept]) -> Snapshot:
-    target, source = np.nonzero(kept)
+    target, source = marked(kept)
     return Snapshot(
         source.astype(np.int32),
         target.astype(np.int32),
