@@ -26,6 +26,12 @@ class Mutation(NamedTuple):
 
 
 MUTATIONS = {
+    "a gradient of variable selection that goes on through a closed unit": Mutation(
+        "model/vsn_numba.py",
+        "dhidden[t] *= min(hidden[t], ZERO) + ONE",
+        "dhidden[t] *= ONE",
+        "tests/model/test_vsn_cpu.py::test_the_layer_is_the_same_with_them",
+    ),
     "a linear path that is fitted on the validation part too": Mutation(
         "training/linear.py",
         "sums = _sums(_designs(market, train, *read))",

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from gogooku_kedro.model import vsn_cpu
 from gogooku_kedro.training import fit_model
 from gogooku_kedro.training.data import DayChunks
 from tests.model.conftest import model_params
@@ -33,6 +34,12 @@ EXTENDED = {
     "diffusion": {"enabled": True, "hops": 2, "restart": 0.2},
     "learned_graph": {"enabled": True, "k": 2, "perspectives": 2, "penalty": 0.01},
 }
+
+
+@pytest.fixture(autouse=True)
+def _as_on_a_card(monkeypatch):
+    """The processor's own loops read their tensors through numpy; a card does not take them."""
+    monkeypatch.setattr(vsn_cpu, "available", lambda *_: False)
 
 
 class WaitsForTheDeviceError(AssertionError):

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from gogooku_kedro.model import vsn_kernels
+from gogooku_kedro.model import vsn_cpu, vsn_kernels
 from gogooku_kedro.model.dropout import stacked
 from gogooku_kedro.model.grn import GRN
 
@@ -33,12 +33,13 @@ class VariableSelectionNetwork(nn.Module):
     weighted parts, `[v_1 g_1; ...; v_F g_F] U`: no loop over features and no
     `(tokens, F, hidden_size)` tensor. The scale of each network's norm is part of :math:`U_j`.
 
-    The time goes into moving the `(F, feature_size, tokens)` intermediate values, not into products.
-    Tokens lie along the last axis, are worked on in blocks, and only what enters a block is kept for the
-    backward pass, which computes the rest again. With `recompute` off all that the backward pass needs is kept, and
-    there are no blocks: faster on a GPU that has the memory, see `kept_bytes`. Under autocast the intermediate values
-    are in its type and the sums of the norm in float32. On CUDA the kernels of `vsn_kernels` do the same in two passes
-    over what enters the sum, the only wide tensor they keep, whatever `recompute` is.
+    The time goes into moving the `(F, feature_size, tokens)` intermediate values, not into products. On a CPU the
+    compiled loops of `vsn_cpu` go through them once in each direction, in float32; on CUDA the kernels of `vsn_kernels`
+    do, and keep what enters the sum, the only wide tensor. Elsewhere PyTorch does: tokens lie along the last axis, are
+    worked on in blocks, and only what enters a block is kept for the backward pass, which computes the rest again; with
+    `recompute` off all that the backward pass needs is kept, and there are no blocks: faster on a GPU that has the
+    memory, see `kept_bytes`. Under autocast the intermediate values are in its type and the sums of the norm in
+    float32.
 
     Args:
         n_features: Number of features `F`.
@@ -84,7 +85,9 @@ class VariableSelectionNetwork(nn.Module):
         intercept = self.embedding_bias @ self.hidden_weight + self.hidden_bias
         by_feature = (self.embedding, self.embedding_bias, slope, intercept, self.glu_weight, self.glu_bias)
         if self.in_kernels(x.device.type, _kind(x)):
-            mixed = self._parts(x, weights, *by_feature) @ self.projection
+            mixed = vsn_kernels.weighted_parts(x, weights, *self._together(*by_feature), _kind(x)) @ self.projection
+        elif vsn_cpu.available(x.device.type, _kind(x)):
+            mixed = vsn_cpu.mix(x, weights, self.projection, *self._together(*by_feature))
         else:
             mixed = self._mix_by_blocks(x, weights, *by_feature)
         # sum_j v_j U_j (g_j + beta_j): the shift of each network's norm needs no wide tensor.
@@ -104,10 +107,9 @@ class VariableSelectionNetwork(nn.Module):
         """
         return (KEPT if kind is None else kind.itemsize) * tokens * self.embedding.numel()
 
-    def _parts(self, x: Tensor, weights: Tensor, *by_feature: Tensor) -> Tensor:
+    def _together(self, *by_feature: Tensor) -> tuple[Tensor, Tensor]:
         *vectors, glu_weight, glu_bias = by_feature
-        together = torch.cat([each.float() for each in (*vectors, *glu_bias.chunk(2, dim=-1))], dim=1)
-        return vsn_kernels.weighted_parts(x, weights, together, glu_weight, _kind(x))
+        return torch.cat([each.float() for each in (*vectors, *glu_bias.chunk(2, dim=-1))], dim=1), glu_weight
 
     def _mix_by_blocks(self, x: Tensor, weights: Tensor, *by_feature: Tensor) -> Tensor:
         networks = [parameter.transpose(1, 2) for parameter in by_feature]  # channels before tokens
