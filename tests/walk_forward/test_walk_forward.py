@@ -1,8 +1,10 @@
 """Two folds of a random market, trained for one epoch: what they leave, and what is not done twice."""
 
+import gc
 import logging
 import shutil
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +13,7 @@ import pandas as pd
 import pytest
 
 from gogooku_kedro.baselines import table as models
+from gogooku_kedro.baselines.rules import random
 from gogooku_kedro.refusals import sentence_of
 from gogooku_kedro.training import fit_ensemble
 from gogooku_kedro.walk_forward import models as fold_models
@@ -162,6 +165,39 @@ def test_the_folder_follows_data_and_settings_and_not_places(history, splits, tm
     assert {own} == set(same)
 
 
+@pytest.fixture
+def no_collection_of_its_own() -> Iterator[None]:
+    """Cycles, as a trainer leaves them, go when somebody collects them."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collection_of_its_own")
+def test_baselines_of_rows_are_fitted_without_the_tensors_of_the_fold(history, splits, tmp_path, monkeypatch):
+    predict, tensors, of_rows = module.fold_predictions, [], []
+
+    def predicted(market, *arguments):
+        tensors.append(weakref.ref(market.tensors.x))
+        return predict(market, *arguments)
+
+    def fit_rows(context):
+        assert tensors[0]() is None
+        of_rows.append(context)
+        return random(context)
+
+    def fit_sequences(context):
+        tensors.append(weakref.ref(context.tensors().x))
+        return random(context)
+
+    monkeypatch.setattr(module, "fold_predictions", predicted)
+    monkeypatch.setattr(models, "fit_function", lambda model: fit_sequences if model.name == "lstm" else fit_rows)
+    training = training_params(tmp_path, max_epochs=1, chunk_days=16, seeds=[0], refit="none")
+    walk_forward(history, splits[:1], fold_settings(tmp_path, training=training, online_rate=None), tmp_path)
+    assert len(tensors) == 2
+    assert len(of_rows) == sum(bool(model.fit) for model in models.MODELS) - 1
+
+
 def test_a_baseline_that_joins_the_table_is_another_fold(history, splits, tmp_path, monkeypatch):
     settings = fold_settings(tmp_path)
     before = fold_folder("root", splits[0], history, settings)
@@ -201,15 +237,19 @@ def number_of(fold: Any, *_: Any) -> int:
     return fold.number
 
 
+def part_tested(market: Any, *_: Any) -> tuple[int, int]:
+    return market.parts["test"]
+
+
 @pytest.fixture
 def work(history, splits, tmp_path, monkeypatch) -> Callable[[], list[FoldResult]]:
     """The walk-forward below `tmp_path`; after the first time its models and scores are those of that time."""
     given: dict[str, Any] = {}
     replayed(monkeypatch, given, History, "fold", lambda _, number, *__: number)
     replayed(monkeypatch, given, fold_models, "fit_ensemble", lambda _, train, *__: train)
-    replayed(monkeypatch, given, module, "fold_predictions", number_of)
+    replayed(monkeypatch, given, module, "fold_predictions", part_tested)
     replayed(monkeypatch, given, module, "fold_baselines", number_of)
-    replayed(monkeypatch, given, module, "online_predictions", number_of)
+    replayed(monkeypatch, given, module, "online_predictions", part_tested)
     replayed(monkeypatch, given, module, "stack_models", lambda scores, *_: str(scores["date"].min()))
     monkeypatch.setattr(module.time, "monotonic", lambda: 0.0)
     root = tmp_path / "folds"

@@ -17,13 +17,11 @@ from torch import Tensor
 
 from gogooku_kedro.baselines.table import ONLINE
 from gogooku_kedro.columns import HORIZONS, KEYS, SCORES
-from gogooku_kedro.labels.split import part_range
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.params import TrainingParams
-from gogooku_kedro.training import Ensemble, MarketTensors, combine, resolve_device
+from gogooku_kedro.training import Ensemble, Market, MarketTensors, combine, resolve_device
 from gogooku_kedro.training.losses import information_coefficient, over_dates_and_horizons, rank_mse
 from gogooku_kedro.training.tensors import DayChunk
-from gogooku_kedro.walk_forward.refit import Fold
 from gogooku_kedro.walk_forward.store import FoldSettings
 
 
@@ -74,24 +72,21 @@ def online_scores(
         yield day, score[0].float().cpu()
 
 
-def online_predictions(
-    fold: Fold, market: MarketTensors, ensemble: Ensemble, settings: FoldSettings, rate: float
-) -> pd.DataFrame:
+def online_predictions(market: Market, ensemble: Ensemble, settings: FoldSettings, rate: float) -> pd.DataFrame:
     """Return the scores of the models that were updated every session of the test part, seeds averaged by rank.
 
     Returns:
         model, date, code, split, score_<h>d.
     """
-    dates, codes = pd.DatetimeIndex(fold.features.indexes["date"]), fold.features.indexes["code"]
-    days, device = range(*part_range(fold.split, dates, "test")), resolve_device(settings.training.device)
+    tensors, days, device = market.tensors, market.days("test"), resolve_device(settings.training.device)
     frames = []
     for seed_model in ensemble.models_for("test"):
-        model = seed_model.build(fold.manifest["hash"], settings.model).to(device)
+        model = seed_model.build(market.manifest["hash"], settings.model).to(device)
         rows = []
-        for day, score in online_scores(model, market, days, rate, settings.training):
-            here = np.flatnonzero(market.present[day].cpu().numpy())
+        for day, score in online_scores(model, tensors, days, rate, settings.training):
+            here = np.flatnonzero(tensors.present[day].cpu().numpy())
             own = pd.DataFrame(score.numpy()[here], columns=list(SCORES))
-            rows.append(own.assign(date=dates[day], code=codes[here], split="test"))
+            rows.append(own.assign(date=market.dates[day], code=market.codes[here], split="test"))
         frames.append(pd.concat(rows, ignore_index=True))
     return combine(frames).assign(model=ONLINE)[["model", *KEYS, *SCORES]]
 

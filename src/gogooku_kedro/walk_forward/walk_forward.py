@@ -83,12 +83,12 @@ def _run(number: int, split: Split, history: History, settings: FoldSettings, fo
     panel = history.panel.sel(date=fold.features["date"])
     market = fold_market(fold, settings)
     ensemble = fold_ensemble(fold, market, settings, folder)
-    scores, of_seeds = fold_predictions(fold, market, ensemble, settings)
+    scores, of_seeds = fold_predictions(market, ensemble, settings)
     baselines = fold_baselines(fold, panel, settings, market)
     weights = fold_blends(fold, scores, baselines, settings)
     scores, of_seeds, baselines = (table[table["split"] == "test"] for table in (scores, of_seeds, baselines))
     if (rate := settings.online_rate) is not None:
-        updated = online_predictions(fold, market, ensemble, settings, rate)
+        updated = online_predictions(market, ensemble, settings, rate)
         baselines = pd.concat([updated, baselines], ignore_index=True)
     factors = settings.evaluation.factors
     predictions = stack_models(scores, baselines, fold.graph_edges, panel, factors, blends=weights)
