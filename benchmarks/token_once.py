@@ -6,7 +6,7 @@ import torch
 
 from benchmarks.measure import in_turn, write
 from benchmarks.network import chunk, model_params, network
-from gogooku_kedro.training.device import freed_memory_kept
+from gogooku_kedro.freed_memory import freed_memory_kept
 
 CASES = (
     {"stocks": 1000, "days": 16, "window": 20, "features": 64, "hidden": 64},

@@ -12,8 +12,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.measure import peak_gib, write
 from benchmarks.network import SETTINGS, chunk, model_params, network
+from gogooku_kedro.freed_memory import freed_memory_kept
 from gogooku_kedro.params import TrainingParams
-from gogooku_kedro.training.device import freed_memory_kept
 from gogooku_kedro.training.module import CrossSectionModule
 
 DAYS, WINDOW, SESSIONS, REPEATS = 16, 20, 750, 3

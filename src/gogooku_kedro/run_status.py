@@ -28,7 +28,7 @@ REFERENCE = {
 OTHER = 1.5
 """Of every other node."""
 
-MODELS = {"train_model": " of the network", "train_without_graph": " of the network without its graph network"}
+EPOCHS_OF = {"train_model": " of the network", "train_without_graph": " of the network without its graph network"}
 """Node that trains a model -> whose epochs they are."""
 
 State = Literal["running", "finished", "stopped", "failed"]
@@ -149,7 +149,7 @@ class RunStatus:
     def _whose(self) -> str:
         node = self.training["node"].rpartition(".")[2]
         refit = " refit" if self.training.get("refit") else ""
-        return f"{MODELS.get(node, f' in {node}')}, seed {self.training['seed']}{refit}"
+        return f"{EPOCHS_OF.get(node, f' in {node}')}, seed {self.training['seed']}{refit}"
 
     def _trains(self) -> bool:
         return self.training.get("node") == self.node and "epoch" in self.training

@@ -1,13 +1,10 @@
-"""The machine a run trains on: its device and precision, and large tensors on a CPU without new pages every step."""
+"""The machine a run trains on: its device, its precision and its memory."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Literal
 
 import torch
 
-from gogooku_kedro.freed_memory import glibc
 from gogooku_kedro.params import TrainingParams
 
 logger = logging.getLogger(__name__)
@@ -15,11 +12,6 @@ logger = logging.getLogger(__name__)
 Precision = Literal["bf16-mixed", "32-true"]
 
 GIB = 1024**3
-
-TRIM_THRESHOLD, MMAP_MAX = -1, -4
-"""Parameters of glibc's `mallopt`."""
-NEVER, DEFAULT_TRIM, DEFAULT_MMAPS = 2**31 - 1, 64 * 1024**2, 65536
-"""Trim at 2 GiB of free memory at the top only; what glibc's own adjustment ends at; its default."""
 
 
 def resolve_device(device: str, devices: int = 1) -> str:
@@ -133,27 +125,3 @@ def describe_device(device: str, devices: int = 1) -> str:
     """Name the device for logs and reports, with the number of processes where there are several."""
     name = f"cuda ({torch.cuda.get_device_name()})" if device == "cuda" else "cpu"
     return f"{devices} x {name}" if devices > 1 else name
-
-
-@contextmanager
-def freed_memory_kept() -> Iterator[bool]:
-    """Keep freed memory for the next allocation while the context is open, and give it back at its end.
-
-    glibc maps a block of more than 32 MiB anew for every tensor and unmaps it when the tensor goes; the
-    kernel then clears every page of it in every training step. `benchmarks/training_step.py` measures what
-    that costs. On other systems and C libraries nothing changes.
-
-    Yields:
-        Whether the C library has such a setting.
-    """
-    libc = glibc()
-    if libc is not None:
-        libc.mallopt(MMAP_MAX, 0)
-        libc.mallopt(TRIM_THRESHOLD, NEVER)
-    try:
-        yield libc is not None
-    finally:
-        if libc is not None:
-            libc.mallopt(MMAP_MAX, DEFAULT_MMAPS)
-            libc.mallopt(TRIM_THRESHOLD, DEFAULT_TRIM)
-            libc.malloc_trim(0)

@@ -19,6 +19,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from rich.file_proxy import FileProxy
 
+from gogooku_kedro.freed_memory import freed_memory_kept
 from gogooku_kedro.model import ATFTGATFAN
 from gogooku_kedro.params import ModelParams, TrainingParams
 from gogooku_kedro.training.acceleration import TryCompiled, accelerate, matrix_products
@@ -34,7 +35,6 @@ from gogooku_kedro.training.checkpoints import (
 from gogooku_kedro.training.data import DayChunkDataModule, steps_per_epoch
 from gogooku_kedro.training.device import (
     describe_device,
-    freed_memory_kept,
     resolve_cuda_graphs,
     resolve_device,
     resolve_market_memory,
