@@ -32,6 +32,12 @@ MUTATIONS = {
         "dhidden[t] *= ONE",
         "tests/model/test_vsn_cpu.py::test_the_layer_is_the_same_with_them",
     ),
+    "a gradient of the attention that goes to the wrong end of an edge": Mutation(
+        "model/edge_numba.py",
+        "_scatter(before, source, dleft[head, c], start, stop)",
+        "_scatter(before, target, dleft[head, c], start, stop)",
+        "tests/model/test_edge_cpu.py::test_messages_attention_and_gradients_are_those_of_pyg",
+    ),
     "a linear path that is fitted on the validation part too": Mutation(
         "training/linear.py",
         "sums = _sums(_designs(market, train, *read))",

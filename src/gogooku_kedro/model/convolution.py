@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch_geometric.nn import GATConv, GATv2Conv, GINEConv, MessagePassing, SAGEConv, TransformerConv
-from torch_geometric.utils import scatter, softmax
+from torch_geometric.utils import scatter
 
-from gogooku_kedro.model import edge_kernels
+from gogooku_kedro.model import edge_cpu, edge_kernels
 
 EPSILON = 1e-12
 """Keeps a share of nothing, and the logarithm of 0, finite."""
@@ -57,19 +57,32 @@ class AttentiveConvolution(nn.Module):
     def forward(self, h: Tensor, edge_index: Tensor, edge_attr: Tensor) -> tuple[Tensor, Tensor]:
         """Return the message of every stock and the attention of every edge."""
         conv: Any = self.conv  # PyG has no types
-        plain = isinstance(conv, GATv2Conv) and not conv.explain and conv.negative_slope == edge_kernels.SLOPE
-        if plain and edge_kernels.available(h, edge_index, conv.heads, edge_attr.size(1)):
-            return self._by_kernels(h, edge_index, edge_attr)
+        plain = isinstance(conv, GATv2Conv) and not _watched(conv) and conv.negative_slope == edge_kernels.SLOPE
+        kernels = _kernels(h, edge_index, conv.heads, edge_attr.size(1)) if plain and edge_attr.size(1) else None
+        if kernels is not None:
+            return self._by_kernels(kernels, h, edge_index, edge_attr)
         message, (_, alpha) = conv(h, edge_index, edge_attr, return_attention_weights=True)
         return message, alpha
 
-    def _by_kernels(self, h: Tensor, edge_index: Tensor, edge_attr: Tensor) -> tuple[Tensor, Tensor]:
+    def _by_kernels(self, kernels: Any, h: Tensor, edge_index: Tensor, edge_attr: Tensor) -> tuple[Tensor, Tensor]:
         conv: Any = self.conv
         left, right = conv.lin_l(h), conv.lin_r(h)
-        logits = edge_kernels.edge_logits(left, right, edge_index, edge_attr, conv.lin_edge.weight, conv.att)
-        alpha = softmax(logits, edge_index[1], num_nodes=h.size(0))
-        message: Tensor = edge_kernels.edge_sum(left, edge_index, alpha) + conv.bias
+        logits = kernels.edge_logits(left, right, edge_index, edge_attr, conv.lin_edge.weight, conv.att)
+        alpha = kernels.edge_softmax(logits, edge_index, h.size(0))
+        message: Tensor = kernels.edge_sum(left, edge_index, alpha) + conv.bias
         return message, alpha
+
+
+def _watched(layer: Any) -> bool:
+    """Whether an explainer masks the edges of a layer of PyG or looks at its messages."""
+    return bool(layer.explain or layer._message_forward_hooks)
+
+
+def _kernels(states: Tensor, edge_index: Tensor, heads: int, attributes: int = 0) -> Any:
+    """Return the module whose kernels can run, None where PyG has to do it."""
+    if edge_kernels.available(states, edge_index, heads, attributes):
+        return edge_kernels
+    return edge_cpu if edge_cpu.available(states, edge_index) else None
 
 
 class MeanConvolution(nn.Module):
@@ -131,8 +144,10 @@ class NeighbourSum(MessagePassing):  # type: ignore[misc]  # PyG has no types
 
     def forward(self, x: Tensor, edge_index: Tensor, weight: Tensor) -> Tensor:
         """Return the sums."""
-        if not self.explain and edge_kernels.available(x, edge_index, heads=1):
-            return edge_kernels.edge_sum(x, edge_index, weight.unsqueeze(-1))
+        kernels = None if _watched(self) else _kernels(x, edge_index, heads=1)
+        if kernels is not None:
+            summed: Tensor = kernels.edge_sum(x, edge_index, weight.unsqueeze(-1))
+            return summed
         out: Tensor = self.propagate(edge_index, x=x, weight=weight)
         return out
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch_geometric.utils import softmax
 
 from gogooku_kedro.model.dropout import stacked
 from gogooku_kedro.model.triton_trial import triton_works
@@ -61,6 +62,21 @@ def edge_logits(
     """
     logits: Tensor = _Logits.apply(left, right, edge_index, edge_attr, weight, att)  # type: ignore[no-untyped-call]
     return logits
+
+
+def edge_softmax(logits: Tensor, edge_index: Tensor, nodes: int) -> Tensor:
+    """Softmax over the incoming edges of every node, head by head.
+
+    Args:
+        logits: `(E, heads)`.
+        edge_index: `(2, E)`, row 0 = source.
+        nodes: Number of nodes.
+
+    Returns:
+        `(E, heads)`.
+    """
+    share: Tensor = softmax(logits, edge_index[1], num_nodes=nodes)
+    return share
 
 
 def edge_sum(states: Tensor, edge_index: Tensor, weight: Tensor) -> Tensor:
