@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy.stats import norm, rankdata
 
-from gogooku_kedro.training import Ensemble, combine, fit_ensemble, fit_model, predict_parts, train_seed
+from gogooku_kedro.training import Ensemble, combine, fit_ensemble, fit_model, predict_parts, run_logger
 from tests.model.conftest import model_params
 from tests.training.conftest import TRAIN, VALID, FitResult, PowerCut, assert_equal_results, training_params
 
@@ -100,7 +100,7 @@ def test_the_time_budget_is_shared_out(market, model, tmp_path):
 def test_the_mlflow_metrics_of_several_members_are_told_apart(market, model, tmp_path, monkeypatch):
     prefixes = []
     monkeypatch.setattr(mlflow, "active_run", lambda: SimpleNamespace(info=SimpleNamespace(run_id="r")))
-    monkeypatch.setattr(train_seed, "RunLogger", lambda uri, run_id, prefix: prefixes.append(prefix) or False)
+    monkeypatch.setattr(run_logger, "RunLogger", lambda uri, run_id, prefix: prefixes.append(prefix) or False)
     fit(market, model, training_params(tmp_path, seeds=[3, 4], max_epochs=1))
     fit(market, model, training_params(tmp_path, seeds=[5], max_epochs=1))
     assert prefixes == ["seed_3", "seed_4", ""]

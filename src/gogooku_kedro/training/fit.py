@@ -2,13 +2,13 @@
 
 import json
 import logging
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import mlflow
 import pandas as pd
 
 from gogooku_kedro.artifacts import remove_folder, remove_leftovers
@@ -235,5 +235,9 @@ def _announce_gat(model_params: ModelParams) -> None:
 
 
 def _mlflow_run(prefix: str) -> tuple[str, str, str] | None:
+    if "mlflow" not in sys.modules:  # then nobody has opened a run; to import it takes two seconds of a core
+        return None
+    import mlflow  # noqa: PLC0415
+
     run = mlflow.active_run()
     return None if run is None else (mlflow.get_tracking_uri(), run.info.run_id, prefix)

@@ -45,7 +45,6 @@ from gogooku_kedro.training.ensemble import SeedModel, market_sizes
 from gogooku_kedro.training.linear import LinearScores, Mixture, mixture
 from gogooku_kedro.training.module import MONITOR, CrossSectionModule
 from gogooku_kedro.training.predict import predict_days
-from gogooku_kedro.training.run_logger import RunLogger
 from gogooku_kedro.training.streaming import StreamedDataModule, market_bytes, page_locked
 from gogooku_kedro.training.tensors import Days, MarketTensors
 from gogooku_kedro.training.together import EpochsTogether, Loop, Seat, SeatedModule
@@ -348,6 +347,8 @@ def _leave(
 def _logger(job: Job) -> Logger | bool:
     if job.mlflow is None:
         return False
+    from gogooku_kedro.training.run_logger import RunLogger  # noqa: PLC0415  MLflow: only for what is tracked
+
     uri, run_id, prefix = job.mlflow
     return RunLogger(uri, run_id, prefix)
 
