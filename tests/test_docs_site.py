@@ -3,13 +3,12 @@
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.test_makefile import make
 
 pytestmark = pytest.mark.pipeline
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -19,9 +18,9 @@ BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "
 def site(tmp_path_factory) -> Path:
     """The documentation as `make docs` builds it."""
     folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    process = make("docs", f"ARGS=--quiet --site-dir {folder}")
+    said, _ = process.communicate(timeout=280)
+    assert process.returncode == 0, said
     return folder
 
 

@@ -693,12 +693,13 @@ def test_a_test_turns_red(mutation: Mutation, tmp_path: Path):
     file = source / "gogooku_kedro" / mutation.file
     text = file.read_text()
     file.write_text(text.replace(mutation.line, mutation.becomes))
-    options = ["--no-cov", "-x", "-p", "no:cacheprovider"]
+    options = ["-x", "-p", "no:cacheprovider", "--assert=plain"]
     command = [sys.executable, "-m", "pytest", *options, mutation.noticed_by]
     result = subprocess.run(
         command,
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"},
+        env=os.environ
+        | {"PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         check=False,

@@ -30,9 +30,14 @@ def reversal(study) -> pd.DataFrame:
     return score[score.index.get_level_values("date") < "2021-03-01"].reset_index()
 
 
+@pytest.fixture(scope="module")
+def found(study, reversal) -> gk.Evaluation:
+    """What is measured of it."""
+    return gk.evaluate(reversal, study)
+
+
 @pytest.mark.pipeline
-def test_a_copy_of_a_baseline_measures_as_that_baseline(study, reversal):
-    found = gk.evaluate(reversal, study)
+def test_a_copy_of_a_baseline_measures_as_that_baseline(found, reversal):
     own, baseline = (found.metrics["test"][name] for name in ("own", "reversal_1d"))
     for horizon in ("1d", "5d", "10d", "20d"):
         assert own[horizon]["rank_ic"] == pytest.approx(baseline[horizon]["rank_ic"], abs=1e-6)
@@ -99,8 +104,7 @@ def test_a_panel_alone_is_enough(study):
 
 
 @pytest.mark.pipeline
-def test_the_tear_sheet_opens_offline_and_has_every_figure(study, reversal, tmp_path):
-    found = gk.evaluate(reversal, study)
+def test_the_tear_sheet_opens_offline_and_has_every_figure(found, reversal, tmp_path):
     html = gk.tear_sheet(found, path=tmp_path / "sheet.html", horizon="5d").read_text()
     assert "https://" not in html.split("<body>")[1]
     for heading in (
@@ -116,8 +120,7 @@ def test_the_tear_sheet_opens_offline_and_has_every_figure(study, reversal, tmp_
 
 
 @pytest.mark.pipeline
-def test_the_sectors_add_up_to_the_rank_ic_and_the_legs_to_one(study, reversal):
-    found = gk.evaluate(reversal, study)
+def test_the_sectors_add_up_to_the_rank_ic_and_the_legs_to_one(study, found):
     own = found.scores[found.scores["split"] == "test"].assign(model="own")
     (part,) = wide_parts(own, found.ground.labels)
     parts = exposure.sector_contributions(part, 5, study.panel)

@@ -1,8 +1,9 @@
 """On a market with a known answer the model must find the signal, use the graph, and invent nothing.
 
-The settings are those of `conf/base` with fewer epochs: on the default market for the signal, on smaller
-ones where nothing is planted. In 3 epochs the model reaches 1.25, 1.19, 1.01 and 0.90 of the bound without
-the graph at the four horizons, with a t value of 9.3 at one session; in 5 it was 1.36, 1.22, 1.01, 0.86 and 9.5.
+The settings are those of `conf/base` with fewer epochs: on 120 stocks of the default market for the signal, on
+smaller ones where nothing is planted. In 3 epochs the model reaches 1.20, 0.96, 0.87 and 0.77 of the bound without
+the graph at the four horizons, with a t value of 6.8 at one session; on 200 stocks it was 1.25, 1.19, 1.01, 0.90 and
+9.3, and in 5 epochs 1.36, 1.22, 1.01, 0.86 and 9.5.
 """
 
 from pathlib import Path
@@ -76,7 +77,7 @@ def daily_rank_ic(market: Market, p: dict[str, Any]) -> pd.DataFrame:
 
 def test_the_model_finds_the_signal_and_never_beats_the_oracle(tmp_path):
     p = settings(tmp_path, max_epochs=3)
-    market = prepare(p, n_codes=200, start="2018-01-04", end="2022-12-30", seed=1)
+    market = prepare(p, n_codes=120, start="2018-01-04", end="2022-12-30", seed=1)
     daily = daily_rank_ic(market, p)
     bounds = oracle_lib.oracle_bounds(market.oracle, p["labels"].entry)
     for horizon in HORIZONS:
@@ -89,8 +90,11 @@ def test_the_model_finds_the_signal_and_never_beats_the_oracle(tmp_path):
 
 
 def test_without_a_signal_there_is_no_rank_ic(tmp_path):
-    """Three markets without any predictability, three trainings, one t value per horizon."""
-    p = settings(tmp_path, max_epochs=4)
+    """Three markets without any predictability, three trainings, one t value per horizon.
+
+    They are 0.5 and 1.6. A feature whose correlation with the label is 0.1 makes it 27 on the first market alone.
+    """
+    p = settings(tmp_path, max_epochs=2)
     seeds = (11, 12, 13)
     market_days = []
     for seed in seeds:

@@ -130,7 +130,7 @@ def test_portfolios_of_every_model_are_there_at_every_cost(finished_run, metrics
         for model, horizon in product(MODELS, HORIZONS):
             for portfolio in portfolios:
                 figures = shown[part][model][portfolio][horizon]
-                assert set(figures["costs"]) == {"0", "5", "10", "20"}
+                assert set(figures["costs"]) == {"0", "10"}
                 assert figures["days"] == metrics[part][model]["1d"]["days"]
     for name in ("portfolio_equity", "portfolio_drawdown"):
         curves = json.loads((finished_run / f"08_reporting/{name}.json").read_text())["data"]
