@@ -308,7 +308,7 @@ def given(root, name, settings):
 
 
 @pytest.mark.pipeline
-@pytest.mark.parametrize("name", sorted(READS.keys() - {"train_without_graph"}))  # which trains, as `train_model` does
+@pytest.mark.parametrize("name", sorted(READS.keys() - {"train_model"}))
 def test_a_node_reads_no_setting_beyond_what_its_line_says(finished_run, monkeypatch, name):
     lineage_root = Root(finished_run)
     lineage_root.lineage()

@@ -66,16 +66,16 @@ def test_a_run_that_goes_on(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("node", "refit", "whose"),
+    ("node", "name", "refit", "whose"),
     [
-        ("training.train_without_graph", False, "of the network without its graph network, seed 1"),
-        ("training.train_model", True, "of the network, seed 1 refit"),
-        ("walk_forward.train_folds", False, "in train_folds, seed 1"),
+        ("training.train_model", "without graph", False, "of the network without graph, seed 1"),
+        ("training.train_model", "", True, "of the network, seed 1 refit"),
+        ("walk_forward.train_folds", "", False, "in train_folds, seed 1"),
     ],
 )
-def test_the_last_epoch_says_of_which_model_it_is_whatever_runs_now(node, refit, whose):
-    epoch = TRAINING | {"node": node, "refit": refit}
-    for now in ("training.train_without_graph", "report.write_report"):
+def test_the_last_epoch_says_of_which_model_it_is_whatever_runs_now(node, name, refit, whose):
+    epoch = TRAINING | {"node": node, "name": name, "refit": refit}
+    for now in ("training.train_model", "report.write_report"):
         assert status(node=now, training=epoch).lines()[-1] == f"last epoch {whose}: valid/rank_ic 0.0123"
 
 
@@ -115,4 +115,4 @@ def test_what_is_left_follows_the_run_before_the_epochs_and_the_pace():
     assert status(expected=before).remaining(todo) == pytest.approx(40 + 4, abs=0.5)
     by_epoch = status(training=TRAINING).remaining(todo)  # 3 of 12 in a minute; features took twice the reference
     assert by_epoch == pytest.approx(180 + 3, abs=0.5)
-    assert status().remaining(todo) == pytest.approx(2 * 180 - 60 + 3, abs=0.5)
+    assert status().remaining(todo) == pytest.approx(2 * 120 - 60 + 3, abs=0.5)

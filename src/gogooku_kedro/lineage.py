@@ -48,7 +48,7 @@ READS: Mapping[str, tuple[str, ...]] = {
         "model.window",
     ),
     "build_tensors": ("model.gat.edge_attributes", "model.market_gate.enabled"),
-    "train_without_graph": ("model", "training", "ablation.arm_in_run", "ablation.variants.off"),
+    "train_model": ("model", "training", "ablation.arm_in_run", "ablation.variants.off"),
     "make_baseline_settings": ("model.window", "training.refit", "evaluation.seed"),
     "fit_blends": ("evaluation.blend",),
     "predict_oracle": ("labels.entry",),

@@ -15,8 +15,7 @@ from gogooku_kedro.artifacts import atomic_file
 
 FILE = ".status.json"
 REFERENCE = {
-    "train_model": 180.0,
-    "train_without_graph": 120.0,
+    "train_model": 120.0,
     "fit_baselines": 120.0,
     "measure_portfolios": 15.0,
     "measure_days": 11.0,
@@ -28,7 +27,7 @@ REFERENCE = {
 OTHER = 1.5
 """Of every other node."""
 
-EPOCHS_OF = {"train_model": " of the network", "train_without_graph": " of the network without its graph network"}
+EPOCHS_OF = {"train_model": " of the network"}
 """Node that trains a model -> whose epochs they are."""
 
 State = Literal["running", "finished", "stopped", "failed"]
@@ -52,7 +51,7 @@ class RunStatus:
         stage: Of the current node.
         node: Current node.
         node_started: Moment.
-        training: node, seed, refit, epoch, epochs and metrics of the last finished epoch.
+        training: node, seed, name, refit, epoch, epochs and metrics of the last finished epoch.
         left: Seconds left when the status was written, None while nothing is known of them.
         written: Moment.
         go_on: Command that goes on where it ended, if it did not finish.
@@ -149,7 +148,8 @@ class RunStatus:
     def _whose(self) -> str:
         node = self.training["node"].rpartition(".")[2]
         refit = " refit" if self.training.get("refit") else ""
-        return f"{EPOCHS_OF.get(node, f' in {node}')}, seed {self.training['seed']}{refit}"
+        variant = " " * bool(name := self.training.get("name")) + (name or "")
+        return f"{EPOCHS_OF.get(node, f' in {node}')}{variant}, seed {self.training['seed']}{refit}"
 
     def _trains(self) -> bool:
         return self.training.get("node") == self.node and "epoch" in self.training

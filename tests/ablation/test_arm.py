@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gogooku_kedro.ablation.arm import predict_without_graph
+from gogooku_kedro.ablation.arm import train_with_arm
 from gogooku_kedro.baselines.table import WITHOUT_GRAPH
 from gogooku_kedro.params import AblationParams
 from gogooku_kedro.training import Market
@@ -21,7 +21,7 @@ def arm(tmp_path, *, asked: bool = True, gat: bool = True):
     market = Market(lambda: market_tensors(*tables(), ATTRIBUTES), dates, codes, {"hash": "hash"}, (), edges, parts)
     ablation = AblationParams.model_validate(settings_of()["ablation"] | {"arm_in_run": asked})
     model = model_params(gat={"enabled": gat})
-    return market, predict_without_graph(market, model, training_params(tmp_path, max_epochs=1), ablation)
+    return market, train_with_arm(market, model, training_params(tmp_path, max_epochs=1), ablation)[1]
 
 
 def test_it_scores_valid_and_test_of_the_run(tmp_path):

@@ -22,7 +22,7 @@ from tests.conftest import ROOT, settings_of
 MARKED = {
     *("features.engine", "features.scheduler", "features.workers", "features.memory_mb"),
     *("graph.checks", "graph.cache_dir", "training.checkpoint_dir", "training.keep_checkpoints"),
-    *("training.market_memory", "training.cuda_graphs"),
+    *("training.market_memory", "training.cuda_graphs", "training.processes"),
     *("debug.gat_verbose", "walk_forward.folder", "ablation.walk_forward.folder"),
     *("tuning.walk_forward.folder", "tuning.export_to"),
     *("daily.rankings", "daily.sessions"),

@@ -127,6 +127,7 @@ def training_params(folder: Path, **changes: Any) -> TrainingParams:
         "seed": 0,
         "seeds": [],
         "seeds_together": False,
+        "processes": 1,
         "market_memory": "device",
         "max_epochs": 4,
         "patience": 10,

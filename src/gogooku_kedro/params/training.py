@@ -74,6 +74,7 @@ class TrainingParams(Section):
     seed: int = Field(ge=0)
     seeds: tuple[int, ...]
     seeds_together: Literal["auto", True, False]
+    processes: PositiveInt | Literal["auto"] = no_effect()
     market_memory: Literal["device", "host", "auto"] = no_effect()
     max_epochs: PositiveInt
     patience: PositiveInt

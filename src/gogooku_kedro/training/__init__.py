@@ -2,7 +2,7 @@
 
 from gogooku_kedro.training.device import describe_device, resolve_device, resolve_precision
 from gogooku_kedro.training.ensemble import Ensemble, SeedModel
-from gogooku_kedro.training.fit import EnsembleResult, FitResult, fit_ensemble, fit_model
+from gogooku_kedro.training.fit import EnsembleResult, FitResult, fit_ensemble, fit_model, fit_variants
 from gogooku_kedro.training.graph_tensors import GraphTensors
 from gogooku_kedro.training.market import Market, build_market, context_names, model_market, without_labels
 from gogooku_kedro.training.predict import (
@@ -31,6 +31,7 @@ __all__ = [
     "first_read",
     "fit_ensemble",
     "fit_model",
+    "fit_variants",
     "market_tensors",
     "model_market",
     "predict_days",

@@ -117,19 +117,20 @@ class EpochLog(pl.Callback):
     Args:
         seed: Of the model that is trained.
         refit: Whether it has seen the validation part, which then measures nothing.
+        name: Of the variant, empty for the network itself.
     """
 
-    def __init__(self, seed: int, refit: bool = False) -> None:
-        self.seed, self.refit = seed, refit
+    def __init__(self, seed: int, refit: bool = False, name: str = "") -> None:
+        self.seed, self.refit, self.name = seed, refit, name
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log phase, loss, validation rank IC and ICIR, and what the graph does."""
         metrics = trainer.callback_metrics
         assert isinstance(pl_module, CrossSectionModule)
         if self.refit:
-            place = (self.seed, trainer.current_epoch + 1, trainer.max_epochs)
+            place = (self._title(), trainer.current_epoch + 1, trainer.max_epochs)
             told = {"epoch_progress": self._facts(trainer)}
-            logger.info("seed %d refit, epoch %d/%s | loss %.4f", *place, metrics["train/loss"], extra=told)
+            logger.info("%s refit, epoch %d/%s | loss %.4f", *place, metrics["train/loss"], extra=told)
             return
         chosen_by = f"smoothed {metrics[MONITOR]:+.3f}"
         if math.isinf(metrics[MONITOR]):
@@ -138,9 +139,8 @@ class EpochLog(pl.Callback):
         if "gat/attention_entropy" in metrics:
             graph = f" | gat entropy {metrics['gat/attention_entropy']:.3f} degree {metrics['gat/degree']:.1f}"
         logger.info(
-            "seed %d epoch %d/%s %s | loss %.4f | "
-            "valid rank IC %+.4f (1d %+.4f, 5d %+.4f, 20d %+.4f), ICIR %+.3f (%s)%s",
-            self.seed,
+            "%s epoch %d/%s %s | loss %.4f | valid rank IC %+.4f (1d %+.4f, 5d %+.4f, 20d %+.4f), ICIR %+.3f (%s)%s",
+            self._title(),
             trainer.current_epoch + 1,
             trainer.max_epochs,
             pl_module.phase.name,
@@ -155,10 +155,14 @@ class EpochLog(pl.Callback):
             extra={"epoch_progress": self._facts(trainer)},
         )
 
+    def _title(self) -> str:
+        return f"seed {self.seed}{self.name and f' {self.name}'}"
+
     def _facts(self, trainer: pl.Trainer) -> dict[str, Any]:
         shown = ("train/loss",) if self.refit else ("train/loss", "valid/rank_ic", "valid/rank_icir")
         return {
             "seed": self.seed,
+            "name": self.name,
             "refit": self.refit,
             "epoch": trainer.current_epoch + 1,
             "epochs": trainer.max_epochs,

@@ -3,6 +3,7 @@
 import logging
 from typing import Literal
 
+import psutil
 import torch
 
 from gogooku_kedro.params import TrainingParams
@@ -93,6 +94,27 @@ def resolve_seeds_together(training: TrainingParams, needed: int, watched: bool 
     if resolve_device(training.device) != "cuda" or resolve_cuda_graphs(training, watched):
         return False
     return seeds * needed <= free_memory() / 2
+
+
+def resolve_processes(training: TrainingParams, models: int, needed: int) -> int:
+    """Return how many models train at a time, each in a process of its own; 1 is this process, one after the other.
+
+    `auto` is one for every thread that PyTorch has here, as far as half of the free memory allows: the operators of a
+    small model are too short to be shared out among threads. A look at a few batches is not worth a new process.
+
+    Args:
+        training: Settings of the training.
+        models: Models to be trained.
+        needed: Bytes that one process holds, an estimate.
+    """
+    if training.devices > 1 or resolve_device(training.device) == "cuda":
+        return 1
+    if training.processes != "auto":
+        return min(training.processes, models)
+    if training.max_batches is not None:
+        return 1
+    room = int(psutil.virtual_memory().available / 2 // needed)
+    return max(1, min(models, torch.get_num_threads(), room))
 
 
 def resolve_market_memory(training: TrainingParams, device: str, needed: int) -> Literal["device", "host"]:

@@ -2,11 +2,14 @@
 
 import json
 import logging
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import chain, groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
 import pandas as pd
@@ -14,11 +17,13 @@ import pandas as pd
 from gogooku_kedro.artifacts import remove_folder, remove_leftovers
 from gogooku_kedro.model.atft_gat_fan import linear_inputs
 from gogooku_kedro.params import ModelParams, TrainingParams
+from gogooku_kedro.tracking import child_run
 from gogooku_kedro.training.checkpoints import run_key
-from gogooku_kedro.training.device import resolve_device, resolve_seeds_together
+from gogooku_kedro.training.device import resolve_device, resolve_processes, resolve_seeds_together
 from gogooku_kedro.training.ensemble import CONFIG, Ensemble, SeedModel
 from gogooku_kedro.training.launch import run_in_processes
 from gogooku_kedro.training.linear import LinearScores, Mixture, fit_linear, refit_linear
+from gogooku_kedro.training.side_by_side import process_bytes, train_side_by_side
 from gogooku_kedro.training.tensors import Days, MarketTensors
 from gogooku_kedro.training.together import pass_bytes
 from gogooku_kedro.training.train_seed import FINISHED, HISTORY, Job, train_seed_model, train_together
@@ -40,6 +45,13 @@ class EnsembleResult:
 
     ensemble: Ensemble
     history: pd.DataFrame
+
+
+class Way(NamedTuple):
+    """How several models train: in one loop, or in so many processes at a time."""
+
+    together: bool
+    processes: int
 
 
 def fit_model(
@@ -94,7 +106,8 @@ def fit_ensemble(
 
     A finished seed model waits in `training.checkpoint_dir` for the others, so a run that is cut off later
     does not train it again. `training.time_budget_minutes` is shared out equally, except among models that train
-    together (`training.seeds_together`): each equals the model trained alone within rounding.
+    together (`training.seeds_together`) or side by side (`training.processes`): each equals the model trained alone
+    within rounding.
 
     With `training.refit: valid` each of them is trained once more, on all sessions from the begin of the training part
     to the end of the validation part, for the epochs that validation chose; see `Ensemble.models_for`.
@@ -105,41 +118,113 @@ def fit_ensemble(
     Raises:
         ValueError: Also if `isolated` and there is an edge between two stocks.
     """
-    _check_parts(train, model_params)
     if isolated and (market.graph.edge_index[0] != market.graph.edge_index[1]).any():
         raise ValueError("isolated: the graph has edges between different stocks; pass the self loops alone")
+    told: dict[str, Any] = {"train": train, "valid": valid, "feature_hash": feature_hash}
+    told |= {"callbacks": tuple(callbacks), "gat_verbose": gat_verbose, "isolated": isolated}
+    return _fit_variants(market, {"": model_params}, training, told)[0]
+
+
+def fit_variants(
+    market: MarketTensors,
+    train: Days,
+    valid: Days,
+    feature_hash: str,
+    variants: Mapping[str, ModelParams],
+    training: TrainingParams,
+    gat_verbose: bool = False,
+) -> list[EnsembleResult]:
+    """Train variants of the model as `fit_ensemble` does each, all of their models side by side where that can be.
+
+    Args:
+        market: The market; other arguments and errors as of `fit_ensemble`.
+        train: Sessions of the training part.
+        valid: Sessions of the validation part.
+        feature_hash: Hash of the feature manifest, kept with the weights.
+        variants: What the log calls a variant -> its settings. Metrics of the one without a name go to the open MLflow
+            run, those of the others to runs of their names below it.
+        training: Settings of the optimisation, of every variant.
+        gat_verbose: Log every step of the GAT at DEBUG.
+
+    Returns:
+        The results, in the order of the variants.
+    """
+    told: dict[str, Any] = {"train": train, "valid": valid, "feature_hash": feature_hash}
+    told |= {"callbacks": (), "gat_verbose": gat_verbose, "isolated": False}
+    return _fit_variants(market, variants, training, told)
+
+
+def _fit_variants(
+    market: MarketTensors, variants: Mapping[str, ModelParams], training: TrainingParams, told: dict[str, Any]
+) -> list[EnsembleResult]:
     resolve_device(training.device, training.devices)
-    _announce_gat(model_params)
-    seeds = training.all_seeds()
-    together = resolve_seeds_together(training, pass_bytes(market, model_params, training.chunk_days), gat_verbose)
-    share = training.time_budget_minutes
-    if share is not None and not together:
-        share /= len(seeds)
-    common: dict[str, Any] = {
-        "train": train,
-        "valid": valid,
-        "feature_hash": feature_hash,
-        "model_params": model_params,
-        "callbacks": tuple(callbacks),
-        "gat_verbose": gat_verbose,
-        "isolated": isolated,
-        "linear": _linear(market, train, valid, model_params),
+    for params in variants.values():
+        _check_parts(told["train"], params)
+        _announce_gat(params)
+    way = _way(market, variants, training, told["gat_verbose"])
+    remove_leftovers(Path(training.checkpoint_dir))
+    fingerprint = market.fingerprint()
+    with ExitStack() as runs:
+        of_variants = []
+        for name, params in variants.items():
+            if name:
+                runs.enter_context(child_run(name))
+            of_variants.append(_jobs(market, fingerprint, name, params, training, way, told))
+        jobs = list(chain.from_iterable(of_variants))
+        results = dict(zip(map(id, jobs), _trained(market, jobs, way), strict=True))
+        refits: list[list[Job]] = [[] for _ in variants]
+        if training.refit == "valid":
+            refits = [_refits(market, own, [results[id(job)] for job in own], fingerprint) for own in of_variants]
+        again = list(chain.from_iterable(refits))
+        results |= zip(map(id, again), _trained(market, again, way), strict=True)
+    for job in [*jobs, *again]:
+        remove_folder(job.folder)
+    return [
+        _ensemble(training, [results[id(job)] for job in own], [results[id(job)] for job in later])
+        for own, later in zip(of_variants, refits, strict=True)
+    ]
+
+
+def _way(market: MarketTensors, variants: Mapping[str, ModelParams], training: TrainingParams, watched: bool) -> Way:
+    (params, *_), days = variants.values(), training.chunk_days
+    together = resolve_seeds_together(training, pass_bytes(market, params, days), watched)
+    models = len(training.all_seeds()) * len(variants)
+    own = max(process_bytes(market, each, days) for each in variants.values())
+    return Way(together, 1 if together else resolve_processes(training, models, own))
+
+
+def _jobs(
+    market: MarketTensors,
+    fingerprint: str,
+    name: str,
+    params: ModelParams,
+    training: TrainingParams,
+    way: Way,
+    told: dict[str, Any],
+) -> list[Job]:
+    seeds, share = training.all_seeds(), training.time_budget_minutes
+    if share is not None and not way.together:
+        share /= math.ceil(len(seeds) / way.processes)
+    told = told | {
+        "model_params": params,
+        "name": name,
+        "linear": _linear(market, told["train"], told["valid"], params),
     }
-    fingerprint, jobs = market.fingerprint(), []
+    jobs = []
     for seed in seeds:
         own = training.model_copy(update={"seed": seed, "seeds": (), "time_budget_minutes": share})
         mlflow_run = _mlflow_run(f"seed_{seed}" if len(seeds) > 1 else "")
-        jobs.append(_in_its_folder(Job(Path(), training=own, mlflow=mlflow_run, **common), fingerprint))
-    remove_leftovers(Path(training.checkpoint_dir))
-    results = _trained(market, jobs, together)
-    again = _refits(market, jobs, results, fingerprint) if training.refit == "valid" else []
-    refitted = tuple(result.seed_model for result in _trained(market, again, together))
-    for job in [*jobs, *again]:
-        remove_folder(job.folder)
+        jobs.append(_in_its_folder(Job(Path(), training=own, mlflow=mlflow_run, **told), fingerprint))
+    return jobs
+
+
+def _ensemble(training: TrainingParams, results: Sequence[FitResult], refitted: Sequence[FitResult]) -> EnsembleResult:
+    seeds = training.all_seeds()
     histories = [result.history.assign(seed=seed) for seed, result in zip(seeds, results, strict=True)]
     history = pd.concat(histories, ignore_index=True)
     history.insert(0, "seed", history.pop("seed"))
-    return EnsembleResult(Ensemble(tuple(result.seed_model for result in results), refitted), history)
+    models = (tuple(result.seed_model for result in part) for part in (results, refitted))
+    return EnsembleResult(Ensemble(*models), history)
 
 
 def _in_its_folder(job: Job, fingerprint: str) -> Job:
@@ -171,25 +256,24 @@ def _refits(market: MarketTensors, jobs: Sequence[Job], chosen: Sequence[FitResu
     return again
 
 
-def _trained(market: MarketTensors, jobs: list[Job], together: bool) -> list[FitResult]:
-    _train_unfinished(market, jobs, together)
-    return [_take(job) for job in jobs]
-
-
-def _train_unfinished(market: MarketTensors, jobs: list[Job], together: bool) -> None:
+def _trained(market: MarketTensors, jobs: list[Job], way: Way) -> list[FitResult]:
     to_do = [job for job in jobs if not _is_finished(job)]
-    if together and len(to_do) > 1:
-        train_together(market, to_do)
+    if way.together and len(to_do) > 1:
+        for _, own in groupby(to_do, key=lambda job: job.name):
+            train_together(market, list(own))
+    elif way.processes > 1 and len(to_do) > 1:
+        train_side_by_side(market, to_do, way.processes)
     else:
         for job in to_do:
             _train_by_itself(market, job)
+    return [_take(job) for job in jobs]
 
 
 def _is_finished(job: Job) -> bool:
     finished = job.folder / FINISHED
     if not (finished / CONFIG).exists():
         return False
-    logger.info("the model of seed %d is finished already: %s", job.training.seed, finished)
+    logger.info("the model of %s is finished already: %s", job.title, finished)
     return True
 
 

@@ -88,6 +88,7 @@ class Job:
             the validation part chooses the epoch.
         linear: Scores beside the network's, with `model.linear_path`.
         mixture: Of a refit, how they are mixed; None: validation chooses.
+        name: What the log calls a variant of the network beside its seed; empty for the network itself.
     """
 
     folder: Path
@@ -103,6 +104,12 @@ class Job:
     epochs: int | None = None
     linear: LinearScores | None = None
     mixture: Mixture | None = None
+    name: str = ""
+
+    @property
+    def title(self) -> str:
+        """What the log calls the model."""
+        return f"seed {self.training.seed}{self.name and f' {self.name}'}"
 
 
 def train_seed_model(market: MarketTensors, job: Job) -> None:
@@ -233,7 +240,7 @@ def _trainer(job: Job, callbacks: list[pl.Callback], seat: Seat | None) -> pl.Tr
     precision = resolve_precision(training.precision, device)
     epochs, extent = (training.max_epochs, "at most") if job.epochs is None else (job.epochs, "on train and valid")
     where = describe_device(device, training.devices)
-    logger.info("seed %d trains on %s, %s: %d epochs %s", training.seed, where, precision, epochs, extent)
+    logger.info("%s trains on %s, %s: %d epochs %s", job.title, where, precision, epochs, extent)
     interactive = sys.stdout.isatty() and seat is None and not isinstance(sys.stdout, FileProxy)  # a run's own bar
     return pl.Trainer(
         accelerator="gpu" if device == "cuda" else "cpu",
@@ -259,7 +266,7 @@ def _trainer(job: Job, callbacks: list[pl.Callback], seat: Seat | None) -> pl.Tr
             AveragedWeights(training.ema_decay),
             InformationFlow(job.isolated),
             TryCompiled(training.compile),
-            EpochLog(training.seed, refit=job.epochs is not None),
+            EpochLog(training.seed, refit=job.epochs is not None, name=job.name),
             *([TQDMProgressBar(leave=False)] if interactive else []),
             *callbacks,
             *job.callbacks,
@@ -292,8 +299,8 @@ def _say_if_time_is_up(timer: Timer, job: Job, epochs: int, checkpoints: EpochCh
     remaining = timer.time_remaining()
     if remaining is not None and remaining <= 0 and epochs < job.training.max_epochs:
         logger.info(
-            "seed %d: training.time_budget_minutes: %.4g spent in epoch %d of %d; the best epoch so far, %d, is kept",
-            job.training.seed,
+            "%s: training.time_budget_minutes: %.4g spent in epoch %d of %d; the best epoch so far, %d, is kept",
+            job.title,
             job.training.time_budget_minutes,
             epochs,
             job.training.max_epochs,
@@ -309,7 +316,7 @@ def _mix(model: ATFTGATFAN, market: MarketTensors, job: Job, linear: LinearScore
         scored = predict_days(model.eval(), market, days, resolve_device(job.training.device))
         network = torch.stack([score for _, score, _ in scored])
         mixed = mixture(network, linear.valid, market.target[slice(*job.valid)].cpu())
-        logger.info("seed %d: linear scores have %g times the network's weight", job.training.seed, mixed.share)
+        logger.info("%s: linear scores have %g times the network's weight", job.title, mixed.share)
     model.cpu()
     sizes = torch.tensor(mixed.linear).repeat(len(linear.weight) // len(mixed.linear))
     model.linear_path.mix(linear.weight * sizes.unsqueeze(1), torch.tensor(mixed.network))

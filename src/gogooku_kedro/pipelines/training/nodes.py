@@ -31,34 +31,20 @@ def build_tensors(
 
 
 def train_model(
-    market_tensors: Market, model: ModelParams, training: TrainingParams, debug: DebugParams
-) -> tuple[Models, pd.DataFrame]:
-    """Train ATFT-GAT-FAN on the training part, once per seed; the validation part chooses the epoch."""
-    from gogooku_kedro.training import fit_ensemble
+    market_tensors: Market, model: ModelParams, training: TrainingParams, debug: DebugParams, ablation: AblationParams
+) -> tuple[Models, pd.DataFrame, pd.DataFrame]:
+    """Train ATFT-GAT-FAN on the training part, once per seed; the validation part chooses the epoch.
 
-    result = fit_ensemble(
-        market_tensors.tensors,
-        market_tensors.parts["train"],
-        market_tensors.parts["valid"],
-        market_tensors.manifest["hash"],
-        model,
-        training,
-        gat_verbose=debug.gat_verbose,
-    )
-    return result.ensemble, result.history
-
-
-def train_without_graph(
-    market_tensors: Market, model: ModelParams, training: TrainingParams, ablation: AblationParams
-) -> pd.DataFrame:
-    """Train and score the ablation's variant `off` on the same sessions with the same seeds, where it is asked for.
+    Where it is asked for, the ablation's variant `off` is trained beside it with the same seeds, and scored.
 
     Returns:
-        model, date, code, split, score_<h>d; no row without `ablation.arm_in_run` or without a GAT to leave out.
+        The network; its epochs; the scores of the variant: model, date, code, split, score_<h>d, no row without
+        `ablation.arm_in_run` or without a GAT to leave out.
     """
-    from gogooku_kedro.ablation.arm import predict_without_graph
+    from gogooku_kedro.ablation.arm import train_with_arm
 
-    return predict_without_graph(market_tensors, model, training, ablation)
+    result, without_graph = train_with_arm(market_tensors, model, training, ablation, debug.gat_verbose)
+    return result.ensemble, result.history, without_graph
 
 
 def predict_scores(

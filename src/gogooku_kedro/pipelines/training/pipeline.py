@@ -20,8 +20,8 @@ def create_pipeline() -> Pipeline:
         [
             node(
                 nodes.train_model,
-                ["market_tensors", *settings, "params:debug"],
-                ["ensemble", "training_history"],
+                ["market_tensors", *settings, "params:debug", "params:ablation"],
+                ["ensemble", "training_history", "predictions_without_graph"],
                 name="train_model",
                 tags=["gpu"],
             ),
@@ -30,13 +30,6 @@ def create_pipeline() -> Pipeline:
                 ["ensemble", "market_tensors", *settings],
                 ["predictions", "seed_predictions"],
                 name="predict_scores",
-                tags=["gpu"],
-            ),
-            node(
-                nodes.train_without_graph,
-                ["market_tensors", *settings, "params:ablation"],
-                "predictions_without_graph",
-                name="train_without_graph",
                 tags=["gpu"],
             ),
         ],
