@@ -64,7 +64,8 @@ def daily_rank_ic(market: Market, p: dict[str, Any]) -> pd.DataFrame:
     tensors = training_nodes.build_tensors(
         market.features, market.labels, market.edges, market.split, market.manifest, p["model"]
     )
-    ensemble, _ = training_nodes.train_model(tensors, p["model"], p["training"], p["debug"])
+    alone = p["ablation"].model_copy(update={"arm_in_run": False})
+    ensemble, _, _ = training_nodes.train_model(tensors, p["model"], p["training"], p["debug"], alone)
     predictions, _ = training_nodes.predict_scores(ensemble, tensors, p["model"], p["training"])
     frames = [
         predictions.assign(model="model"),
