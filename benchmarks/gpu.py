@@ -242,8 +242,8 @@ class EpochClock(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Note the time of an epoch's line."""
-        if str(record.msg).startswith("seed %d epoch ") and isinstance(record.args, tuple):
-            self.ends[int(str(record.args[1]))] = time.perf_counter()
+        if (facts := getattr(record, "epoch_progress", None)) is not None:
+            self.ends[facts["epoch"]] = time.perf_counter()
 
 
 @contextmanager

@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     if arguments.file is None:
         made_up_file(file, arguments.stocks, arguments.sessions)
     root = Path(__file__).parents[1]
-    training = {"device": "cpu", "max_epochs": arguments.epochs, "max_batches": arguments.batches}
+    training = {"device": "cpu", "processes": 1, "max_epochs": arguments.epochs, "max_batches": arguments.batches}
     settings: dict[str, Any] = {
         "ohlcv_path": str(file),
         "data_root": str(arguments.data_root or folder / "data"),

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gogooku_kedro.model import vsn_cpu
+from gogooku_kedro.model import edge_cpu, vsn_cpu
 from gogooku_kedro.training import fit_model
 from gogooku_kedro.training.data import DayChunks
 from tests.model.conftest import model_params
@@ -39,7 +39,8 @@ EXTENDED = {
 @pytest.fixture(autouse=True)
 def _as_on_a_card(monkeypatch):
     """The processor's own loops read their tensors through numpy; a card does not take them."""
-    monkeypatch.setattr(vsn_cpu, "available", lambda *_: False)
+    for module in (vsn_cpu, edge_cpu):
+        monkeypatch.setattr(module, "available", lambda *_: False)
 
 
 class WaitsForTheDeviceError(AssertionError):

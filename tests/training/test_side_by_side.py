@@ -99,6 +99,22 @@ def test_the_time_budget_is_that_of_the_longest_row_of_models(market, model, tmp
         assert [job.training.time_budget_minutes for job in jobs] == [minutes] * 3
 
 
+class Count(pl.Callback):
+    """What a caller looks at afterwards."""
+
+    epochs = 0
+
+    def on_train_epoch_end(self, trainer, pl_module) -> None:
+        self.epochs += 1
+
+
+def test_callbacks_are_called_here_unless_processes_are_asked_for(market, model, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    settings, count = training_params(tmp_path, seeds=[0, 1], max_epochs=1, processes="auto"), Count()
+    fit_ensemble(market, TRAIN, VALID, "h", model, settings, [count])
+    assert count.epochs == 2
+
+
 @pytest.mark.parametrize(
     ("settings", "threads", "free", "processes"),
     [

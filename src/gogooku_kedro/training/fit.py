@@ -78,7 +78,8 @@ def fit_model(
         model_params: Settings of the model.
         training: Settings of the optimisation. With `devices` above 1 new processes train, so a script
             that calls this needs `if __name__ == "__main__":`.
-        callbacks: Further Lightning callbacks; of a class that can be imported when `devices` is above 1.
+        callbacks: Further Lightning callbacks; of a class that can be imported when `devices` is above 1. With them
+            `training.processes: auto` starts no processes.
         gat_verbose: Log every step of the GAT at DEBUG.
 
     Raises:
@@ -161,7 +162,7 @@ def _fit_variants(
     for params in variants.values():
         _check_parts(told["train"], params)
         _announce_gat(params)
-    way = _way(market, variants, training, told["gat_verbose"])
+    way = _way(market, variants, training, told)
     remove_leftovers(Path(training.checkpoint_dir))
     fingerprint = market.fingerprint()
     with ExitStack() as runs:
@@ -185,12 +186,18 @@ def _fit_variants(
     ]
 
 
-def _way(market: MarketTensors, variants: Mapping[str, ModelParams], training: TrainingParams, watched: bool) -> Way:
+def _way(
+    market: MarketTensors, variants: Mapping[str, ModelParams], training: TrainingParams, told: Mapping[str, Any]
+) -> Way:
     (params, *_), days = variants.values(), training.chunk_days
-    together = resolve_seeds_together(training, pass_bytes(market, params, days), watched)
+    together = resolve_seeds_together(training, pass_bytes(market, params, days), told["gat_verbose"])
+    if together or (
+        told["callbacks"] and training.processes == "auto"
+    ):  # what callbacks note, the caller wants to read
+        return Way(together, 1)
     models = len(training.all_seeds()) * len(variants)
     own = max(process_bytes(market, each, days) for each in variants.values())
-    return Way(together, 1 if together else resolve_processes(training, models, own))
+    return Way(together, resolve_processes(training, models, own))
 
 
 def _jobs(
