@@ -49,7 +49,7 @@ def test_freed_memory_stays_while_the_context_is_open_and_goes_at_its_end():
     with freed_memory_kept() as kept:
         assert kept
         torch.ones(200 * MIB // 4)
-        assert resident() > before + 180
+        assert resident() > before + 100  # some of it may be memory that was free before
     assert resident() < before + 20
 
 
