@@ -47,7 +47,8 @@ train-optimized: setup  ## the production settings, in the background; kedro sta
 		rm $(LOGS)/train-optimized.pid; cat $(LOGS)/train-optimized.log; wait $$pid; \
 	fi
 
-TESTS  := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+# A thread each: the operators of small models are too short to be shared out, and cores are taken by the workers.
+TESTS  := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test: setup           ## all tests, in two processes; make test WORKERS=8
 	$(TESTS) $(ARGS)

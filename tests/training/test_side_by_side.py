@@ -28,9 +28,16 @@ def weights_of(models):
     return [(model.training["seed"], *each) for model in models for each in sorted(model.weights.items())]
 
 
+@pytest.fixture(autouse=True)
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def test_models_end_as_one_after_the_other_also_when_a_process_fails(market, model, tmp_path, caplog):
     """Two seeds of the network; what fails in a process fails here, and goes on another time."""
-    torch.set_num_threads(1)
     caplog.set_level("INFO", logger="gogooku_kedro")
     settings = {"seeds": [0, 1], "max_epochs": 2}
     alone = fit_ensemble(market, TRAIN, VALID, "h", model, training_params(tmp_path / "1", **settings))
