@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from gogooku_kedro.model import vsn_cpu, vsn_kernels, vsn_numba
+from gogooku_kedro.model.loops import shared_out
 from gogooku_kedro.model.vsn import VariableSelectionNetwork, _mix
 
 NAMES = ("output", "x", "weights", "projection", "vectors", "GLU")
@@ -72,7 +73,7 @@ def test_the_number_of_threads_changes_no_bit(threads, monkeypatch):
         with vsn_cpu._workers() as workers:
             assert (workers is not None) == (number > 1)
             loop = vsn_numba.backward
-            vsn_cpu._by_features(workers, loop, (*columns, vectors, glu, parts, dparts, *gradients), True)
+            shared_out(loop, (*columns, vectors, glu, parts, dparts, *gradients), True, workers=workers)
         results.append((parts, dparts, *gradients))
     for one, other in zip(*results, strict=True):
         assert torch.equal(one, other)

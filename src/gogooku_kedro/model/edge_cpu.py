@@ -5,13 +5,13 @@ The functions are those of `edge_kernels`, which writes them for CUDA; the loops
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from gogooku_kedro.model import edge_numba
+from gogooku_kedro.model.loops import in_turn, shared_out
 
 
 def available(states: Tensor, edge_index: Tensor) -> bool:
@@ -43,7 +43,7 @@ def edge_sum(states: Tensor, edge_index: Tensor, weight: Tensor) -> Tensor:
 class _Logits(torch.autograd.Function):
     @staticmethod
     def vmap(info: Any, places: tuple[int | None, ...], *inputs: Any) -> tuple[Tensor, int]:
-        return _in_turn(_Logits, info.batch_size, places, inputs)
+        return in_turn(_Logits.apply, info.batch_size, places, inputs)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -72,7 +72,7 @@ class _Logits(torch.autograd.Function):
 class _Softmax(torch.autograd.Function):
     @staticmethod
     def vmap(info: Any, places: tuple[int | None, ...], *inputs: Any) -> tuple[Tensor, int]:
-        return _in_turn(_Softmax, info.batch_size, places, inputs)
+        return in_turn(_Softmax.apply, info.batch_size, places, inputs)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -101,7 +101,7 @@ class _Softmax(torch.autograd.Function):
 class _Sum(torch.autograd.Function):
     @staticmethod
     def vmap(info: Any, places: tuple[int | None, ...], *inputs: Any) -> tuple[Tensor, int]:
-        return _in_turn(_Sum, info.batch_size, places, inputs)
+        return in_turn(_Sum.apply, info.batch_size, places, inputs)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -126,17 +126,6 @@ class _Sum(torch.autograd.Function):
         return _nodes(dstates), None, dweights.t()
 
 
-def _in_turn(
-    function: type[torch.autograd.Function], models: int, places: tuple[int | None, ...], inputs: tuple[Any, ...]
-) -> tuple[Tensor, int]:
-    """Of several models in one, each in its turn."""
-    each = [
-        [given if place is None else given.select(place, model) for place, given in zip(places, inputs, strict=True)]
-        for model in range(models)
-    ]
-    return torch.stack([function.apply(*of_model) for of_model in each]), 0
-
-
 def _turned(
     left: Tensor, right: Tensor, edge_index: Tensor, edge_attr: Tensor, weight: Tensor, att: Tensor
 ) -> tuple[Tensor, ...]:
@@ -157,13 +146,9 @@ def _nodes(turned: Tensor) -> Tensor:
 
 
 def _by_heads(loop: Callable[..., None], given: Sequence[Tensor], *more: int) -> None:
-    """Run a loop in PyTorch's number of threads, each with heads of its own: their number changes no result."""
-    arrays = [each.detach().numpy() for each in given]
-    heads = len(arrays[0])
-    threads = min(torch.get_num_threads(), heads)
-    if threads == 1:
-        loop(*arrays, *more, 0, heads)
+    """Run a loop in PyTorch's number of threads, each with heads of its own."""
+    if min(torch.get_num_threads(), len(given[0])) == 1:
+        shared_out(loop, given, *more, workers=None)
         return
-    bounds = [heads * each // threads for each in range(threads + 1)]
-    with ThreadPoolExecutor(threads) as workers:
-        list(workers.map(lambda part: loop(*arrays, *more, *part), pairwise(bounds)))
+    with ThreadPoolExecutor(torch.get_num_threads()) as workers:
+        shared_out(loop, given, *more, workers=workers)

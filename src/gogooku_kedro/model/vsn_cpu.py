@@ -5,16 +5,15 @@ of tokens that stays in the processor's cache, and a product; the backward pass 
 nothing wide is kept.
 """
 
-from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from gogooku_kedro.model import vsn_numba
+from gogooku_kedro.model.loops import in_turn, shared_out
 
 BLOCK = 512
 """Tokens of a block: their weighted parts and a gradient of the same size are in the cache together."""
@@ -59,7 +58,7 @@ class _Mix(torch.autograd.Function):
             for rows in _blocks(len(x)):
                 columns = _columns(x[rows]), _columns(weights[rows])
                 parts = _wide(columns[0], glu_weight)
-                _by_features(workers, vsn_numba.forward, (*columns, *networks, parts))
+                shared_out(vsn_numba.forward, (*columns, *networks, parts), workers=workers)
                 mixed[rows] = (projection.t() @ parts.flatten(0, 1)).t()
         return mixed
 
@@ -69,15 +68,7 @@ class _Mix(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, places: tuple[int | None, ...], *inputs: Tensor) -> tuple[Tensor, int]:
-        """Of several models in one, each in its turn."""
-        each = [
-            [
-                tensor if place is None else tensor.select(place, model)
-                for place, tensor in zip(places, inputs, strict=True)
-            ]
-            for model in range(info.batch_size)
-        ]
-        return torch.stack([mix(*of_model) for of_model in each]), 0
+        return in_turn(mix, info.batch_size, places, inputs)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -93,9 +84,8 @@ class _Mix(torch.autograd.Function):
                 parts, dparts = _wide(columns[0], glu_weight), _wide(columns[0], glu_weight)
                 torch.mm(projection, gradient[rows].t(), out=dparts.flatten(0, 1))
                 of_columns = torch.empty_like(columns[0]), torch.empty_like(columns[1])
-                _by_features(
-                    workers, vsn_numba.backward, (*columns, *networks, parts, dparts, *of_columns, *sums), of_x
-                )
+                given = (*columns, *networks, parts, dparts, *of_columns, *sums)
+                shared_out(vsn_numba.backward, given, of_x, workers=workers)
                 dprojection.addmm_(parts.flatten(0, 1), gradient[rows])
                 dx[rows], dweights[rows] = (each.t() for each in of_columns)
         return dx if of_x else None, dweights, dprojection, *sums
@@ -116,11 +106,3 @@ def _wide(columns: Tensor, glu_weight: Tensor) -> Tensor:
 
 def _workers() -> AbstractContextManager[Executor | None]:
     return ThreadPoolExecutor(torch.get_num_threads()) if torch.get_num_threads() > 1 else nullcontext()
-
-
-def _by_features(workers: Executor | None, loop: Callable[..., None], tensors: Sequence[Tensor], *more: bool) -> None:
-    arrays = [each.detach().numpy() for each in tensors]
-    features, threads = len(arrays[0]), torch.get_num_threads() if workers else 1
-    bounds = [features * each // threads for each in range(threads + 1)]
-    parts = [(*arrays, *more, first, last) for first, last in pairwise(bounds)]
-    list((workers.map if workers else map)(lambda part: loop(*part), parts))

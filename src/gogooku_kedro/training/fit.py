@@ -191,9 +191,8 @@ def _way(
 ) -> Way:
     (params, *_), days = variants.values(), training.chunk_days
     together = resolve_seeds_together(training, pass_bytes(market, params, days), told["gat_verbose"])
-    if together or (
-        told["callbacks"] and training.processes == "auto"
-    ):  # what callbacks note, the caller wants to read
+    looked_at = told["callbacks"] and training.processes == "auto"  # the caller wants to read what callbacks note
+    if together or looked_at:
         return Way(together, 1)
     models = len(training.all_seeds()) * len(variants)
     own = max(process_bytes(market, each, days) for each in variants.values())
