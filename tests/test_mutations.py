@@ -376,8 +376,8 @@ MUTATIONS = {
     ),
     "the oracle is a trial": Mutation(
         "backtest/summary.py",
-        'candidates = table[~table["model"].isin(models.oracles())]',
-        "candidates = table",
+        "if one.split == split and one.model not in left_out:",
+        "if one.split == split:",
         "tests/backtest/test_summary.py::test_trials_are_counted_without_the_oracle_and_without_the_missing",
     ),
     "the lag of one session for all horizons": Mutation(
@@ -640,8 +640,8 @@ MUTATIONS = {
     ),
     "the trials of a tuning do not count as luck": Mutation(
         "backtest/summary.py",
-        "expected_best_sharpe(by_chance, len(values) + tuned)",
-        "expected_best_sharpe(by_chance, len(values))",
+        "trials = len(ratios) + tuned",
+        "trials = len(ratios)",
         "tests/backtest/test_summary.py::test_trials_of_a_tuning_of_the_same_data_count_and_make_the_deflated_ratio_smaller",
     ),
     "a trial that was cut off begins at its first fold": Mutation(

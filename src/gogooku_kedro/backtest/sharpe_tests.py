@@ -7,13 +7,14 @@ only `SharpeIntervals` annualises, on its way out.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from arch.bootstrap import StationaryBootstrap
 from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
-from gogooku_kedro.metrics.significance import MIN_DAYS, block_length, icir, percentiles
+from gogooku_kedro.metrics.significance import MIN_DAYS, block_lengths, icir, percentiles
 from gogooku_kedro.typing import FloatArray
 
 EULER_MASCHERONI = 0.5772156649015329
@@ -98,24 +99,38 @@ class SharpeIntervals:
         self._confidence = confidence
         self._drawn: dict[tuple[int, int], FloatArray] = {}
 
-    def of(self, returns: ArrayLike, horizon: int) -> tuple[float, float]:
-        """Return the interval (low, high) of the annualised Sharpe ratio of daily returns (date,).
+    def of(self, series: Sequence[ArrayLike], horizon: int) -> list[tuple[float, float]]:
+        """Return the intervals (low, high) of the annualised Sharpe ratios of series of daily returns, each (date,).
 
         (NaN, NaN) with fewer than `MIN_DAYS` sessions or two blocks, or when the returns do not vary.
         """
-        values = np.asarray(returns, dtype=np.float64)
-        values = values[np.isfinite(values)]
-        n = len(values)
-        if n < MIN_DAYS or np.ptp(values) == 0.0:
-            return math.nan, math.nan
-        block = block_length(values, horizon)
-        times = self._times_drawn(n, block)
-        centred = values - values.mean()
-        mean = times @ centred / n
-        variance = (times @ centred**2 / n - mean**2) * n / (n - 1)
-        ratio = (mean + values.mean()) / np.sqrt(variance.clip(min=0.0))
-        low, high = percentiles(ratio, icir(values), n, block, self._confidence)
-        return low * self._scale, high * self._scale
+        found = [(math.nan, math.nan)] * len(series)
+        by_length: dict[int, list[int]] = {}
+        returns = [np.asarray(one, dtype=np.float64) for one in series]
+        returns = [one[np.isfinite(one)] for one in returns]
+        for place, one in enumerate(returns):
+            if len(one) >= MIN_DAYS and np.ptp(one) > 0.0:
+                by_length.setdefault(len(one), []).append(place)
+        for places in by_length.values():
+            of_one_length = np.stack([returns[place] for place in places])
+            blocks = block_lengths(of_one_length, horizon)
+            for block in np.unique(blocks):
+                own = np.flatnonzero(blocks == block)
+                for row, ends in zip(own, self._of_one_block(of_one_length[own], int(block)), strict=True):
+                    found[places[row]] = ends
+        return found
+
+    def _of_one_block(self, values: FloatArray, block: int) -> list[tuple[float, float]]:
+        """Intervals of series (series, date) of one length and block."""
+        n = values.shape[1]
+        times, means = self._times_drawn(n, block), values.mean(axis=1, keepdims=True)
+        centred = values - means
+        mean = centred @ times.T / n
+        variance = (centred**2 @ times.T / n - mean**2) * n / (n - 1)
+        ratios = (mean + means) / np.sqrt(variance.clip(min=0.0))
+        of_days = zip(ratios, values, strict=True)
+        ends = [percentiles(draws, icir(one), n, block, self._confidence) for draws, one in of_days]
+        return [(low * self._scale, high * self._scale) for low, high in ends]
 
     def _times_drawn(self, n: int, block: int) -> FloatArray:
         if (n, block) not in self._drawn:

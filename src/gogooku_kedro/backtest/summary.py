@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,10 +24,12 @@ from gogooku_kedro.columns import horizon_sessions
 from gogooku_kedro.metrics.align import check_columns
 from gogooku_kedro.metrics.daily import number
 from gogooku_kedro.metrics.significance import sharpe
+from gogooku_kedro.typing import FloatArray
 
 logger = logging.getLogger(__name__)
 
 _KEYS = ["split", "model", "portfolio", "horizon"]
+_FIGURES = [name for name in PORTFOLIO_COLUMNS if name not in (*_KEYS, "date")]
 
 
 def summarise_portfolios(
@@ -54,22 +56,43 @@ def summarise_portfolios(
         that does not exist is None.
     """
     check_columns(portfolio_returns, PORTFOLIO_COLUMNS, "portfolio returns")
-    table = portfolio_returns.assign(active=portfolio_returns["net"] - portfolio_returns["benchmark"])
-    trials = count_trials(table, tuned)
+    held = list(_portfolios(portfolio_returns))
+    trials = _count_trials(held, tuned)
     intervals = SharpeIntervals(sessions_per_year, replications, seed=seed)
     summary: dict[str, Any] = {"trials": trials}
-    for (split, model, portfolio, horizon), days in table.groupby(_KEYS, sort=False):
-        costs = {
-            f"{cost:g}": _after_cost(rows, trials[str(split)], f"{cost:g}", sessions_per_year, intervals)
-            for cost, rows in days.groupby("cost_bps")
-        }
-        gross = days[days["cost_bps"] == days["cost_bps"].min()]
-        of_portfolio = summary.setdefault(str(split), {}).setdefault(str(model), {}).setdefault(str(portfolio), {})
-        of_portfolio[str(horizon)] = _before_cost(gross, sessions_per_year) | {"costs": costs}
+    for one in held:
+        of_model = summary.setdefault(one.split, {}).setdefault(one.model, {}).setdefault(one.portfolio, {})
+        costs = _after_costs(one, trials[one.split], sessions_per_year, intervals)
+        of_model[one.horizon] = _before_cost(one.costs[min(one.costs)], sessions_per_year) | {"costs": costs}
     return summary
 
 
-def count_trials(table: pd.DataFrame, tuned: int = 0) -> dict[str, Any]:
+class _Portfolio(NamedTuple):
+    """A portfolio's columns (date,) as numbers, `active` among them, at each cost in basis points."""
+
+    split: str
+    model: str
+    portfolio: str
+    horizon: str
+    costs: dict[float, dict[str, FloatArray]]
+
+
+def _portfolios(table: pd.DataFrame) -> Iterator[_Portfolio]:
+    """Yield the portfolios in the order of their first rows."""
+    values = {name: table[name].to_numpy(np.float64) for name in _FIGURES}
+    values["active"] = values["net"] - values["benchmark"]
+    number = table.groupby(_KEYS, sort=False).ngroup().to_numpy()
+    order = np.argsort(number, kind="stable")
+    of_each = np.split(order, np.flatnonzero(np.diff(number[order])) + 1) if len(order) else []
+    names = table[_KEYS].iloc[[rows[0] for rows in of_each]].astype(str)
+    for (split, model, portfolio, horizon), rows in zip(names.itertuples(index=False), of_each, strict=True):
+        cost_bps = values["cost_bps"][rows]
+        at = {float(cost): rows[cost_bps == cost] for cost in np.unique(cost_bps)}
+        columns = {cost: {name: column[kept] for name, column in values.items()} for cost, kept in at.items()}
+        yield _Portfolio(split, model, portfolio, horizon, columns)
+
+
+def _count_trials(held: Sequence[_Portfolio], tuned: int) -> dict[str, Any]:
     """Return per part how many Sharpe ratios were looked at, and how they spread at each cost.
 
     A trial is a model x horizon x portfolio with a Sharpe ratio on that part; the oracles of the sample
@@ -80,25 +103,33 @@ def count_trials(table: pd.DataFrame, tuned: int = 0) -> dict[str, Any]:
     1 / sqrt(T) of a Sharpe ratio of 0 over T sessions. The observed spread stands beside it; it is no measure
     of luck here, as rules that surely lose to costs and models that surely win are among the trials.
     """
-    candidates = table[~table["model"].isin(models.oracles())]
-    series = candidates.groupby([*_KEYS, "cost_bps"], sort=False)["active"]
-    ratios = series.agg(daily_sharpe).dropna()
-    days = series.count()[ratios.index]
+    left_out = sorted({one.model for one in held} & set(models.oracles()))
     trials: dict[str, Any] = {}
-    for split in table["split"].unique():
-        part = ratios[ratios.index.get_level_values("split") == split].groupby("cost_bps")
-        costs = {}
-        for cost, values in part:
-            by_chance = 1.0 / math.sqrt(days[values.index].max())
-            costs[f"{cost:g}"] = {
-                "daily_sharpe_deviation": number(float(values.std(ddof=1)) if len(values) > 1 else 0.0),
-                "deviation_by_chance": number(by_chance),
-                "expected_best_daily_sharpe": number(expected_best_sharpe(by_chance, len(values) + tuned)),
-            }
-        left_out = sorted(set(table["model"]) & set(models.oracles()))
-        count = int(part.size().max()) + tuned if len(part) else 0
-        trials[str(split)] = {"count": count, "tuning": tuned, "left_out": left_out, "costs": costs}
+    for split in dict.fromkeys(one.split for one in held):
+        at_cost: dict[float, list[FloatArray]] = {}
+        for one in held:
+            if one.split == split and one.model not in left_out:
+                for cost, days in one.costs.items():
+                    at_cost.setdefault(cost, []).append(days["active"])
+        costs = {f"{cost:g}": spread for cost in sorted(at_cost) if (spread := _spread(at_cost[cost], tuned))}
+        count = max((spread.pop("trials") for spread in costs.values()), default=0)
+        trials[split] = {"count": count, "tuning": tuned, "left_out": left_out, "costs": costs}
     return trials
+
+
+def _spread(active: Sequence[FloatArray], tuned: int) -> dict[str, Any]:
+    """Say how the daily Sharpe ratios of active returns spread, and out of how many; {} where there is none."""
+    ratios = {place: ratio for place, days in enumerate(active) if not math.isnan(ratio := daily_sharpe(days))}
+    if not ratios:
+        return {}
+    by_chance = 1.0 / math.sqrt(max(np.isfinite(active[place]).sum() for place in ratios))
+    trials = len(ratios) + tuned
+    return {
+        "trials": trials,
+        "daily_sharpe_deviation": number(float(np.std(list(ratios.values()), ddof=1)) if len(ratios) > 1 else 0.0),
+        "deviation_by_chance": number(by_chance),
+        "expected_best_daily_sharpe": number(expected_best_sharpe(by_chance, trials)),
+    }
 
 
 def tuned_trials(study: Mapping[str, Any] | None, data_hash: str | None) -> int:
@@ -122,41 +153,42 @@ def tuned_trials(study: Mapping[str, Any] | None, data_hash: str | None) -> int:
     return 0
 
 
-def _before_cost(days: pd.DataFrame, sessions_per_year: float) -> dict[str, float | int | None]:
-    gross, traded = days["gross"].mean(), 2.0 * days["turnover"].mean()
-    excess = (days["gross"] - days["benchmark"]).mean()
+def _before_cost(days: Mapping[str, FloatArray], sessions_per_year: float) -> dict[str, float | int | None]:
+    gross, traded = _mean(days["gross"]), 2.0 * _mean(days["turnover"])
+    excess = _mean(days["gross"] - days["benchmark"])
     break_even = excess / traded * 1e4 if traded > 0 and excess > 0 else math.nan
-    means = {name: number(days[name].mean()) for name in ("turnover", "unfilled", "long", "short")}
+    means = {name: number(_mean(days[name])) for name in ("turnover", "unfilled", "long", "short", "n_long", "n_short")}
+    capacity = days["capacity"][~np.isnan(days["capacity"])]
     return {
-        "days": int(days["gross"].notna().sum()),
+        "days": int((~np.isnan(days["gross"])).sum()),
         "annual_return_gross": number(gross * sessions_per_year),
         "sharpe_gross": number(sharpe(days["gross"], sessions_per_year)),
         **means,
-        "n_long": number(days["n_long"].mean()),
-        "n_short": number(days["n_short"].mean()),
-        "capacity": number(days["capacity"].median()),
+        "capacity": number(float(np.median(capacity)) if len(capacity) else math.nan),
         "break_even_bps": number(break_even),
     }
 
 
-def _after_cost(
-    days: pd.DataFrame,
-    trials: Mapping[str, Any],
-    cost: str,
-    sessions_per_year: float,
-    intervals: SharpeIntervals,
-) -> dict[str, Any]:
-    horizon = horizon_sessions(days["horizon"].iloc[0])
-    active = days["active"].to_numpy(np.float64)
-    net = days["net"].to_numpy(np.float64)
-    figures: dict[str, Any] = {k: number(v) for k, v in performance(net, sessions_per_year).items()}
-    spread = trials["costs"].get(cost, {}).get("deviation_by_chance")
-    deflated = math.nan if spread is None else deflated_sharpe(active, spread, trials["count"])
-    figures |= {
-        "annual_active": number(annual_return(active, sessions_per_year)),
-        "sharpe_active": number(sharpe(active, sessions_per_year)),
-        "sharpe_active_ci": [number(end) for end in intervals.of(active, horizon)],
-        "probabilistic_sharpe": number(probabilistic_sharpe(active)),
-        "deflated_sharpe": number(deflated),
-    }
-    return figures
+def _mean(values: FloatArray) -> float:
+    present = values[~np.isnan(values)]
+    return float(present.mean()) if len(present) else math.nan
+
+
+def _after_costs(
+    held: _Portfolio, trials: Mapping[str, Any], sessions_per_year: float, intervals: SharpeIntervals
+) -> dict[str, dict[str, Any]]:
+    """Return the figures of a portfolio after each cost."""
+    ends = intervals.of([days["active"] for days in held.costs.values()], horizon_sessions(held.horizon))
+    of_cost: dict[str, dict[str, Any]] = {}
+    for (cost, days), interval in zip(held.costs.items(), ends, strict=True):
+        active = days["active"]
+        spread = trials["costs"].get(f"{cost:g}", {}).get("deviation_by_chance")
+        deflated = math.nan if spread is None else deflated_sharpe(active, spread, trials["count"])
+        of_cost[f"{cost:g}"] = {k: number(v) for k, v in performance(days["net"], sessions_per_year).items()} | {
+            "annual_active": number(annual_return(active, sessions_per_year)),
+            "sharpe_active": number(sharpe(active, sessions_per_year)),
+            "sharpe_active_ci": [number(end) for end in interval],
+            "probabilistic_sharpe": number(probabilistic_sharpe(active)),
+            "deflated_sharpe": number(deflated),
+        }
+    return of_cost

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 from arch.bootstrap import StationaryBootstrap, optimal_block_length
@@ -83,9 +84,14 @@ def block_length(series: ArrayLike, horizon: int) -> int:
     The data-driven length is that of Politis and White (2004) with the 2009 correction; it is
     capped at a third of the series so that resamples differ.
     """
-    values = _present(series)
-    optimal = float(optimal_block_length(values)["stationary"].iloc[0])
-    return max(horizon, math.ceil(min(optimal, len(values) / 3.0)))
+    return int(block_lengths(_present(series)[None], horizon)[0])
+
+
+def block_lengths(series: FloatArray, horizon: int) -> IntArray:
+    """Return `block_length` of several series (series, date) without missing sessions, (series,)."""
+    optimal = optimal_block_length(series.T)["stationary"].to_numpy(np.float64)
+    blocks: IntArray = np.maximum(np.ceil(np.minimum(optimal, series.shape[1] / 3.0)), horizon).astype(np.int64)
+    return blocks
 
 
 def bootstrap_sharpe_ci(
@@ -211,10 +217,15 @@ def percentiles(draws: FloatArray, point: float, days: int, block: int, confiden
     if days <= 2 * block or not len(finite):
         return math.nan, math.nan
     tail = (1.0 - confidence) / 2.0
-    student, normal = stats.t.ppf(1.0 - tail, days / block - 1.0), stats.norm.ppf(1.0 - tail)
-    stretch = math.sqrt(days / (days - block)) * student / normal
+    stretch = _stretch(days, block, tail)
     low, high = (point + stretch * (end - point) for end in np.quantile(finite, [tail, 1.0 - tail]))
     return float(low), float(high)
+
+
+@cache
+def _stretch(days: int, block: int, tail: float) -> float:
+    student, normal = stats.t.ppf(1.0 - tail, days / block - 1.0), stats.norm.ppf(1.0 - tail)
+    return math.sqrt(days / (days - block)) * float(student / normal)
 
 
 def _present(series: ArrayLike) -> FloatArray:
