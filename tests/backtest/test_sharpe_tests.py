@@ -7,13 +7,11 @@ import pytest
 from scipy import stats
 
 from gogooku_kedro.backtest.sharpe_tests import (
-    SharpeIntervals,
     deflated_sharpe,
     expected_best_sharpe,
     probabilistic_sharpe,
     sharpe_probability,
 )
-from gogooku_kedro.metrics.significance import bootstrap_sharpe_ci
 
 RETURNS = np.random.default_rng(3).standard_t(4, 250) * 0.01 + 0.001
 
@@ -64,13 +62,3 @@ def test_missing_days_are_left_out_and_short_or_flat_series_have_no_probability(
     assert math.isnan(probabilistic_sharpe(RETURNS[:19]))
     assert math.isnan(probabilistic_sharpe(np.full(100, 0.01)))
     assert math.isnan(deflated_sharpe(np.full(100, np.nan), 0.1, 8))
-
-
-@pytest.mark.parametrize("horizon", [1, 20])
-def test_intervals_of_many_series_are_those_of_one(horizon: int) -> None:
-    several = [RETURNS, -RETURNS, np.insert(RETURNS, 9, np.nan), RETURNS[:40], RETURNS[:19], np.full(100, 0.01)]
-    found = SharpeIntervals(245, 200, seed=4).of(several, horizon)
-    for series, ends in zip(several[:4], found, strict=False):
-        one = bootstrap_sharpe_ci(series, horizon=horizon, sessions_per_year=245, replications=200, seed=4)
-        assert ends == pytest.approx(one, abs=1e-9, nan_ok=True)
-    assert np.isnan(found[4:]).all()

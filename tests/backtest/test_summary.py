@@ -11,7 +11,8 @@ from gogooku_kedro.backtest.portfolios import backtest_portfolios, describe_port
 from gogooku_kedro.backtest.sharpe_tests import deflated_sharpe, expected_best_sharpe
 from gogooku_kedro.backtest.summary import summarise_portfolios, tuned_trials
 from gogooku_kedro.labels.target import make_labels
-from gogooku_kedro.metrics.significance import bootstrap_sharpe_ci, sharpe
+from gogooku_kedro.metrics.sharpe_intervals import SharpeIntervals
+from gogooku_kedro.metrics.significance import sharpe
 from gogooku_kedro.report.figures.portfolio import portfolio_drawdown, portfolio_equity
 from tests.backtest.small_market import (
     events_of,
@@ -55,7 +56,7 @@ def test_figures_are_those_of_the_daily_table(table: pd.DataFrame, summary: dict
     active = days["net"] - days["benchmark"]
     assert after["sharpe"] == pytest.approx(sharpe(days["net"], 245))
     assert after["sharpe_active"] == pytest.approx(sharpe(active, 245))
-    interval = bootstrap_sharpe_ci(active, horizon=5, sessions_per_year=245, replications=100, seed=1)
+    [interval] = SharpeIntervals(245, 100, seed=1).of([active], 5)
     assert after["sharpe_active_ci"] == pytest.approx(interval)
     assert portfolio["turnover"] == pytest.approx(days["turnover"].mean())
     assert portfolio["days"] == len(days)

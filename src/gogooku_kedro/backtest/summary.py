@@ -13,7 +13,6 @@ import pandas as pd
 from gogooku_kedro.backtest.performance import annual_return, performance
 from gogooku_kedro.backtest.portfolios import PORTFOLIO_COLUMNS
 from gogooku_kedro.backtest.sharpe_tests import (
-    SharpeIntervals,
     daily_sharpe,
     deflated_sharpe,
     expected_best_sharpe,
@@ -23,6 +22,7 @@ from gogooku_kedro.baselines import table as models
 from gogooku_kedro.columns import horizon_sessions
 from gogooku_kedro.metrics.align import check_columns
 from gogooku_kedro.metrics.daily import number
+from gogooku_kedro.metrics.sharpe_intervals import SharpeIntervals
 from gogooku_kedro.metrics.significance import sharpe
 from gogooku_kedro.typing import FloatArray
 

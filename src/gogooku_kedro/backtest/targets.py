@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,7 +11,7 @@ from numpy.typing import ArrayLike
 from gogooku_kedro.metrics.decile_portfolios import equal_weights
 from gogooku_kedro.metrics.rank_ic import MIN_PAIRS, is_constant, row_ranks
 from gogooku_kedro.params.evaluation import PortfolioParams
-from gogooku_kedro.typing import BoolArray, FloatArray, TextArray
+from gogooku_kedro.typing import BoolArray, FloatArray, IntArray, TextArray
 
 LONG_SHORT, LONG_ONLY = "long_short", "long_only"
 PORTFOLIOS = (LONG_SHORT, LONG_ONLY)
@@ -54,9 +55,7 @@ def best_ranked(score: ArrayLike, *, share: float | None = None, count: int | No
         share: Fraction of the ranked stocks.
         count: Number of stocks, instead of a share.
     """
-    before, span, usable = _places(-np.asarray(score, dtype=np.float64))
-    inside: BoolArray = before < share * span - _ROUNDING if share is not None else before + 0.5 <= float(count or 0)
-    return inside & usable
+    return _Places.of(-np.asarray(score, dtype=np.float64)).first(share, count)
 
 
 def worst_ranked(score: ArrayLike, share: float) -> BoolArray:
@@ -66,16 +65,31 @@ def worst_ranked(score: ArrayLike, share: float) -> BoolArray:
     `pandas.qcut`: a stock exactly on the edge is in it, as it is in none of the best. A share of 1/10 is the
     bottom decile of `decile_legs`. Ties and dates without anybody as in `best_ranked`.
     """
-    before, span, usable = _places(np.asarray(score, dtype=np.float64))
-    inside: BoolArray = before <= share * span + _ROUNDING
-    return inside & usable
+    return _Places.of(np.asarray(score, dtype=np.float64)).first_and_edge(share)
 
 
-def _places(values: FloatArray) -> tuple[FloatArray, FloatArray, BoolArray]:
+class _Places(NamedTuple):
     """Stocks below each (date, code), ties by half, out of how many at most, and on which dates it counts."""
-    n = np.isfinite(values).sum(axis=1, keepdims=True)
-    usable = (n >= MIN_PAIRS) & ~is_constant(values)[:, None]
-    return row_ranks(values) - 1.0, n - 1.0, usable
+
+    before: FloatArray
+    span: IntArray
+    usable: BoolArray
+
+    @classmethod
+    def of(cls, values: FloatArray) -> _Places:
+        n = np.isfinite(values).sum(axis=1, keepdims=True)
+        return cls(row_ranks(values) - 1.0, n - 1, (n >= MIN_PAIRS) & ~is_constant(values)[:, None])
+
+    def first(self, share: float | None, count: int | None = None) -> BoolArray:
+        """Whoever has fewer before it than a share of the others, or stands among the first `count`."""
+        edge = np.float64(count or 0) - 0.5 if share is None else share * self.span - _ROUNDING
+        inside: BoolArray = self.before <= edge if share is None else self.before < edge
+        return inside & self.usable
+
+    def first_and_edge(self, share: float) -> BoolArray:
+        """The same, with whoever stands exactly on the edge."""
+        inside: BoolArray = self.before <= share * self.span + _ROUNDING
+        return inside & self.usable
 
 
 def portfolio_legs(portfolio: str, score: FloatArray, loanable: BoolArray, rules: PortfolioParams) -> Legs:
@@ -95,14 +109,16 @@ def portfolio_legs(portfolio: str, score: FloatArray, loanable: BoolArray, rules
     """
     wider = 1.0 if rules.hysteresis is None else rules.hysteresis / rules.decile_share
     if portfolio == LONG_ONLY:
-        enter, stay = (best_ranked(score, count=round(rules.top_k * width)) for width in (1.0, wider))
+        places = _Places.of(-score)
+        enter, stay = (places.first(None, round(rules.top_k * width)) for width in (1.0, wider))
         nobody = np.zeros_like(enter)
         return _one_portfolio(enter, stay, nobody, nobody, hedged=False)
     if portfolio != LONG_SHORT:
         raise ValueError(f"portfolio is {portfolio!r}; choose one of {PORTFOLIOS}")
     narrow, wide = rules.decile_share, rules.decile_share * wider
-    long = [best_ranked(score, share=share) for share in (narrow, wide)]
-    short = [worst_ranked(np.where(loanable, score, np.nan), share) for share in (narrow, wide)]
+    best, worst = _Places.of(-score), _Places.of(np.where(loanable, score, np.nan))
+    long = [best.first(share) for share in (narrow, wide)]
+    short = [worst.first_and_edge(share) for share in (narrow, wide)]
     return _one_portfolio(*long, *short, hedged=True)
 
 

@@ -22,7 +22,8 @@ from gogooku_kedro.labels.returns import Entry
 from gogooku_kedro.metrics.align import Predictions, WidePart, frames_of, wide_parts
 from gogooku_kedro.metrics.daily import number, one_day_late
 from gogooku_kedro.metrics.rank_ic import rank_shares
-from gogooku_kedro.metrics.significance import bootstrap_sharpe_ci, sharpe
+from gogooku_kedro.metrics.sharpe_intervals import SharpeIntervals
+from gogooku_kedro.metrics.significance import sharpe
 from gogooku_kedro.params import EvaluationParams
 from gogooku_kedro.typing import FloatArray
 
@@ -60,6 +61,7 @@ class Trading:
         self.market, self.params = TradableMarket.read(panel, entry), params
         self.loanable, _ = loanable_stocks(panel, events, params.portfolio.loanable == "all")
         self.sessions = pd.DatetimeIndex(panel.indexes["date"])
+        self.intervals = SharpeIntervals(params.sessions_per_year, params.bootstrap_samples, seed=params.seed)
 
     def chosen(self, part: WidePart, horizon: int) -> tuple[float, float]:
         """Return the decay with the highest net Sharpe ratio on a part, at `evaluation.cost_bps`, and that ratio.
@@ -98,15 +100,9 @@ class Trading:
         return sharpe(_net(paths, position, cost_bps), self.params.sessions_per_year)
 
     def _figures(self, paths: PortfolioPaths, position: int, horizon: int) -> dict[str, Any]:
-        settings, costs = self.params, {}
-        for cost in settings.trading.costs_bps:
-            ends = bootstrap_sharpe_ci(
-                _net(paths, position, cost),
-                horizon=horizon,
-                sessions_per_year=settings.sessions_per_year,
-                replications=settings.bootstrap_samples,
-                seed=settings.seed,
-            )
+        costs_bps, costs = self.params.trading.costs_bps, {}
+        intervals = self.intervals.of([_net(paths, position, cost) for cost in costs_bps], horizon)
+        for cost, ends in zip(costs_bps, intervals, strict=True):
             ratio = number(self._net_sharpe(paths, position, cost))
             costs[f"{cost:g}"] = {"sharpe_net": ratio, "sharpe_net_ci": [number(end) for end in ends]}
         traded = paths.traded[position]

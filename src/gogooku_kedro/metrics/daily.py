@@ -25,6 +25,7 @@ from gogooku_kedro.metrics.decile_portfolios import (
 )
 from gogooku_kedro.metrics.deciles import monotonicity, profile_monotonicity
 from gogooku_kedro.metrics.rank_ic import MIN_PAIRS, is_constant, matched, rank_ic, row_correlation, row_ranks
+from gogooku_kedro.metrics.sharpe_intervals import SharpeIntervals
 from gogooku_kedro.typing import BoolArray, FloatArray
 
 Summary = dict[str, dict[str, dict[str, dict[str, Any]]]]
@@ -147,16 +148,11 @@ def summarise_metrics(
     """
     check_columns(daily, DAILY_COLUMNS, "daily metrics")
     summary: Summary = {}
+    intervals = SharpeIntervals(sessions_per_year, replications, seed=seed)
     profile = {} if deciles is None else profile_monotonicity(deciles).to_dict()
     for (split, model, name), days in daily.groupby(["split", "model", "horizon"], sort=False):
         horizon = horizon_sessions(name)
-        low, high = significance.bootstrap_sharpe_ci(
-            days["long_short_net"],
-            horizon=horizon,
-            sessions_per_year=sessions_per_year,
-            replications=replications,
-            seed=seed,
-        )
+        [(low, high)] = intervals.of([days["long_short_net"]], horizon)
         lag = significance.newey_west_lag(horizon)
         summary.setdefault(str(split), {}).setdefault(str(model), {})[str(name)] = {
             "rank_ic": number(days["rank_ic"].mean()),

@@ -94,34 +94,6 @@ def block_lengths(series: FloatArray, horizon: int) -> IntArray:
     return blocks
 
 
-def bootstrap_sharpe_ci(
-    returns: ArrayLike,
-    *,
-    horizon: int,
-    sessions_per_year: float,
-    replications: int = 1000,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Return the interval (low, high) of the annualised Sharpe ratio, see `percentiles`.
-
-    Sessions are drawn in blocks of random length (Politis and Romano, 1994) so that the dependence
-    that an overlapping h-session portfolio carries is kept.
-
-    Returns:
-        (NaN, NaN) when fewer than `MIN_DAYS` sessions or two blocks are present or the returns do not vary.
-    """
-    values = _present(returns)
-    if len(values) < MIN_DAYS or np.ptp(values) == 0.0:
-        return math.nan, math.nan
-    block = block_length(values, horizon)
-    draws = _resampled(values[:, None], block, replications, seed)[..., 0]
-    ratio = draws.mean(axis=1) / draws.std(axis=1, ddof=1)
-    point, scale = icir(values), math.sqrt(sessions_per_year)
-    ends = percentiles(ratio, point, len(values), block, confidence)
-    return ends[0] * scale, ends[1] * scale
-
-
 def mean_interval(series: ArrayLike, horizon: int, confidence: float = 0.95) -> tuple[float, float]:
     """Return the interval (low, high) of the mean of a daily series under serial correlation.
 
