@@ -121,7 +121,7 @@ class Evaluation:
         rows: Rows read, left out and measured.
         scores: The measured rows: date, code, split, score_<h>d.
         daily: Table of `daily_metrics`.
-        deciles: Table of `daily_deciles`.
+        deciles: Table of `daily_metrics_and_deciles`.
         portfolio_returns: Table of `backtest_portfolios`.
         metrics: Part -> model -> horizon -> figures, as in metrics.json.
         portfolios: As in portfolio_metrics.json.

@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from gogooku_kedro.metrics.daily import daily_metrics
-from gogooku_kedro.metrics.deciles import daily_deciles
+from gogooku_kedro.metrics.daily import daily_metrics, daily_metrics_and_deciles
 
 # Its import takes seconds and warns about old syntax.
 with warnings.catch_warnings():
@@ -67,7 +66,7 @@ def test_rank_ic_of_every_date_is_that_of_alphalens(clean, daily) -> None:
 
 def test_decile_returns_are_those_of_alphalens(labels, predictions, clean) -> None:
     theirs, _ = alphalens.performance.mean_return_by_quantile(clean, by_date=True, demeaned=False)
-    deciles = daily_deciles(predictions, labels).dropna()
+    deciles = daily_metrics_and_deciles(predictions, labels, 0.0)[1].dropna()
     for name in ("1d", "5d"):
         ours = deciles[deciles["horizon"] == name].set_index(["decile", "date"])["mean_return"]
         expected = theirs[name.upper()].rename_axis(["decile", "date"]).reindex(ours.index)

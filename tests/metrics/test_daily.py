@@ -10,11 +10,12 @@ from gogooku_kedro.metrics.daily import (
     DAILY_COLUMNS,
     MEANS_OF_DAYS,
     daily_metrics,
+    daily_metrics_and_deciles,
     hit_rate,
     summarise_extras,
     summarise_metrics,
 )
-from gogooku_kedro.metrics.deciles import daily_deciles, decile_profile
+from gogooku_kedro.metrics.deciles import decile_profile
 from gogooku_kedro.metrics.rank_ic import rank_ic
 
 KEYS = [
@@ -173,7 +174,8 @@ def test_break_even_cost_makes_the_portfolio_earn_nothing(labels, predict) -> No
 
 
 def test_decile_profile_rises_with_foresight(labels, predict) -> None:
-    profile = decile_profile(daily_deciles(predict(one_day(labels)), labels)).query("horizon == '1d'")
+    _, deciles = daily_metrics_and_deciles(predict(one_day(labels)), labels, 0.0)
+    profile = decile_profile(deciles).query("horizon == '1d'")
     assert profile["mean_return"].is_monotonic_increasing
     assert profile["mean_return"].mean() == pytest.approx(0.0, abs=1e-9)
 

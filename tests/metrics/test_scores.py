@@ -6,8 +6,8 @@ import pytest
 import xarray as xr
 from scipy.stats import spearmanr
 
-from gogooku_kedro.metrics.daily import daily_metrics, summarise_metrics
-from gogooku_kedro.metrics.deciles import DECILE_COLUMNS, daily_deciles, decile_profile, monotonicity
+from gogooku_kedro.metrics.daily import daily_metrics, daily_metrics_and_deciles, summarise_metrics
+from gogooku_kedro.metrics.deciles import DECILE_COLUMNS, decile_profile, monotonicity
 from gogooku_kedro.metrics.scores import autocorrelation, coverage, dispersion, distinct_share
 
 NAN = np.nan
@@ -78,7 +78,7 @@ def measured(labels, predict) -> pd.DataFrame:
     stacked = pd.concat(rows, ignore_index=True)
     in_universe = labels["ret"].sel(horizon=1, drop=True).notnull()
     daily = daily_metrics(stacked, labels, 10.0, in_universe=in_universe)
-    deciles = daily_deciles(stacked, labels)
+    deciles = daily_metrics_and_deciles(stacked, labels, 0.0)[1]
     summary = summarise_metrics(daily, 245, deciles=deciles, replications=20)["test"]
     return pd.DataFrame({name: horizons["1d"] for name, horizons in summary.items()})
 
@@ -131,7 +131,7 @@ def test_coverage_knows_the_stocks_that_were_not_scored(labels, predict) -> None
 
 def test_deciles_of_a_date_hold_the_mean_label_of_their_stocks(labels, predict) -> None:
     score = np.random.default_rng(3).normal(size=(60, 30))
-    deciles = daily_deciles(predict(score), labels)
+    deciles = daily_metrics_and_deciles(predict(score), labels, 0.0)[1]
     assert list(deciles) == DECILE_COLUMNS
     assert len(deciles) == 4 * 60 * 10
     day = labels["date"].values[17]
@@ -142,7 +142,7 @@ def test_deciles_of_a_date_hold_the_mean_label_of_their_stocks(labels, predict) 
 
 
 def test_profile_is_the_mean_of_the_days_in_excess_of_each(labels, predict) -> None:
-    deciles = daily_deciles(predict(one_day(labels)), labels)
+    deciles = daily_metrics_and_deciles(predict(one_day(labels)), labels, 0.0)[1]
     one = deciles[deciles["horizon"] == "1d"].pivot(index="date", columns="decile", values="mean_return")
     expected = one.sub(one.mean(axis=1), axis=0).mean()
     profile = decile_profile(deciles).query("horizon == '1d'")
@@ -150,7 +150,7 @@ def test_profile_is_the_mean_of_the_days_in_excess_of_each(labels, predict) -> N
 
 
 def test_equal_scores_leave_deciles_empty_and_not_zero(labels, predict) -> None:
-    deciles = daily_deciles(predict(np.repeat([0.0, 1.0], 15)), labels).query("horizon == '1d'")
+    deciles = daily_metrics_and_deciles(predict(np.repeat([0.0, 1.0], 15)), labels, 0.0)[1].query("horizon == '1d'")
     first = deciles.head(10).set_index("decile")["mean_return"]
     assert first.notna().sum() == 2  # two scores, two deciles
-    assert daily_deciles(predict(CONSTANT), labels)["mean_return"].isna().all()
+    assert daily_metrics_and_deciles(predict(CONSTANT), labels, 0.0)[1]["mean_return"].isna().all()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import bottleneck as bn
+import numba
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -23,7 +26,7 @@ from gogooku_kedro.metrics.decile_portfolios import (
     long_only,
     long_short,
 )
-from gogooku_kedro.metrics.deciles import monotonicity, profile_monotonicity
+from gogooku_kedro.metrics.deciles import DECILE_COLUMNS, decile_rows, monotonicity, profile_monotonicity
 from gogooku_kedro.metrics.rank_ic import MIN_PAIRS, is_constant, matched, rank_ic, row_correlation, row_ranks
 from gogooku_kedro.metrics.sharpe_intervals import SharpeIntervals
 from gogooku_kedro.typing import BoolArray, FloatArray
@@ -89,19 +92,35 @@ def daily_metrics(
     Raises:
         ValueError: Columns or codes do not fit (`wide_parts`), or the labels lack horizon 1.
     """
+    return daily_metrics_and_deciles(predictions, labels, cost_bps, in_universe=in_universe)[0]
+
+
+def daily_metrics_and_deciles(
+    predictions: Predictions, labels: xr.Dataset, cost_bps: float, *, in_universe: xr.DataArray | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the table of `daily_metrics`, and the mean label of each score decile on every date, long.
+
+    Arguments and errors as in `daily_metrics`. The horizons of a part are measured in threads, as many as Numba has.
+
+    Returns:
+        The second table has the columns `deciles.DECILE_COLUMNS`: one row per model, split, horizon, session and
+        decile (1 = lowest scores, 10 = highest); mean_return is a fraction over the whole horizon. NaN for a decile
+        that ties leave empty, and for all of a date with fewer than 5 pairs or a constant score.
+    """
     if 1 not in labels["horizon"].values:
         raise ValueError(
             f"labels have the horizons {labels['horizon'].values.tolist()} without 1; "
             "portfolios are priced with one-session returns: add 1 to labels.horizons"
         )
-    frames = [
-        _horizon_metrics(part, horizon, cost_bps, in_universe)
-        for part in wide_parts(predictions, labels)
-        for horizon in part.scores
-    ]
-    if not frames:
-        return pd.DataFrame(columns=DAILY_COLUMNS)
-    return pd.concat(frames, ignore_index=True)[DAILY_COLUMNS]
+    measured: list[tuple[pd.DataFrame, pd.DataFrame]] = []
+    with ThreadPoolExecutor(numba.get_num_threads()) as workers:
+        for part in wide_parts(predictions, labels):
+            of_part = partial(_horizon_metrics, part, cost_bps=cost_bps, in_universe=in_universe)
+            measured += workers.map(of_part, part.scores)
+    if not measured:
+        return pd.DataFrame(columns=DAILY_COLUMNS), pd.DataFrame(columns=DECILE_COLUMNS)
+    daily, deciles = (pd.concat(tables, ignore_index=True) for tables in zip(*measured, strict=True))
+    return daily[DAILY_COLUMNS], deciles
 
 
 def hit_rate(score: ArrayLike, ret: ArrayLike) -> FloatArray:
@@ -136,7 +155,7 @@ def summarise_metrics(
     Args:
         daily: Table of `daily_metrics`.
         sessions_per_year: Trading sessions in a year (about 245 in Tokyo).
-        deciles: Table of `daily_deciles`; without it there is no `profile_monotonicity`.
+        deciles: Table of `daily_metrics_and_deciles`; without it there is no `profile_monotonicity`.
         replications: Bootstrap draws of the Sharpe interval.
         seed: Seed of the draws.
 
@@ -204,7 +223,10 @@ def number(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _horizon_metrics(part: WidePart, horizon: int, cost_bps: float, in_universe: xr.DataArray | None) -> pd.DataFrame:
+def _horizon_metrics(
+    part: WidePart, horizon: int, *, cost_bps: float, in_universe: xr.DataArray | None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Daily metrics and decile returns of one horizon."""
     score, session_return = part.scores[horizon], part.returns[1]
     scores, returns = matched(score, part.returns[horizon])
     score_ranks, return_ranks = row_ranks(scores), row_ranks(returns)
@@ -212,7 +234,8 @@ def _horizon_metrics(part: WidePart, horizon: int, cost_bps: float, in_universe:
     portfolio: PortfolioReturns = long_short(score, session_return, horizon, cost_bps, session_ranks)
     top_decile = long_only(score, session_return, horizon, cost_bps, session_ranks)
     yesterday = score_statistics.autocorrelation(score, 1)
-    return pd.DataFrame(
+    means = decile_means(scores, returns, score_ranks)
+    daily = pd.DataFrame(
         {
             "model": part.model,
             "split": part.split,
@@ -234,9 +257,10 @@ def _horizon_metrics(part: WidePart, horizon: int, cost_bps: float, in_universe:
             "distinct_share": score_statistics.distinct_share(score),
             "score_autocorrelation": yesterday,
             "score_autocorrelation_h": _autocorrelation_h(score, horizon, yesterday),
-            "monotonicity": monotonicity(decile_means(scores, returns, score_ranks)),
+            "monotonicity": monotonicity(means),
         }
     )
+    return daily, decile_rows(part, horizon, means)
 
 
 def _autocorrelation_h(score: FloatArray, horizon: int, yesterday: FloatArray) -> FloatArray:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 from numpy.typing import ArrayLike
 
 from gogooku_kedro.columns import horizon_name
-from gogooku_kedro.metrics.align import Predictions, WidePart, check_columns, wide_parts
-from gogooku_kedro.metrics.decile_portfolios import N_DECILES, decile_means
+from gogooku_kedro.metrics.align import WidePart, check_columns
+from gogooku_kedro.metrics.decile_portfolios import N_DECILES
 from gogooku_kedro.metrics.rank_ic import rank_ic
 from gogooku_kedro.typing import FloatArray
 
@@ -18,33 +17,11 @@ DECILE_COLUMNS = [*GROUP, "date", "decile", "mean_return"]
 DECILES = np.arange(1, N_DECILES + 1)
 
 
-def daily_deciles(predictions: Predictions, labels: xr.Dataset) -> pd.DataFrame:
-    """Return the mean label of each score decile on every date, long.
-
-    Args:
-        predictions: date, code, split, score_<h>d, optionally model; whole or in frames of whole models.
-        labels: `ret` (date, code, horizon), fractions, NaN = missing.
-
-    Returns:
-        Columns `DECILE_COLUMNS`: one row per model, split, horizon, session and decile (1 = lowest
-        scores, 10 = highest); mean_return is a fraction over the whole horizon. NaN for a decile that ties
-        leave empty, and for all of a date with fewer than 5 pairs or a constant score.
-    """
-    frames = [
-        _long(part, horizon, decile_means(score, part.returns[horizon]))
-        for part in wide_parts(predictions, labels)
-        for horizon, score in part.scores.items()
-    ]
-    if not frames:
-        return pd.DataFrame(columns=DECILE_COLUMNS)
-    return pd.concat(frames, ignore_index=True)
-
-
 def decile_profile(deciles: pd.DataFrame) -> pd.DataFrame:
     """Return the mean over dates of each decile's return: model, split, horizon, decile, mean_return.
 
     Args:
-        deciles: Table of `daily_deciles`.
+        deciles: Table of `daily.daily_metrics_and_deciles`.
 
     Returns:
         mean_return is in excess of the date's mean over its deciles; NaN where no date has the decile.
@@ -73,13 +50,14 @@ def profile_monotonicity(deciles: pd.DataFrame) -> pd.Series[float]:
     """Return the `monotonicity` of the mean profile by (model, split, horizon).
 
     Args:
-        deciles: Table of `daily_deciles`.
+        deciles: Table of `daily.daily_metrics_and_deciles`.
     """
     profile = decile_profile(deciles).set_index([*GROUP, "decile"])["mean_return"].unstack("decile")
     return pd.Series(monotonicity(profile.to_numpy()), index=profile.index, name="profile_monotonicity")
 
 
-def _long(part: WidePart, horizon: int, means: FloatArray) -> pd.DataFrame:
+def decile_rows(part: WidePart, horizon: int, means: FloatArray) -> pd.DataFrame:
+    """Return the decile returns of a part (date, decile 1 to 10) long, columns `DECILE_COLUMNS`."""
     return pd.DataFrame(
         {
             "model": part.model,

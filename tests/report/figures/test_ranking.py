@@ -5,7 +5,8 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from gogooku_kedro.metrics.deciles import daily_deciles, decile_profile
+from gogooku_kedro.metrics.daily import daily_metrics_and_deciles
+from gogooku_kedro.metrics.deciles import decile_profile
 from gogooku_kedro.report.figures.model import degree_histogram, loss_curves
 from gogooku_kedro.report.figures.ranking import cumulative_rank_ic, decile_returns, rank_ic_by_month
 
@@ -31,7 +32,8 @@ def test_figures_are_small_titled_and_mark_the_test_part(daily, labels, predict)
             "is_self": [0.0, 0.0, 1.0, 1.0],
         }
     )
-    profile = decile_profile(daily_deciles(predict(labels["ret"].sel(horizon=1).values), labels))
+    _, deciles = daily_metrics_and_deciles(predict(labels["ret"].sel(horizon=1).values), labels, 0.0)
+    profile = decile_profile(deciles)
     figures = [cumulative_rank_ic(daily, "1d"), decile_returns(profile), loss_curves(history), degree_histogram(edges)]
     for figure in figures:
         assert isinstance(figure, go.Figure)

@@ -18,11 +18,10 @@ def measure_days(
     model_predictions: Iterable[pd.DataFrame], features: xr.Dataset, labels: xr.Dataset, params: EvaluationParams
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Measure every model date by date, and the returns of the score deciles."""
-    from gogooku_kedro.metrics.daily import daily_metrics
-    from gogooku_kedro.metrics.deciles import daily_deciles
+    from gogooku_kedro.metrics.daily import daily_metrics_and_deciles
 
-    daily = daily_metrics(model_predictions, labels, params.cost_bps, in_universe=features["in_universe"].load())
-    return daily, daily_deciles(model_predictions, labels)
+    in_universe = features["in_universe"].load()
+    return daily_metrics_and_deciles(model_predictions, labels, params.cost_bps, in_universe=in_universe)
 
 
 def measure_seeds(
