@@ -21,6 +21,7 @@ $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	$(BIN)/kedro compile
 	touch $@
 
 run: setup            ## the whole flow on the sample market; make run ARGS="--env ohlcv --params ohlcv_path=FILE"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -64,6 +66,18 @@ def validate_config(env: str | None, conf_source: str | None, params: dict[str, 
     preset = parameters.get("preset", "none")
     size = "" if preset == "none" else f" with preset {preset}"
     click.secho(f"configuration of environment {env or 'base'}{size} is valid", fg="green")
+
+
+@cli.command(name="compile")
+def compile_loops() -> None:
+    """Compile the loops of graph, features and model, which the first run would wait for otherwise."""
+    from gogooku_kedro.study import Study
+
+    logging.disable(logging.INFO)
+    with TemporaryDirectory() as folder:
+        short = {"max_epochs": 1, "max_batches": 1}
+        _ = Study(env="test", data_root=folder, params={"training": short}).ensemble
+    click.secho("compiled", fg="green")
 
 
 @cli.command(name="check-gradients")
