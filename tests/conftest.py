@@ -15,8 +15,6 @@ from typing import Any, NamedTuple
 # Before anything imports numpy or torch: models this small gain nothing from a second thread, and lose
 # minutes to threads that wait for one another where cores are shared.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Libraries and tests stay until the end: to look through them for what can be thrown away takes seconds a process.
-gc.disable()
 
 import pytest
 from filelock import FileLock
@@ -113,6 +111,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         kind = 2 if item.get_closest_marker("training") else 1 if item.get_closest_marker("pipeline") else 0
         first[item.path] = max(first.get(item.path, 0), kind)
     items.sort(key=lambda item: -first[item.path])
+
+
+def pytest_configure() -> None:
+    """Libraries and tests stay until the end: to look through them for what can be thrown away takes seconds."""
+    gc.disable()
 
 
 def pytest_collection_finish() -> None:
