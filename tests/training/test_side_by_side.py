@@ -1,6 +1,9 @@
 """Models that train side by side, each in a process of its own, are those that train one after the other."""
 
+import io
+import logging
 import os
+import pickle
 import sys
 import time
 from types import SimpleNamespace
@@ -83,6 +86,14 @@ def test_a_process_that_dies_is_named_and_the_others_are_stopped(market, model, 
     assert children_training() == []
     assert (tmp_path / "begun 5").exists()
     assert not (tmp_path / "went on").exists()
+
+
+def test_what_a_killed_process_has_said_half_of_is_left_out(caplog):
+    said = pickle.dumps(logging.makeLogRecord({"name": "gogooku_kedro", "levelno": logging.ERROR, "msg": "whole"}))
+    whole = side_by_side.LENGTH.pack(len(said)) + said
+    assert side_by_side._listen(io.BytesIO(whole + whole[:-5])) is None
+    assert side_by_side._listen(io.BytesIO(whole + whole[:3])) is None
+    assert caplog.messages == ["whole", "whole"]
 
 
 def test_a_variant_has_its_name_and_a_folder_of_its_own(market, model, tmp_path, caplog):

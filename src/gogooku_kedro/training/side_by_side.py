@@ -99,10 +99,16 @@ def _one(
 
 
 def _listen(pipe: IO[bytes]) -> Exception | None:
-    """Hand on what a process logs until it ends; return the error that ended its training."""
+    """Hand on what a process logs until it ends; return the error that ended its training.
+
+    What a process that was killed has said half of is left out.
+    """
     failure = None
     while len(head := pipe.read(LENGTH.size)) == LENGTH.size:
-        said = pickle.loads(pipe.read(*LENGTH.unpack(head)))
+        (size,) = LENGTH.unpack(head)
+        if len(body := pipe.read(size)) < size:
+            break
+        said = pickle.loads(body)
         if isinstance(said, logging.LogRecord):
             logging.getLogger(said.name).handle(said)
         else:

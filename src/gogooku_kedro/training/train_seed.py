@@ -168,7 +168,7 @@ def _train(
     timer = Timer(None if budget is None else timedelta(minutes=budget), verbose=False)
     patience = [] if refit else [Patience(training.patience)]
     trainer = _trainer(job, [*patience, history, timer, checkpoints], seat)
-    _fit_or_go_on(trainer, module, _data(data, job, captured), last)
+    _fit_or_go_on(trainer, module, _data(data, job, captured), last, job.title)
     if trainer.is_global_zero:
         _load_best(model, checkpoints)
         _say_if_time_is_up(timer, job, len(history.rows), checkpoints)
@@ -289,9 +289,11 @@ def _first_epoch_to_keep(job: Job) -> int:
     return next(epoch for epoch in epochs if job.training.phase_of(epoch).graph)
 
 
-def _fit_or_go_on(trainer: pl.Trainer, module: CrossSectionModule, data: DayChunkDataModule, last: Path | None) -> None:
+def _fit_or_go_on(
+    trainer: pl.Trainer, module: CrossSectionModule, data: DayChunkDataModule, last: Path | None, title: str
+) -> None:
     if last is not None:
-        logger.info("seed %d: going on with the training that was cut off: %s", module.training_params.seed, last)
+        logger.info("%s: going on with the training that was cut off: %s", title, last)
     trainer.fit(module, data, ckpt_path=last, weights_only=True)
 
 
