@@ -51,6 +51,16 @@ def test_a_copy_of_a_baseline_measures_as_that_baseline(found, reversal):
 
 
 @pytest.mark.pipeline
+def test_scores_that_have_no_label_yet_are_left_out_and_counted(study, reversal, found):
+    """The scores of a morning's file, which go on to the newest session."""
+    newest = reversal[reversal["date"] == reversal["date"].max()].assign(date=study.labels["date"].values[-1])
+    again = gk.evaluate(pd.concat([reversal, newest]), study)
+    assert again.rows["later_than_the_last_label"] == len(newest)
+    assert again.rows["measured"] == found.rows["measured"]
+    pd.testing.assert_frame_equal(again.daily, found.daily)
+
+
+@pytest.mark.pipeline
 def test_the_command_measures_a_file_of_one_horizon(finished_run, reversal, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     half = reversal[reversal["code"].isin(sorted(reversal["code"].unique())[:30])]

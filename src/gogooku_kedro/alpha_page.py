@@ -123,7 +123,7 @@ def _page(found: Evaluation, horizon: str) -> str:
     left_out = found.rows["read"] - found.rows["measured"]
     span = (
         f"{horizon} horizon, {found.part} part, {days.min():%Y-%m-%d} to {days.max():%Y-%m-%d}; "
-        f"{found.rows['measured']:,} scores measured, {left_out:,} left out (outside the parts or the universe)"
+        f"{found.rows['measured']:,} scores measured, {left_out:,} left out (no label yet; outside parts or universe)"
     )
     holdings = exposure.last_holdings(_own_part(found), horizon_sessions(horizon), found.ground.panel)
     return (

@@ -21,7 +21,7 @@ from gogooku_kedro.baselines.rows import FitContext, FitSettings
 from gogooku_kedro.columns import horizon_name, score_column
 from gogooku_kedro.labels.split import Part, Split, split_mask
 from gogooku_kedro.metrics.align import horizons_of
-from gogooku_kedro.metrics.given_scores import given_scores, read_scores, scored_horizons
+from gogooku_kedro.metrics.given_scores import given_scores, last_labelled, read_scores, scored_horizons
 from gogooku_kedro.params import EvaluationParams, FeaturesParams, IngestionParams, LabelsParams
 
 if TYPE_CHECKING:
@@ -273,23 +273,25 @@ def _measured_rows(read: pd.DataFrame, ground: Ground) -> tuple[pd.DataFrame, di
     inside = ground.in_universe.transpose("date", "code")
     places = inside.indexes["date"].get_indexer(read["date"]), inside.indexes["code"].get_indexer(read["code"])
     member = inside.to_numpy()[places]
-    kept = member & (part != "")
-    rows = {
-        "read": len(read),
-        "outside_validation_and_test": int((part == "").sum()),
-        "outside_the_universe": int((~member & (part != "")).sum()),
-        "measured": int(kept.sum()),
+    labelled = (read["date"] <= last_labelled(read, ground.labels)).to_numpy()
+    kept = labelled & member & (part != "")
+    left_out = {
+        "later_than_the_last_label": ~labelled,
+        "outside_validation_and_test": labelled & (part == ""),
+        "outside_the_universe": labelled & (part != "") & ~member,
     }
+    counts = {reason: int(places.sum()) for reason, places in left_out.items()}
     if not kept.any():
         spans = " and ".join(f"{name} {' to '.join(ground.split[name])}" for name in PARTS)
         raise ValueError(
             f"none of the {len(read):,} scores lies in a part that is measured ({spans}) and in its universe; give "
             f"scores of those sessions"
         )
-    for reason in ("outside_validation_and_test", "outside_the_universe"):
-        if rows[reason]:
-            logger.info("%d of %d scores are left out: %s", rows[reason], len(read), reason.replace("_", " "))
+    for reason, count in counts.items():
+        if count:
+            logger.info("%d of %d scores are left out: %s", count, len(read), reason.replace("_", " "))
     names = ["date", "code", "split", *(name for name in read if str(name).startswith("score_"))]
+    rows = {"read": len(read), **counts, "measured": int(kept.sum())}
     return read.assign(split=part)[kept][names].reset_index(drop=True), rows
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gogooku_kedro.metrics.given_scores import given_scores, read_scores, scored_horizons
+from gogooku_kedro.metrics.given_scores import given_scores, last_labelled, read_scores, scored_horizons
 
 SCORES = ["score_1d", "score_5d", "score_10d", "score_20d"]
 
@@ -89,10 +89,11 @@ def test_what_cannot_be_measured_is_refused_in_one_sentence(rewrite, sentence, a
     assert "\n" not in str(refusal.value)
 
 
-def test_scores_after_the_last_label_are_refused(alpha, labels):
-    last = alpha.tail(30).assign(date=labels["date"].values[-1])
-    with pytest.raises(ValueError, match=r"scores go on to 2024-03-27, later than 2024-03-26, .* label of 1d"):
-        given_scores(pd.concat([alpha, last]), labels)
+def test_the_last_session_with_a_label_is_that_of_the_shortest_scored_horizon(alpha, labels):
+    longer = labels.assign(ret=labels["ret"].where((labels["horizon"] == 1) | (labels["date"] < labels["date"][-6])))
+    assert last_labelled(given_scores(alpha, longer), longer) == pd.Timestamp("2024-03-26")
+    of_five = given_scores(alpha.rename(columns={"score": "score_5d"}), longer)
+    assert last_labelled(of_five, longer) == labels["date"].values[-7]
 
 
 def test_a_file_keeps_its_codes_and_is_named(alpha, labels, tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from gogooku_kedro.columns import horizon_name, horizon_sessions, is_horizon, score_column
+from gogooku_kedro.columns import horizon_sessions, is_horizon, score_column
 from gogooku_kedro.market.bar_columns import recognised
 from gogooku_kedro.market.parsing import parse_codes
 from gogooku_kedro.market.stamps import session_stamps
@@ -57,8 +57,8 @@ def given_scores(
         date (datetime64[ns]), code as the market writes it, score_<h>d float64; a horizon without scores is NaN.
 
     Raises:
-        ValueError: A column is missing or strange, a code or date is not of the market, a row occurs twice, a score
-            is no finite number or the same for all stocks on every date, or a date is later than the last label.
+        ValueError: A column is missing or strange, a code or date is not of the market, a row occurs twice, or a score
+            is no finite number or the same for all stocks on every date.
     """
     source = str(table.attrs.get("source", "scores"))
     frame = _frame(table, source)
@@ -83,8 +83,13 @@ def given_scores(
         given = SCORE if SCORE in scores else name
         read[name] = values[given].to_numpy() if given in scores else np.nan
     _check_variation(read, [score_column(h) for h in scored_horizons(read, labels)], source)
-    _check_labels(read, labels, source)
     return read.sort_values(["date", "code"], ignore_index=True)
+
+
+def last_labelled(scores: pd.DataFrame, labels: xr.Dataset) -> pd.Timestamp:
+    """Return the last session on which the shortest horizon that has scores has a label."""
+    known = labels["ret"].sel(horizon=scored_horizons(scores, labels)[0]).notnull().any("code")
+    return pd.Timestamp(labels["date"].values[known.to_numpy()][-1])
 
 
 def scored_horizons(scores: pd.DataFrame, labels: xr.Dataset) -> list[int]:
@@ -181,19 +186,6 @@ def _check_variation(read: pd.DataFrame, columns: Sequence[str], source: str) ->
     for name in columns:
         if not (read.groupby("date")[name].nunique() > 1).any():
             raise ValueError(f"{source}: {name} is the same for all stocks on every date, so it ranks nothing")
-
-
-def _check_labels(read: pd.DataFrame, labels: xr.Dataset, source: str) -> None:
-    """Refuse dates after the last session on which the shortest scored horizon has a label."""
-    shortest = scored_horizons(read, labels)[0]
-    known = labels["ret"].sel(horizon=shortest).notnull().any("code")
-    last = pd.Timestamp(labels["date"].values[known.to_numpy()][-1])
-    late = read.loc[read["date"] > last, "date"]
-    if len(late):
-        raise ValueError(
-            f"{source}: scores go on to {late.max():%Y-%m-%d}, later than {last:%Y-%m-%d}, the last session with a "
-            f"label of {horizon_name(shortest)}; nothing is known of them yet: end the scores there"
-        )
 
 
 def _first(values: Sequence[str]) -> str:
