@@ -23,6 +23,9 @@ from kedro.config import OmegaConfigLoader
 from gogooku_kedro.settings import CONFIG_LOADER_ARGS
 from tests.command import TIMEOUT, run_kedro
 
+# What is imported to collect the tests stays: to look through it for what can be thrown away takes seconds.
+gc.disable()
+
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENTS = ("base", "gat_minimal", "gat_production", "jquants", "ohlcv", "test")
 LONGEST = ("tests/test_planted_market.py", "tests/pipelines/test_stages.py", "tests/training/test_planted_graph.py")
