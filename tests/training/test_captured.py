@@ -109,16 +109,16 @@ VARIANTS = {
 def test_recorded_steps_train_as_the_steps_themselves(market, tmp_path, recorded, changes, memory):
     gat = {"edge_dropout": 0.3} | changes.get("gat", {})
     model = model_params(dropout=0.2, **(changes | {"gat": gat}))
-    settings = {"max_epochs": 3, "market_memory": memory}
+    settings = {"max_epochs": 2, "market_memory": memory}
     plain = fit(market, model, training_params(tmp_path / "a", **settings))
     assert Rerun.log == []
     replayed = fit(market, model, training_params(tmp_path / "b", cuda_graphs=True, **settings))
     assert_equal_results(replayed, plain)
     assert [Rerun.log.count(f"record {name}") for name in ("_step", "_task_norms", "_validation")] == [1, 1, 1]
-    steps = sum(len(cuts(epoch)) for epoch in range(3))
+    steps = sum(len(cuts(epoch)) for epoch in range(2))
     assert Rerun.log.count("replay _step") == steps - 1
-    assert Rerun.log.count("replay _task_norms") == 3 * PROBES - 1
-    assert Rerun.log.count("replay _validation") == 3 * 3
+    assert Rerun.log.count("replay _task_norms") == 2 * PROBES - 1
+    assert Rerun.log.count("replay _validation") == 2 * 3
 
 
 def cuts(epoch):
@@ -128,7 +128,7 @@ def cuts(epoch):
 
 def test_every_phase_is_recorded_anew_after_a_step_of_its_own(market, model, tmp_path, recorded):
     phases = [phase(name="own", epochs=1, graph=False), phase(learning_rate_factor=0.5)]
-    settings = {"phases": phases, "max_epochs": 3}
+    settings = {"phases": phases, "max_epochs": 2}
     plain = fit(market, model, training_params(tmp_path / "a", **settings))
     replayed = fit(market, model, training_params(tmp_path / "b", cuda_graphs=True, **settings))
     assert_equal_results(replayed, plain)
@@ -136,7 +136,7 @@ def test_every_phase_is_recorded_anew_after_a_step_of_its_own(market, model, tmp
 
 
 def test_a_recorded_run_that_was_cut_off_goes_on(market, model, tmp_path, recorded):
-    changes = {"cuda_graphs": True, "max_epochs": 3}
+    changes = {"cuda_graphs": True, "max_epochs": 2}
     whole = fit(market, model, training_params(tmp_path / "whole", **changes))
     for batch in (0, 3):
         settings = training_params(tmp_path / f"cut in batch {batch}", **changes)

@@ -48,8 +48,7 @@ def test_each_model_ends_as_if_trained_alone(market, model, tmp_path):
         assert_close_results(member_result(together, position), alone)
 
 
-@pytest.mark.parametrize("batch", [0, 4])
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(("seed", "batch"), [(0, 0), (3, 4), (5, 4)])
 def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(market, model, tmp_path, uninterrupted, batch, seed):
     whole = uninterrupted(seeds=SEEDS, seeds_together=True)
     settings = training_params(tmp_path, seeds=SEEDS, seeds_together=True)
@@ -114,10 +113,12 @@ def test_the_models_of_one_pass_have_masks_of_their_own(market):
     assert not torch.allclose(one.score, other.score)
 
 
-def test_each_model_stops_when_its_own_patience_ends(market, model, tmp_path):
-    changes = {"max_epochs": 12, "patience": 1, "learning_rate": 0.03}
-    together = fit(market, model, training_params(tmp_path, seeds=SEEDS, seeds_together=True, **changes))
-    in_turn = fit(market, model, training_params(tmp_path / "x", seeds=SEEDS, **changes))
+IMPATIENT = {"seeds": SEEDS, "max_epochs": 12, "patience": 1, "learning_rate": 0.03}
+
+
+def test_each_model_stops_when_its_own_patience_ends(market, model, tmp_path, uninterrupted):
+    together = uninterrupted(seeds_together=True, **IMPATIENT)
+    in_turn = fit(market, model, training_params(tmp_path, **IMPATIENT))
     epochs = [each.training["epochs"] for each in together.ensemble.seed_models]
     assert epochs == [each.training["epochs"] for each in in_turn.ensemble.seed_models]
     assert len(set(epochs)) > 1, "the seeds of this test should stop at different epochs"
@@ -134,12 +135,11 @@ def test_phases_without_graph_train_together_too(market, model, tmp_path):
         assert_close_results(member_result(together, position), member_result(in_turn, position), atol=5e-4)
 
 
-def test_a_finished_model_does_not_train_again(market, model, tmp_path, caplog):
-    changes = {"seeds": SEEDS, "seeds_together": True, "max_epochs": 12, "patience": 1, "learning_rate": 0.03}
-    whole = fit(market, model, training_params(tmp_path / "whole", **changes))
+def test_a_finished_model_does_not_train_again(market, model, tmp_path, caplog, uninterrupted):
+    whole = uninterrupted(seeds_together=True, **IMPATIENT)
     epochs = {each.training["seed"]: each.training["epochs"] for each in whole.ensemble.seed_models}
     longest = max(epochs, key=lambda seed: epochs[seed])
-    settings = training_params(tmp_path / "cut", **changes)
+    settings = training_params(tmp_path, seeds_together=True, **IMPATIENT)
     with pytest.raises(RuntimeError, match="power cut"):
         fit(market, model, settings, PowerCut(epoch=epochs[longest] - 1, seed=longest))
     with caplog.at_level("INFO", logger="gogooku_kedro"):
