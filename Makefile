@@ -67,6 +67,9 @@ lint: setup           ## style, types, import contracts, configuration
 viz: setup            ## lineage in the browser
 	$(BIN)/kedro viz run $(ARGS)
 
+# One process that serves and none that waits for jobs: by default MLflow starts fifteen.
+mlflow: export MLFLOW_WORKERS := 1
+mlflow: export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 mlflow: setup         ## compare runs in the browser
 	@echo "runs and their results: http://127.0.0.1:5000/#/experiments/1/runs?viewStateShareKey=results&workflowType=machine_learning"
 	$(BIN)/kedro mlflow ui $(ARGS)

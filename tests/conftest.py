@@ -127,12 +127,17 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+def shared_folder(factory: pytest.TempPathFactory, config: pytest.Config) -> Path:
+    """The folder of a test session, the same for all workers."""
+    folder = factory.getbasetemp()
+    # of pytest-xdist: the folders of the workers lie side by side
+    return folder.parent if hasattr(config, "workerinput") else folder
+
+
 @pytest.fixture(scope="session")
 def finished_process(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> FinishedProcess:
     """The whole flow on the small sample market, once for all workers of a test session."""
-    folder = tmp_path_factory.getbasetemp()
-    if hasattr(pytestconfig, "workerinput"):  # of pytest-xdist: the folders of the workers lie side by side
-        folder = folder.parent
+    folder = shared_folder(tmp_path_factory, pytestconfig)
     kept = folder / "finished_process.pickle"
     with FileLock(folder / "finished_process.lock"):
         if not kept.exists():
