@@ -120,14 +120,18 @@ def month_maps(panels: Mapping[str, pd.DataFrame], *, title: str, spec: str) -> 
             col=1,
         )
     styled = lay_out(figure, title=title, x=None, y=None)
-    all_months = sorted({month for panel in panels.values() for month in panel.columns})
-    months = all_months[:: max(1, -(-len(all_months) // LABELS))]
-    names = [f"{pd.Period(name):%b<br>’%y}" for name in months]
-    styled.update_xaxes(type="category", tickvals=months, ticktext=names, tickangle=0)
+    name_months(styled, sorted({month for panel in panels.values() for month in panel.columns}))
     scale = {"colorscale": "RdBu", "cmid": 0.0, "colorbar": {"thickness": 10, "tickformat": spec}}
     return styled.update_layout(
         coloraxis=scale, hovermode="closest", height=520, margin={"l": 104, "r": 8, "t": 88, "b": 40}
     )
+
+
+def name_months(figure: go.Figure, months: Sequence[str]) -> None:
+    """Write some of the months ("2022-02") of a category axis below it, in two short lines each."""
+    shown = months[:: max(1, -(-len(months) // LABELS))]
+    names = [f"{pd.Period(name):%b<br>’%y}" for name in shown]
+    figure.update_xaxes(type="category", tickvals=list(shown), ticktext=names, tickangle=0)
 
 
 def lay_out(figure: go.Figure, *, title: str, x: str | None, y: str | None) -> go.Figure:

@@ -6,7 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from gogooku_kedro.report.figures.ranking import ROLLING
-from gogooku_kedro.report.figures.style import BLUE, DECIMALS, VERMILION, lay_out, plain_numbers
+from gogooku_kedro.report.figures.style import BLUE, DECIMALS, VERMILION, lay_out, name_months, plain_numbers
 
 SECTORS = 12
 """Sectors with the largest exposure that are drawn; the others are one row."""
@@ -81,7 +81,7 @@ def sector_exposure_map(exposure: pd.DataFrame) -> go.Figure:
     note = "net weight of the long-short decile portfolio, monthly mean, of the notional of one leg"
     styled = lay_out(figure, title=f"Exposure to sectors<br><sup>{note}</sup>", x=None, y=None)
     styled.update_yaxes(automargin=True, tickfont_size=11)
-    styled.update_xaxes(type="category", nticks=6, tickangle=0)
+    name_months(styled, monthly.index.tolist())
     return styled.update_layout(height=440, hovermode="closest")
 
 
