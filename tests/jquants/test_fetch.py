@@ -67,21 +67,23 @@ def test_two_years_are_fetched_without_a_refusal(two_years, tmp_path, plan, tabl
 
 
 def test_a_day_costs_at_most_ten_calls_and_a_second_run_none(server, store, clock):
+    wanted = dict.fromkeys(("start", "events_start"), pd.Timestamp("2020-10-15"))
+    days = pd.bdate_range("2020-11-30", "2020-12-11")  # over the turn of a month
     clock.set("2020-11-27 20:00")
-    fetch_of(server, store, events_start=pd.Timestamp("2020-07-01")).run()
+    fetch_of(server, store, **wanted).run()
     newest = []
-    for day in pd.bdate_range("2020-11-30", "2020-12-25"):
+    for day in days:
         clock.set(f"{day:%Y-%m-%d} 20:00")
         before = len(server.requests)
-        fetch_of(server, store, events_start=pd.Timestamp("2020-07-01")).run()
+        fetch_of(server, store, **wanted).run()
         assert len(server.requests) - before <= 10, day
         newest.append(max(store.entries("bars")))
         asked = {query["date"] for _, path, query in server.requests[before:] if path == BARS}
         assert len(asked) == 3  # the new session, and the two before it again
         before = len(server.requests)
-        fetch_of(server, store, events_start=pd.Timestamp("2020-07-01")).run()
+        fetch_of(server, store, **wanted).run()
         assert len(server.requests) == before
-    assert newest == [f"{day:%Y-%m-%d}" for day in pd.bdate_range("2020-11-30", "2020-12-25")]
+    assert newest == [f"{day:%Y-%m-%d}" for day in days]
 
 
 def test_a_saturday_asks_for_nothing_new(server, store, clock):
