@@ -1,6 +1,9 @@
 """Training learns, repeats itself bit for bit, keeps the right epoch, and stops when it is told to."""
 
+import gc
 import logging
+import weakref
+from dataclasses import replace
 
 import lightning.pytorch as pl
 import numpy as np
@@ -81,6 +84,19 @@ def test_the_weights_of_the_best_epoch_are_kept_and_not_the_last(market, model, 
     figures = validation_figures(scores, market.target[days].numpy())
     assert figures["rank_ic"] == pytest.approx(result.history["valid/rank_ic"][1], abs=1e-5)
     assert figures["rank_ic"] != pytest.approx(result.history["valid/rank_ic"].iloc[-1], abs=1e-3)
+
+
+def test_a_training_leaves_nothing_that_holds_the_market_it_read(market, model, tmp_path):
+    own = replace(market, x=market.x.clone())
+    read, collects = weakref.ref(own.x), gc.isenabled()
+    gc.disable()  # a collection by chance would hide it
+    try:
+        fit_ensemble(own, TRAIN, VALID, "h", model, training_params(tmp_path, max_epochs=1))
+        del own
+        assert read() is None
+    finally:
+        if collects:
+            gc.enable()
 
 
 def test_the_weights_kept_are_the_averaged_ones_that_were_validated(market, model, tmp_path):

@@ -1,5 +1,6 @@
 """Train models: one or an ensemble, on one device or several, going on where a run was cut off."""
 
+import gc
 import json
 import logging
 import math
@@ -272,6 +273,7 @@ def _trained(market: MarketTensors, jobs: list[Job], way: Way) -> list[FitResult
     else:
         for job in to_do:
             _train_by_itself(market, job)
+    gc.collect()  # a training leaves its trainer and the market that it read in a cycle
     return [_take(job) for job in jobs]
 
 

@@ -1,6 +1,5 @@
 """The market as a model reads it: its tensors, the names along their axes, and the sessions of the split."""
 
-import gc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -49,12 +48,8 @@ class Market:
         return self.build()
 
     def release(self) -> None:
-        """Let go of the tensors, which are as large as the features; who reads them next has them built again.
-
-        A training leaves its trainer and the data that it read in a cycle, which goes when cycles are collected.
-        """
+        """Let go of the tensors, which are as large as the features; who reads them next has them built again."""
         self.__dict__.pop("tensors", None)
-        gc.collect()
 
     def days(self, part: str) -> list[int]:
         """Return the positions of the sessions of a part of the split."""
