@@ -46,7 +46,12 @@ def test_a_copy_of_a_baseline_measures_as_that_baseline(found, reversal):
     assert {"own", "own_neutral", "own_pca_neutral", "model", "lightgbm", "oracle"} <= set(found.metrics["test"])
     assert found.rows["read"] == len(reversal)
     assert found.rows["measured"] == len(found.scores)
-    shown = found.table()
+    shown = found.table().set_index(["model", "horizon"])
+    held = found.portfolios["test"]["own"]["long_short"]["5d"]["costs"]["10"]
+    assert shown.loc[("own", "5d"), "net_sharpe"] == held["sharpe_active"]
+    assert shown.loc[("own", "5d"), "decile_sharpe"] == own["5d"]["sharpe_net"]
+    assert np.isnan(shown.loc[("own_neutral", "5d"), "net_sharpe"])
+    shown = shown.reset_index()
     assert set(shown.loc[shown["model"] == "lightgbm", "answer"]) <= {"better", "worse", "undecided", "unknown"}
 
 
@@ -58,6 +63,10 @@ def test_scores_that_have_no_label_yet_are_left_out_and_counted(study, reversal,
     assert again.rows["later_than_the_last_label"] == len(newest)
     assert again.rows["measured"] == found.rows["measured"]
     pd.testing.assert_frame_equal(again.daily, found.daily)
+    with pytest.raises(
+        ValueError, match=f"all {len(newest)} scores are of sessions that have no label yet, later than"
+    ):
+        gk.evaluate(newest, study)
 
 
 @pytest.mark.pipeline

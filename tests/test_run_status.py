@@ -60,7 +60,7 @@ def test_a_run_that_goes_on(tmp_path):
     assert first.endswith(
         f"as process {os.getpid()}: 1 of 3 stages finished, in training (train_model, seed 1, epoch 3/12)"
     )
-    assert command == "kedro run --env test"
+    assert command == "command: kedro run --env test"
     assert left.startswith("about 1 min ")
     assert epoch == "last epoch of the network, seed 1: valid/rank_ic 0.0123"
 

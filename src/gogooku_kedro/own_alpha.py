@@ -15,6 +15,7 @@ import xarray as xr
 
 from gogooku_kedro.arrays.cross_section import universe_mask
 from gogooku_kedro.artifacts import atomic_file
+from gogooku_kedro.backtest.targets import LONG_SHORT
 from gogooku_kedro.baselines import table
 from gogooku_kedro.baselines.neutral import neutral_frames
 from gogooku_kedro.baselines.rows import FitContext, FitSettings
@@ -147,8 +148,12 @@ class Evaluation:
         return "test" if "test" in self.metrics else "valid"
 
     def table(self, part: str | None = None) -> pd.DataFrame:
-        """Return a row per model and horizon: rank IC with its 95% interval, net Sharpe, and own less baseline."""
-        part = part or self.part
+        """Return a row per model and horizon: rank IC with its 95% interval, Sharpe ratios, and own less baseline.
+
+        `net_sharpe` is that of the simulated portfolio, which neutral versions do not have; `decile_sharpe` that of the
+        decile portfolio; both after `evaluation.cost_bps`.
+        """
+        part, cost = part or self.part, f"{self.ground.evaluation.cost_bps:g}"
         rows = []
         for model, of_horizon in self.metrics[part].items():
             for horizon, figures in of_horizon.items():
@@ -159,7 +164,9 @@ class Evaluation:
                     less = {"own_less_model": cell.difference, "answer": cell.answer}
                 rows.append(
                     {"model": model, "horizon": horizon, "rank_ic": figures["rank_ic"], "low": low, "high": high}
-                    | {name: figures[name] for name in ("rank_icir", "turnover", "sharpe_net", "days")}
+                    | {name: figures[name] for name in ("rank_icir", "turnover")}
+                    | {"net_sharpe": _simulated(self.portfolios[part], model, horizon, cost)}
+                    | {"decile_sharpe": figures["sharpe_net"], "days": figures["days"]}
                     | less
                 )
         return pd.DataFrame(rows)
@@ -264,6 +271,12 @@ def measure(scores: pd.DataFrame | pd.Series[float], ground: Ground, name: str =
     )
 
 
+def _simulated(portfolios: Mapping[str, Any], model: str, horizon: str, cost: str) -> float | None:
+    """Net Sharpe ratio of the simulated long-short portfolio of a model; None where none is held."""
+    found = portfolios.get(model, {}).get(LONG_SHORT, {}).get(horizon)
+    return None if found is None else found["costs"][cost]["sharpe_active"]
+
+
 def _measured_rows(read: pd.DataFrame, ground: Ground) -> tuple[pd.DataFrame, dict[str, int]]:
     """Rows of the parts and the universe, with their part, and how many were left out for which reason."""
     dates = read["date"].to_numpy()
@@ -281,6 +294,11 @@ def _measured_rows(read: pd.DataFrame, ground: Ground) -> tuple[pd.DataFrame, di
         "outside_the_universe": labelled & (part != "") & ~member,
     }
     counts = {reason: int(places.sum()) for reason, places in left_out.items()}
+    if not labelled.any():
+        raise ValueError(
+            f"all {len(read):,} scores are of sessions that have no label yet, later than "
+            f"{last_labelled(read, ground.labels):%Y-%m-%d}; give scores of earlier sessions too"
+        )
     if not kept.any():
         spans = " and ".join(f"{name} {' to '.join(ground.split[name])}" for name in PARTS)
         raise ValueError(

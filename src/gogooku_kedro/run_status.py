@@ -129,7 +129,7 @@ class RunStatus:
             lines = [f"finished {moment(self.ended)} after {duration((self.ended or now) - self.started)}"]
         else:
             lines = [f"{self.state} {moment(self.ended)}: {at}", *([self.error] if self.error else [])]
-        lines.append(self.command)
+        lines.append(f"command: {self.command}")
         if alive and self.left is not None:
             lines.append(f"about {duration(max(self.left - (now - self.written), 0.0))} left")
         if metrics := self.training.get("metrics"):

@@ -259,9 +259,10 @@ def test_the_log_is_short_and_free_of_warnings(finished_process: FinishedProcess
     assert len(re.findall(r"epoch \d+/2 full \| loss", output)) == EPOCHS
     assert output.count("[GAT-INIT]") == 1
     lines = [line for line in output.splitlines() if " INFO " in line]
-    # One of the graph cache, one that counts the features, five of the learned baselines, one of the
+    # One of the graph cache, one of the split, one that counts the features, five of the learned baselines, one of the
     # GAT, two of the linear path, one of the device, one per epoch, one per stage, two of the whole.
-    assert len(lines) <= 2 + 5 + 4 + EPOCHS + 7 + 2, "\n".join(lines)
+    assert len(lines) <= 3 + 5 + 4 + EPOCHS + 7 + 2, "\n".join(lines)
+    assert re.search(r"\d+ of \d+ sessions are warm-up; train 20\d\d-\S+ to 2020-05-29 \(\d+\), valid", output)
     assert re.findall(r"INFO +(\d)/7 (\w+), (?:\d+ min )?\d+ s", output)[-1] == ("7", "report")
     assert re.search(r"INFO +7 stages in (\d+ min )?\d+ s", output)
     assert len(re.findall(r"seed 0 epoch \d/2", output)) == EPOCHS

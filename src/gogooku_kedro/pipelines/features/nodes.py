@@ -1,5 +1,6 @@
 """The panel becomes features, labels and a split; checks decide which features a model may read."""
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,8 +10,11 @@ import xarray as xr
 from gogooku_kedro import features, labels
 from gogooku_kedro.arrays.cross_section import universe_mask
 from gogooku_kedro.columns import HORIZONS
+from gogooku_kedro.labels.split import PARTS
 from gogooku_kedro.market.blocks import PanelBlock
 from gogooku_kedro.params import FeaturesParams, GraphParams, LabelsParams, ModelParams, SplitParams
+
+logger = logging.getLogger(__name__)
 
 
 def compute_features(
@@ -86,8 +90,9 @@ def split_sessions(
         model_window=model_params.window,
         residual_window=labels_params.fitted_sessions(),
     )
-    return labels.split_sessions(
-        panel["date"].to_numpy(),
+    sessions = pd.DatetimeIndex(panel["date"].to_numpy())
+    split = labels.split_sessions(
+        sessions,
         train_end=str(split_params.train_end),
         valid_end=str(split_params.valid_end),
         purge_sessions=split_params.purge_sessions,
@@ -95,6 +100,12 @@ def split_sessions(
         max_horizon=max(HORIZONS),
         entry=labels_params.entry,
     )
+    parts = []
+    for part in PARTS:
+        first, last = split[part]
+        parts.append(f"{part} {first} to {last} ({((sessions >= first) & (sessions <= last)).sum()})")
+    logger.info("%d of %d sessions are warm-up; %s", warmup, len(sessions), ", ".join(parts))
+    return dict(split)
 
 
 def _execution(params: FeaturesParams) -> features.Execution:
