@@ -103,7 +103,7 @@ print(logging.getLogger("mlflow").level, logging.getLogger("kedro_mlflow").level
     assert (done.stdout, done.stderr) == ("30 30\n", "")  # logging.WARNING
 
 
-def test_the_number_of_threads_that_is_asked_for_holds_after_numba_too():
+def test_threads_wait_asleep_and_their_number_holds_after_numba_too():
     program = """
 import gogooku_kedro, numpy, torch, xarray
 panel = xarray.DataArray(numpy.random.rand(300, 40), dims=("date", "code"))
@@ -111,12 +111,13 @@ panel.ffill("date").rolling(date=5).mean().compute()
 assert "numba" in __import__("sys").modules
 print(torch.get_num_threads())
 """
-    surroundings = {k: v for k, v in os.environ.items() if k != "NUMBA_NUM_THREADS"}
+    surroundings = {k: v for k, v in os.environ.items() if k not in ("NUMBA_NUM_THREADS", "OMP_WAIT_POLICY")}
     done = subprocess.run(
         [sys.executable, "-c", program],
-        env=surroundings | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
+        env=surroundings | {"OMP_NUM_THREADS": "1", "OMP_DISPLAY_ENV": "TRUE"},
+        capture_output=True,
         text=True,
         check=True,
     )
     assert done.stdout == "1\n"
+    assert "OMP_WAIT_POLICY = 'PASSIVE'" in done.stderr or sys.platform != "linux"

@@ -20,6 +20,10 @@ __version__ = "0.1.0"
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("DO_NOT_TRACK", "true")
 
+# A thread of OpenMP that waits sleeps: at small models it waits often, and one that looks for work all the while takes
+# the core of whoever else has some, the thread it waits for among them.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 # numba, which xarray computes with, sets the threads of OpenMP for the whole process, those of torch too,
 # to all cores there are. Who sets OMP_NUM_THREADS means all of them.
 if os.environ.get("OMP_NUM_THREADS", "").isdecimal():
