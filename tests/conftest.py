@@ -116,11 +116,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: -first[item.path])
 
 
-def pytest_configure() -> None:
-    """Libraries and tests stay until the end: to look through them for what can be thrown away takes seconds."""
-    gc.disable()
-
-
 def pytest_collection_finish() -> None:
     """Throw away from here on what tests leave, and look at nothing that was there before them."""
     gc.freeze()

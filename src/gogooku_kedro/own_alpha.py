@@ -286,18 +286,19 @@ def _measured_rows(read: pd.DataFrame, ground: Ground) -> tuple[pd.DataFrame, di
     inside = ground.in_universe.transpose("date", "code")
     places = inside.indexes["date"].get_indexer(read["date"]), inside.indexes["code"].get_indexer(read["code"])
     member = inside.to_numpy()[places]
-    labelled = (read["date"] <= last_labelled(read, ground.labels)).to_numpy()
+    last = last_labelled(read, ground.labels)
+    labelled = (read["date"] <= last).to_numpy()
     kept = labelled & member & (part != "")
     left_out = {
         "later_than_the_last_label": ~labelled,
         "outside_validation_and_test": labelled & (part == ""),
         "outside_the_universe": labelled & (part != "") & ~member,
     }
-    counts = {reason: int(places.sum()) for reason, places in left_out.items()}
+    counts = {reason: int(out.sum()) for reason, out in left_out.items()}
     if not labelled.any():
         raise ValueError(
-            f"all {len(read):,} scores are of sessions that have no label yet, later than "
-            f"{last_labelled(read, ground.labels):%Y-%m-%d}; give scores of earlier sessions too"
+            f"all {len(read):,} scores are of sessions that have no label yet, later than {last:%Y-%m-%d}; give scores "
+            f"of earlier sessions too"
         )
     if not kept.any():
         spans = " and ".join(f"{name} {' to '.join(ground.split[name])}" for name in PARTS)

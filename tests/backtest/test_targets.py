@@ -23,8 +23,8 @@ NAN = np.nan
 def test_a_tenth_is_the_decile_of_the_metrics(codes: int) -> None:
     score = np.random.default_rng(codes).integers(0, codes, (20, codes)).astype(float)  # with ties
     top, bottom = decile_legs(row_ranks(score))
-    np.testing.assert_array_equal(best_ranked(score, share=0.1), top)
-    np.testing.assert_array_equal(worst_ranked(score, 0.1), bottom)
+    np.testing.assert_array_equal(best_ranked(score, shares=[0.1])[0], top)
+    np.testing.assert_array_equal(worst_ranked(score, [0.1])[0], bottom)
 
 
 @pytest.mark.parametrize("codes", [5, 6, 11, 15, 25, 101])
@@ -32,22 +32,22 @@ def test_a_tenth_is_the_decile_of_the_metrics(codes: int) -> None:
 def test_a_share_is_the_outer_quantile_of_pandas(codes: int, share: float) -> None:
     score = np.random.default_rng(codes).permutation(codes).astype(float)
     of_pandas = pd.qcut(score, [0, share, 1 - share, 1] if share < 0.5 else [0, 0.5, 1], labels=False)
-    np.testing.assert_array_equal(worst_ranked(score[None], share)[0], of_pandas == 0)
-    np.testing.assert_array_equal(best_ranked(score[None], share=share)[0], of_pandas == of_pandas.max())
+    np.testing.assert_array_equal(worst_ranked(score[None], [share])[0][0], of_pandas == 0)
+    np.testing.assert_array_equal(best_ranked(score[None], shares=[share])[0][0], of_pandas == of_pandas.max())
 
 
 def test_the_middle_stock_of_two_halves_is_in_one_of_them() -> None:
-    assert worst_ranked([[1.0, 2, 3, 4, 5]], 0.5)[0].tolist() == [True, True, True, False, False]
-    assert best_ranked([[1.0, 2, 3, 4, 5]], share=0.5)[0].tolist() == [False, False, False, True, True]
-    assert not worst_ranked([[1.0] * 6], 0.5).any()
+    assert worst_ranked([[1.0, 2, 3, 4, 5]], [0.5])[0][0].tolist() == [True, True, True, False, False]
+    assert best_ranked([[1.0, 2, 3, 4, 5]], shares=[0.5])[0][0].tolist() == [False, False, False, True, True]
+    assert not worst_ranked([[1.0] * 6], [0.5])[0].any()
 
 
 def test_the_best_three_are_three_and_ties_enter_together_or_not_at_all() -> None:
-    assert best_ranked([[6.0, 5, 4, 3, 2, 1]], count=3)[0].tolist() == [True] * 3 + [False] * 3
-    assert best_ranked([[6.0, 5, 4, 4, 2, 1]], count=3)[0].sum() == 4  # ranks 1, 2, 3.5, 3.5
-    assert best_ranked([[6.0, 5, 4, 4, 4, 4]], count=3)[0].sum() == 2  # ranks 1, 2, 4.5, ...
-    assert not best_ranked([[1.0] * 6], count=3).any()
-    assert not best_ranked([[4.0, 3, 2, 1, NAN, NAN]], count=3).any()  # fewer than five
+    assert best_ranked([[6.0, 5, 4, 3, 2, 1]], counts=[3])[0][0].tolist() == [True] * 3 + [False] * 3
+    assert best_ranked([[6.0, 5, 4, 4, 2, 1]], counts=[3])[0][0].sum() == 4  # ranks 1, 2, 3.5, 3.5
+    assert best_ranked([[6.0, 5, 4, 4, 4, 4]], counts=[3])[0][0].sum() == 2  # ranks 1, 2, 4.5, ...
+    assert not best_ranked([[1.0] * 6], counts=[3])[0].any()
+    assert not best_ranked([[4.0, 3, 2, 1, NAN, NAN]], counts=[3])[0].any()  # fewer than five
 
 
 def test_the_short_leg_is_the_bottom_of_what_can_be_borrowed() -> None:

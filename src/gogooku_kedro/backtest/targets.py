@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from gogooku_kedro.metrics.decile_portfolios import equal_weights
 from gogooku_kedro.metrics.rank_ic import MIN_PAIRS, is_constant, row_ranks
 from gogooku_kedro.params.evaluation import PortfolioParams
-from gogooku_kedro.typing import BoolArray, FloatArray, IntArray, TextArray
+from gogooku_kedro.typing import BoolArray, FloatArray, TextArray
 
 LONG_SHORT, LONG_ONLY = "long_short", "long_only"
 PORTFOLIOS = (LONG_SHORT, LONG_ONLY)
@@ -43,8 +43,8 @@ class Legs:
         return long, short
 
 
-def best_ranked(score: ArrayLike, *, share: float | None = None, count: int | None = None) -> BoolArray:
-    """Return the stocks (date, code) that rank among the best `share` or the best `count` of a date.
+def best_ranked(score: ArrayLike, *, shares: Sequence[float] = (), counts: Sequence[int] = ()) -> tuple[BoolArray, ...]:
+    """Return the stocks (date, code) that rank among the best share or the best count of a date, for each of them.
 
     With rank 1 the best, a stock belongs to it when rank - 1 < share * (n - 1), the top quantile of `pandas.qcut`,
     or rank - 1/2 <= count: tied stocks enter together or stay out together. Dates with fewer than `MIN_PAIRS`
@@ -52,44 +52,30 @@ def best_ranked(score: ArrayLike, *, share: float | None = None, count: int | No
 
     Args:
         score: (date, code), NaN = not ranked.
-        share: Fraction of the ranked stocks.
-        count: Number of stocks, instead of a share.
+        shares: Fractions of the ranked stocks.
+        counts: Numbers of stocks; what they give comes after that of the shares.
     """
-    return _Places.of(-np.asarray(score, dtype=np.float64)).first(share, count)
+    before, span, usable = _places(-np.asarray(score, dtype=np.float64))
+    inside = [before < share * span - _ROUNDING for share in shares] + [before + 0.5 <= count for count in counts]
+    return tuple(one & usable for one in inside)
 
 
-def worst_ranked(score: ArrayLike, share: float) -> BoolArray:
-    """Return the stocks (date, code) that rank among the worst `share` of a date.
+def worst_ranked(score: ArrayLike, shares: Sequence[float]) -> tuple[BoolArray, ...]:
+    """Return the stocks (date, code) that rank among the worst share of a date, for each of the shares.
 
     With rank 1 the worst, a stock belongs to it when rank - 1 <= share * (n - 1), the bottom quantile of
     `pandas.qcut`: a stock exactly on the edge is in it, as it is in none of the best. A share of 1/10 is the
     bottom decile of `decile_legs`. Ties and dates without anybody as in `best_ranked`.
     """
-    return _Places.of(np.asarray(score, dtype=np.float64)).first_and_edge(share)
+    before, span, usable = _places(np.asarray(score, dtype=np.float64))
+    return tuple((before <= share * span + _ROUNDING) & usable for share in shares)
 
 
-class _Places(NamedTuple):
+def _places(values: FloatArray) -> tuple[FloatArray, FloatArray, BoolArray]:
     """Stocks below each (date, code), ties by half, out of how many at most, and on which dates it counts."""
-
-    before: FloatArray
-    span: IntArray
-    usable: BoolArray
-
-    @classmethod
-    def of(cls, values: FloatArray) -> _Places:
-        n = np.isfinite(values).sum(axis=1, keepdims=True)
-        return cls(row_ranks(values) - 1.0, n - 1, (n >= MIN_PAIRS) & ~is_constant(values)[:, None])
-
-    def first(self, share: float | None, count: int | None = None) -> BoolArray:
-        """Whoever has fewer before it than a share of the others, or stands among the first `count`."""
-        edge = np.float64(count or 0) - 0.5 if share is None else share * self.span - _ROUNDING
-        inside: BoolArray = self.before <= edge if share is None else self.before < edge
-        return inside & self.usable
-
-    def first_and_edge(self, share: float) -> BoolArray:
-        """The same, with whoever stands exactly on the edge."""
-        inside: BoolArray = self.before <= share * self.span + _ROUNDING
-        return inside & self.usable
+    n = np.isfinite(values).sum(axis=1, keepdims=True)
+    usable = (n >= MIN_PAIRS) & ~is_constant(values)[:, None]
+    return row_ranks(values) - 1.0, n - 1.0, usable
 
 
 def portfolio_legs(portfolio: str, score: FloatArray, loanable: BoolArray, rules: PortfolioParams) -> Legs:
@@ -109,16 +95,14 @@ def portfolio_legs(portfolio: str, score: FloatArray, loanable: BoolArray, rules
     """
     wider = 1.0 if rules.hysteresis is None else rules.hysteresis / rules.decile_share
     if portfolio == LONG_ONLY:
-        places = _Places.of(-score)
-        enter, stay = (places.first(None, round(rules.top_k * width)) for width in (1.0, wider))
+        enter, stay = best_ranked(score, counts=[round(rules.top_k * width) for width in (1.0, wider)])
         nobody = np.zeros_like(enter)
         return _one_portfolio(enter, stay, nobody, nobody, hedged=False)
     if portfolio != LONG_SHORT:
         raise ValueError(f"portfolio is {portfolio!r}; choose one of {PORTFOLIOS}")
-    narrow, wide = rules.decile_share, rules.decile_share * wider
-    best, worst = _Places.of(-score), _Places.of(np.where(loanable, score, np.nan))
-    long = [best.first(share) for share in (narrow, wide)]
-    short = [worst.first_and_edge(share) for share in (narrow, wide)]
+    shares = (rules.decile_share, rules.decile_share * wider)
+    long = best_ranked(score, shares=shares)
+    short = worst_ranked(np.where(loanable, score, np.nan), shares)
     return _one_portfolio(*long, *short, hedged=True)
 
 

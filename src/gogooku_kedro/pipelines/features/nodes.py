@@ -10,7 +10,7 @@ import xarray as xr
 from gogooku_kedro import features, labels
 from gogooku_kedro.arrays.cross_section import universe_mask
 from gogooku_kedro.columns import HORIZONS
-from gogooku_kedro.labels.split import PARTS
+from gogooku_kedro.labels.split import PARTS, split_mask
 from gogooku_kedro.market.blocks import PanelBlock
 from gogooku_kedro.params import FeaturesParams, GraphParams, LabelsParams, ModelParams, SplitParams
 
@@ -100,12 +100,11 @@ def split_sessions(
         max_horizon=max(HORIZONS),
         entry=labels_params.entry,
     )
-    parts = []
-    for part in PARTS:
-        first, last = split[part]
-        parts.append(f"{part} {first} to {last} ({((sessions >= first) & (sessions <= last)).sum()})")
-    logger.info("%d of %d sessions are warm-up; %s", warmup, len(sessions), ", ".join(parts))
-    return dict(split)
+    parts = ", ".join(
+        f"{part} {' to '.join(split[part])} ({split_mask(split, sessions, part).sum()})" for part in PARTS
+    )
+    logger.info("%d of %d sessions are warm-up; %s", warmup, len(sessions), parts)
+    return split
 
 
 def _execution(params: FeaturesParams) -> features.Execution:
