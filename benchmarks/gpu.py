@@ -77,6 +77,7 @@ class Size:
 
 
 SMALL, LARGE = Size(1026, 125, "none", 960), Size(4000, 182, "production", 110)
+SAMPLE, TOKYO = Size(200, 273, "production", 1500), Size(1000, 182, "production", 1340)
 TINY_MODEL = {"hidden_size": 8, "window": 8, "fan": {"top_k": 2}, "san": {"slices": 2}, "vsn": {"feature_size": 2}}
 TINY = Size(24, 6, "none", 90, {"model": TINY_MODEL, "training": {"max_batches": 2}})
 
@@ -329,8 +330,16 @@ def measure_steps(table: Table, size: Size, device: str, smoke: bool, kinds: dic
         )
 
 
-def measure_epochs(table: Table, size: Size, smoke: bool, file: Path | None) -> None:
-    """Epochs of one model, of the market in host memory, and of ten models."""
+def measure_epochs(table: Table, size: Size, smoke: bool, arms: dict[str, Row], file: Path | None = None) -> None:
+    """Epochs of one size.
+
+    Args:
+        table: Where the rows go.
+        size: Sizes of market and model.
+        smoke: Whether the size is tiny.
+        arms: What a row is called, and the settings of its training.
+        file: A price file in place of a random market.
+    """
     with TemporaryDirectory() as folder:
         if file is not None:
             market, *parts = file_market(file, size, Path(folder))
@@ -338,17 +347,11 @@ def measure_epochs(table: Table, size: Size, smoke: bool, file: Path | None) -> 
             market, first = random_market(size.stocks, size.sessions, size.features), size.settings()[0].window - 1
             border = first + int(0.7 * (size.sessions - first - PURGE))
             parts = [(first, border), (border + PURGE, size.sessions)]
-    seeds = list(range(2 if smoke else 10))
-    arms: dict[str, tuple[float, Row]] = {
-        "one model": (20.0, {}),
-        "one model, market in host memory": (20.0, {"market_memory": "host"}),
-        f"{len(seeds)} models together": (80.0, {"seeds": seeds, "seeds_together": True}),
-    }
-    name = file.name if file is not None else "random market"
-    for arm, (expected, training) in arms.items():
+    name = file.name if file is not None else f"random market of {size.sessions:,} sessions"
+    for arm, training in arms.items():
         table.measure(
             f"epoch {name} {size}, {arm}",
-            0.0 if smoke else expected,
+            0.0 if smoke else 80.0 if "seeds" in training else 20.0,
             lambda t=training: epoch_row(market, (parts[0], parts[1]), size, **t),  # type: ignore[misc]
         )
 
@@ -368,7 +371,15 @@ def main(arguments: list[str] | None = None) -> Table:
     device, table = "cuda" if cuda else "cpu", Table(options.seconds)
     small, large = (TINY, replace(TINY, features=8)) if options.smoke else (SMALL, LARGE)
     table.measure("ceilings", 0.0, lambda: ceilings(device, options.smoke))
-    measure_epochs(table, small, options.smoke, options.file)
+    seeds = list(range(2 if options.smoke else 10))
+    arms: dict[str, Row] = {
+        "one model": {},
+        "one model, market in host memory": {"market_memory": "host"},
+        f"{len(seeds)} models": {"seeds": seeds, "seeds_together": True},
+    }
+    measure_epochs(table, small, options.smoke, arms, options.file)
+    for size in (replace(TINY, sessions=80),) if options.smoke else (SAMPLE, TOKYO):
+        measure_epochs(table, size, options.smoke, {"one model": {}})
     short = {f"{precision} {how}": 5.0 for how in ("recorded", "eager") for precision in ("bf16", "fp32")}
     measure_steps(table, large, device, options.smoke, short)
     measure_steps(table, small, device, options.smoke, short)

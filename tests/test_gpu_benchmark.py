@@ -32,7 +32,7 @@ def test_a_tiny_size_measures_every_row(results, capsys):
 
 
 def gpu_arms():
-    return ["one model", "market in host memory", "2 models together"]
+    return ["one model", "market in host memory", "2 models", "one model"]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")

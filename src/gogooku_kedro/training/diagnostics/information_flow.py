@@ -31,7 +31,7 @@ class InformationFlow(pl.Callback):
       only the second can be exactly 0);
     - `gat/edge_count`: no edge between stocks in a phase with graph;
 
-    each of them also when it is NaN; and before a step, an optimiser that does not hold the model's
+    each of them also when it is NaN; and before the first step of an epoch, an optimiser that does not hold the model's
     parameters, as after a layer was built in `forward`.
 
     Args:
@@ -41,6 +41,7 @@ class InformationFlow(pl.Callback):
 
     def __init__(self, isolated: bool = False) -> None:
         self.isolated = isolated
+        self._held_in: int | None = None
 
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
@@ -51,7 +52,9 @@ class InformationFlow(pl.Callback):
             InformationFlowError: Naming the parameters that are not held.
         """
         assert isinstance(pl_module, CrossSectionModule)
-        _raise(trainer, optimizer_problems(pl_module.model, optimizer))
+        if self._held_in != trainer.current_epoch:
+            _raise(trainer, optimizer_problems(pl_module.model, optimizer))
+            self._held_in = trainer.current_epoch
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Hold the figures of the epoch, before any checkpoint of it is written.
