@@ -171,7 +171,7 @@ def step_row(market: MarketTensors, size: Size, precision: str, how: str, device
         step = _step(market, size, precision, "compiled" in how, device)
         step()
         if "recorded" in how and device == "cuda":
-            step = CudaRecorder(torch.device(device)).record(step, step)
+            step = CudaRecorder(torch.device(device)).record("step", step, step)
         step()
         first = time.perf_counter() - start
         seconds = _seconds_of(step, device, 10 if device == "cuda" else 1)

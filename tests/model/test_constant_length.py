@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.func import functional_call, stack_module_state, vmap
 
-from gogooku_kedro.model import effective_neighbours, normalised_entropy
+from gogooku_kedro.model import AttentionEntropy
 from gogooku_kedro.training.losses import edge_weight_penalty, entropy_penalty
 from tests.model.conftest import DAYS, STOCKS, build, random_chunk
 from tests.model.test_graph_variants import CONVS, VARIANTS, States
@@ -42,10 +42,11 @@ def results(model, states):
     model.zero_grad()
     hidden = states.hidden.clone().requires_grad_()
     score, quantiles, graph = model.rank(*states._replace(hidden=hidden))
+    entropy = AttentionEntropy.of(graph, NODES)
     figures = {
-        "entropy": normalised_entropy(graph, NODES),
-        "neighbours": effective_neighbours(graph, NODES),
-        "entropy_penalty": entropy_penalty(graph, NODES),
+        "entropy": entropy.normalised(),
+        "neighbours": entropy.effective_neighbours(),
+        "entropy_penalty": entropy_penalty(entropy),
         "edge_penalty": edge_weight_penalty(graph),
         "similarity": graph.similarity_penalty,
     }

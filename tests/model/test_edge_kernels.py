@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch_geometric.utils import softmax
 
 from gogooku_kedro.model import edge_kernels
 from gogooku_kedro.model.convolution import NeighbourSum, graph_convolution
@@ -33,6 +34,18 @@ def test_messages_attention_and_gradients_are_those_of_pyg(heads, width, attribu
     monkeypatch.setattr(edge_kernels, "available", lambda *arguments, **named: False)
     for mine, theirs in zip(ours, found(), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_the_softmax_over_edges_is_that_of_pyg_with_its_gradients():
+    torch.manual_seed(0)
+    logits = (20 * torch.randn(37, 3, dtype=torch.float64)).requires_grad_()
+    index = torch.randint(0, NODES - 2, (2, 37))  # two nodes have no edge
+    weight = torch.randn(37, 3, dtype=torch.float64)
+    ours, theirs = edge_kernels.edge_softmax(logits, index, NODES), softmax(logits, index[1], num_nodes=NODES)
+    torch.testing.assert_close(ours, theirs)
+    gradients = (torch.autograd.grad((share * weight).sum(), logits)[0] for share in (ours, theirs))
+    torch.testing.assert_close(*gradients)
+    assert torch.autograd.gradcheck(lambda x: edge_kernels.edge_softmax(x, index, NODES), [logits / 20])
 
 
 @pytest.mark.parametrize(("slope", "by_kernels"), [(0.2, True), (0.3, False)])

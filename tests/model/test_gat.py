@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from gogooku_kedro.model import GraphAttention, effective_neighbours, normalised_entropy
+from gogooku_kedro.model import AttentionEntropy, GraphAttention
 from gogooku_kedro.model.convolution import AttentionDiffusion
 from gogooku_kedro.model.gat import GraphBlock, edge_sign
 from gogooku_kedro.model.heads import ScoreNeutralisation
@@ -41,16 +41,16 @@ def block_of(**changes) -> GraphBlock:
 
 def test_entropy_of_uniform_attention_is_one_and_of_a_single_choice_zero():
     uniform = attention_of([[0, 1, 2], [2, 2, 2]], [[1 / 3], [1 / 3], [1 / 3]])
-    assert normalised_entropy(uniform, 3)[2].tolist() == [pytest.approx(1.0, abs=1e-5)]
+    assert AttentionEntropy.of(uniform, 3).normalised()[2].tolist() == [pytest.approx(1.0, abs=1e-5)]
     single = attention_of([[0, 1, 2], [2, 2, 2]], [[1.0], [0.0], [0.0]])
-    assert normalised_entropy(single, 3)[2].tolist() == [pytest.approx(0.0, abs=1e-5)]
-    assert normalised_entropy(single, 3)[:2].isnan().all()
+    assert AttentionEntropy.of(single, 3).normalised()[2].tolist() == [pytest.approx(0.0, abs=1e-5)]
+    assert AttentionEntropy.of(single, 3).normalised()[:2].isnan().all()
 
 
 def test_entropy_is_divided_by_the_log_of_the_degree():
     # (1/2, 1/2, 0, 0): ln 2 of a possible ln 4. A stock with its self loop alone does not count.
     attention = attention_of([[0, 1, 2, 3, 4], [0, 0, 0, 0, 4]], [[0.5], [0.5], [0.0], [0.0], [1.0]])
-    entropy = normalised_entropy(attention, 5)
+    entropy = AttentionEntropy.of(attention, 5).normalised()
     assert entropy[0].tolist() == [pytest.approx(0.5, abs=1e-5)]
     assert entropy[1:].isnan().all()
 
@@ -59,7 +59,7 @@ def test_effective_neighbours_count_those_that_are_heard():
     # Head 0 hears two of four alike, head 1 all four, and stock 4 (one edge) does not count.
     alpha = [[0.5, 0.25], [0.5, 0.25], [0.0, 0.25], [0.0, 0.25], [1.0, 1.0]]
     attention = attention_of([[0, 1, 2, 3, 4], [0, 0, 0, 0, 4]], alpha)
-    neighbours = effective_neighbours(attention, 5)
+    neighbours = AttentionEntropy.of(attention, 5).effective_neighbours()
     assert neighbours[0].tolist() == [pytest.approx(2.0), pytest.approx(4.0)]
     assert neighbours[1:].isnan().all()
 
@@ -67,8 +67,8 @@ def test_effective_neighbours_count_those_that_are_heard():
 def test_the_figures_of_bf16_attention_are_float32():
     attention = attention_of([[0, 1], [0, 0]], [[0.5], [0.5]])
     attention = attention._replace(alpha=attention.alpha.bfloat16())
-    assert normalised_entropy(attention, 2).dtype == torch.float32
-    assert effective_neighbours(attention, 2)[0].tolist() == [pytest.approx(2.0, abs=1e-5)]
+    assert AttentionEntropy.of(attention, 2).normalised().dtype == torch.float32
+    assert AttentionEntropy.of(attention, 2).effective_neighbours()[0].tolist() == [pytest.approx(2.0, abs=1e-5)]
 
 
 def test_the_sign_of_an_edge_is_that_of_its_correlation():

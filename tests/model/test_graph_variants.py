@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gogooku_kedro.model import normalised_entropy
+from gogooku_kedro.model import AttentionEntropy
 from gogooku_kedro.training.losses import edge_weight_penalty, entropy_penalty
 from tests.model.conftest import build, ring_edges
 
@@ -245,14 +245,14 @@ def trained(states, conv, entropy_weight, edge_weight, steps=30):
     for _ in range(steps):
         score, _, graph = model.rank(*states)
         loss = (score - target).square().mean()
-        loss = loss + entropy_weight * entropy_penalty(graph, DAYS * STOCKS)
+        loss = loss + entropy_weight * entropy_penalty(AttentionEntropy.of(graph, DAYS * STOCKS))
         loss = loss + edge_weight * edge_weight_penalty(graph)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     _, _, graph = model.rank(*states)
     between = ~graph.is_self
-    return normalised_entropy(graph, DAYS * STOCKS).nanmean().item(), graph.gate[between].mean().item()
+    return AttentionEntropy.of(graph, DAYS * STOCKS).normalised().nanmean().item(), graph.gate[between].mean().item()
 
 
 @ATTENTIVE

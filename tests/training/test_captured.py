@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from gogooku_kedro.training import fit_ensemble, fit_model, train_seed
-from gogooku_kedro.training.captured import ReplayedAdamW
+from gogooku_kedro.training.captured import Part, ReplayedAdamW
 from gogooku_kedro.training.data import DayChunkDataModule
 from gogooku_kedro.training.device import resolve_cuda_graphs
 from gogooku_kedro.training.monitor import PROBES
@@ -18,6 +18,7 @@ from gogooku_kedro.training.tensors import DayChunk
 from tests.model.conftest import model_params
 from tests.training.conftest import LOSS, TRAIN, VALID, PowerCut, assert_equal_results, phase, training_params
 from tests.training.test_compile import drop_edges
+from tests.training.test_ensemble import member_result
 
 pytestmark = pytest.mark.training
 
@@ -57,16 +58,22 @@ class Rerun:
     def __init__(self, device):
         self.generator = torch.Generator(device)
 
-    def record(self, function, warm_up):
-        name = getattr(warm_up, "__name__", "_step")
-        warm_up()
-        self.log.append(f"record {name}")
+    def record(self, name, function, warm_up):
+        replay = self.record_together([Part(self, function, warm_up)])
+        return lambda: replay()[0]
+
+    @classmethod
+    def record_together(cls, parts):
+        name = parts[0].function.__name__
+        for part in parts:
+            part.warm_up()
+        cls.log.append(f"record {len(parts)} {name}")
         recorded = []
 
         def replay():
-            self.log.append(f"replay {name}")
+            cls.log.append(f"replay {len(parts)} {name}")
             with Places() as places:
-                found = function()
+                found = [part.function() for part in parts]
             recorded.append(places.read)
             assert places.read == recorded[0], "the memory that a recording reads is not what it is replayed on"
             return found
@@ -114,11 +121,11 @@ def test_recorded_steps_train_as_the_steps_themselves(market, tmp_path, recorded
     assert Rerun.log == []
     replayed = fit(market, model, training_params(tmp_path / "b", cuda_graphs=True, **settings))
     assert_equal_results(replayed, plain)
-    assert [Rerun.log.count(f"record {name}") for name in ("_step", "_task_norms", "_validation")] == [1, 1, 1]
+    assert [Rerun.log.count(f"record 1 {name}") for name in ("_step", "_task_norms", "_validation")] == [1, 1, 1]
     steps = sum(len(cuts(epoch)) for epoch in range(2))
-    assert Rerun.log.count("replay _step") == steps - 1
-    assert Rerun.log.count("replay _task_norms") == 2 * PROBES - 1
-    assert Rerun.log.count("replay _validation") == 2 * 3
+    assert Rerun.log.count("replay 1 _step") == steps - 1
+    assert Rerun.log.count("replay 1 _task_norms") == 2 * PROBES - 1
+    assert Rerun.log.count("replay 1 _validation") == 2 * 3
 
 
 def cuts(epoch):
@@ -132,7 +139,7 @@ def test_every_phase_is_recorded_anew_after_a_step_of_its_own(market, model, tmp
     plain = fit(market, model, training_params(tmp_path / "a", **settings))
     replayed = fit(market, model, training_params(tmp_path / "b", cuda_graphs=True, **settings))
     assert_equal_results(replayed, plain)
-    assert Rerun.log.count("record _step") == 2
+    assert Rerun.log.count("record 1 _step") == 2
 
 
 def test_a_recorded_run_that_was_cut_off_goes_on(market, model, tmp_path, recorded):
@@ -145,15 +152,41 @@ def test_a_recorded_run_that_was_cut_off_goes_on(market, model, tmp_path, record
         assert_equal_results(fit(market, model, settings), whole)
 
 
-def test_models_that_train_in_one_loop_are_not_recorded(market, model, tmp_path, recorded):
-    settings = {"cuda_graphs": True, "seeds_together": True, "max_epochs": 1}
-    fit_ensemble(market, TRAIN, VALID, "h", model, training_params(tmp_path, seeds=[0, 3], **settings))
-    assert Rerun.log == []
+@pytest.mark.parametrize(
+    "changes", [{}, {"patience": 1, "max_epochs": 4, "learning_rate": 0.03}], ids=["", "one stops"]
+)
+def test_recorded_steps_of_one_loop_train_each_model_as_alone(market, tmp_path, recorded, changes):
+    model, seeds = model_params(dropout=0.2), [0, 3, 5]
+    settings = {"max_epochs": 2, "cuda_graphs": True} | changes
+    one_loop = training_params(tmp_path, seeds=seeds, seeds_together=True, **settings)
+    together = fit_ensemble(market, TRAIN, VALID, "h", model, one_loop)
+    epochs = [each.training["epochs"] for each in together.ensemble.seed_models]
+    assert len(set(epochs)) == (2 if changes else 1), "a seed of this test should stop before the others"
+    joined = [line for line in Rerun.log if line.startswith("replay 3 _step")]
+    assert len(joined) > 0.7 * sum(len(cuts(epoch)) for epoch in range(min(epochs))), "most steps are steps of all"
+    assert Rerun.log.count("record 3 _step") == 1
+    assert Rerun.log.count("record 2 _step") + Rerun.log.count("record 1 _step") <= 4, "nothing is recorded twice"
+    for position, seed in enumerate(seeds):
+        alone = fit(market, model, training_params(tmp_path / "alone", seed=seed, **settings))
+        assert_equal_results(member_result(together, position), alone)
+
+
+def test_a_recorded_loop_that_was_cut_off_goes_on(market, model, tmp_path, recorded):
+    changes = {"cuda_graphs": True, "max_epochs": 2, "seeds": [0, 3], "seeds_together": True}
+    whole = fit_ensemble(market, TRAIN, VALID, "h", model, training_params(tmp_path / "whole", **changes))
+    settings = training_params(tmp_path / "cut", **changes)
+    with pytest.raises(RuntimeError, match="power cut"):
+        fit_ensemble(market, TRAIN, VALID, "h", model, settings, (PowerCut(epoch=1, batch=3, seed=3),))
+    again = fit_ensemble(market, TRAIN, VALID, "h", model, settings)
+    for position in range(2):
+        assert_equal_results(member_result(again, position), member_result(whole, position))
 
 
 class Refusing(Rerun):
-    def record(self, function, warm_up):
-        warm_up()
+    @classmethod
+    def record_together(cls, parts):
+        for part in parts:
+            part.warm_up()
         raise RuntimeError("operation not permitted when stream is capturing\nmore")
 
 
@@ -167,6 +200,18 @@ def test_with_auto_a_step_that_cannot_be_recorded_is_computed(market, model, tmp
     assert said.endswith("goes on without CUDA graphs, which failed: operation not permitted when stream is capturing")
     with pytest.raises(RuntimeError, match="not permitted"):
         fit(market, model, training_params(tmp_path / "c", cuda_graphs=True, **settings))
+
+
+def test_with_auto_the_models_of_a_loop_go_on_without_what_cannot_be_recorded(
+    market, model, tmp_path, recorded, monkeypatch, caplog
+):
+    monkeypatch.setattr(train_seed, "CudaRecorder", Refusing)
+    settings = {"max_epochs": 2, "cuda_graphs": "auto"}
+    one_loop = training_params(tmp_path, seeds=[0, 3], seeds_together=True, **settings)
+    tried = fit_ensemble(market, TRAIN, VALID, "h", model, one_loop)
+    assert len([m for m in caplog.messages if "CUDA graphs, which failed" in m]) == 2
+    plain = fit(market, model, training_params(tmp_path / "a", seed=3, max_epochs=2))
+    assert_equal_results(member_result(tried, 1), plain)
 
 
 def test_a_chunk_without_labels_is_refused_before_it_is_replayed(market, model, tmp_path, recorded):

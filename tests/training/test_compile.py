@@ -112,6 +112,9 @@ def test_auto_compiles_where_a_training_gains_more_than_it_costs():
     assert pays(small, 10_000)
     assert pays(large, 2000)
     assert not pays(large, 100)
+    assert pays(large, 20_000, captured=True)
+    assert not pays(large, 2000, captured=True)
+    assert not pays(small, 100_000, captured=True)
 
 
 def test_on_a_cpu_auto_neither_compiles_nor_keeps_more(market, model, tmp_path, caplog):

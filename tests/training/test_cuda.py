@@ -130,8 +130,9 @@ def test_every_phase_is_recorded_anew(market, model, tmp_path):
     np.testing.assert_allclose(losses[1], losses[0], rtol=5e-3)
 
 
-def test_models_trained_together_on_cuda_end_as_each_does_alone(market, model, tmp_path):
-    settings = {"device": "cuda", "max_epochs": 3}
+@pytest.mark.parametrize("graphs", [False, True])
+def test_models_trained_together_on_cuda_end_as_each_does_alone(market, model, tmp_path, graphs):
+    settings = {"device": "cuda", "max_epochs": 3, "cuda_graphs": graphs}
     seeds = [0, 3, 5]
     together = fit_ensemble(
         market, TRAIN, VALID, "hash", model, training_params(tmp_path, seeds=seeds, seeds_together=True, **settings)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.stats import pearsonr
 
-from gogooku_kedro.model import GraphAttention
+from gogooku_kedro.model import AttentionEntropy, GraphAttention
 from gogooku_kedro.training.losses import (
     edge_weight_penalty,
     entropy_penalty,
@@ -76,11 +76,11 @@ def attention(logits: torch.Tensor) -> GraphAttention:
 
 def test_descending_the_entropy_penalty_raises_the_entropy():
     logits = torch.tensor([2.0, 0.0, -1.0], requires_grad=True)
-    before = entropy_penalty(attention(logits), 3)
+    before = entropy_penalty(AttentionEntropy.of(attention(logits), 3))
     (grad,) = torch.autograd.grad(before, logits)
-    after = entropy_penalty(attention(logits - 0.5 * grad), 3)
+    after = entropy_penalty(AttentionEntropy.of(attention(logits - 0.5 * grad), 3))
     assert after < before
-    assert entropy_penalty(attention(torch.zeros(3)), 3).item() == pytest.approx(0, abs=1e-5)
+    assert entropy_penalty(AttentionEntropy.of(attention(torch.zeros(3)), 3)).item() == pytest.approx(0, abs=1e-5)
 
 
 def test_edge_penalty_is_the_mean_gate_between_different_stocks():

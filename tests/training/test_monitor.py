@@ -10,7 +10,7 @@ import torch
 from scipy.stats import spearmanr
 from torch import nn
 
-from gogooku_kedro.model import GraphAttention
+from gogooku_kedro.model import AttentionEntropy, GraphAttention
 from gogooku_kedro.training import monitor
 from gogooku_kedro.training.module import MONITOR, CrossSectionModule
 from tests.training.conftest import LOSS, phase, training_params
@@ -37,9 +37,13 @@ def attention() -> GraphAttention:
     )
 
 
+def figures_of(attention):
+    return monitor.graph_figures(attention, AttentionEntropy.of(attention, n_nodes=4))
+
+
 def test_figures_of_the_graph_by_hand():
     entropy = -(0.5 * math.log(0.5) + 2 * 0.25 * math.log(0.25))
-    figures = monitor.graph_figures(attention(), n_nodes=4)
+    figures = figures_of(attention())
     assert {name: float(value) for name, value in figures.items()} == pytest.approx(
         {
             "gat/attention_entropy": entropy / math.log(3),
@@ -56,7 +60,7 @@ def test_figures_of_the_graph_by_hand():
 
 
 def test_without_a_graph_and_without_edges_all_figures_are_zero():
-    nothing = monitor.graph_figures(None, n_nodes=4)
+    nothing = monitor.graph_figures(None, None)
     assert nothing.keys() == set(monitor.GRAPH_FIGURES)
     empty = GraphAttention(
         torch.zeros(2, 0, dtype=torch.long),
@@ -65,7 +69,7 @@ def test_without_a_graph_and_without_edges_all_figures_are_zero():
         torch.zeros(0) > 0,
         torch.zeros(()),
     )
-    for figures in (nothing, monitor.graph_figures(empty, n_nodes=4)):
+    for figures in (nothing, figures_of(empty)):
         assert all(value == 0 for value in figures.values())
 
 
@@ -95,7 +99,7 @@ def test_gradient_norms_by_hand_and_the_task_alone_beside_the_total():
     assert {name: float(norm) for name, norm in norms.items()} == {"used": 5.0, "unused": 0.0}
     assert parts.used.weight.grad is None
     (3 * parts.used.weight.sum() + 4 * parts.used.bias.sum() + penalty).backward()
-    norms = monitor.gradient_norms(monitor.parameters_by_part(parts))
+    norms = monitor.gradient_norms(monitor.parameters_by_part(parts)).by_part
     assert {name: float(norm) for name, norm in norms.items()} == {"used": 5.0, "unused": 12.0}
 
 

@@ -147,9 +147,9 @@ def test_a_step_that_reads_is_caught(market, model, tmp_path, monkeypatch, readi
 
     terms = CrossSectionModule.penalty_terms
 
-    def with_reading(module, output):
+    def with_reading(module, output, *arguments):
         reading(output)
-        return terms(module, output)
+        return terms(module, output, *arguments)
 
     monkeypatch.setattr(CrossSectionModule, "penalty_terms", with_reading)
     with pytest.raises(WaitsForTheDeviceError):

@@ -264,43 +264,44 @@ def edge_sign(edge_attr: Tensor, attributes: Sequence[str]) -> Tensor:
     return torch.where(correlation < 0, -1.0, 1.0)
 
 
-def normalised_entropy(attention: GraphAttention, n_nodes: int) -> Tensor:
-    r"""Entropy of a destination's attention over its incoming edges, divided by `ln(degree)`.
+class AttentionEntropy(NamedTuple):
+    r"""Entropy of each destination's attention over its incoming edges, the self loop among them.
 
-    :math:`E_{ih} = -\sum_j \alpha_{ij}\ln\alpha_{ij} / \ln d_i` lies in [0, 1]: 1 = uniform. Only
-    destinations with at least two incoming edges (the self loop counts) have one.
-
-    Args:
-        attention: Attention before dropout.
-        n_nodes: Number of nodes `N`, without the padding node.
-
-    Returns:
-        `(N, layers * heads)` in float32; NaN for destinations with fewer than two incoming edges.
+    Attributes:
+        entropy: `(N, layers * heads)` in float32, :math:`-\sum_j \alpha_{ij}\ln\alpha_{ij}`.
+        degree: `(N,)` incoming edges.
     """
-    entropy, degree = _entropy(attention, n_nodes)
-    normalised = entropy / degree.clamp_min(2).log().unsqueeze(-1)
-    return torch.where((degree >= 2).unsqueeze(-1), normalised, torch.nan)
 
+    entropy: Tensor
+    degree: Tensor
 
-def effective_neighbours(attention: GraphAttention, n_nodes: int) -> Tensor:
-    r"""Number of equally weighed neighbours with the entropy of a destination's attention.
+    @classmethod
+    def of(cls, attention: GraphAttention, n_nodes: int) -> "AttentionEntropy":
+        """Entropy of attention before dropout over `n_nodes` nodes, without the padding node."""
+        alpha = attention.alpha.float()
+        surprise = -alpha * (alpha + EPSILON).log()
+        entropy = scatter(surprise, attention.edge_index[1], dim=0, dim_size=n_nodes + 1)
+        return cls(entropy[:-1], in_degree(attention.edge_index, n_nodes + 1)[:-1])
 
-    :math:`\exp(-\sum_j \alpha_{ij}\ln\alpha_{ij})` lies between 1 (all on one edge) and the degree
-    (uniform); the self loop counts as a neighbour.
+    def detach(self) -> "AttentionEntropy":
+        """Return the same without gradient."""
+        return self._replace(entropy=self.entropy.detach())
 
-    Args:
-        attention: Attention before dropout.
-        n_nodes: Number of nodes `N`, without the padding node.
+    def normalised(self) -> Tensor:
+        r"""Divide by `ln(degree)`.
 
-    Returns:
-        `(N, layers * heads)` in float32; NaN for destinations with fewer than two incoming edges.
-    """
-    entropy, degree = _entropy(attention, n_nodes)
-    return torch.where((degree >= 2).unsqueeze(-1), entropy.exp(), torch.nan)
+        :math:`E_{ih} = -\sum_j \alpha_{ij}\ln\alpha_{ij} / \ln d_i` lies in [0, 1]: 1 = uniform. Only
+        destinations with at least two incoming edges have one; the others have NaN.
+        """
+        return self._of_several(self.entropy / self.degree.clamp_min(2).log().unsqueeze(-1))
 
+    def effective_neighbours(self) -> Tensor:
+        r"""Number of equally weighed neighbours with the same entropy.
 
-def _entropy(attention: GraphAttention, n_nodes: int) -> tuple[Tensor, Tensor]:
-    alpha = attention.alpha.float()
-    surprise = -alpha * (alpha + EPSILON).log()
-    entropy = scatter(surprise, attention.edge_index[1], dim=0, dim_size=n_nodes + 1)
-    return entropy[:-1], in_degree(attention.edge_index, n_nodes + 1)[:-1]
+        :math:`\exp(-\sum_j \alpha_{ij}\ln\alpha_{ij})` lies between 1 (all on one edge) and the degree (uniform); NaN
+        for destinations with fewer than two incoming edges.
+        """
+        return self._of_several(self.entropy.exp())
+
+    def _of_several(self, values: Tensor) -> Tensor:
+        return torch.where((self.degree >= 2).unsqueeze(-1), values, torch.nan)

@@ -205,7 +205,7 @@ def san_loss(mean: Tensor, deviation: Tensor, coming: ComingLevels, slice_length
 
 
 def _mean_square(forecast: Tensor, truth: Tensor, known: Tensor) -> Tensor:
-    error = torch.where(known.unsqueeze(-1), forecast.float() - truth, 0.0).square().mean(dim=-1)
+    error = ((forecast.float() - truth) * known.unsqueeze(-1)).square().mean(dim=-1)
     return error.sum() / known.sum().clamp_min(1)
 
 

@@ -54,12 +54,14 @@ class BandedAttention(nn.Module):
         days = steps - self.window + 1
         last = tokens[self.window - 1 :]  # (D, N, d)
         q = self.query(last).unflatten(-1, (self.heads, -1)).permute(1, 2, 0, 3)  # (N, H, D, C)
-        k = self.key(tokens).unflatten(-1, (self.heads, -1)).permute(1, 2, 3, 0)  # (N, H, C, T)
+        k = self.key(tokens).unflatten(-1, (self.heads, -1)).permute(1, 2, 0, 3)  # (N, H, T, C)
 
         age, inside = self._band(days, steps, tokens.device)
-        logits = q @ k / math.sqrt(q.size(-1)) + self.recency[:, age]  # (N, H, D, T)
+        # Keys first: their gradient comes with the channels side by side, as their map reads it.
+        product = (k @ q.transpose(-1, -2)).transpose(-1, -2)
+        logits = product / math.sqrt(q.size(-1)) + self.recency[:, age]  # (N, H, D, T)
         visible = inside & present.t().unsqueeze(1)  # (N, D, T)
-        attention = _masked_softmax(logits.float(), visible.unsqueeze(1)).mean(dim=1) * visible
+        attention = _masked_softmax(logits, visible.unsqueeze(1)).mean(dim=1) * visible
         # Weights that sum to 1 before a linear map: it is that of D sessions and not of D + window - 1.
         value = self.value(attention.to(tokens.dtype) @ tokens.transpose(0, 1)) * visible.any(dim=-1, keepdim=True)
         return self.gate(last, self.out(value).transpose(0, 1)), attention  # (D, N, d)
@@ -72,5 +74,6 @@ class BandedAttention(nn.Module):
 
 
 def _masked_softmax(logits: Tensor, visible: Tensor) -> Tensor:
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     # Not minus infinity: a stock that is never present would give 0/0. Its weights are alike, the caller makes them 0.
     return logits.masked_fill(~visible, torch.finfo(logits.dtype).min).softmax(dim=-1)

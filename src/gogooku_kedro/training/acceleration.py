@@ -19,6 +19,9 @@ SAVED_PER_STEP, SAVED_PER_VALUE = 0.015, 9e-11
 """Seconds that compiled code saves in a step, and for every feature, channel and token of it: a small step fell from 31
 to 14 ms and one of 780 million values from 135 to 65 ms on an H100 (docs/architecture.md)."""
 
+SAVED_PER_VALUE_RECORDED = 1.5e-11
+"""The same where steps are recorded and the variable selection has kernels: from 37.5 to 25.5 ms (docs/gpu.md)."""
+
 COMPILATION = 100.0
 """Seconds that compiling for training and for validation takes, about."""
 
@@ -28,11 +31,17 @@ SHARE = 0.5
 logger = logging.getLogger(__name__)
 
 
-def accelerate(model: ATFTGATFAN, training: TrainingParams, stocks: int, steps: int, captured: bool = False) -> None:
+def accelerate(
+    model: ATFTGATFAN,
+    training: TrainingParams,
+    stocks: int,
+    steps: int,
+    captured: bool = False,
+    alone: bool = True,
+) -> None:
     """Choose how a model is trained on the device it will be trained on, and say so.
 
-    On CUDA `training.compile: auto` compiles where steps are not recorded as CUDA graphs and the whole training gains
-    more by it than compilation takes, and
+    On CUDA `training.compile: auto` compiles where the whole training gains more by it than compilation takes, and
     the variable selection runs in kernels of its own; where these do not run, it keeps its intermediate values instead
     of computing them again if they fit. On a CPU nothing of this is faster. The model is compiled in place, for chunks
     of one shape: the names of its weights stay.
@@ -43,15 +52,15 @@ def accelerate(model: ATFTGATFAN, training: TrainingParams, stocks: int, steps: 
         stocks: Stocks of a chunk.
         steps: Optimiser steps of the whole training.
         captured: Whether whole steps are recorded as CUDA graphs, see `device.resolve_cuda_graphs`.
+        alone: Whether no other model trains in the same loop; others would have to be compiled one by one.
     """
     cuda = resolve_device(training.device) == "cuda"
     tokens = stocks * (training.chunk_days + model.window - 1)
     if cuda and isinstance(model.vsn, VariableSelectionNetwork):
         _spend_memory(model.vsn, tokens, training)
     values = tokens * model.vsn.embedding.numel() if isinstance(model.vsn, VariableSelectionNetwork) else 0
-    # What compiled code saves above all, the host's time and that of the variable selection, is saved already.
-    wanted = training.compile == "auto" and cuda and not captured and pays(values, steps * training.accumulate)
-    if training.compile is True or wanted:
+    wanted = training.compile == "auto" and cuda and pays(values, steps * training.accumulate, captured)
+    if alone and (training.compile is True or wanted):
         # A CUDA graph holds gradients at one place, which accumulation and the exchange between processes reuse.
         graphs = cuda and training.accumulate == 1 and training.devices == 1 and not captured
         logger.info("training.compile: %s compiles the model%s", training.compile, ", with CUDA graphs" * graphs)
@@ -74,14 +83,16 @@ def _spend_memory(vsn: VariableSelectionNetwork, tokens: int, training: Training
     )
 
 
-def pays(values: int, steps: int) -> bool:
+def pays(values: int, steps: int, captured: bool = False) -> bool:
     """Whether compilation saves more time than it takes.
 
     Args:
         values: Features times channels times tokens of a step, see `VariableSelectionNetwork`.
         steps: Steps of the whole training.
+        captured: Whether steps are recorded: then the host's time is saved already.
     """
-    return steps * (SAVED_PER_STEP + SAVED_PER_VALUE * values) > COMPILATION
+    saved = SAVED_PER_VALUE_RECORDED * values if captured else SAVED_PER_STEP + SAVED_PER_VALUE * values
+    return steps * saved > COMPILATION
 
 
 @contextmanager

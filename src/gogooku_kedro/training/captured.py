@@ -7,10 +7,10 @@ between two replays (which sessions, learning rate, random numbers) lies at fixe
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Generator, Tensor
@@ -37,8 +37,16 @@ class Recorder(Protocol):
     generator: Generator
     rates: torch.dtype
 
-    def record(self, function: Function, warm_up: Function) -> Function:
+    def record(self, name: str, function: Function, warm_up: Function) -> Function:
         """Return what repeats `function`; the tensors it returns are overwritten by the next replay."""
+
+
+class Part(NamedTuple):
+    """What one model adds to a recording; see `Recorder.record`."""
+
+    recorder: "CudaRecorder"
+    function: Function
+    warm_up: Function
 
 
 class CudaRecorder:
@@ -55,19 +63,36 @@ class CudaRecorder:
         self.stream = torch.cuda.Stream(device)
         self.pool = torch.cuda.graph_pool_handle()
 
-    def record(self, function: Function, warm_up: Function) -> Function:
+    def record(self, name: str, function: Function, warm_up: Function) -> Function:
         """Run `warm_up` once, which loads kernels and workspaces, and record `function`, which is not run."""
-        self.stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(self.stream):
-            warm_up()
-        torch.cuda.current_stream().wait_stream(self.stream)
-        graph = torch.cuda.CUDAGraph()
-        graph.register_generator_state(self.generator)
-        # Another thread may copy the next chunk meanwhile.
-        with torch.cuda.graph(graph, pool=self.pool, stream=self.stream, capture_error_mode="thread_local"):
-            found = function()
+        replay = self.record_together([Part(self, function, warm_up)])
+        return lambda: replay()[0]
 
-        def replay() -> tuple[Tensor, ...]:
+    @staticmethod
+    def record_together(parts: Sequence[Part]) -> Callable[[], list[tuple[Tensor, ...]]]:
+        """Record what several models compute as one graph, in which no model waits for another.
+
+        A small kernel leaves most of the device idle; the device runs those of several models side by side.
+        """
+        for recorder, _, warm_up in parts:
+            recorder.stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(recorder.stream):
+                warm_up()
+            torch.cuda.current_stream().wait_stream(recorder.stream)
+        graph, first, found = torch.cuda.CUDAGraph(), parts[0].recorder, []
+        for part in parts:
+            graph.register_generator_state(part.recorder.generator)
+        # Another thread may copy the next chunk meanwhile.
+        with torch.cuda.graph(graph, pool=first.pool, stream=first.stream, capture_error_mode="thread_local"):
+            begin = first.stream.record_event()
+            for recorder, function, _ in parts:
+                recorder.stream.wait_event(begin)
+                with torch.cuda.stream(recorder.stream):
+                    found.append(function())
+            for recorder, _, _ in parts[1:]:
+                first.stream.wait_stream(recorder.stream)
+
+        def replay() -> list[tuple[Tensor, ...]]:
             graph.replay()
             return found
 
@@ -217,7 +242,7 @@ class CapturedModule(CrossSectionModule):
         assert self._recorder is not None
         self._place(batch)
         try:
-            self._replays[name] = self._recorder.record(function, warm_up)
+            self._replays[name] = self._recorder.record(name, function, warm_up)
         except RuntimeError as error:  # what CUDA and PyTorch raise
             if self.insist:
                 raise
@@ -267,12 +292,13 @@ class CapturedModule(CrossSectionModule):
         self._names, optimizer = tuple(figures), self._optimizer()
         with torch.autocast(self.device.type, enabled=False):
             loss.backward()
-            norms = monitor.stacked_figures(self.gradient_norms())
-            super().configure_gradient_clipping(optimizer, self.training_params.gradient_clip)
+            norms, clip = monitor.gradient_norms(self._parts), self.training_params.gradient_clip
+            if clip:
+                torch.nn.utils.clip_grads_with_norm_(self.parameters(), clip, norms.total)
             if update:
                 with optimizer.reading(self._rates):
                     optimizer.step()
-        return loss.detach(), monitor.stacked_figures(figures), norms
+        return loss.detach(), monitor.stacked_figures(figures), monitor.stacked_figures(norms.by_part)
 
     def _task_norms(self) -> tuple[Tensor, ...]:
         with self._pass() as chunk:

@@ -70,17 +70,16 @@ def resolve_cuda_graphs(training: TrainingParams, watched: bool = False, say: bo
     return not found
 
 
-def resolve_seeds_together(training: TrainingParams, needed: int, watched: bool = False) -> bool:
+def resolve_seeds_together(training: TrainingParams, needed: int) -> bool:
     """Return whether the models of several seeds train in one loop.
 
-    `auto` does so on CUDA without CUDA graphs, where small models wait for kernels to start, if their passes fit into
-    half of the memory that is free; and not on the CPU nor with CUDA graphs, where one model after the other takes no
-    longer (`docs/gpu.md`). With several processes each model has them all.
+    `auto` does so on CUDA, where the kernels of one small model leave most of the device idle, if their passes fit into
+    half of the memory that is free; and not on the CPU, where one model after the other takes no longer
+    (`docs/gpu.md`). With several processes each model has them all.
 
     Args:
         training: Settings of the training.
         needed: Bytes that one model keeps for the backward pass, an estimate.
-        watched: Whether every step is logged.
     """
     wanted, seeds = training.seeds_together, len(training.all_seeds())
     if seeds == 1:
@@ -91,7 +90,7 @@ def resolve_seeds_together(training: TrainingParams, needed: int, watched: bool 
         return False
     if wanted != "auto":
         return wanted
-    if resolve_device(training.device) != "cuda" or resolve_cuda_graphs(training, watched):
+    if resolve_device(training.device) != "cuda":
         return False
     return seeds * needed <= free_memory() / 2
 

@@ -191,7 +191,7 @@ def _way(
     market: MarketTensors, variants: Mapping[str, ModelParams], training: TrainingParams, told: Mapping[str, Any]
 ) -> Way:
     (params, *_), days = variants.values(), training.chunk_days
-    together = resolve_seeds_together(training, pass_bytes(market, params, days), told["gat_verbose"])
+    together = resolve_seeds_together(training, pass_bytes(market, params, days))
     looked_at = told["callbacks"] and training.processes == "auto"  # the caller wants to read what callbacks note
     if together or looked_at:
         return Way(together, 1)

@@ -1,7 +1,9 @@
 """Loss terms, each averaged per date first, so that a session with many stocks weighs as much as any other.
 
 Every term is computed in float32, whatever precision the scores come in. A missing label removes the stock
-from its date: what the model says of it changes neither the value nor any gradient.
+from its date: what the model says of it changes neither the value nor any gradient. The tensors are small, and on a
+GPU a small kernel costs as much as a large one: what can be multiplied by a mask is not chosen with one, which fills a
+tensor with the other value first.
 """
 
 from collections.abc import Sequence
@@ -11,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from gogooku_kedro.model import GraphAttention, normalised_entropy
+from gogooku_kedro.model import AttentionEntropy, GraphAttention
 
 PARTNERS = 16
 """Stocks that each stock is compared with in one step of the pairwise loss."""
@@ -145,30 +147,34 @@ def pinball(quantiles: Tensor, target: Tensor, levels: Tensor) -> Tensor:
     Returns:
         `(D, 4)`, mean over stocks and levels; NaN where a date has no label at all.
     """
-    known = ~target.isnan()
+    known = torch.eq(target, target)  # not NaN
     miss = target.nan_to_num().float().unsqueeze(-1) - quantiles.float()
     loss = torch.maximum(levels * miss, (levels - 1) * miss).mean(dim=-1)
-    return _over(torch.where(known, loss, 0.0).sum(dim=1), known.sum(dim=1))
+    return _over((loss * known).sum(dim=1), known.sum(dim=1))
 
 
 def over_dates_and_horizons(term: Tensor, horizon_weights: Tensor) -> Tensor:
-    """Average a term `(D, 4)` over dates, then over horizons with weights `(4,)` scaled to mean 1.
+    """Average a term `(D, 4)` over dates, then over horizons as `over_horizons` does."""
+    return over_horizons(term.nanmean(dim=0), horizon_weights)
 
-    A horizon without any label takes no part, and the weights of the others are scaled without it. NaN if
+
+def over_horizons(terms: Tensor, horizon_weights: Tensor) -> Tensor:
+    """Average terms `(*, 4)` over horizons with weights `(4,)` scaled to mean 1.
+
+    A horizon without any label, NaN, takes no part, and the weights of the others are scaled without it. NaN if
     no horizon with a weight has a label.
     """
-    by_horizon = term.nanmean(dim=0)  # (4,)
-    counts = ~by_horizon.isnan() & (horizon_weights > 0)
-    weights = torch.where(counts, horizon_weights, 0.0)
-    return (weights * torch.where(counts, by_horizon, 0.0)).sum() / weights.sum()
+    counts = torch.eq(terms, terms) & (horizon_weights > 0)
+    weights = horizon_weights * counts
+    return (weights * torch.where(counts, terms, 0.0)).sum(dim=-1) / weights.sum(dim=-1)
 
 
-def entropy_penalty(attention: GraphAttention, n_nodes: int) -> Tensor:
+def entropy_penalty(entropy: AttentionEntropy) -> Tensor:
     """One less the mean normalised attention entropy: 0 = uniform attention, 1 = one neighbour only.
 
     A positive weight therefore *raises* the entropy. 0 where no stock has a neighbour.
     """
-    return known_mean(1 - normalised_entropy(attention, n_nodes))
+    return known_mean(1 - entropy.normalised())
 
 
 def edge_weight_penalty(attention: GraphAttention) -> Tensor:
@@ -178,13 +184,13 @@ def edge_weight_penalty(attention: GraphAttention) -> Tensor:
 
 def known_mean(values: Tensor) -> Tensor:
     """Mean of the values that are not NaN, 0 where none is; the others have no gradient."""
-    return values.nansum() / (~values.isnan()).sum().clamp_min(1)
+    return values.nansum() / torch.eq(values, values).sum().clamp_min(1)
 
 
 def _known(score: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     # Both in float32 and 0 where the label is missing, so that no gradient of a later NaN comes back.
-    known = ~target.isnan()
-    return torch.where(known, score.float(), 0.0), target.nan_to_num().float() * known, known
+    known = torch.eq(target, target)  # not NaN
+    return torch.where(known, score.float(), 0.0), target.nan_to_num().float(), known
 
 
 def _correlation(s: Tensor, t: Tensor, known: Tensor) -> Tensor:
@@ -197,7 +203,7 @@ def _correlation(s: Tensor, t: Tensor, known: Tensor) -> Tensor:
 def _centred(values: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
     # 0 where the label is missing, as the values themselves must be; the count is that of a date's stocks.
     count = known.sum(dim=1, keepdim=True).clamp_min(1)
-    return torch.where(known, values - values.sum(dim=1, keepdim=True) / count, 0.0), count
+    return (values - values.sum(dim=1, keepdim=True) / count) * known, count
 
 
 def _soft_ranks(z: Tensor, known: Tensor) -> Tensor:

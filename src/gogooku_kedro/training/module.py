@@ -11,7 +11,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
-from gogooku_kedro.model import ATFTGATFAN, ModelOutput
+from gogooku_kedro.model import ATFTGATFAN, AttentionEntropy, ModelOutput
 from gogooku_kedro.params import ModelParams, PhaseParams, TrainingParams
 from gogooku_kedro.training import losses, monitor
 from gogooku_kedro.training.tensors import DayChunk, Place
@@ -107,13 +107,14 @@ class CrossSectionModule(pl.LightningModule):
     def loss_and_figures(self, chunk: DayChunk) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the total loss of a chunk and the figures of the step by name."""
         output = self(chunk)
-        terms = self.loss_terms(output, chunk)
+        entropy = self.entropy(output)
+        terms = self.loss_terms(output, chunk, entropy)
         loss = torch.stack(list(terms.values())).sum()
-        days, stocks, _ = chunk.target.shape
+        days = chunk.target.size(0)
         figures = {f"train/{name}": value for name, value in terms.items()} | {"train/loss": loss}
         figures["train/score_dispersion"] = monitor.score_dispersion(output.score, chunk.present[-days:])
         if self.model.gat is not None:
-            figures |= monitor.graph_figures(output.graph, days * stocks, loss.device)
+            figures |= monitor.graph_figures(output.graph, entropy, loss.device)
         return loss, figures
 
     def _task_gradient_norms(self, chunk: DayChunk) -> dict[str, Tensor]:
@@ -129,9 +130,17 @@ class CrossSectionModule(pl.LightningModule):
         """Return the part of a chunk's loss that scores and quantiles have."""
         return torch.stack(list(self.task_terms(self(chunk), chunk).values())).sum()
 
-    def loss_terms(self, output: ModelOutput, chunk: DayChunk) -> dict[str, Tensor]:
+    def loss_terms(
+        self, output: ModelOutput, chunk: DayChunk, entropy: AttentionEntropy | None = None
+    ) -> dict[str, Tensor]:
         """Every term of the loss that has a weight, already weighted; their sum is the loss."""
-        return self.task_terms(output, chunk) | self.auxiliary_terms(output, chunk) | self.penalty_terms(output)
+        penalties = self.penalty_terms(output, entropy)
+        return self.task_terms(output, chunk) | self.auxiliary_terms(output, chunk) | penalties
+
+    def entropy(self, output: ModelOutput) -> AttentionEntropy | None:
+        """Entropy of the attention, None without a graph."""
+        days, stocks, _ = output.score.shape
+        return None if output.graph is None else AttentionEntropy.of(output.graph, days * stocks)
 
     def task_terms(self, output: ModelOutput, chunk: DayChunk) -> dict[str, Tensor]:
         """Terms of scores and quantiles: `mse ic pairwise listnet soft_rank quantile`, those with a weight.
@@ -153,11 +162,12 @@ class CrossSectionModule(pl.LightningModule):
                 lambda: losses.pinball(output.quantiles, target, self.levels),
             ),
         }
-        return {
-            name: weight * losses.over_dates_and_horizons(term(), horizon_weights)
-            for name, (weight, term) in terms.items()
-            if weight > 0
-        }
+        used = {name: (weight, term()) for name, (weight, term) in terms.items() if weight > 0}
+        if not used:
+            return {}
+        by_horizon = torch.stack([term.nanmean(dim=0) for _, term in used.values()])
+        means = losses.over_horizons(by_horizon, horizon_weights)
+        return {name: weight * mean for (name, (weight, _)), mean in zip(used.items(), means.unbind(), strict=True)}
 
     def check_labels(self, chunk: DayChunk | Place) -> None:
         """Raise ValueError if no stock of the chunk has a label of a horizon that counts."""
@@ -182,14 +192,14 @@ class CrossSectionModule(pl.LightningModule):
         terms = self.model.levels.losses(output.forecast, chunk.levels_ahead)
         return {name: weight[name] * term for name, term in terms.items() if weight[name] > 0}
 
-    def penalty_terms(self, output: ModelOutput) -> dict[str, Tensor]:
+    def penalty_terms(self, output: ModelOutput, entropy: AttentionEntropy | None = None) -> dict[str, Tensor]:
         """Penalties of the graph: `gat_entropy`, `gat_edge`, `gat_learned_graph`, of what is built."""
         gat, regularization = self.params.gat, self.params.gat.regularization
         if output.graph is None or not regularization.enabled:
             return {}
-        days, stocks, _ = output.score.shape
-        entropy = losses.entropy_penalty(output.graph, days * stocks)
-        terms = {"gat_entropy": regularization.attention_entropy_penalty * entropy}
+        entropy = entropy or self.entropy(output)
+        assert entropy is not None
+        terms = {"gat_entropy": regularization.attention_entropy_penalty * losses.entropy_penalty(entropy)}
         if self.model.gat is not None and self.model.gat.edge_gate is not None:
             gate = losses.edge_weight_penalty(output.graph)
             terms["gat_edge"] = regularization.edge_weight_penalty * gate
@@ -199,11 +209,8 @@ class CrossSectionModule(pl.LightningModule):
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Note the gradient norm of every part of the model."""
-        self._means.add(self.gradient_norms(), 1)
-
-    def gradient_norms(self) -> dict[str, Tensor]:
-        """Norm of the gradient of every part of the model, by the name of the figure."""
-        return {f"grad_norm/{name}": norm for name, norm in monitor.gradient_norms(self._parts).items()}
+        norms = monitor.gradient_norms(self._parts).by_part
+        self._means.add({f"grad_norm/{name}": norm for name, norm in norms.items()}, 1)
 
     def configure_gradient_clipping(
         self,

@@ -1,16 +1,16 @@
 """Figures of a training run: the graph at work, gradients by part of the model, quality of the scores."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import get_total_norm
 
 from gogooku_kedro.columns import HORIZONS
 from gogooku_kedro.metrics.rank_ic import rank_ic
 from gogooku_kedro.metrics.significance import icir
-from gogooku_kedro.model import ATFTGATFAN, GraphAttention, effective_neighbours, normalised_entropy
+from gogooku_kedro.model import ATFTGATFAN, AttentionEntropy, GraphAttention
 from gogooku_kedro.training.losses import edge_weight_penalty, known_mean
 from gogooku_kedro.typing import Float32Array, FloatArray
 
@@ -71,35 +71,34 @@ def probe_batches(batches: int) -> frozenset[int]:
 
 
 def graph_figures(
-    attention: GraphAttention | None, n_nodes: int, device: torch.device | None = None
+    attention: GraphAttention | None, entropy: AttentionEntropy | None, device: torch.device | None = None
 ) -> dict[str, Tensor]:
     """Figures of the graph for the log, under the names that dashboards rely on.
 
     Args:
         attention: Attention before dropout; None in a phase without graph, whose figures are all 0.
-        n_nodes: Number of nodes, `days * stocks`.
+        entropy: Its entropy.
         device: Where the figures of no graph are made.
 
     Returns:
         Averages over the edges between different stocks; self loops count in the entropy, the effective
         neighbours and `gat/gate_mean`. `gat/edge_regularization` is the penalty before its weight.
     """
-    if attention is None:
+    if attention is None or entropy is None:
         return {name: torch.zeros((), device=device) for name in GRAPH_FIGURES}
     attention = attention._replace(alpha=attention.alpha.detach(), gate=attention.gate.detach())
-    entropy = normalised_entropy(attention, n_nodes)
-    neighbours = effective_neighbours(attention, n_nodes)
+    entropy, n_nodes = entropy.detach(), len(entropy.degree)
     between = ~attention.is_self
     edges = between.sum().float()
     target = attention.edge_index[1]
-    reached = torch.zeros(n_nodes + 1, device=between.device).index_fill(0, target, 1.0)[:-1].sum()
+    reached = (entropy.degree > 0).sum()
     values = (
-        known_mean(entropy),
+        known_mean(entropy.normalised()),
         edge_weight_penalty(attention),
         edges,
         (attention.alpha.float().mean(dim=-1) * between).sum() / edges.clamp_min(1),
         edges / reached.clamp_min(1),
-        known_mean(neighbours),
+        known_mean(entropy.effective_neighbours()),
         known_mean(torch.where(target < n_nodes, attention.gate.float(), torch.nan)),
     )
     return dict(zip(GRAPH_FIGURES, values, strict=True))
@@ -113,13 +112,25 @@ def neutralisation_figures(model: ATFTGATFAN) -> dict[str, Tensor]:
     return {f"gat/lambda_{h}d": share for h, share in zip(HORIZONS, shares, strict=True)}
 
 
-def gradient_norms(parts: Mapping[str, Sequence[nn.Parameter]]) -> dict[str, Tensor]:
-    """Norm of the gradient that every part of a model has received, by the part's name.
+class Norms(NamedTuple):
+    """Euclidean norms of gradients.
+
+    Attributes:
+        by_part: Of every part of a model, by its name.
+        total: Of all gradients taken together.
+    """
+
+    by_part: dict[str, Tensor]
+    total: Tensor
+
+
+def gradient_norms(parts: Mapping[str, Sequence[nn.Parameter]]) -> Norms:
+    """Norms of the gradients that the parts of a model have received.
 
     Args:
         parts: The parameters by part, from `parameters_by_part`.
     """
-    return {name: norm((p.grad for p in ps), ps[0]) for name, ps in parts.items()}
+    return norms({name: [p.grad for p in ps] for name, ps in parts.items()}, next(iter(parts.values()))[0])
 
 
 def task_gradient_norms(model: nn.Module, task_loss: Tensor) -> dict[str, Tensor]:
@@ -130,7 +141,7 @@ def task_gradient_norms(model: nn.Module, task_loss: Tensor) -> dict[str, Tensor
     parts = parameters_by_part(model)
     flat = [p for ps in parts.values() for p in ps]
     gradients = iter(torch.autograd.grad(task_loss, flat, allow_unused=True))
-    return {name: norm([next(gradients) for _ in ps], ps[0]) for name, ps in parts.items()}
+    return norms({name: [next(gradients) for _ in ps] for name, ps in parts.items()}, flat[0]).by_part
 
 
 def parameters_by_part(model: nn.Module) -> dict[str, list[nn.Parameter]]:
@@ -139,10 +150,17 @@ def parameters_by_part(model: nn.Module) -> dict[str, list[nn.Parameter]]:
     return {name: parameters for name, parameters in parts.items() if parameters}
 
 
-def norm(gradients: Iterable[Tensor | None], like: Tensor) -> Tensor:
-    """Euclidean norm of gradients taken together, on the device of `like`; None is no gradient."""
-    known = [g.detach() for g in gradients if g is not None]
-    return get_total_norm(known) if known else like.new_zeros(())
+def norms(gradients: Mapping[str, Sequence[Tensor | None]], like: Tensor) -> Norms:
+    """Euclidean norms of groups of gradients, on the device of `like`; None is no gradient."""
+    known = {name: [g.detach() for g in of_part if g is not None] for name, of_part in gradients.items()}
+    flat = [g for of_part in known.values() for g in of_part]
+    if not flat:
+        zero = like.new_zeros(())
+        return Norms(dict.fromkeys(known, zero), zero)
+    single = torch.stack(torch._foreach_norm(flat))
+    of_parts = single.split([len(of_part) for of_part in known.values()])
+    by_part = {name: torch.linalg.vector_norm(of_part) for name, of_part in zip(known, of_parts, strict=True)}
+    return Norms(by_part, torch.linalg.vector_norm(single))
 
 
 def score_dispersion(score: Tensor, present: Tensor) -> Tensor:

@@ -3,11 +3,13 @@
 Each model has a trainer of its own, in a thread of its own, with all that a trainer keeps: optimiser, averaged weights,
 early stopping, checkpoints, history. One thread runs at a time, until it asks for a pass through the network or for its
 gradient; when all have asked, those that ask alike are answered by one pass over stacked weights. On a GPU ten small
-models then start hardly more kernels than one. What a model computes does not depend on the others but in rounding.
+models then start hardly more kernels than one. Where steps are recorded as CUDA graphs, one graph holds the steps of
+all models side by side. What a model computes does not depend on the others but in rounding.
 """
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
@@ -20,8 +22,12 @@ from gogooku_kedro.model import ATFTGATFAN, ModelOutput
 from gogooku_kedro.model.dropout import own_generators
 from gogooku_kedro.model.vsn import KEPT
 from gogooku_kedro.params import ModelParams
+from gogooku_kedro.training.captured import CudaRecorder, Function, Part
 from gogooku_kedro.training.module import CrossSectionModule
 from gogooku_kedro.training.tensors import DayChunk, MarketTensors
+
+Replay = Callable[[], list[tuple[Tensor, ...]]]
+"""Returns what a pass of several models returns, model by model."""
 
 INPUTS = ("x", "present", "levels", "context", "edge_index", "edge_attr")
 
@@ -50,6 +56,7 @@ class Seat:
         self.answer: Any = None
         self.group: Sequence[Seat] = ()
         self.random_state: dict[str, Tensor] = {}
+        self.parts: dict[str, Part] = {}
         self.finished = False
         self.error: BaseException | None = None
 
@@ -67,6 +74,21 @@ class Seat:
     def backward(self, loss: Tensor) -> None:
         """Add the gradient of a loss to the model's weights."""
         self._ask(("backward",), loss)
+
+    def record(self, name: str, part: Part) -> None:
+        """Record a pass, as one with those of the others where they have got here too.
+
+        Raises:
+            RuntimeError: If it cannot be recorded, in the thread of every model.
+        """
+        self.parts[name] = part
+        if (error := self._ask(("record", name), None)) is not None:
+            raise error
+
+    def replay(self, name: str) -> tuple[Tensor, ...]:
+        """Return what the recorded pass of this name returns, replayed with those of the others."""
+        found: tuple[Tensor, ...] = self._ask(("replay", name), None)
+        return found
 
     def wait_for_all(self) -> None:
         """Return when every model has got here or has finished."""
@@ -96,6 +118,8 @@ class Loop:
 
     def __init__(self) -> None:
         self.turn, self.closed = threading.Semaphore(0), False
+        self.seats: tuple[Seat, ...] = ()
+        self.recordings: dict[str, dict[tuple[Seat, ...], Replay]] = {}
 
     def run(self, trainings: Sequence[Callable[..., None]]) -> None:
         """Call all trainings with a `seat` and return when all have ended.
@@ -103,7 +127,7 @@ class Loop:
         Raises:
             BaseException: Of the first training that fails; the others are stopped where they are.
         """
-        seats = [Seat(self) for _ in trainings]
+        self.seats = seats = tuple(Seat(self) for _ in trainings)
         threads = [
             threading.Thread(target=self._sit, args=pair, daemon=True) for pair in zip(seats, trainings, strict=True)
         ]
@@ -121,6 +145,24 @@ class Loop:
                 if not seat.finished:
                     seat.turn.release()
                 thread.join()
+
+    def recording(self, name: str, group: tuple[Seat, ...]) -> Replay:
+        """Return what replays a pass of a group of models as one; it is recorded if it has not been."""
+        of_name = self.recordings.setdefault(name, {})
+        if group not in of_name:
+            if len(group) > 1:  # that of more models, of which one has finished, gives its memory back
+                self.recordings[name] = of_name = {key: replay for key, replay in of_name.items() if len(key) == 1}
+            parts = [seat.parts[name] for seat in group]
+            states = [part.recorder.generator.get_state() for part in parts]  # a recording warms up with a pass
+            of_name[group] = parts[0].recorder.record_together(parts)
+            for part, state in zip(parts, states, strict=True):
+                part.recorder.generator.set_state(state)
+        return of_name[group]
+
+    def groups(self, waiting: Sequence[Seat]) -> list[tuple[Seat, ...]]:
+        """Part models into those whose recorded passes are one: all that train on, or each by itself."""
+        together = all(seat.finished or seat in waiting for seat in self.seats)
+        return [tuple(waiting)] if together else [(seat,) for seat in waiting]
 
     def _answer(self, waiting: Sequence[Seat]) -> None:
         groups: dict[tuple[Any, ...], list[Seat]] = {}
@@ -191,6 +233,25 @@ class SeatedModule(CrossSectionModule):
             self._alone = False
 
 
+class SeatedRecorder:
+    """Records the passes of a model as parts of those of all models of the loop.
+
+    Args:
+        seat: The place of the model in the loop.
+        make: Makes the recorder of a device.
+        device: The device.
+    """
+
+    def __init__(self, seat: Seat, make: Callable[[torch.device], CudaRecorder], device: torch.device) -> None:
+        self.seat, self.own = seat, make(device)
+        self.generator, self.rates = self.own.generator, self.own.rates
+
+    def record(self, name: str, function: Function, warm_up: Function) -> Function:
+        """Return what repeats `function` when the other models repeat theirs of this name."""
+        self.seat.record(name, Part(self.own, function, warm_up))
+        return partial(self.seat.replay, name)
+
+
 class EpochsTogether(pl.Callback):
     """Begin an epoch when all models have saved the one before: a restart finds them at one epoch."""
 
@@ -257,7 +318,37 @@ def _answer_backward(group: Sequence[Seat]) -> None:
     torch.stack([seat.request.content for seat in group]).sum().backward()  # type: ignore[union-attr]
 
 
-ANSWERS: dict[str, Callable[[Sequence[Seat]], None]] = {"forward": _answer_forward, "backward": _answer_backward}
+def _answer_record(group: Sequence[Seat]) -> None:
+    name, loop = _name(group), group[0].loop
+    for seats in list(loop.recordings.get(name, {})):
+        if set(seats) & set(group):  # of another phase
+            del loop.recordings[name][seats]
+    try:
+        for seats in loop.groups(group):
+            loop.recording(name, seats)
+    except RuntimeError as error:  # what CUDA and PyTorch raise
+        for seat in group:
+            seat.answer = error
+
+
+def _answer_replay(group: Sequence[Seat]) -> None:
+    name, loop = _name(group), group[0].loop
+    for seats in loop.groups(group):
+        for seat, found in zip(seats, loop.recording(name, seats)(), strict=True):
+            seat.answer = found
+
+
+def _name(group: Sequence[Seat]) -> str:
+    assert group[0].request is not None
+    return str(group[0].request.key[1])
+
+
+ANSWERS: dict[str, Callable[[Sequence[Seat]], None]] = {
+    "forward": _answer_forward,
+    "backward": _answer_backward,
+    "record": _answer_record,
+    "replay": _answer_replay,
+}
 
 
 def _generator(device: str) -> Generator:

@@ -47,7 +47,7 @@ from gogooku_kedro.training.module import MONITOR, CrossSectionModule
 from gogooku_kedro.training.predict import predict_days
 from gogooku_kedro.training.streaming import StreamedDataModule, market_bytes, page_locked
 from gogooku_kedro.training.tensors import Days, MarketTensors
-from gogooku_kedro.training.together import EpochsTogether, Loop, Seat, SeatedModule
+from gogooku_kedro.training.together import EpochsTogether, Loop, Seat, SeatedModule, SeatedRecorder
 
 logger = logging.getLogger(__name__)
 for chatty in ("lightning.pytorch", "lightning.fabric", "lightning_fabric"):  # we write one line per epoch
@@ -155,13 +155,12 @@ def _train(
     group = training.devices * training.accumulate
     steps = steps_per_epoch(*job.train, training.chunk_days, group, training.max_batches)
     steps *= training.max_epochs
-    captured = seat is None and resolve_cuda_graphs(training, job.gat_verbose, say=True)
-    if seat is None:
-        accelerate(model, training, market.present.size(1), steps, captured)
-    make_module: Callable[..., CrossSectionModule] = CrossSectionModule if seat is None else partial(SeatedModule, seat)
-    if captured:
-        make_module = partial(CapturedModule, CudaRecorder, training.cuda_graphs is True)
-    module = make_module(model, job.model_params, training, steps, gat_verbose=job.gat_verbose)
+    captured = resolve_cuda_graphs(training, job.gat_verbose, say=True)
+    if seat is None or captured:
+        accelerate(model, training, market.present.size(1), steps, captured, alone=seat is None)
+    module = _module_class(training, seat, captured)(
+        model, job.model_params, training, steps, gat_verbose=job.gat_verbose
+    )
     history, refit = History(), job.epochs is not None
     checkpoints = EpochCheckpoints(job.folder, training.keep_checkpoints, late=seat is not None, newest=refit)
     budget = training.time_budget_minutes
@@ -174,6 +173,13 @@ def _train(
         _say_if_time_is_up(timer, job, len(history.rows), checkpoints)
         mixed = None if job.linear is None else _mix(model, market, job, job.linear)
         _leave(model, market, job, history, checkpoints, share * timer.time_elapsed(), mixed)
+
+
+def _module_class(training: TrainingParams, seat: Seat | None, captured: bool) -> Callable[..., CrossSectionModule]:
+    if captured:
+        recorder = CudaRecorder if seat is None else partial(SeatedRecorder, seat, CudaRecorder)
+        return partial(CapturedModule, recorder, training.cuda_graphs is True)
+    return CrossSectionModule if seat is None else partial(SeatedModule, seat)
 
 
 @contextmanager

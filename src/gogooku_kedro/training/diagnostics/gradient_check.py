@@ -22,7 +22,7 @@ from gogooku_kedro.training.diagnostics.information_flow import (
 )
 from gogooku_kedro.training.diagnostics.trial import InputNames
 from gogooku_kedro.training.module import CrossSectionModule
-from gogooku_kedro.training.monitor import norm, score_dispersion
+from gogooku_kedro.training.monitor import norms, score_dispersion
 from gogooku_kedro.training.tensors import DayChunk
 
 CONTINUITY, REGISTRATION, IDENTITY, TASK = (
@@ -171,13 +171,14 @@ def _task_gradients(module: CrossSectionModule, task: Tensor) -> list[Check]:
     parts: dict[str, list[Tensor | None]] = {}
     for (name, _), gradient in zip(named, gradients, strict=True):
         parts.setdefault(name.partition(".")[0], []).append(gradient)
+    by_part = {name: float(norm) for name, norm in norms(parts, module.levels).by_part.items()}
     return [
         *(
             _check(
                 TASK,
                 f"task_gradient_of_{part}",
-                float(norm(received, module.levels)) > SMALLEST_GRADIENT,
-                f"{float(norm(received, module.levels)):.3g}",
+                by_part[part] > SMALLEST_GRADIENT,
+                f"{by_part[part]:.3g}",
                 f"the task teaches {part!r} nothing: its output is erased or detached before the scores",
             )
             for part, received in parts.items()
