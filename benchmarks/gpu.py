@@ -158,6 +158,8 @@ def file_market(path: Path, size: Size, folder: Path) -> tuple[MarketTensors, Da
 def step_row(market: MarketTensors, size: Size, precision: str, how: str, device: str) -> Row:
     """A step, from a chunk on the device to the optimiser: milliseconds, kernels, busy share, peak memory.
 
+    Kernels and the time in which they run are those of the step as the host starts it, which a recorded one repeats.
+
     Args:
         market: The market.
         size: Its size and the settings.
@@ -170,13 +172,13 @@ def step_row(market: MarketTensors, size: Size, precision: str, how: str, device
         start = time.perf_counter()
         step = _step(market, size, precision, "compiled" in how, device)
         step()
+        busy, kernels = _busy(step, device)  # of a replayed graph the profiler sees half of the kernels
         if "recorded" in how and device == "cuda":
             step = CudaRecorder(torch.device(device)).record("step", step, step)
         step()
         first = time.perf_counter() - start
         seconds = _seconds_of(step, device, 10 if device == "cuda" else 1)
-        busy, kernels = _busy(step, device)
-    shares = {"gpu_ms": round(1e3 * busy, 1), "busy": round(busy / seconds, 2), "kernels": kernels}
+    shares = {"gpu_ms": round(1e3 * busy, 1), "busy": round(min(1.0, busy / seconds), 2), "kernels": kernels}
     return {
         "ms": round(1e3 * seconds, 1),
         **(shares if device == "cuda" else {}),
