@@ -27,6 +27,10 @@ REFERENCE = {
 OTHER = 1.5
 """Of every other node."""
 
+SETTLED = 20.0
+"""Reference seconds of ended nodes from which on their pace counts more than the reference's: the first nodes take a
+second or two whatever the market, and a whole run must not be foretold from them."""
+
 EPOCHS_OF = {"train_model": " of the network"}
 """Node that trains a model -> whose epochs they are."""
 
@@ -96,13 +100,13 @@ class RunStatus:
         """Return the seconds that are left, None before the first node has ended.
 
         A node takes as long as in the run before; one that did not run then, as `REFERENCE` says, at the pace of
-        the nodes that have ended; training, as its epochs so far.
+        the nodes that have ended, once these say something (`SETTLED`); training, as its epochs so far.
 
         Args:
             todo: Names of the nodes that have not ended, the current one among them.
         """
         elapsed, left = time.time() - self.node_started, 0.0
-        pace = sum(self.seconds.values()) / (sum(map(_reference, self.seconds)) or 1.0)
+        pace = (sum(self.seconds.values()) + SETTLED) / (sum(map(_reference, self.seconds)) + SETTLED)
         for node in todo:
             expected = self.expected.get(node) or pace * _reference(node)
             if node == self.node and node not in self.expected and self._trains():

@@ -170,7 +170,7 @@ def render(why: Why, top: int) -> str:
     """The explanation as plain text: what the score is, and tables of at most `top` rows."""
     console = Console(file=io.StringIO(), width=WIDTH, color_system=None)
     console.print(*_summary(why), sep="\n")
-    console.print(_table(f"Features (of {len(why.features)})", why.features.head(top)))
+    console.print(_table(f"Features (of {len(why.features)}, masks among them)", why.features.head(top)))
     console.print(_table("Families", why.families.head(top)))
     if len(why.neighbours):
         console.print(_table(f"Neighbours (of {len(why.neighbours)})", why.neighbours.head(top)))

@@ -150,8 +150,8 @@ class Loop:
         """Return what replays a pass of a group of models as one; it is recorded if it has not been."""
         of_name = self.recordings.setdefault(name, {})
         if group not in of_name:
-            if len(group) > 1:  # that of more models, of which one has finished, gives its memory back
-                self.recordings[name] = of_name = {key: replay for key, replay in of_name.items() if len(key) == 1}
+            for outdated in [seats for seats in of_name if any(seat.finished for seat in seats)]:
+                del of_name[outdated]  # gives its memory back
             parts = [seat.parts[name] for seat in group]
             states = [part.recorder.generator.get_state() for part in parts]  # a recording warms up with a pass
             of_name[group] = parts[0].recorder.record_together(parts)
