@@ -48,3 +48,11 @@ def test_cumulative_rank_ic_ends_at_the_sum_of_the_test_part(daily) -> None:
     rows = daily[(daily["model"] == "model") & (daily["horizon"] == "1d")]
     trace = next(trace for trace in figure.data if trace.name == "model")
     assert trace.y[-1] == pytest.approx(rows["rank_ic"].sum(), abs=1e-4)
+
+
+def test_an_axis_of_a_short_test_part_names_days_and_a_long_one_months(daily) -> None:
+    axis = cumulative_rank_ic(daily, "1d").layout.xaxis
+    short, long = axis.tickformatstops
+    assert (short.value, long.value) == ("%b %-d\n%Y", "%b\n%Y")
+    assert short.dtickrange[1] < 28 * 86_400_000
+    assert long.dtickrange == ("M1", None)

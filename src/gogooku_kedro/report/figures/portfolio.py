@@ -12,7 +12,7 @@ from gogooku_kedro.backtest.targets import LONG_SHORT
 from gogooku_kedro.baselines.table import NETWORK
 from gogooku_kedro.columns import sorted_horizons
 from gogooku_kedro.metrics.align import check_columns
-from gogooku_kedro.report.figures.style import add_model_line, lay_out, model_order, month_maps
+from gogooku_kedro.report.figures.style import add_model_line, lay_out, model_order, month_maps, name_dates
 from gogooku_kedro.report.names import first_shown, shown_models
 
 SMOOTHED = 20
@@ -135,4 +135,4 @@ def _curves(
         days = rows[rows["model"] == model].set_index("date")[column].sort_index()
         values = curve(days.dropna() if column == "net" else days)
         add_model_line(figure, model, values.index.to_series(), values)
-    return figure.update_xaxes(nticks=6, tickangle=0, tickformat="%b\n%Y")
+    return name_dates(figure)

@@ -21,6 +21,7 @@ from gogooku_kedro.report.figures.style import (
     lay_out,
     model_order,
     month_maps,
+    name_dates,
     plain_numbers,
 )
 from gogooku_kedro.report.names import first_shown, shown_models
@@ -46,7 +47,7 @@ def cumulative_rank_ic(daily: pd.DataFrame, horizon: str) -> go.Figure:
         total = days["rank_ic"].fillna(0.0).groupby(days["split"]).cumsum()
         starts = days["split"].ne(days["split"].shift()) & (days["split"] == "test")
         add_model_line(figure, model, days["date"], total.where(~starts, np.nan))
-    figure.update_xaxes(nticks=6, tickangle=0, tickformat="%b\n%Y")
+    name_dates(figure)
     test = daily.loc[(daily["horizon"] == horizon) & (daily["split"] == "test"), "date"]
     if len(test):
         figure.add_vrect(
@@ -73,7 +74,7 @@ def rolling_rank_ic(daily: pd.DataFrame, horizon: str) -> go.Figure:
         mean = days.groupby("split")["rank_ic"].transform(lambda part: part.rolling(ROLLING, ROLLING // 2).mean())
         add_model_line(figure, model, days["date"], mean)
     figure.add_hline(y=0, line={"color": "#888888", "width": 1})
-    figure.update_xaxes(nticks=6, tickangle=0, tickformat="%b\n%Y")
+    name_dates(figure)
     title = f"Rolling rank IC, {horizon} horizon<br><sup>mean of the last {ROLLING} sessions of the same part</sup>"
     return lay_out(figure, title=title, x="Session", y="Rank IC")
 

@@ -127,6 +127,13 @@ def month_maps(panels: Mapping[str, pd.DataFrame], *, title: str, spec: str) -> 
     )
 
 
+def name_dates(figure: go.Figure) -> go.Figure:
+    """Name months below an axis of sessions, and days too where a month has several names."""
+    day = 24 * 60 * 60 * 1000  # plotly's unit is a millisecond
+    stops = [{"dtickrange": [None, 27 * day], "value": "%b %-d\n%Y"}, {"dtickrange": ["M1", None], "value": "%b\n%Y"}]
+    return figure.update_xaxes(nticks=6, tickangle=0, tickformatstops=stops)
+
+
 def name_months(figure: go.Figure, months: Sequence[str]) -> None:
     """Write some of the months ("2022-02") of a category axis below it, in two short lines each."""
     shown = months[:: max(1, -(-len(months) // LABELS))]

@@ -6,7 +6,15 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from gogooku_kedro.report.figures.ranking import ROLLING
-from gogooku_kedro.report.figures.style import BLUE, DECIMALS, VERMILION, lay_out, name_months, plain_numbers
+from gogooku_kedro.report.figures.style import (
+    BLUE,
+    DECIMALS,
+    VERMILION,
+    lay_out,
+    name_dates,
+    name_months,
+    plain_numbers,
+)
 
 SECTORS = 12
 """Sectors with the largest exposure that are drawn; the others are one row."""
@@ -28,7 +36,7 @@ def rolling_rank_ic(daily: pd.DataFrame, horizon: str) -> go.Figure:
     figure.add_scatter(
         x=dates, y=plain_numbers(rolling, DECIMALS), name=f"mean of {sessions}", line={"color": BLUE, "width": 3}
     )
-    figure.update_xaxes(nticks=6, tickangle=0, tickformat="%b\n%Y")
+    name_dates(figure)
     title = f"Rank IC, {horizon} horizon<br><sup>of every session, and the mean of the last {sessions}</sup>"
     return lay_out(figure, title=title, x="Session", y="Rank IC").update_layout(bargap=0)
 
@@ -97,6 +105,6 @@ def size_exposure_lines(exposure: pd.DataFrame) -> go.Figure:
         figure.add_scatter(x=dates, y=plain_numbers(exposure[leg], 4), name=leg, line={"color": colour, "width": 2})
     figure.add_hline(y=0.5, line={"color": "#888888", "width": 1, "dash": "dot"})
     figure.update_yaxes(range=[0, 1], tickformat=".0%")
-    figure.update_xaxes(nticks=6, tickangle=0, tickformat="%b\n%Y")
+    name_dates(figure)
     note = "mean percentile of the 60-session median traded value; 50% is no exposure"
     return lay_out(figure, title=f"Exposure to size<br><sup>{note}</sup>", x="Session", y="Size percentile")
