@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from gogooku_kedro.cli import cli
-from gogooku_kedro.run_status import FILE, RunStatus, duration
+from gogooku_kedro.run_status import FILE, OTHER, REFERENCE, RunStatus, duration
 from tests.conftest import ROOT
 
 
@@ -113,13 +113,13 @@ def test_what_is_left_follows_the_run_before_the_epochs_and_the_pace():
     assert status(node="", seconds={}, expected={}).remaining(todo) is None
     before = {"training.train_model": 100.0, "report.write_report": 4.0}
     assert status(expected=before).remaining(todo) == pytest.approx(40 + 4, abs=0.5)
-    slow = {"features.compute_features": 18.0, "baselines.fit_baselines": 240.0}  # twice the reference
+    slow = {f"stage.{name}": 2 * seconds for name, seconds in REFERENCE.items() if name != "train_model"}
     by_epoch = status(training=TRAINING, seconds=slow).remaining(todo)  # 3 of 12 in a minute
-    assert by_epoch == pytest.approx(180 + 3, abs=0.3)
-    assert status(seconds=slow).remaining(todo) == pytest.approx(2 * 120 - 60 + 3, rel=0.1)
+    assert by_epoch == pytest.approx(180 + 2 * OTHER, abs=0.3)
+    assert status(seconds=slow).remaining(todo) == pytest.approx(2 * (120 + OTHER) - 60, rel=0.15)
 
 
 def test_the_first_short_nodes_do_not_foretell_the_whole_run():
     todo = ["training.train_model", "report.write_report"]
-    short = {f"ingestion.{name}": 6.0 for name in ("make", "read")}  # four times the reference
-    assert status(node="", seconds=short).remaining(todo) < 1.5 * (120 + 1.5)
+    short = {f"ingestion.{name}": 4 * OTHER for name in ("make", "read")}
+    assert status(node="", seconds=short).remaining(todo) < 1.5 * (REFERENCE["train_model"] + OTHER)
