@@ -9,6 +9,8 @@ import tarfile
 import tomllib
 import venv
 import zipfile
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +19,7 @@ import torch
 from click.testing import CliRunner
 from kedro.framework.cli import project as kedro_project
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from tests.conftest import ROOT
@@ -34,6 +37,20 @@ def needed(extra: str = "") -> set[str]:
     """Names of what the project, or one of its extras, asks for."""
     lines = PROJECT["optional-dependencies"][extra] if extra else PROJECT["dependencies"]
     return {canonicalize_name(Requirement(line).name) for line in lines}
+
+
+def test_every_pinned_package_installs_on_the_oldest_python_of_the_project():
+    """Debian 12 has 3.11.2, and some packages ask for a later 3.11."""
+    oldest = PROJECT["requires-python"].removeprefix(">=") + ".0"
+    asked = {}
+    for line in LOCK.splitlines():
+        name, _, version = line.partition("==")
+        with suppress(PackageNotFoundError):  # of another platform
+            found = distribution(name)
+            if found.version.partition("+")[0] == version:
+                asked[line] = found.metadata.get("Requires-Python") or ""
+    assert len(asked) > 200
+    assert {line: wanted for line, wanted in asked.items() if oldest not in SpecifierSet(wanted)} == {}
 
 
 @pytest.fixture(scope="module")
