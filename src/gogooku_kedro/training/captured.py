@@ -25,6 +25,9 @@ logger = logging.getLogger(__name__)
 
 Function = Callable[[], tuple[Tensor, ...]]
 
+Replay = Callable[[], list[tuple[Tensor, ...]]]
+"""Returns what a recorded pass of several models returns, model by model."""
+
 
 class Recorder(Protocol):
     """Turns functions of tensors at fixed places into replays.
@@ -69,7 +72,7 @@ class CudaRecorder:
         return lambda: replay()[0]
 
     @staticmethod
-    def record_together(parts: Sequence[Part]) -> Callable[[], list[tuple[Tensor, ...]]]:
+    def record_together(parts: Sequence[Part]) -> Replay:
         """Record what several models compute as one graph, in which no model waits for another.
 
         A small kernel leaves most of the device idle; the device runs those of several models side by side.

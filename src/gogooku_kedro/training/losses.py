@@ -147,7 +147,7 @@ def pinball(quantiles: Tensor, target: Tensor, levels: Tensor) -> Tensor:
     Returns:
         `(D, 4)`, mean over stocks and levels; NaN where a date has no label at all.
     """
-    known = torch.eq(target, target)  # not NaN
+    known = _numbers(target)
     miss = target.nan_to_num().float().unsqueeze(-1) - quantiles.float()
     loss = torch.maximum(levels * miss, (levels - 1) * miss).mean(dim=-1)
     return _over((loss * known).sum(dim=1), known.sum(dim=1))
@@ -164,7 +164,7 @@ def over_horizons(terms: Tensor, horizon_weights: Tensor) -> Tensor:
     A horizon without any label, NaN, takes no part, and the weights of the others are scaled without it. NaN if
     no horizon with a weight has a label.
     """
-    counts = torch.eq(terms, terms) & (horizon_weights > 0)
+    counts = _numbers(terms) & (horizon_weights > 0)
     weights = horizon_weights * counts
     return (weights * torch.where(counts, terms, 0.0)).sum(dim=-1) / weights.sum(dim=-1)
 
@@ -184,12 +184,17 @@ def edge_weight_penalty(attention: GraphAttention) -> Tensor:
 
 def known_mean(values: Tensor) -> Tensor:
     """Mean of the values that are not NaN, 0 where none is; the others have no gradient."""
-    return values.nansum() / torch.eq(values, values).sum().clamp_min(1)
+    return values.nansum() / _numbers(values).sum().clamp_min(1)
+
+
+def _numbers(values: Tensor) -> Tensor:
+    # Those that are not NaN, in one kernel: `isnan` and its opposite are two.
+    return torch.eq(values, values)
 
 
 def _known(score: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     # Both in float32 and 0 where the label is missing, so that no gradient of a later NaN comes back.
-    known = torch.eq(target, target)  # not NaN
+    known = _numbers(target)
     return torch.where(known, score.float(), 0.0), target.nan_to_num().float(), known
 
 

@@ -22,12 +22,9 @@ from gogooku_kedro.model import ATFTGATFAN, ModelOutput
 from gogooku_kedro.model.dropout import own_generators
 from gogooku_kedro.model.vsn import KEPT
 from gogooku_kedro.params import ModelParams
-from gogooku_kedro.training.captured import CudaRecorder, Function, Part
+from gogooku_kedro.training.captured import CudaRecorder, Function, Part, Replay
 from gogooku_kedro.training.module import CrossSectionModule
 from gogooku_kedro.training.tensors import DayChunk, MarketTensors
-
-Replay = Callable[[], list[tuple[Tensor, ...]]]
-"""Returns what a pass of several models returns, model by model."""
 
 INPUTS = ("x", "present", "levels", "context", "edge_index", "edge_attr")
 
